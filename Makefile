@@ -1,0 +1,70 @@
+# The verbs of this repository. `make` lists them.
+
+PROFILE ?= test-release
+SECONDS_OF_FUZZING ?= 20
+
+VENV := target/venv
+VISOR_BIN ?= $(CURDIR)/target/$(PROFILE)/visor
+VISOR_FORMAT ?= $(CURDIR)/target/debug/examples/format
+export VISOR_BIN VISOR_FORMAT
+
+# What is generated from the code: the file, and the command that prints it.
+GENERATED := manifests/crd/visor.dev_fakelogsources.yaml
+manifests/crd/visor.dev_fakelogsources.yaml: COMMAND = cargo run --quiet --package visor-api --example crd
+
+MAKEFLAGS += --no-print-directory
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+.PHONY: help setup build test test-rust test-program lint generate check-generated bench fuzz clean $(GENERATED)
+
+help: ## List the verbs.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: ## Install what the tests need (Debian and Python packages), as far as this user may.
+	@tests/setup $(VENV)
+
+build: ## Build the program under test, and the formatter that the tests compare with httpd.
+	cargo build --profile $(PROFILE) --package visor
+	cargo build --package visor-engine --example format
+
+test: setup test-rust fuzz test-program ## Run every test: units and properties, a short fuzzing, the whole program.
+
+test-rust: ## Run the tests beside the code: units, properties, statistics.
+	cargo test --workspace
+
+test-program: setup build ## Run the tests of the whole program against independent judges (pytest).
+	$(VENV)/bin/python -m pytest tests $(PYTEST_OPTIONS)
+
+lint: ## Check formatting, clippy, the documentation, and licences of dependencies.
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --document-private-items
+	@if cargo deny --version >/dev/null 2>&1; then \
+		cargo deny check --hide-inclusion-graph licenses bans sources; \
+		echo "lint: advisories need a database from the network: run \`cargo deny check advisories\` where there is one"; \
+	else \
+		echo "lint: licences not checked: cargo-deny is missing (cargo install --locked cargo-deny)"; \
+	fi
+
+generate: $(GENERATED) ## Write the generated files anew.
+
+$(GENERATED):
+	@mkdir -p $(dir $(OUTPUT_DIR)$@)
+	$(COMMAND) > $(OUTPUT_DIR)$@.new
+	@mv $(OUTPUT_DIR)$@.new $(OUTPUT_DIR)$@
+
+check-generated: ## Check that the generated files are what the code generates.
+	@rm -rf target/generated
+	@$(MAKE) generate OUTPUT_DIR=target/generated/
+	@for file in $(GENERATED); do \
+		diff -u "$$file" "target/generated/$$file" || { echo "$$file is out of date: run \`make generate\`"; exit 1; }; \
+	done
+
+bench: ## Measure the binary against the floor of its sink and against its peers.
+	bench/run
+
+fuzz: ## Fuzz the readers of documents and formats (SECONDS_OF_FUZZING each).
+	tests/fuzz/run $(SECONDS_OF_FUZZING)
+
+clean: ## Remove all that was built.
+	cargo clean

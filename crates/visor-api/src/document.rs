@@ -1,0 +1,173 @@
+//! The document reader: texts in, sources out, or every problem with its file, line and path.
+//!
+//! A text holds any number of YAML (or JSON) documents. Each goes through the same steps: a tree
+//! that knows its lines (`tree`), the schema (`structure`), the types, the rules between
+//! fields ([`rules`]). Whoever asks gets all sources or none: nothing is done by halves. Pure: the
+//! texts are given, and no file is opened.
+
+mod object;
+mod partial;
+mod split;
+#[cfg(test)]
+mod tests;
+pub(crate) mod tree;
+
+use std::fmt;
+
+use crate::{
+    FakeLogSource,
+    problem::{Path, Problem},
+    rules,
+};
+use object::Object;
+use tree::{Document, Value};
+
+/// Most bytes of all texts together: 4 MiB.
+pub const MOST_BYTES: usize = 4 << 20;
+/// Most documents in all texts together.
+pub const MOST_DOCUMENTS: usize = 1000;
+/// Most problems that are told: more than anybody reads.
+pub const MOST_PROBLEMS: usize = 1000;
+
+/// A text to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// Its name in messages: a path, or `<stdin>`.
+    pub name: String,
+    /// The text.
+    pub text: String,
+}
+
+/// A problem and where it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocumentProblem {
+    /// The name of the input.
+    pub file: String,
+    /// The line, from 1; 0 if unknown.
+    pub line: usize,
+    /// The name of the object (`metadata.name`), where it has one.
+    pub object: Option<String>,
+    /// What is wrong, where in the object, and what to do.
+    pub problem: Problem,
+}
+
+impl fmt::Display for DocumentProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => write!(f, "{}: {}", self.file, self.problem),
+            line => write!(f, "{}:{line}: {}", self.file, self.problem),
+        }
+    }
+}
+
+/// Reads the sources of all inputs, in the order they are written.
+///
+/// # Errors
+///
+/// Every problem of every input, in the order of inputs and lines; but no more than
+/// [`MOST_PROBLEMS`].
+pub fn read(inputs: &[Input]) -> Result<Vec<FakeLogSource>, Vec<DocumentProblem>> {
+    let mut problems = Problems::default();
+    let mut objects = Vec::new();
+    if let Some(input) = too_large(inputs) {
+        let message = format!(
+            "the documents are larger than {} MiB in all; read fewer at once",
+            MOST_BYTES >> 20
+        );
+        problems.add(input, 0, Problem::new(Path::root(), message));
+        return Err(problems.in_order(inputs));
+    }
+    for (index, input) in inputs.iter().enumerate() {
+        read_objects(index, &input.text, &mut objects, &mut problems);
+    }
+
+    let mut sources = Vec::new();
+    let mut origins = Vec::new();
+    for object in &objects {
+        let before = problems.0.len();
+        if let Some(source) = object.read(&mut problems) {
+            sources.push(source);
+            origins.push(object);
+        }
+        problems.0.iter_mut().skip(before).for_each(|entry| entry.object = object.name());
+    }
+    for (index, problem) in rules::check_together(&sources) {
+        if let Some(object) = origins.get(index) {
+            object.tell(problem, &mut problems);
+        }
+    }
+    if problems.0.is_empty() { Ok(sources) } else { Err(problems.in_order(inputs)) }
+}
+
+/// The first input with which all of them are too much.
+fn too_large(inputs: &[Input]) -> Option<usize> {
+    let mut total: usize = 0;
+    inputs.iter().position(|input| {
+        total = total.saturating_add(input.text.len());
+        total > MOST_BYTES
+    })
+}
+
+/// The objects of one input; what is not YAML is told.
+fn read_objects<'a>(
+    input: usize,
+    text: &'a str,
+    objects: &mut Vec<Object<'a>>,
+    problems: &mut Problems,
+) {
+    let (objects_before, problems_before) = (objects.len(), problems.0.len());
+    for part in split::split(text) {
+        match Document::parse(part.text) {
+            Ok(document) if matches!(document.root.value, Value::Null) => {}
+            Ok(document) => Object::new(input, part.lines_before, document).collect(objects),
+            Err(error) => {
+                let line = if error.line == 0 { 0 } else { part.lines_before + error.line };
+                let message = format!("not YAML: {}", error.message);
+                problems.add(input, line, Problem::new(Path::root(), message));
+            }
+        }
+        if objects.len() > MOST_DOCUMENTS {
+            let message = format!("more than {MOST_DOCUMENTS} documents; read fewer at once");
+            problems.add(input, part.lines_before + 1, Problem::new(Path::root(), message));
+            objects.truncate(MOST_DOCUMENTS);
+            return;
+        }
+    }
+    if objects.len() == objects_before && problems.0.len() == problems_before {
+        let message = "no document in here; write a FakeLogSource";
+        problems.add(input, 0, Problem::new(Path::root(), message));
+    }
+}
+
+/// The problems so far, in the order they were found.
+#[derive(Default)]
+struct Problems(Vec<Entry>);
+
+struct Entry {
+    input: usize,
+    line: usize,
+    object: Option<String>,
+    problem: Problem,
+}
+
+impl Problems {
+    fn add(&mut self, input: usize, line: usize, problem: Problem) {
+        if self.0.len() == MOST_PROBLEMS {
+            return;
+        }
+        self.0.push(Entry { input, line, object: None, problem });
+    }
+
+    fn in_order(mut self, inputs: &[Input]) -> Vec<DocumentProblem> {
+        self.0.sort_by_key(|entry| (entry.input, entry.line));
+        self.0
+            .into_iter()
+            .map(|Entry { input, line, object, problem }| DocumentProblem {
+                file: inputs.get(input).map(|input| input.name.clone()).unwrap_or_default(),
+                line,
+                object,
+                problem,
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,128 @@
+//! One object of an input: from its tree to a source, or to its problems.
+
+use std::mem;
+
+use kube::Resource;
+use serde_path_to_error::Segment;
+
+use super::{
+    Problems, partial,
+    tree::{Document, Node, Value},
+};
+use crate::{
+    FakeLogSource,
+    problem::{Path, Problem},
+    rules,
+    structure::{self, Located, one_line, shown},
+};
+
+/// An object and where it was written.
+pub(super) struct Object<'a> {
+    input: usize,
+    lines_before: usize,
+    document: Document<'a>,
+}
+
+impl<'a> Object<'a> {
+    pub(super) fn new(input: usize, lines_before: usize, document: Document<'a>) -> Self {
+        Self { input, lines_before, document }
+    }
+
+    /// The object itself, or those in it if it is a `List` as `kubectl get -o yaml` writes.
+    pub(super) fn collect(mut self, objects: &mut Vec<Self>) {
+        match self.document.take_items() {
+            Some(items) => {
+                let (input, lines_before) = (self.input, self.lines_before);
+                for item in items {
+                    Self::new(input, lines_before, item).collect(objects);
+                }
+            }
+            None => objects.push(self),
+        }
+    }
+
+    /// The object's name, if it has a readable one.
+    pub(super) fn name(&self) -> Option<String> {
+        self.document.root.member("metadata")?.member("name")?.as_text().map(shown)
+    }
+
+    /// Tells a problem of this object at the line of its path.
+    pub(super) fn tell(&self, problem: Problem, problems: &mut Problems) {
+        let line = self.document.root.line_of(problem.path.as_str());
+        problems.add(self.input, self.lines_before + line, problem);
+    }
+
+    /// The source, if its fields can be read. Its problems are told.
+    pub(super) fn read(&self, problems: &mut Problems) -> Option<FakeLogSource> {
+        if let Some(problem) = self.foreign() {
+            self.tell(problem, problems);
+            return None;
+        }
+        let misshapen = structure::check(&self.document);
+        let mut json = self.document.root.to_json();
+        if let Some(object) = json.as_object_mut() {
+            object.remove("status");
+        }
+        if !misshapen.is_empty() {
+            let broken: Vec<_> =
+                misshapen.iter().filter_map(|located| located.broken.clone()).collect();
+            for problem in partial::check(&json, &broken) {
+                self.tell(problem, problems);
+            }
+            for Located { line, problem, .. } in misshapen {
+                problems.add(self.input, self.lines_before + line, problem);
+            }
+            return None;
+        }
+        match serde_path_to_error::deserialize(json) {
+            Ok(source) => {
+                for problem in rules::check(&source) {
+                    self.tell(problem, problems);
+                }
+                Some(source)
+            }
+            Err(error) => {
+                let path = path_of(error.path());
+                let message = one_line(&error.into_inner().to_string());
+                self.tell(Problem::new(path, message), problems);
+                None
+            }
+        }
+    }
+
+    /// An object of another kind: to say what its fields lack would help nobody.
+    fn foreign(&self) -> Option<Problem> {
+        let root = &self.document.root;
+        if let Some(kind) = root.member("kind").and_then(Node::as_text)
+            && kind != FakeLogSource::kind(&())
+        {
+            let message = format!("must be {}; found `{}`", FakeLogSource::kind(&()), shown(kind));
+            return Some(Problem::new(Path::root().field("kind"), message));
+        }
+        None
+    }
+}
+
+impl Document<'_> {
+    /// The items of a list of objects as documents of their own; `None` if it is no such list.
+    fn take_items(&mut self) -> Option<Vec<Self>> {
+        let kind = self.root.member("kind")?.as_text()?;
+        if kind != "List" && kind.strip_suffix("List") != Some(&FakeLogSource::kind(&())) {
+            return None;
+        }
+        let Value::Map(members) = &mut self.root.value else { return None };
+        let (_, items) = members.iter_mut().find(|(key, _)| key == "items")?;
+        let Value::List(items) = &mut items.value else { return None };
+        let text = self.text;
+        Some(mem::take(items).into_iter().map(|root| Self { root, text }).collect())
+    }
+}
+
+fn path_of(path: &serde_path_to_error::Path) -> Path {
+    path.iter().fold(Path::root(), |path, segment| match segment {
+        Segment::Seq { index } => path.index(*index),
+        Segment::Map { key } => path.field(key),
+        Segment::Enum { variant } => path.field(variant),
+        Segment::Unknown => path,
+    })
+}

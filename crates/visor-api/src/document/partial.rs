@@ -1,0 +1,102 @@
+//! The rules of an object whose structure is broken in places: they still hold for the parts that
+//! can be read, so that a person hears of everything at once. Pure.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+
+use crate::{
+    problem::{Path, Problem},
+    rules::{self, LogKind},
+    source::{AccessContent, AccessLog, ErrorLog, FakeLogSourceSpec, Generator, Output, Stream},
+};
+
+/// What the rules say of the parts of an object that can be read. `broken` are the paths of values
+/// that are not as they were meant; what may only follow from them is left out.
+pub(super) fn check(object: &Json, broken: &[Path]) -> Vec<Problem> {
+    let path = Path::root().field("spec");
+    let Some(spec) = object.get("spec") else { return Vec::new() };
+    let mut problems = Vec::new();
+    own_fields(&path, spec, &mut problems);
+    let generators = spec.get("generators").and_then(Json::as_array);
+    let mut outputs = Vec::new();
+    for (index, generator) in generators.into_iter().flatten().enumerate() {
+        let path = path.field("generators").index(index);
+        match read::<Generator>(generator) {
+            Some(generator) => rules::generator(&path, &generator, &mut problems),
+            None => parts(&path, generator, &mut problems),
+        }
+        let name = generator.get("name").and_then(Json::as_str).unwrap_or_default();
+        if let Some(output) = generator.get("output").and_then(read::<Output>) {
+            outputs.push((index, name, output));
+        }
+    }
+    let outputs = outputs.iter().map(|(index, name, output)| (*index, *name, output));
+    problems.extend(rules::conflicts(outputs));
+    problems.retain(|problem| !broken.iter().any(|broken| may_follow(&problem.path, broken)));
+    problems
+}
+
+/// The spec's own fields, each by itself where one of them can't be read.
+fn own_fields(path: &Path, spec: &Json, problems: &mut Vec<Problem>) {
+    let Some(fields) = spec.as_object() else { return };
+    let mut readable = serde_json::Map::from_iter([("generators".to_owned(), Json::Array(vec![]))]);
+    for (name, value) in fields.iter().filter(|(name, _)| *name != "generators") {
+        let before = readable.insert(name.clone(), value.clone());
+        if before.is_none() && read::<FakeLogSourceSpec>(&Json::Object(readable.clone())).is_none()
+        {
+            readable.remove(name);
+        }
+    }
+    if let Some(spec) = read::<FakeLogSourceSpec>(&Json::Object(readable)) {
+        rules::own_fields(path, &spec, problems);
+    }
+}
+
+/// The readable parts of a generator that isn't readable as a whole.
+fn parts(path: &Path, generator: &Json, problems: &mut Vec<Problem>) {
+    if let Some(value) = generator.get("access") {
+        let path = path.field("access");
+        if let Some(access) = read::<AccessLog>(value) {
+            rules::access_log(&path, &access, problems);
+        } else if let Some(content) = read::<AccessContent>(value) {
+            rules::access_content(&path, &content, problems);
+        }
+    }
+    if let Some(error) = generator.get("error").and_then(read::<ErrorLog>) {
+        rules::error_log(&path.field("error"), &error, problems);
+    }
+    if let Some(output) = generator.get("output").and_then(read::<Output>) {
+        rules::output(&path.field("output"), &output, problems);
+    }
+    let is_set = |name: &str| generator.get(name).is_some();
+    let log = LogKind::of(is_set("access"), is_set("error"));
+    let streams = generator.get("streams").and_then(Json::as_array);
+    for (index, stream) in streams.into_iter().flatten().enumerate() {
+        if let Some(stream) = read::<Stream>(stream) {
+            rules::stream(&path.field("streams").index(index), &stream, log, problems);
+        }
+    }
+}
+
+/// Whether a problem may be there only because of what is broken: it is about that value, about
+/// what holds it, about a part of it, or about a field beside it. Only of the spec's own fields
+/// most have nothing to do with each other.
+fn may_follow(problem: &Path, broken: &Path) -> bool {
+    let spec = Path::root().field("spec");
+    let beside = if problem.parent().as_ref() == Some(&spec) {
+        *problem == spec.field("workload") && *broken == spec.field("stopAfter")
+    } else {
+        problem.parent() == broken.parent()
+    };
+    within(problem, broken) || within(broken, problem) || beside
+}
+
+/// Whether the value at `path` is that at `outer` or a part of it.
+fn within(path: &Path, outer: &Path) -> bool {
+    let below = path.as_str().strip_prefix(outer.as_str());
+    below.is_some_and(|below| below.is_empty() || below.starts_with(['.', '[']))
+}
+
+fn read<T: DeserializeOwned>(value: &Json) -> Option<T> {
+    T::deserialize(value).ok()
+}

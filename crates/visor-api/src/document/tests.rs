@@ -1,0 +1,200 @@
+//! What people see: documents with mistakes, and the very messages they get.
+
+mod properties;
+
+use super::*;
+
+const HEADER: &str =
+    "apiVersion: visor.dev/v1alpha1\nkind: FakeLogSource\nmetadata: {name: shop}\n";
+
+fn input(name: &str, text: impl Into<String>) -> Input {
+    Input { name: name.to_owned(), text: text.into() }
+}
+
+/// The messages that a text gets, one a line, without the file's name.
+fn messages(text: &str) -> String {
+    let problems = read(&[input("shop.yaml", text)]).err().unwrap_or_default();
+    let lines: Vec<_> = problems
+        .iter()
+        .map(|problem| problem.to_string().trim_start_matches("shop.yaml:").trim().to_owned())
+        .collect();
+    lines.join("\n")
+}
+
+fn indented(text: &str, by: &str) -> String {
+    text.lines().flat_map(|line| [by, line, "\n"]).collect()
+}
+
+/// The messages that a spec gets; its first line is line 5.
+fn spec_messages(spec: &str) -> String {
+    messages(&format!("{HEADER}spec:\n{}", indented(spec, "  ")))
+}
+
+/// The messages that a stream of an access log gets; its first line is line 10.
+fn stream_messages(stream: &str) -> String {
+    let stream = indented(stream, "    ");
+    spec_messages(&format!("generators:\n- name: web\n  access: {{}}\n  streams:\n  -\n{stream}"))
+}
+
+#[test]
+fn the_smallest_document_is_a_source() {
+    let text = format!("{HEADER}spec:\n  generators: [{{name: web, access: {{}}}}]\n");
+    let sources = read(&[input("shop.yaml", text)]).unwrap();
+    assert_eq!(sources.len(), 1);
+    assert_eq!(sources[0].metadata.name.as_deref(), Some("shop"));
+    assert!(sources[0].spec.generators[0].access.is_some());
+}
+
+#[test]
+fn a_document_with_everything_wrong_is_told_everything() {
+    let problems = read(&[input("many.yaml", include_str!("tests/many.yaml"))]).unwrap_err();
+    let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(lines.join("\n") + "\n", include_str!("tests/many.txt"));
+    assert!(problems.iter().all(|problem| problem.object.as_deref() == Some("Shop_1")));
+}
+
+#[test]
+fn every_mistake_has_its_message() {
+    let specs = include_str!("tests/specs.txt").split("\n====\n").map(pair);
+    let streams = include_str!("tests/streams.txt").split("\n====\n").map(pair);
+    let specs = specs.map(|(spec, expected)| (spec, expected, spec_messages(spec)));
+    let streams = streams.map(|(stream, expected)| (stream, expected, stream_messages(stream)));
+    let wrong: Vec<_> = specs
+        .chain(streams)
+        .filter(|(_, expected, got)| got != expected)
+        .map(|(document, expected, got)| {
+            format!("{document}\n---- wanted\n{expected}\n---- got\n{got}\n")
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("====\n"));
+}
+
+/// A document and what is expected of it, which a line of dashes divides.
+fn pair(entry: &str) -> (&str, &str) {
+    let (document, expected) = entry.split_once("\n----\n").unwrap();
+    (document, expected.trim())
+}
+
+#[test]
+fn what_is_no_source_says_what_it_lacks() {
+    for (text, expected) in [
+        ("", "no document in here; write a FakeLogSource"),
+        ("# nothing\n---\n---\n", "no document in here; write a FakeLogSource"),
+        ("a: [", "1: not YAML: unclosed bracket '['"),
+        ("\n\na: b: c", "3: not YAML: mapping values are not allowed in this context"),
+        ("[1, 2]", "1: must be a mapping of fields; found a list"),
+        ("hello", "1: must be a mapping of fields; found the text \"hello\""),
+        ("kind: Pod\napiVersion: v1", "1: kind: must be FakeLogSource; found `Pod`"),
+        (
+            "apiVersion: visor.dev/v1\nkind: FakeLogSource\nmetadata: {}\nspec: {generators: []}",
+            "1: apiVersion: must be visor.dev/v1alpha1; found `visor.dev/v1`\n\
+             3: metadata.name: is required, but missing; set it\n\
+             4: spec.generators: must not be empty; add at least one item",
+        ),
+        (
+            "{}",
+            "1: apiVersion: is required, but missing; set it\n\
+             1: kind: is required, but missing; set it\n\
+             1: metadata: is required, but missing; set it\n\
+             1: spec: is required, but missing; set it",
+        ),
+    ] {
+        assert_eq!(messages(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_mistake_in_one_document_does_not_hide_those_in_the_others() {
+    let good = format!("{HEADER}spec: {{generators: [{{name: web, access: {{}}}}]}}\n");
+    let first = input("a.yaml", format!("a: [\n---\n{good}---\nkind: Pod\n"));
+    let second = input("b.yaml", good.replace("access", "acces"));
+    let problems = read(&[first, second]).unwrap_err();
+    let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        lines,
+        [
+            "a.yaml:1: not YAML: unclosed bracket '['",
+            "a.yaml:8: kind: must be FakeLogSource; found `Pod`",
+            "b.yaml:4: spec.generators[0].acces: unknown field `acces`; did you mean `access`?",
+        ]
+    );
+}
+
+#[test]
+fn sources_that_get_into_each_others_way_are_told() {
+    let source = |name: &str, path: &str| {
+        format!(
+            "---\n{}spec:\n  generators:\n  - name: web\n    access: {{}}\n    \
+             output: {{file: {{path: {path}, rotation: {{maxAge: 1h}}}}}}\n",
+            HEADER.replace("shop", name)
+        )
+    };
+    let text = [
+        source("one", "access.log"),
+        source("two", "access.log"),
+        source("three", "access.log.2.gz"),
+        source("four", "access.log/x"),
+        source("one", "other.log"),
+    ];
+    assert_eq!(
+        messages(&text.concat()),
+        "18: spec.generators[0].output.file.path: generator `web` of `one` writes to this file \
+         too; choose another\n\
+         27: spec.generators[0].output.file.path: this is what `access.log` of generator `web` of \
+         `one` is called once rotated; choose another\n\
+         36: spec.generators[0].output.file.path: `access.log` would be a directory, but is the \
+         file of generator `web` of `one`; choose another\n\
+         40: metadata.name: another source in these documents is called `one` too; choose another \
+         name"
+    );
+}
+
+#[test]
+fn json_lists_anchors_and_merges_are_read() {
+    let json = r#"{"apiVersion": "visor.dev/v1alpha1", "kind": "FakeLogSource",
+        "metadata": {"name": "a", "labels": {"x": "y"}, "uid": "1"}, "status": {"any": 1},
+        "spec": {"generators": [{"name": "web", "access": {}, "error": null}]}}"#;
+    let list = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: visor.dev/v1alpha1\n  \
+                kind: FakeLogSource\n  metadata: {name: b}\n  spec:\n    generators:\n    \
+                - &web {name: web, access: {}}\n    - {<<: *web, name: other}\n";
+    let sources = read(&[input("a.json", json), input("b.yaml", list)]).unwrap();
+    let names: Vec<_> = sources.iter().map(|source| source.metadata.name.as_deref()).collect();
+    assert_eq!(names, [Some("a"), Some("b")]);
+    assert_eq!(sources[1].spec.generators[1].name, "other");
+    assert!(sources[1].spec.generators[1].access.is_some());
+}
+
+#[test]
+fn a_list_is_told_of_its_items_on_their_lines() {
+    let list = "kind: List\nitems:\n- kind: FakeLogSource\n  metadata: {name: x}\n- 5\n";
+    assert_eq!(
+        messages(list),
+        "3: apiVersion: is required, but missing; set it\n\
+         3: spec: is required, but missing; set it\n\
+         5: must be a mapping of fields; found the number 5"
+    );
+}
+
+#[test]
+fn too_much_is_refused_at_once() {
+    let large = input("large.yaml", "a".repeat(MOST_BYTES));
+    let problems = read(&[input("small.yaml", "a"), large]).unwrap_err();
+    let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    let expected = "large.yaml: the documents are larger than 4 MiB in all; read fewer at once";
+    assert_eq!(lines, [expected]);
+
+    let many = "---\na: 1\n".repeat(MOST_DOCUMENTS + 1);
+    let problems = read(&[input("many.yaml", many)]).unwrap_err();
+    assert_eq!(problems.len(), MOST_PROBLEMS);
+
+    let deep = messages(&format!("a: {}", "[".repeat(10_000)));
+    assert!(deep.starts_with("1: not YAML: "), "{deep}");
+
+    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..9 {
+        let inner = format!("*a{}, ", level - 1).repeat(10);
+        bomb.extend([format!("a{level}: &a{level} [{inner}]\n")]);
+    }
+    let message = messages(&bomb);
+    assert!(message.contains("not YAML: "), "{message}");
+}

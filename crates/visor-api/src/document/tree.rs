@@ -1,0 +1,226 @@
+//! A YAML document as a tree that remembers where each node was written. Pure: text in, tree out.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, SeqAccess, Visitor},
+};
+use serde_saphyr::{
+    DuplicateKeyPolicy, MessageFormatter, Options, Spanned, UserMessageFormatter, options,
+};
+
+use crate::structure::one_line;
+
+/// Most events (nodes and ends) that aliases of one document may stand for. It keeps small bombs
+/// from growing large.
+const MOST_REPLAYED_EVENTS: usize = 100_000;
+
+/// A value and where it was written.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    /// Line within the document's text, from 1. A member of a mapping has its key's line.
+    pub(crate) line: usize,
+    /// The bytes of the document's text that a scalar was read from, empty where unknown.
+    written: (usize, usize),
+    pub(crate) value: Value,
+}
+
+/// What YAML knows: the JSON values, with the order and the doubles of a mapping's members kept.
+#[derive(Debug, Clone)]
+pub(crate) enum Value {
+    Null,
+    Bool(bool),
+    Integer(i128),
+    Float(f64),
+    Text(String),
+    List(Vec<Node>),
+    Map(Vec<(String, Node)>),
+}
+
+/// One document of an input.
+#[derive(Debug)]
+pub(crate) struct Document<'a> {
+    pub(crate) root: Node,
+    pub(super) text: &'a str,
+}
+
+/// Why a text is not YAML.
+#[derive(Debug)]
+pub(crate) struct SyntaxError {
+    /// Line within the document's text, from 1; 0 if unknown.
+    pub(crate) line: usize,
+    pub(crate) message: String,
+}
+
+impl<'a> Document<'a> {
+    /// Reads one YAML (or JSON) document.
+    pub(crate) fn parse(text: &'a str) -> Result<Self, SyntaxError> {
+        match serde_saphyr::from_str_with_options::<Spanned<Node>>(text, parser_options()) {
+            Ok(root) => Ok(Self { root: Node::placed(root), text }),
+            Err(error) => {
+                let error = error.without_snippet();
+                Err(SyntaxError {
+                    line: error.location().map_or(0, |place| line_number(place.line())),
+                    message: one_line(&UserMessageFormatter.format_message(error)),
+                })
+            }
+        }
+    }
+
+    /// A scalar as it was written, such as `yes` where the value is true.
+    pub(crate) fn as_written(&self, node: &Node) -> Option<&'a str> {
+        let (start, length) = node.written;
+        let text = self.text.get(start..start.checked_add(length)?)?.trim();
+        if text.is_empty() { None } else { Some(text) }
+    }
+}
+
+impl Node {
+    fn placed(spanned: Spanned<Self>) -> Self {
+        let span = spanned.defined.span();
+        let written = span.byte_offset().zip(span.byte_len()).unwrap_or_default();
+        Self {
+            line: line_number(spanned.referenced.line()),
+            written: (
+                usize::try_from(written.0).unwrap_or(usize::MAX),
+                usize::try_from(written.1).unwrap_or(usize::MAX),
+            ),
+            value: spanned.value.value,
+        }
+    }
+
+    /// The member of a mapping of that name. A null is none: it means "not set".
+    pub(crate) fn member(&self, name: &str) -> Option<&Self> {
+        let Value::Map(members) = &self.value else { return None };
+        members.iter().find(|(key, node)| key == name && !node.is_null()).map(|(_, node)| node)
+    }
+
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(self.value, Value::Null)
+    }
+
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        if let Value::Text(text) = &self.value { Some(text) } else { None }
+    }
+
+    /// The line of the value at `path` (`spec.generators[0].name`), else that of the nearest value
+    /// around it that exists.
+    pub(crate) fn line_of(&self, path: &str) -> usize {
+        let path = path.strip_prefix('.').unwrap_or(path);
+        let inner = match &self.value {
+            Value::Map(members) => members.iter().find_map(|(key, node)| {
+                let rest = path.strip_prefix(key.as_str())?;
+                (rest.is_empty() || rest.starts_with(['.', '['])).then_some((node, rest))
+            }),
+            Value::List(items) => path
+                .strip_prefix('[')
+                .and_then(|rest| rest.split_once(']'))
+                .and_then(|(index, rest)| Some((items.get(index.parse::<usize>().ok()?)?, rest))),
+            _ => None,
+        };
+        inner.map_or(self.line, |(node, rest)| node.line_of(rest))
+    }
+
+    /// The value as JSON: what serde's types are read from. Null members are left out; of doubles
+    /// the last one stays; a number out of JSON's range is null.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        use serde_json::Value as Json;
+        match &self.value {
+            Value::Null => Json::Null,
+            Value::Bool(value) => Json::Bool(*value),
+            Value::Integer(value) => {
+                serde_json::Number::from_i128(*value).map_or(Json::Null, Json::Number)
+            }
+            Value::Float(value) => Json::from(*value),
+            Value::Text(value) => Json::String(value.clone()),
+            Value::List(items) => Json::Array(items.iter().map(Self::to_json).collect()),
+            Value::Map(members) => Json::Object(
+                members
+                    .iter()
+                    .filter(|(_, node)| !node.is_null())
+                    .map(|(key, node)| (key.clone(), node.to_json()))
+                    .collect(),
+            ),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = deserializer.deserialize_any(ValueVisitor)?;
+        Ok(Self { line: 0, written: (0, 0), value })
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Integer(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Integer(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::Float(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::Text(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::Text(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element::<Spanned<Node>>()? {
+            items.push(Node::placed(item));
+        }
+        Ok(Value::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut members = Vec::new();
+        while let Some(key) = map.next_key::<Spanned<String>>()? {
+            let mut node = Node::placed(map.next_value()?);
+            node.line = line_number(key.referenced.line());
+            members.push((key.value, node));
+        }
+        Ok(Value::Map(members))
+    }
+}
+
+/// The parser's own limits of depth and size stay; doubled keys come through, so that all of them
+/// can be told at once.
+fn parser_options() -> Options {
+    options! {
+        with_snippet: false,
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: MOST_REPLAYED_EVENTS,
+        },
+    }
+}
+
+fn line_number(line: u64) -> usize {
+    usize::try_from(line).unwrap_or(0)
+}

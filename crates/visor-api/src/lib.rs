@@ -1,0 +1,26 @@
+//! `FakeLogSource`: one set of types that is both the custom resource of the operator and the
+//! file format of `visor run -f`.
+//!
+//! | module | idea |
+//! |---|---|
+//! | [`source`] | the types: a source, its generators, their streams, laws, contents, outputs |
+//! | [`quantity`] | durations and sizes as people write them (`1h30m`, `64Mi`) |
+//! | [`log_format`] | the grammar of Apache's `LogFormat` strings |
+//! | [`document`] | text in, sources out, or every problem with its file, line and path |
+//! | [`rules`] | what a schema cannot say: the rules between fields |
+//! | [`resolved`] | the defaults that depend on other fields |
+//!
+//! No I/O, no clock, no Kubernetes client: whoever reads the file or asks the API server lives
+//! elsewhere.
+
+pub mod document;
+pub mod log_format;
+pub mod problem;
+pub mod quantity;
+pub mod resolved;
+pub mod rules;
+pub mod source;
+mod structure;
+
+pub use problem::{Path, Problem};
+pub use source::FakeLogSource;

@@ -1,0 +1,86 @@
+//! What is wrong, and where: a path into the object and a sentence that says what to do.
+
+use std::fmt;
+
+/// The place of a value within an object, written as Kubernetes writes it:
+/// `spec.generators[0].streams[1].interval`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Path(String);
+
+impl Path {
+    /// The object itself.
+    pub fn root() -> Self {
+        Self::default()
+    }
+
+    /// The path of a field of this value.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Self {
+        if self.0.is_empty() { Self(name.to_owned()) } else { Self(format!("{}.{name}", self.0)) }
+    }
+
+    /// The path of an element of this list, counted from 0.
+    #[must_use]
+    pub fn index(&self, index: usize) -> Self {
+        Self(format!("{}[{index}]", self.0))
+    }
+
+    /// The path of the value that holds this one; `None` for the object itself.
+    pub fn parent(&self) -> Option<Self> {
+        let cut = self.0.rfind(['.', '[']).unwrap_or(0);
+        if self.0.is_empty() { None } else { Some(Self(self.0[..cut].to_owned())) }
+    }
+
+    /// The path as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One thing that is wrong with an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where in the object.
+    pub path: Path,
+    /// What is wrong and what to do, as one sentence without a full stop.
+    pub message: String,
+}
+
+impl Problem {
+    /// A problem at `path`.
+    pub fn new(path: Path, message: impl Into<String>) -> Self {
+        Self { path, message: message.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.as_str().is_empty() {
+            f.write_str(&self.message)
+        } else {
+            write!(f, "{}: {}", self.path, self.message)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_reads_as_kubernetes_writes_it_and_knows_its_parent() {
+        let path = Path::root().field("spec").field("generators").index(0).field("name");
+        assert_eq!(path.as_str(), "spec.generators[0].name");
+        let generator = path.parent().unwrap();
+        assert_eq!(generator.as_str(), "spec.generators[0]");
+        assert_eq!(generator.parent().unwrap().as_str(), "spec.generators");
+        assert_eq!(Path::root().field("spec").parent(), Some(Path::root()));
+        assert_eq!(Path::root().parent(), None);
+    }
+}

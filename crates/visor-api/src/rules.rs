@@ -1,0 +1,101 @@
+//! What a schema cannot say: the rules between fields, between generators and between sources.
+//! Each problem has the path of the field to change, and says what to do. Pure.
+
+mod content;
+mod files;
+mod pace;
+mod streams;
+mod zone;
+
+use std::collections::HashMap;
+
+use kube::ResourceExt;
+
+use crate::{
+    FakeLogSource,
+    problem::{Path, Problem},
+    quantity::Duration,
+    source::{FakeLogSourceSpec, Generator, Volume, Workload},
+};
+
+pub(crate) use content::{access_content, access_log, error_log};
+pub(crate) use files::{conflicts, output};
+pub(crate) use streams::{LogKind, stream};
+
+/// Everything in one source that breaks a rule. What its schema says is taken as given.
+pub fn check(source: &FakeLogSource) -> Vec<Problem> {
+    let path = Path::root().field("spec");
+    let mut problems = Vec::new();
+    own_fields(&path, &source.spec, &mut problems);
+    for (index, item) in source.spec.generators.iter().enumerate() {
+        generator(&path.field("generators").index(index), item, &mut problems);
+    }
+    let generators = source.spec.generators.iter().enumerate();
+    problems.extend(conflicts(
+        generators.map(|(index, item)| (index, item.name.as_str(), &item.output)),
+    ));
+    problems
+}
+
+/// Everything in which sources that are run together get into each other's way, each with the
+/// position of the source to change. What [`check`] says of each of them is left out.
+pub fn check_together(sources: &[FakeLogSource]) -> Vec<(usize, Problem)> {
+    let mut problems = Vec::new();
+    let mut names = HashMap::new();
+    for (index, source) in sources.iter().enumerate() {
+        let name = (source.namespace(), source.name_any());
+        if names.insert(name, index).is_some() {
+            let message = format!(
+                "another source in these documents is called `{}` too; choose another name",
+                source.name_any()
+            );
+            problems
+                .push((index, Problem::new(Path::root().field("metadata").field("name"), message)));
+        }
+    }
+    problems.extend(files::conflicts_between(sources));
+    problems
+}
+
+/// The fields of the spec beside its generators.
+pub(crate) fn own_fields(path: &Path, spec: &FakeLogSourceSpec, problems: &mut Vec<Problem>) {
+    if let Err(message) = zone::check(&spec.time_zone) {
+        problems.push(Problem::new(path.field("timeZone"), message));
+    }
+    if let Some(stop) = &spec.stop_after {
+        let path = path.field("stopAfter");
+        if stop.lines.is_none() && stop.duration.is_none() {
+            let message = "nothing is set here; set `lines` or `duration`, or remove it";
+            problems.push(Problem::new(path.clone(), message));
+        }
+        if stop.duration == Some(Duration::default()) {
+            let message = "must be more than 0s; to write nothing, use `suspend: true`";
+            problems.push(Problem::new(path.field("duration"), message));
+        }
+    }
+    if spec.workload == Some(Workload::Job) && spec.stop_after.is_none() {
+        let message = "a Job has to end; set `stopAfter`, or choose another workload";
+        problems.push(Problem::new(path.field("workload"), message));
+    }
+    if let Some(Volume::HostPath(volume)) = &spec.volume
+        && volume.path.split('/').any(|component| component == "..")
+    {
+        let message = "must not climb up; write the path without `..`";
+        problems.push(Problem::new(path.field("volume").field("hostPath").field("path"), message));
+    }
+}
+
+/// A generator by itself.
+pub(crate) fn generator(path: &Path, generator: &Generator, problems: &mut Vec<Problem>) {
+    if let Some(access) = &generator.access {
+        access_log(&path.field("access"), access, problems);
+    }
+    if let Some(error) = &generator.error {
+        error_log(&path.field("error"), error, problems);
+    }
+    let log = LogKind::of(generator.access.is_some(), generator.error.is_some());
+    for (index, item) in generator.streams.iter().enumerate() {
+        stream(&path.field("streams").index(index), item, log, problems);
+    }
+    output(&path.field("output"), &generator.output, problems);
+}

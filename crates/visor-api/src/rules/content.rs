@@ -1,0 +1,115 @@
+//! What lines are made of: formats, weighted choices, ranges and networks.
+
+use ipnet::IpNet;
+
+use super::pace::reversed;
+use crate::{
+    log_format,
+    problem::{Path, Problem},
+    source::{AccessContent, AccessFormat, AccessLog, Choice, Clients, ErrorLog},
+    structure::shown,
+};
+
+pub(crate) fn access_log(path: &Path, log: &AccessLog, problems: &mut Vec<Problem>) {
+    let place = path.field("logFormat");
+    match (log.format, &log.log_format) {
+        (AccessFormat::Custom, None) => {
+            let message =
+                "is required where `format` is Custom; set it, such as `%h %t \"%r\" %>s`";
+            problems.push(Problem::new(place, message));
+        }
+        (AccessFormat::Custom, Some(format)) => {
+            if let Err(error) = log_format::parse(format) {
+                problems.push(Problem::new(place, error.to_string()));
+            }
+        }
+        (_, Some(_)) => {
+            let message = "has no effect here; set `format: Custom`, or remove it";
+            problems.push(Problem::new(place, message));
+        }
+        (_, None) => {}
+    }
+    access_content(path, &log.content, problems);
+}
+
+pub(crate) fn error_log(path: &Path, log: &ErrorLog, problems: &mut Vec<Problem>) {
+    if let Some(pool) = &log.clients {
+        clients(&path.field("clients"), pool, problems);
+    }
+    choices(&path.field("referers"), &log.referers, problems);
+}
+
+pub(crate) fn access_content(path: &Path, content: &AccessContent, problems: &mut Vec<Problem>) {
+    if let Some(pool) = &content.clients {
+        clients(&path.field("clients"), pool, problems);
+    }
+    for (name, list, may_be_empty) in [
+        ("users", &content.users, true),
+        ("methods", &content.methods, false),
+        ("protocols", &content.protocols, false),
+        ("referers", &content.referers, true),
+        ("userAgents", &content.user_agents, true),
+        ("virtualHosts", &content.virtual_hosts, true),
+    ] {
+        let path = path.field(name);
+        choices(&path, list, problems);
+        for (index, choice) in list.iter().enumerate() {
+            if choice.value.is_empty() && !may_be_empty {
+                let message = "must not be empty; a request line has three parts";
+                problems.push(Problem::new(path.index(index).field("value"), message));
+            }
+        }
+    }
+    weights(&path.field("resources"), content.resources.iter().map(|one| one.weight), problems);
+    weights(&path.field("statuses"), content.statuses.iter().map(|one| one.weight), problems);
+    weights(&path.field("sizes"), content.sizes.iter().map(|one| one.weight), problems);
+    for (index, range) in content.sizes.iter().enumerate() {
+        if range.min > range.max {
+            problems.push(reversed(&path.field("sizes").index(index), range.min, range.max));
+        }
+    }
+    weights(&path.field("durations"), content.durations.iter().map(|one| one.weight), problems);
+    for (index, range) in content.durations.iter().enumerate() {
+        if range.min > range.max {
+            problems.push(reversed(&path.field("durations").index(index), range.min, range.max));
+        }
+    }
+    for (index, values) in content.directives.iter().enumerate() {
+        let path = path.field("directives").index(index).field("values");
+        choices(&path, &values.values, problems);
+    }
+}
+
+fn clients(path: &Path, clients: &Clients, problems: &mut Vec<Problem>) {
+    let path = path.field("networks");
+    choices(&path, &clients.networks, problems);
+    for (index, network) in clients.networks.iter().enumerate() {
+        let text = network.value.as_str();
+        if text.parse::<IpNet>().is_ok() {
+            continue;
+        }
+        let advice = match text.parse::<std::net::IpAddr>() {
+            Ok(address) => format!("for that one address write `{}`", IpNet::from(address)),
+            Err(_) => "write one such as `203.0.113.0/24` or `2001:db8::/32`".to_owned(),
+        };
+        let message = format!("`{}` is not a network; {advice}", shown(text));
+        problems.push(Problem::new(path.index(index).field("value"), message));
+    }
+}
+
+fn choices(path: &Path, choices: &[Choice], problems: &mut Vec<Problem>) {
+    weights(path, choices.iter().map(|choice| choice.weight), problems);
+}
+
+/// Of a list that isn't empty, something must be drawn.
+pub(super) fn weights(
+    path: &Path,
+    weights: impl ExactSizeIterator<Item = i32>,
+    problems: &mut Vec<Problem>,
+) {
+    let is_empty = weights.len() == 0;
+    if !is_empty && weights.into_iter().all(|weight| weight <= 0) {
+        let message = "every weight is 0; at least one must be above";
+        problems.push(Problem::new(path.clone(), message));
+    }
+}

@@ -1,0 +1,23 @@
+//! The time zone must be one of the IANA database that is built in, so that a document means the
+//! same on every machine.
+
+use jiff::tz::TimeZoneDatabase;
+
+use crate::structure::{nearest, shown};
+
+pub(super) fn check(name: &str) -> Result<(), String> {
+    let zones = TimeZoneDatabase::bundled();
+    if zones.get(name).is_ok() {
+        return Ok(());
+    }
+    let known: Vec<String> = zones.available().map(|zone| zone.as_str().to_owned()).collect();
+    // People write the city, which is the last part of the name.
+    let city = |zone: &str| zone.rsplit('/').next().map(str::to_lowercase);
+    let meant = nearest(name, known.iter().map(String::as_str))
+        .or_else(|| known.iter().map(String::as_str).find(|zone| city(zone) == city(name)));
+    let advice = match meant {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => "use a name such as `UTC` or `Europe/Berlin`".to_owned(),
+    };
+    Err(format!("there is no time zone `{}`; {advice}", shown(name)))
+}

@@ -1,0 +1,159 @@
+//! The types of a `FakeLogSource`: what a person writes, field by field.
+//!
+//! They follow the Kubernetes API conventions (lists of named objects, `PascalCase` enums, no
+//! floats, every number and list bounded, defaults in the schema) and Apache's own names for
+//! Apache's things. The doc comments are what `kubectl explain` and the field reference show.
+
+mod access;
+mod choice;
+mod error;
+mod interval;
+mod output;
+mod pod;
+mod stream;
+
+pub use access::{AccessContent, AccessFormat, AccessLog, DirectiveValues};
+pub use choice::{Choice, Clients, Distribution, DurationRange, Resource, SizeRange, StatusChoice};
+pub use error::{ErrorFormat, ErrorLog, Mpm};
+pub use interval::{Exponential, Interval, Normal, Rate, Surge, Uniform, Unlimited};
+pub use output::{Compression, FileOutput, Output, Rotation, RotationMethod, StandardStream};
+pub use pod::{EmptyDirVolume, HostPathVolume, PersistentVolumeClaim, PodTemplate, Volume};
+pub use stream::{HeartbeatStyle, Message, Stream, StreamKind};
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::quantity::Duration;
+
+/// A source of fake but faithful Apache logs: generators that all run at once, each with streams
+/// of lines that all run at once.
+#[derive(CustomResource, Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq)]
+#[kube(
+    group = "visor.dev",
+    version = "v1alpha1",
+    kind = "FakeLogSource",
+    plural = "fakelogsources",
+    singular = "fakelogsource",
+    shortname = "fls",
+    category = "visor",
+    namespaced,
+    derive = "PartialEq"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct FakeLogSourceSpec {
+    /// How many pods write the logs, each with lines of its own. A laptop's `visor run` is one.
+    #[serde(default = "one")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub replicas: i32,
+
+    /// What runs the pods. Absent: a Job if the source ends by itself (`stopAfter`), else a
+    /// Deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<Workload>,
+
+    /// The seed of everything random: the same seed writes the same bytes. Absent: drawn at start,
+    /// and logged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub seed: Option<i64>,
+
+    /// The time zone of the time stamps, by its name in the IANA database, such as
+    /// `Europe/Berlin`.
+    #[serde(default = "utc")]
+    #[schemars(length(min = 1, max = 64))]
+    pub time_zone: String,
+
+    /// Stop writing, but keep the pods, the files and the metrics. Later lines go on from there.
+    #[serde(default)]
+    pub suspend: bool,
+
+    /// When the source ends by itself, whichever comes first. Absent: it never does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_after: Option<StopAfter>,
+
+    /// The logs to write. All run at once.
+    #[schemars(
+        length(min = 1, max = 1024),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub generators: Vec<Generator>,
+
+    /// Where file outputs live in a pod: a volume mounted at /var/log/visor. Absent: an emptyDir.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<Volume>,
+
+    /// What the pods have besides the generator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_template: Option<PodTemplate>,
+}
+
+/// What runs the pods of a source.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Workload {
+    /// Interchangeable pods.
+    Deployment,
+    /// Pods with a stable name and, if wished, a claim of their own each.
+    StatefulSet,
+    /// One pod a node.
+    DaemonSet,
+    /// Pods that end; for sources with `stopAfter`.
+    Job,
+}
+
+/// When a source ends by itself: after so many lines in all, after a time, or whichever comes
+/// first.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct StopAfter {
+    /// Lines of all generators together (of each replica).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub lines: Option<i64>,
+
+    /// Time since the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<Duration>,
+}
+
+/// One log: an access log or an error log, its streams of lines, and where they go.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("oneOf" = [{"required": ["access"]}, {"required": ["error"]}]))]
+pub struct Generator {
+    /// A name, unique within the source: lower-case letters, digits and `-`.
+    #[schemars(length(min = 1, max = 63), regex(pattern = NAME_PATTERN))]
+    pub name: String,
+
+    /// An access log (exactly one of `access` and `error`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<AccessLog>,
+
+    /// An error log (exactly one of `access` and `error`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorLog>,
+
+    /// The kinds of line in this log, each on a clock of its own. Absent: those of an ordinary
+    /// server.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 1024),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub streams: Vec<Stream>,
+
+    /// Where the lines go.
+    #[serde(default)]
+    pub output: Output,
+}
+
+/// What a name within a source looks like: a DNS label, as Kubernetes names are.
+pub const NAME_PATTERN: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+
+fn one() -> i32 {
+    1
+}
+
+fn utc() -> String {
+    "UTC".to_owned()
+}

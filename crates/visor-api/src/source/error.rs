@@ -1,0 +1,72 @@
+//! An error log: its format, and what its messages are about.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::choice::{Choice, Clients};
+
+/// An error log.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ErrorLog {
+    /// Which httpd's lines.
+    #[serde(default)]
+    pub format: ErrorFormat,
+
+    /// The multi-processing module. Prefork has no threads, so its lines have no `:tid`.
+    #[serde(default)]
+    pub mpm: Mpm,
+
+    /// The clients' addresses (`[client ADDRESS:PORT]`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clients: Option<Clients>,
+
+    /// The directory whose files the messages are about.
+    #[serde(default = "document_root")]
+    #[schemars(length(min = 1, max = 4096), regex(pattern = "^/"))]
+    pub document_root: String,
+
+    /// The pages that requests came from (`, referer: PAGE`). A choice of `-` is a request without
+    /// one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub referers: Vec<Choice>,
+}
+
+impl Default for ErrorLog {
+    fn default() -> Self {
+        Self {
+            format: ErrorFormat::default(),
+            mpm: Mpm::default(),
+            clients: None,
+            document_root: document_root(),
+            referers: Vec::new(),
+        }
+    }
+}
+
+/// The default error log format of an httpd release.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ErrorFormat {
+    /// `[Www Mon DD HH:MM:SS.uuuuuu YYYY] [module:level] [pid P:tid T] ... [client IP:PORT] MESSAGE`
+    #[default]
+    Httpd24,
+    /// `[Www Mon DD HH:MM:SS YYYY] [level] [client IP] MESSAGE`
+    Httpd22,
+}
+
+/// A multi-processing module of httpd.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mpm {
+    /// Processes of threads, with connections that wait apart.
+    #[default]
+    Event,
+    /// Processes of threads.
+    Worker,
+    /// Processes without threads.
+    Prefork,
+}
+
+fn document_root() -> String {
+    "/var/www/html".to_owned()
+}

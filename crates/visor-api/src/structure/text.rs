@@ -1,0 +1,79 @@
+//! Texts: their length and notation, as the schema asks for them.
+
+use serde_json::Value as Json;
+
+use super::{
+    schema::{Notation, Schema},
+    wording::shown,
+};
+use crate::{
+    document::tree::{Document, Node, Value},
+    quantity::{Duration, Size},
+    source::NAME_PATTERN,
+};
+
+/// What is wrong with a text.
+pub(super) fn check(all: &Schema, schema: &Json, text: &str) -> Option<String> {
+    let notation = all.notation(schema);
+    if let Some(message) = notation.and_then(|(notation, _)| quantity_error(notation, text)) {
+        return Some(message);
+    }
+    let least = schema.get("minLength").and_then(Json::as_u64).unwrap_or(0);
+    let most = schema.get("maxLength").and_then(Json::as_u64).unwrap_or(u64::MAX);
+    let length = text.chars().count() as u64;
+    if length < least && least == 1 {
+        return Some("must not be empty".to_owned());
+    }
+    if length < least {
+        return Some(format!("must have at least {least} characters; it has {length}"));
+    }
+    if length > most {
+        return Some(format!("must have at most {most} characters; it has {length}"));
+    }
+    match notation {
+        Some((Notation::Pattern(regex), pattern)) if !regex.is_match(text) => {
+            Some(format!("must be {}; found `{}`", meaning(pattern), shown(text)))
+        }
+        _ => None,
+    }
+}
+
+/// A number where a quantity is wanted, such as `3` for `3s`: better than "must be text".
+pub(super) fn not_a_quantity(
+    all: &Schema,
+    schema: &Json,
+    node: &Node,
+    document: &Document<'_>,
+) -> Option<String> {
+    if !matches!(node.value, Value::Integer(_) | Value::Float(_)) {
+        return None;
+    }
+    quantity_error(all.notation(schema)?.0, document.as_written(node)?)
+}
+
+fn quantity_error(notation: &Notation, text: &str) -> Option<String> {
+    let error = |text: &str| match notation {
+        Notation::Duration => text.parse::<Duration>().err(),
+        Notation::Size => text.parse::<Size>().err(),
+        Notation::Pattern(_) => None,
+    };
+    // The errors repeat the text, so they are told of what can be shown of it.
+    error(text).and_then(|_| error(&shown(text))).map(|error| error.to_string())
+}
+
+/// What a pattern means in words.
+fn meaning(pattern: &str) -> String {
+    match pattern {
+        NAME_PATTERN => "lower-case letters, digits and `-`, with no `-` at its ends",
+        "^/" => "an absolute path, which starts with `/`",
+        "^[a-z0-9_]+$" => "lower-case letters, digits and `_`",
+        _ if pattern.starts_with(r"^%\{") => {
+            "a directive with a name, such as `%{X-Request-Id}i` or `%{JSESSIONID}C`"
+        }
+        _ if pattern.contains(r"\.[a-z0-9]") => {
+            "a DNS name: lower-case letters, digits, `-` and `.`, with letters or digits at its ends"
+        }
+        _ => return format!("of the pattern `{pattern}`"),
+    }
+    .to_owned()
+}

@@ -1,0 +1,184 @@
+//! How problems of structure are said: what is wanted, what was found, what to do.
+
+use serde_json::Value as Json;
+
+use crate::document::tree::{Document, Node, Value};
+
+/// Longest text of a document that is repeated in a message, in characters.
+const LONGEST_SHOWN: usize = 60;
+/// Longest message of a library, in characters.
+const LONGEST_MESSAGE: usize = 300;
+/// Most names of known fields that a message lists.
+const MOST_NAMES: usize = 16;
+
+/// A text of the document as messages repeat it: on one line, and not too long.
+pub(crate) fn shown(text: &str) -> String {
+    shortened(text, LONGEST_SHOWN)
+}
+
+/// A message of a library, on one line.
+pub(crate) fn one_line(text: &str) -> String {
+    shortened(text, LONGEST_MESSAGE)
+}
+
+fn shortened(text: &str, longest: usize) -> String {
+    let mut short = String::new();
+    for (index, character) in text.chars().enumerate() {
+        if index == longest {
+            short.push_str("...");
+            break;
+        }
+        if character.is_control() {
+            short.extend(character.escape_default());
+        } else {
+            short.push(character);
+        }
+    }
+    short
+}
+
+/// The candidate that was probably meant: the same but for case and separators, or at few letters'
+/// distance.
+pub(crate) fn nearest<'a>(
+    text: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    fn plain(text: &str) -> String {
+        text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    }
+    if text.len() > LONGEST_SHOWN {
+        return None;
+    }
+    let text = plain(text);
+    let bearable = (text.len() / 3).clamp(1, 3);
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::osa_distance(&text, &plain(candidate)), candidate))
+        .filter(|(distance, _)| *distance <= bearable && *distance < text.len())
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// An unknown field; and the known one that was meant, if that can be guessed.
+pub(super) fn unknown<'a>(name: &str, known: &[&'a String]) -> (String, Option<&'a str>) {
+    let meant = nearest(name, known.iter().map(|known| known.as_str()));
+    let name = shown(name);
+    let advice = match meant {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None if known.is_empty() => "this takes no fields; remove it".to_owned(),
+        None if known.len() > MOST_NAMES => "remove it".to_owned(),
+        None => format!("the fields here are {}", names(known.iter().map(|name| name.as_str()))),
+    };
+    (format!("unknown field `{name}`; {advice}"), meant)
+}
+
+/// A value of another type than wanted.
+pub(super) fn mismatch(wanted: &str, node: &Node, document: &Document<'_>) -> String {
+    let found = found(node, document);
+    let scalar = matches!(node.value, Value::Bool(_) | Value::Integer(_) | Value::Float(_));
+    let advice = match (wanted, &node.value) {
+        ("string", Value::Bool(value)) => {
+            let written = document.as_written(node).map_or_else(|| value.to_string(), shown);
+            return format!(
+                "must be text, but YAML reads `{written}` as {value}; \
+                 put it in quotes: \"{written}\""
+            );
+        }
+        ("string", _) if scalar => {
+            let written = document.as_written(node).map(shown).unwrap_or_default();
+            format!("; put it in quotes: \"{written}\"")
+        }
+        ("integer", Value::Text(text)) if text.parse::<i64>().is_ok() => {
+            "; take the quotes away".to_owned()
+        }
+        ("boolean", Value::Text(text)) if matches!(text.as_str(), "true" | "false") => {
+            "; take the quotes away".to_owned()
+        }
+        ("array", _) => "; write `- ` before each item".to_owned(),
+        ("object", Value::Null) => "; write `{}` for one with nothing set".to_owned(),
+        _ => String::new(),
+    };
+    let wanted = match wanted {
+        "object" => "a mapping of fields",
+        "array" => "a list",
+        "string" => "text",
+        "integer" => "a whole number",
+        "boolean" => "true or false",
+        _ => "a number",
+    };
+    format!("must be {wanted}; found {found}{advice}")
+}
+
+/// A value that is none of those listed.
+pub(super) fn not_allowed(allowed: &[Json], node: &Node, document: &Document<'_>) -> String {
+    let found = match node.as_text() {
+        Some(text) => format!("`{}`", shown(text)),
+        None => found(node, document),
+    };
+    let some = if allowed.len() == 1 { "" } else { "one of " };
+    let allowed: Vec<_> = allowed.iter().filter_map(Json::as_str).collect();
+    format!("must be {some}{}; found {found}", allowed.join(", "))
+}
+
+/// Fields of which exactly one must be set. `blank` is one that was written without a value.
+pub(super) fn not_exactly_one(
+    options: &[&str],
+    chosen: &[&str],
+    blank: Option<&str>,
+) -> Option<String> {
+    let options = names(options.iter().copied());
+    match (chosen, blank) {
+        ([_], _) => None,
+        ([], Some(blank)) => Some(format!(
+            "exactly one of {options} must be set; `{blank}` has no value, write `{blank}: {{}}`"
+        )),
+        ([], None) => Some(format!("exactly one of {options} must be set; found none")),
+        _ => Some(format!(
+            "exactly one of {options} must be set; found {}; remove all but one",
+            names(chosen.iter().copied())
+        )),
+    }
+}
+
+fn found(node: &Node, document: &Document<'_>) -> String {
+    let written = document.as_written(node).map(shown).unwrap_or_default();
+    match &node.value {
+        Value::Null => "nothing".to_owned(),
+        Value::Bool(value) => value.to_string(),
+        Value::Integer(_) | Value::Float(_) => format!("the number {written}"),
+        Value::Text(text) => format!("the text \"{}\"", shown(text)),
+        Value::List(_) => "a list".to_owned(),
+        Value::Map(_) => "a mapping of fields".to_owned(),
+    }
+}
+
+fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_the_one_that_was_meant() {
+        let known = ["interval", "logFormat", "name", "timeZone", "max"];
+        for (text, meant) in [
+            ("intervall", Some("interval")),
+            ("log_format", Some("logFormat")),
+            ("TimeZone", Some("timeZone")),
+            ("nmae", Some("name")),
+            ("colour", None),
+            ("a", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(text, known), meant, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_is_one_short_line() {
+        assert_eq!(shown("a\nb\u{1b}[0m"), "a\\nb\\u{1b}[0m");
+        assert_eq!(shown(&"é".repeat(1000)).chars().count(), LONGEST_SHOWN + 3);
+    }
+}

@@ -1,0 +1,75 @@
+//! Access lines: what a request is ([`request`]), how one is drawn ([`content`], [`heartbeat`]),
+//! and how it is written ([`format`]).
+
+pub mod content;
+pub mod format;
+pub mod heartbeat;
+mod ordinary;
+pub mod request;
+
+pub use content::{Content, Drawn};
+pub use format::Format;
+pub use request::{NamedTable, NamedValues, Request};
+
+use ipnet::IpNet;
+
+/// The networks of an ordinary server's clients, with their weights: those that are set aside for
+/// documentation and benchmarks.
+pub(crate) fn ordinary_networks() -> impl Iterator<Item = (IpNet, u64)> {
+    let parse = |(text, weight): &(&str, u32)| Some((text.parse().ok()?, u64::from(*weight)));
+    ordinary::NETWORKS.iter().filter_map(parse)
+}
+
+/// What error messages are about: an ordinary server's virtual hosts, its users, the pages that its
+/// requests come from, and what is asked of it.
+pub(crate) mod subjects {
+    use super::ordinary::{self, Class};
+
+    /// What the server calls itself.
+    pub(crate) const SERVER: &str = "Apache/2.4.59 (Debian)";
+
+    pub(crate) fn virtual_hosts() -> impl Iterator<Item = &'static str> {
+        ordinary::VIRTUAL_HOSTS.iter().map(|(name, _)| *name)
+    }
+
+    pub(crate) fn users() -> impl Iterator<Item = &'static str> {
+        ordinary::USERS.iter().map(|(name, _)| *name).filter(|name| *name != "-")
+    }
+
+    pub(crate) fn referers() -> impl Iterator<Item = (&'static str, u64)> {
+        ordinary::REFERERS.iter().map(|(page, weight)| (*page, u64::from(*weight)))
+    }
+
+    /// The paths that messages are about, as httpd has decoded them. What goes wrong is mostly a
+    /// file that isn't there, and those are asked for by scanners and by pages.
+    pub(crate) fn paths() -> impl Iterator<Item = (Vec<u8>, u64)> {
+        ordinary::RESOURCES.iter().map(|page| {
+            let path = page.target.split('?').next().unwrap_or("/");
+            let weight = match page.class {
+                Class::Probe => 12,
+                Class::Asset => 4,
+                _ => 1,
+            };
+            (percent_decode(path.as_bytes()), weight)
+        })
+    }
+
+    fn percent_decode(mut text: &[u8]) -> Vec<u8> {
+        let mut decoded = Vec::with_capacity(text.len());
+        while let [first, rest @ ..] = text {
+            let hexadecimal =
+                |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
+            match rest.get(..2).filter(|_| *first == b'%').and_then(hexadecimal) {
+                Some(byte) => {
+                    decoded.push(byte);
+                    text = &rest[2..];
+                }
+                None => {
+                    decoded.push(*first);
+                    text = rest;
+                }
+            }
+        }
+        decoded
+    }
+}

@@ -1,0 +1,427 @@
+//! How a request is drawn: who asks for what, how it ends, and what that makes of its size.
+//!
+//! A resource is drawn first. Its class says which methods it is asked with, and the method which
+//! statuses it is answered with; status and method say whether there is a body. So a 304 and a
+//! HEAD have none, and a style sheet is never posted to, unless a document says otherwise.
+
+use std::sync::{Arc, OnceLock};
+
+use visor_api::{
+    log_format::Namespace,
+    source::{self, AccessContent, Choice},
+};
+
+use super::{
+    format::{Format, Uses},
+    ordinary::{self, Class},
+    request::{NamedTable, NamedValues, Request, RequestLine, Server},
+};
+use crate::{
+    choice::{NothingToDraw, Table},
+    clients, escape,
+    random::{Random, Seed},
+    text::{Lines, Text},
+};
+
+/// What the requests of a stream are made of. Streams that say nothing of their own share one.
+#[derive(Debug, Clone)]
+pub struct Content {
+    clients: Arc<Table<Text>>,
+    users: Arc<Table<Text>>,
+    resources: Arc<Table<Resource>>,
+    behaviours: Arc<[Table<Method>]>,
+    protocols: Arc<Table<Text>>,
+    referers: Arc<Table<Text>>,
+    user_agents: Arc<Table<Text>>,
+    virtual_hosts: Arc<Table<Text>>,
+    durations: Arc<Table<Range>>,
+    sizes: Arc<Table<Range>>,
+    named: Box<[NamedTable]>,
+    server: Server,
+}
+
+/// Something that can be asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Resource {
+    path: Text,
+    query: Text,
+    class: usize,
+    size: Option<Range>,
+}
+
+/// A method that a class of resources is asked with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Method {
+    name: Text,
+    statuses: Table<Status>,
+    has_response_body: bool,
+    has_request_body: bool,
+}
+
+/// A status as a number and as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Status {
+    code: u16,
+    text: Text,
+}
+
+/// A range of whole numbers, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Range {
+    min: u64,
+    max: u64,
+}
+
+impl Range {
+    #[inline]
+    fn draw(self, random: &mut Random) -> u64 {
+        random.between(self.min, self.max)
+    }
+}
+
+/// The indices of the values that were drawn for named directives, kept between lines so that a
+/// line allocates nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Drawn(Vec<usize>);
+
+impl Content {
+    /// What a document asks for; where it says nothing, an ordinary server's. The pool of clients
+    /// depends on `seed`.
+    ///
+    /// # Errors
+    ///
+    /// If a list of choices can't be drawn from.
+    pub fn new(content: &AccessContent, seed: Seed) -> Result<Self, NothingToDraw> {
+        let ordinary = Ordinary::get()?;
+        let clients = content.clients.clone().unwrap_or_default();
+        let resources = if content.resources.is_empty() {
+            if content.sizes.is_empty() {
+                Arc::clone(&ordinary.resources)
+            } else {
+                Arc::new(Ordinary::resources(|_| None)?)
+            }
+        } else {
+            Arc::new(Table::new(content.resources.iter().map(resource))?)
+        };
+        let behaviours = if content.methods.is_empty() && content.statuses.is_empty() {
+            Arc::clone(&ordinary.behaviours)
+        } else {
+            behaviours(&content.methods, &content.statuses)?
+        };
+        let named = content.directives.iter().filter_map(|directive| {
+            let (namespace, name) = directive_name(&directive.directive)?;
+            Some(texts(&directive.values).map(|values| NamedTable { namespace, name, values }))
+        });
+        Ok(Self {
+            clients: Arc::new(clients::pool(&clients, seed)?),
+            users: or_ordinary(&content.users, &ordinary.users, |users| {
+                Table::new(users.iter().map(|u| (remote_user(&u.value), weight(u.weight))))
+            })?,
+            resources,
+            behaviours,
+            protocols: or_ordinary(&content.protocols, &ordinary.protocols, texts)?,
+            referers: or_ordinary(&content.referers, &ordinary.referers, texts)?,
+            user_agents: or_ordinary(&content.user_agents, &ordinary.user_agents, texts)?,
+            virtual_hosts: or_ordinary(&content.virtual_hosts, &ordinary.virtual_hosts, texts)?,
+            durations: or_ordinary(&content.durations, &ordinary.durations, |durations| {
+                Table::new(durations.iter().map(|d| {
+                    (Range { min: d.min.as_nanos(), max: d.max.as_nanos() }, weight(d.weight))
+                }))
+            })?,
+            sizes: or_ordinary(&content.sizes, &ordinary.sizes, |sizes| {
+                Table::new(sizes.iter().map(|s| {
+                    let bytes = |bytes: i64| u64::try_from(bytes).unwrap_or(0);
+                    (Range { min: bytes(s.min), max: bytes(s.max) }, weight(s.weight))
+                }))
+            })?,
+            named: named.collect::<Result<_, _>>()?,
+            server: Server::default(),
+        })
+    }
+
+    /// Draws a request that is due at `time`, in nanoseconds since the epoch, and writes its line.
+    pub fn write(
+        &self,
+        time: i64,
+        format: &mut Format,
+        random: &mut Random,
+        drawn: &mut Drawn,
+        out: &mut Lines,
+    ) {
+        let request = self.draw(time, format.uses(), random, drawn);
+        format.write(&request, out);
+    }
+
+    #[inline]
+    fn draw<'a>(
+        &'a self,
+        time: i64,
+        uses: Uses,
+        random: &mut Random,
+        drawn: &'a mut Drawn,
+    ) -> Request<'a> {
+        let resource = self.resources.draw(random);
+        let method = self.behaviours[resource.class].draw(random);
+        let Status { code: status, text } = method.statuses.draw(random);
+        let status = *status;
+        let client = self.clients.draw(random);
+        let body_bytes = self.body_bytes(resource, method, status, random);
+        let first = |table: &'a Table<Text>| &table.values()[0];
+        let mut request = Request {
+            time,
+            duration: 0,
+            remote_host: client,
+            client_address: client,
+            remote_user: first(&self.users),
+            request_line: RequestLine {
+                whole: None,
+                method: &method.name,
+                path: &resource.path,
+                query: &resource.query,
+                protocol: self.protocols.draw(random),
+            },
+            status_code: status,
+            status: text,
+            original_status: text,
+            body_bytes,
+            bytes_in: 0,
+            bytes_out: body_bytes + head_bytes(status),
+            referer: first(&self.referers),
+            user_agent: first(&self.user_agents),
+            virtual_host: first(&self.virtual_hosts),
+            remote_port: 0,
+            pid: 0,
+            tid: 0,
+            keep_alive_requests: 0,
+            connection_status: b'+',
+            named: NamedValues::NONE,
+            server: &self.server,
+        };
+        // What the format doesn't write isn't drawn.
+        if uses.remote_user {
+            request.remote_user = self.users.draw(random);
+        }
+        if uses.referer {
+            request.referer = self.referers.draw(random);
+        }
+        if uses.user_agent {
+            request.user_agent = self.user_agents.draw(random);
+        }
+        if uses.virtual_host {
+            request.virtual_host = self.virtual_hosts.draw(random);
+        }
+        if uses.duration {
+            request.duration = self.durations.draw(random).draw(random);
+        }
+        if uses.bytes_in {
+            let line = &request.request_line;
+            let head = line.method.len() + line.path.len() + line.query.len();
+            let body = if method.has_request_body { random.between(40, 2_000) } else { 0 };
+            request.bytes_in = (head + request.user_agent.len() + request.referer.len()) as u64
+                + random.between(180, 640)
+                + body;
+        }
+        if uses.connection {
+            draw_connection(&mut request, random);
+        }
+        if !self.named.is_empty() {
+            drawn.0.clear();
+            drawn.0.extend(self.named.iter().map(|named| named.values.draw_index(random)));
+            request.named = NamedValues { tables: &self.named, drawn: &drawn.0 };
+        }
+        request
+    }
+
+    /// The bytes of the body: none where HTTP has none, the whole resource or a part of it where
+    /// it was served, else httpd's own page about the status.
+    #[inline]
+    fn body_bytes(
+        &self,
+        resource: &Resource,
+        method: &Method,
+        status: u16,
+        random: &mut Random,
+    ) -> u64 {
+        if !method.has_response_body || matches!(status, 100..=199 | 204 | 205 | 304) {
+            return 0;
+        }
+        if status >= 300 {
+            return ordinary::error_body(status);
+        }
+        let size = match resource.size {
+            Some(size) => size.draw(random),
+            None => self.sizes.draw(random).draw(random),
+        };
+        if status == 206 { random.between(size.min(1), size) } else { size }
+    }
+}
+
+/// The bytes of a response's head: a not-modified one has fewer headers.
+const fn head_bytes(status: u16) -> u64 {
+    match status {
+        304 => 181,
+        301..=308 => 276,
+        400..=599 => 213,
+        _ => 284,
+    }
+}
+
+/// The connection that a request came by: a few processes with 25 threads each, as the event MPM
+/// has them.
+fn draw_connection(request: &mut Request<'_>, random: &mut Random) {
+    let process = random.below(4);
+    request.pid = 1_201 + process as u32;
+    request.tid = 140_187_334_538_944 + process * 4_294_967_296 - random.below(25) * 8_392_704;
+    request.remote_port = random.between(32_768, 60_999) as u16;
+    request.keep_alive_requests = random.below(12) as u32;
+    request.connection_status = if random.below(20) == 0 { b'-' } else { b'+' };
+}
+
+/// The tables of an ordinary server, made once and shared by all.
+#[derive(Debug)]
+struct Ordinary {
+    users: Arc<Table<Text>>,
+    resources: Arc<Table<Resource>>,
+    behaviours: Arc<[Table<Method>]>,
+    protocols: Arc<Table<Text>>,
+    referers: Arc<Table<Text>>,
+    user_agents: Arc<Table<Text>>,
+    virtual_hosts: Arc<Table<Text>>,
+    durations: Arc<Table<Range>>,
+    sizes: Arc<Table<Range>>,
+}
+
+impl Ordinary {
+    fn get() -> Result<&'static Self, NothingToDraw> {
+        static ORDINARY: OnceLock<Result<Ordinary, NothingToDraw>> = OnceLock::new();
+        ORDINARY.get_or_init(Self::new).as_ref().map_err(|error| *error)
+    }
+
+    fn new() -> Result<Self, NothingToDraw> {
+        let texts = |texts: &[(&str, u32)]| {
+            Table::new(texts.iter().map(|(text, weight)| (log_item(text), u64::from(*weight))))
+                .map(Arc::new)
+        };
+        let range = |min, max, weight| (Range { min, max }, u64::from(weight));
+        let durations =
+            ordinary::DURATIONS.iter().map(|(min, max, w)| range(min * 1000, max * 1000, *w));
+        let sizes = ordinary::SIZES.iter().map(|(min, max, w)| range(*min, *max, *w));
+        Ok(Self {
+            users: texts(ordinary::USERS)?,
+            resources: Arc::new(Self::resources(|page| {
+                Some(Range { min: page.size.0, max: page.size.1 })
+            })?),
+            behaviours: behaviours(&[], &[])?,
+            protocols: texts(ordinary::PROTOCOLS)?,
+            referers: texts(ordinary::REFERERS)?,
+            user_agents: texts(ordinary::USER_AGENTS)?,
+            virtual_hosts: texts(ordinary::VIRTUAL_HOSTS)?,
+            durations: Arc::new(Table::new(durations)?),
+            sizes: Arc::new(Table::new(sizes)?),
+        })
+    }
+
+    fn resources(
+        size: impl Fn(&ordinary::Page) -> Option<Range>,
+    ) -> Result<Table<Resource>, NothingToDraw> {
+        Table::new(ordinary::RESOURCES.iter().map(|page| {
+            let (path, query) = split_target(page.target);
+            let resource = Resource { path, query, class: page.class as usize, size: size(page) };
+            (resource, u64::from(page.weight))
+        }))
+    }
+}
+
+/// The methods of each class with their statuses: the document's where it has any, else the
+/// ordinary ones. A method that a class doesn't know is answered as a GET is.
+fn behaviours(
+    methods: &[Choice],
+    statuses: &[source::StatusChoice],
+) -> Result<Arc<[Table<Method>]>, NothingToDraw> {
+    let status = |code: u16| Status { code, text: log_item(&code.to_string()) };
+    let status_table = |ordinary: &[(u16, u32)]| {
+        if statuses.is_empty() {
+            Table::new(ordinary.iter().map(|(code, weight)| (status(*code), u64::from(*weight))))
+        } else {
+            let code = |code: i32| u16::try_from(code).unwrap_or(200);
+            Table::new(statuses.iter().map(|s| (status(code(s.value)), weight(s.weight))))
+        }
+    };
+    let method = |name: &str, ordinary: &[(u16, u32)]| {
+        Ok(Method {
+            name: log_item(name),
+            statuses: status_table(ordinary)?,
+            has_response_body: name != "HEAD",
+            has_request_body: matches!(name, "POST" | "PUT" | "PATCH"),
+        })
+    };
+    let tables = ordinary::BEHAVIOURS.iter().map(|behaviour| {
+        let known = behaviour.methods;
+        let weighted: Result<Vec<(Method, u64)>, NothingToDraw> = if methods.is_empty() {
+            known.iter().map(|(name, w, s)| Ok((method(name, s)?, u64::from(*w)))).collect()
+        } else {
+            let statuses_of = |name: &str| {
+                known.iter().find(|(k, ..)| *k == name).or(known.first()).map_or(&[][..], |k| k.2)
+            };
+            let chosen = methods.iter();
+            chosen
+                .map(|m| Ok((method(&m.value, statuses_of(&m.value))?, weight(m.weight))))
+                .collect()
+        };
+        Table::new(weighted?)
+    });
+    tables.collect()
+}
+
+/// A resource of a document with its weight.
+fn resource(resource: &source::Resource) -> (Resource, u64) {
+    let (path, query) = split_target(&resource.value);
+    let size = resource.size.and_then(|size| u64::try_from(size).ok());
+    let size = size.map(|size| Range { min: size, max: size });
+    (Resource { path, query, class: Class::Other as usize, size }, weight(resource.weight))
+}
+
+/// A request target's path, and its query with the `?`.
+fn split_target(target: &str) -> (Text, Text) {
+    let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
+    (log_item(path), log_item(query))
+}
+
+/// Where `%{NAME}i` and its like look, and for what name.
+fn directive_name(directive: &str) -> Option<(Namespace, String)> {
+    match &visor_api::log_format::parse(directive).ok()?.items[..] {
+        [visor_api::log_format::Item::Directive(directive)] => match &directive.field {
+            visor_api::log_format::Field::Named(namespace, name) => {
+                Some((*namespace, name.clone()))
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The table of a document's list, or the ordinary one where the list is empty.
+fn or_ordinary<C, T>(
+    list: &[C],
+    ordinary: &Arc<Table<T>>,
+    table: impl FnOnce(&[C]) -> Result<Table<T>, NothingToDraw>,
+) -> Result<Arc<Table<T>>, NothingToDraw> {
+    if list.is_empty() { Ok(Arc::clone(ordinary)) } else { table(list).map(Arc::new) }
+}
+
+fn texts(choices: &[Choice]) -> Result<Table<Text>, NothingToDraw> {
+    Table::new(choices.iter().map(|choice| (log_item(&choice.value), weight(choice.weight))))
+}
+
+fn log_item(text: &str) -> Text {
+    escape::log_item(text.as_bytes())
+}
+
+fn remote_user(text: &str) -> Text {
+    escape::remote_user(text.as_bytes())
+}
+
+/// A weight of a document; its schema has none below 0.
+fn weight(weight: i32) -> u64 {
+    u64::try_from(weight).unwrap_or(0)
+}

@@ -1,0 +1,148 @@
+//! Signs of life in an access log: a kubelet's probe, httpd's wake-up call to itself, or a bare
+//! message in place of a request.
+
+use visor_api::source::{HeartbeatStyle, Message, Stream};
+
+use super::{
+    format::Format,
+    request::{NamedValues, Request, RequestLine, Server},
+    subjects::SERVER,
+};
+use crate::{
+    choice::{NothingToDraw, Table},
+    escape,
+    random::Random,
+    text::{Lines, Text},
+};
+
+/// What a heartbeat says where the document has no message of its own.
+pub const ORDINARY_MESSAGE: &str = "HEARTBEAT";
+
+/// The heartbeats of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heartbeat {
+    client: Text,
+    line: Line,
+    status_code: u16,
+    status: Text,
+    body_bytes: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    user_agent: Text,
+    nothing: Text,
+    server: Server,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Line {
+    Request { method: Text, path: Text, query: Text, protocol: Text },
+    Message(Table<Text>),
+}
+
+impl Heartbeat {
+    /// The heartbeats that a document asks for.
+    ///
+    /// # Errors
+    ///
+    /// If every message has the weight 0.
+    pub fn new(stream: &Stream) -> Result<Self, NothingToDraw> {
+        let text = |text: &str| escape::log_item(text.as_bytes());
+        let request = |method, path, protocol| Line::Request {
+            method: text(method),
+            path: text(path),
+            query: text(""),
+            protocol: text(protocol),
+        };
+        let nothing = Text::absent();
+        let server = Server::default();
+        Ok(match stream.resolved_heartbeat() {
+            HeartbeatStyle::KubeProbe => Self {
+                client: text("198.18.0.1"),
+                line: request("GET", "/healthz", "HTTP/1.1"),
+                status_code: 200,
+                status: text("200"),
+                body_bytes: 3,
+                bytes_in: 113,
+                bytes_out: 249,
+                user_agent: text("kube-probe/1.33"),
+                nothing,
+                server,
+            },
+            // As `dummy_connection` of httpd's server/mpm_unix.c asks.
+            HeartbeatStyle::InternalDummyConnection => Self {
+                client: text("::1"),
+                line: request("OPTIONS", "*", "HTTP/1.0"),
+                status_code: 200,
+                status: text("200"),
+                body_bytes: 0,
+                bytes_in: 97,
+                bytes_out: 126,
+                user_agent: text(&format!("{SERVER} (internal dummy connection)")),
+                nothing,
+                server,
+            },
+            HeartbeatStyle::Message => Self {
+                client: nothing.clone(),
+                line: Line::Message(messages(&stream.messages)?),
+                status_code: 0,
+                status: nothing.clone(),
+                body_bytes: 0,
+                bytes_in: 0,
+                bytes_out: 0,
+                user_agent: nothing.clone(),
+                nothing,
+                server,
+            },
+        })
+    }
+
+    /// Writes a heartbeat that is due at `time`, in nanoseconds since the epoch.
+    pub fn write(&self, time: i64, format: &mut Format, random: &mut Random, out: &mut Lines) {
+        let nothing = &self.nothing;
+        let request_line = match &self.line {
+            Line::Request { method, path, query, protocol } => {
+                RequestLine { whole: None, method, path, query, protocol }
+            }
+            Line::Message(messages) => RequestLine {
+                whole: Some(messages.draw(random)),
+                method: nothing,
+                path: nothing,
+                query: nothing,
+                protocol: nothing,
+            },
+        };
+        let request = Request {
+            time,
+            duration: 0,
+            remote_host: &self.client,
+            client_address: &self.client,
+            remote_user: nothing,
+            request_line,
+            status_code: self.status_code,
+            status: &self.status,
+            original_status: &self.status,
+            body_bytes: self.body_bytes,
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            referer: nothing,
+            user_agent: &self.user_agent,
+            virtual_host: nothing,
+            remote_port: 0,
+            pid: 1,
+            tid: 0,
+            keep_alive_requests: 0,
+            connection_status: b'-',
+            named: NamedValues::NONE,
+            server: &self.server,
+        };
+        format.write(&request, out);
+    }
+}
+
+fn messages(messages: &[Message]) -> Result<Table<Text>, NothingToDraw> {
+    let text = |text: &str| escape::log_item(text.as_bytes());
+    if messages.is_empty() {
+        return Table::new([(text(ORDINARY_MESSAGE), 1)]);
+    }
+    Table::new(messages.iter().map(|m| (text(&m.value), u64::try_from(m.weight).unwrap_or(0))))
+}

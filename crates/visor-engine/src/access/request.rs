@@ -1,0 +1,145 @@
+//! A request as the log sees it: the facts that a format writes, whoever made them.
+
+use visor_api::log_format::Namespace;
+
+use crate::{choice::Table, escape, text::Text};
+
+/// The facts of one request. Texts are escaped already; an absent one is `-`.
+///
+/// The names are those of httpd's directives in `mod_log_config`.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// When it began, in nanoseconds since the epoch (`%t`).
+    pub time: i64,
+    /// How long it took, in nanoseconds (`%D`, `%T`).
+    pub duration: u64,
+    /// The client's host name or address (`%h`).
+    pub remote_host: &'a Text,
+    /// The client's address (`%a`).
+    pub client_address: &'a Text,
+    /// The authenticated user (`%u`).
+    pub remote_user: &'a Text,
+    /// The request line (`%r`).
+    pub request_line: RequestLine<'a>,
+    /// The final status as a number; 0 for none.
+    pub status_code: u16,
+    /// The final status (`%>s`).
+    pub status: &'a Text,
+    /// The status of the request that was redirected within the server (`%s`).
+    pub original_status: &'a Text,
+    /// Bytes of the body sent (`%b`, `%B`).
+    pub body_bytes: u64,
+    /// Bytes received (`%I`).
+    pub bytes_in: u64,
+    /// Bytes sent (`%O`).
+    pub bytes_out: u64,
+    /// The page that it came from (`%{Referer}i`).
+    pub referer: &'a Text,
+    /// The user agent (`%{User-Agent}i`).
+    pub user_agent: &'a Text,
+    /// The virtual host's name (`%v`, and `%{Host}i`).
+    pub virtual_host: &'a Text,
+    /// The client's port (`%{remote}p`).
+    pub remote_port: u16,
+    /// The process (`%P`).
+    pub pid: u32,
+    /// The thread (`%{tid}P`).
+    pub tid: u64,
+    /// How many requests the connection had before (`%k`).
+    pub keep_alive_requests: u32,
+    /// `X` aborted, `+` kept alive, `-` closed (`%X`).
+    pub connection_status: u8,
+    /// The values of directives that name something.
+    pub named: NamedValues<'a>,
+    /// What is the same for all requests of a server.
+    pub server: &'a Server,
+}
+
+/// A request line, whole or in its parts; the parts serve `%m`, `%U`, `%q` and `%H`, too.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestLine<'a> {
+    /// The line where it isn't made of the parts, such as a malformed one or `-`.
+    pub whole: Option<&'a Text>,
+    /// The method.
+    pub method: &'a Text,
+    /// The path.
+    pub path: &'a Text,
+    /// The query with its `?`, or nothing.
+    pub query: &'a Text,
+    /// The protocol.
+    pub protocol: &'a Text,
+}
+
+/// What is the same for all requests of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// The server's address (`%A`).
+    pub local_address: Text,
+    /// The server's name (`%V`), if it isn't the virtual host's.
+    pub server_name: Option<Text>,
+    /// The server's port (`%p`).
+    pub port: u16,
+    /// The port that the connection came to (`%{local}p`).
+    pub local_port: u16,
+    /// The name by identd (`%l`).
+    pub remote_logname: Text,
+    /// The handler (`%R`).
+    pub handler: Text,
+    /// The identifier that the error log has, too (`%L`).
+    pub log_id: Text,
+    /// What stands in front of the path in `%f`.
+    pub document_root: Text,
+    /// The file (`%f`) where it isn't the document root and the path.
+    pub filename: Option<Text>,
+}
+
+impl Default for Server {
+    /// A server behind TLS at an address that is set aside for documentation.
+    fn default() -> Self {
+        Self {
+            local_address: escape::log_item(b"192.0.2.10"),
+            server_name: None,
+            port: 443,
+            local_port: 443,
+            remote_logname: Text::absent(),
+            handler: Text::absent(),
+            log_id: Text::absent(),
+            document_root: escape::log_item(b"/var/www/html"),
+            filename: None,
+        }
+    }
+}
+
+/// The values that a directive such as `%{X-Request-Id}i` can have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedTable {
+    /// Where the directive looks for the name.
+    pub namespace: Namespace,
+    /// The name; in any letter case, as headers and cookies are.
+    pub name: String,
+    /// The values.
+    pub values: Table<Text>,
+}
+
+/// The values that were drawn for one request.
+#[derive(Debug, Clone, Copy)]
+pub struct NamedValues<'a> {
+    /// The tables.
+    pub tables: &'a [NamedTable],
+    /// For each table, the index of the value that was drawn.
+    pub drawn: &'a [usize],
+}
+
+impl<'a> NamedValues<'a> {
+    /// No values at all.
+    pub const NONE: NamedValues<'static> = NamedValues { tables: &[], drawn: &[] };
+
+    /// The value of this name, if there is one.
+    pub fn get(&self, namespace: Namespace, name: &str) -> Option<&'a Text> {
+        let matches = |table: &NamedTable| {
+            table.namespace == namespace && table.name.eq_ignore_ascii_case(name)
+        };
+        let at = self.tables.iter().position(matches)?;
+        self.tables[at].values.values().get(*self.drawn.get(at)?)
+    }
+}

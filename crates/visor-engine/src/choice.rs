@@ -1,0 +1,124 @@
+//! Weighted draws in constant time, by Walker's alias method in whole numbers.
+//!
+//! Every field of every line is drawn by one of these tables: a draw costs one random number, one
+//! multiplication and one comparison, however long the list.
+
+use crate::random::Random;
+
+/// A list of values, each drawn as often as its weight says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table<T> {
+    values: Box<[T]>,
+    slots: Box<[Slot]>,
+}
+
+/// One slot of the alias table: it is for its own value up to the threshold, else for the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Slot {
+    threshold: u32,
+    alias: u32,
+}
+
+/// Why a list can't be drawn from: no value has a weight above 0, or there are over 2^32 values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("there is nothing to draw from: give at least one value a weight above 0")]
+pub struct NothingToDraw;
+
+impl<T> Table<T> {
+    /// A table of values with their weights.
+    ///
+    /// # Errors
+    ///
+    /// If no value has a weight above 0.
+    pub fn new(weighted: impl IntoIterator<Item = (T, u64)>) -> Result<Self, NothingToDraw> {
+        let (values, weights): (Vec<T>, Vec<u64>) =
+            weighted.into_iter().filter(|(_, weight)| *weight > 0).unzip();
+        if values.is_empty() || u32::try_from(values.len()).is_err() {
+            return Err(NothingToDraw);
+        }
+        Ok(Self { slots: slots(&weights), values: values.into() })
+    }
+
+    /// Draws a value.
+    #[inline]
+    pub fn draw(&self, random: &mut Random) -> &T {
+        &self.values[self.draw_index(random)]
+    }
+
+    /// Draws the index of a value.
+    #[inline]
+    pub fn draw_index(&self, random: &mut Random) -> usize {
+        let bits = random.bits();
+        let index = (((bits >> 32) * self.slots.len() as u64) >> 32) as usize;
+        let slot = self.slots[index];
+        if (bits as u32) < slot.threshold { index } else { slot.alias as usize }
+    }
+
+    /// The values that can be drawn.
+    pub fn values(&self) -> &[T] {
+        &self.values
+    }
+}
+
+/// Vose's construction. All shares are whole numbers of `total / count`-ths, so it is exact up to
+/// the last step, where a threshold is cut to 32 bits.
+fn slots(weights: &[u64]) -> Box<[Slot]> {
+    let count = weights.len() as u128;
+    let total: u128 = weights.iter().map(|weight| u128::from(*weight)).sum();
+    let mut shares: Vec<u128> = weights.iter().map(|weight| u128::from(*weight) * count).collect();
+    let mut slots: Vec<Slot> =
+        (0..weights.len()).map(|own| Slot { threshold: u32::MAX, alias: own as u32 }).collect();
+    let (mut small, mut large): (Vec<usize>, Vec<usize>) =
+        (0..weights.len()).partition(|index| shares[*index] < total);
+    while let (Some(lesser), Some(&greater)) = (small.pop(), large.last()) {
+        slots[lesser] =
+            Slot { threshold: ((shares[lesser] << 32) / total) as u32, alias: greater as u32 };
+        shares[greater] -= total - shares[lesser];
+        if shares[greater] < total {
+            large.pop();
+            small.push(greater);
+        }
+    }
+    slots.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Seed;
+    use proptest::prelude::*;
+
+    /// The exact chance of each value, in units of 2^-32 / count, read off the table.
+    fn chances(table: &Table<usize>) -> Vec<u128> {
+        let mut chances = vec![0u128; table.values.len()];
+        for (own, slot) in table.slots.iter().enumerate() {
+            chances[own] += u128::from(slot.threshold);
+            chances[slot.alias as usize] += (1u128 << 32) - u128::from(slot.threshold);
+        }
+        chances
+    }
+
+    #[test]
+    fn a_weight_of_zero_is_never_drawn_and_nothing_but_zeros_is_refused() {
+        let table = Table::new([("never", 0), ("always", 3)]).unwrap();
+        let mut random = Seed::new(1).random();
+        assert!((0..1000).all(|_| *table.draw(&mut random) == "always"));
+        assert_eq!(Table::new([("never", 0)]), Err(NothingToDraw));
+        assert_eq!(Table::<&str>::new([]), Err(NothingToDraw));
+    }
+
+    proptest! {
+        #[test]
+        fn the_table_holds_each_weight_to_the_last_bits(
+            weights in prop::collection::vec(1u64..1_000_000, 1..50)
+        ) {
+            let table = Table::new(weights.iter().copied().enumerate()).unwrap();
+            let total: u128 = weights.iter().map(|w| u128::from(*w)).sum();
+            let count = weights.len() as u128;
+            for (chance, weight) in chances(&table).into_iter().zip(&weights) {
+                let wanted = (u128::from(*weight) * count << 32) / total;
+                prop_assert!(chance.abs_diff(wanted) <= 2 * count, "{chance} {wanted}");
+            }
+        }
+    }
+}

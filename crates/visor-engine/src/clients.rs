@@ -1,0 +1,153 @@
+//! Pools of client addresses, and how one is drawn from them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+use visor_api::source::{Clients, Distribution};
+
+use crate::{
+    access::ordinary_networks,
+    choice::{NothingToDraw, Table},
+    escape,
+    random::{Random, Seed},
+    text::Text,
+};
+
+/// Makes the table of a pool of addresses. The addresses depend on the seed alone.
+///
+/// # Errors
+///
+/// If the networks can't be drawn from: every weight is 0, or none is a network.
+pub fn pool(clients: &Clients, seed: Seed) -> Result<Table<Text>, NothingToDraw> {
+    let networks: Vec<(IpNet, u64)> = if clients.networks.is_empty() {
+        ordinary_networks().collect()
+    } else {
+        let parse = |text: &str| text.parse::<IpNet>().ok();
+        let weight = |weight: i32| u64::try_from(weight).unwrap_or(0);
+        clients.networks.iter().filter_map(|n| Some((parse(&n.value)?, weight(n.weight)))).collect()
+    };
+    let networks = Table::new(networks)?;
+    let mut random = seed.child("clients").random();
+    let size = u32::try_from(clients.pool).unwrap_or(1).max(1);
+    let addresses = (0..size).map(|_| {
+        let network = networks.draw(&mut random);
+        escape::log_item(host_of(network, &mut random).to_string().as_bytes())
+    });
+    let addresses: Vec<Text> = addresses.collect();
+    Table::new(addresses.into_iter().zip(weights(clients.distribution, size)))
+}
+
+/// An address of a network, neither its first nor its last where it has others.
+fn host_of(network: &IpNet, random: &mut Random) -> IpAddr {
+    match network {
+        IpNet::V4(network) => {
+            let hosts = 1u64 << (32 - network.prefix_len());
+            let host = if hosts > 2 { random.between(1, hosts - 2) } else { random.below(hosts) };
+            Ipv4Addr::from(u32::from(network.network()) | host as u32).into()
+        }
+        IpNet::V6(network) => {
+            let drawn = u128::from(random.bits()) << 64 | u128::from(random.bits());
+            let mask = u128::from(network.hostmask());
+            Ipv6Addr::from(u128::from(network.network()) | (drawn & mask)).into()
+        }
+    }
+}
+
+/// How often each member of a pool of this size is drawn.
+fn weights(distribution: Distribution, size: u32) -> Vec<u64> {
+    const SCALE: f64 = (1u64 << 40) as f64;
+    match distribution {
+        Distribution::Uniform => vec![1; size as usize],
+        Distribution::Zipf => (1..=size).map(|n| (SCALE / f64::from(n)) as u64).collect(),
+        Distribution::Binomial => binomial(size - 1).iter().map(|p| (p * SCALE) as u64).collect(),
+    }
+}
+
+/// The chances of 0 to `coins` heads, in proportion to the most likely one. Built outwards from
+/// the middle by the ratio of neighbours, so that large pools don't vanish in rounding.
+fn binomial(coins: u32) -> Vec<f64> {
+    let middle = coins / 2;
+    let mut chances = vec![0.0; coins as usize + 1];
+    chances[middle as usize] = 1.0;
+    for heads in middle..coins {
+        let ratio = f64::from(coins - heads) / f64::from(heads + 1);
+        chances[heads as usize + 1] = chances[heads as usize] * ratio;
+    }
+    for heads in (0..middle).rev() {
+        let ratio = f64::from(heads + 1) / f64::from(coins - heads);
+        chances[heads as usize] = chances[heads as usize + 1] * ratio;
+    }
+    chances
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use statrs::distribution::{Binomial, ChiSquared, ContinuousCDF, Discrete};
+    use visor_api::source::Choice;
+
+    /// Pearson's test of drawn indices against wanted chances, over the values that are expected
+    /// at least five times; a p-value below one in a thousand fails. The seed is fixed.
+    fn assert_drawn_as(distribution: Distribution, size: u32, chance: impl Fn(u32) -> f64) {
+        const DRAWS: u32 = 50_000;
+        let table = Table::new((0..size).zip(weights(distribution, size))).unwrap();
+        let mut random = Seed::new(11).random();
+        let mut counts = vec![0.0; size as usize];
+        for _ in 0..DRAWS {
+            counts[*table.draw(&mut random) as usize] += 1.0;
+        }
+        let (mut statistic, mut cells) = (0.0, 0.0);
+        for (member, count) in (0..).zip(&counts) {
+            let expected = chance(member) * f64::from(DRAWS);
+            if expected >= 5.0 {
+                statistic += (count - expected) * (count - expected) / expected;
+                cells += 1.0;
+            }
+        }
+        let p = ChiSquared::new(cells - 1.0).unwrap().sf(statistic);
+        assert!(p > 0.001, "{distribution:?}: p = {p}");
+    }
+
+    #[test]
+    fn each_distribution_draws_its_members_as_often_as_it_should() {
+        assert_drawn_as(Distribution::Uniform, 50, |_| 1.0 / 50.0);
+        let harmonic: f64 = (1..=50).map(|n| 1.0 / f64::from(n)).sum();
+        assert_drawn_as(Distribution::Zipf, 50, |n| 1.0 / f64::from(n + 1) / harmonic);
+        let wanted = Binomial::new(0.5, 49).unwrap();
+        assert_drawn_as(Distribution::Binomial, 50, |n| wanted.pmf(u64::from(n)));
+    }
+
+    #[test]
+    fn addresses_are_of_their_networks_and_depend_on_the_seed_alone() {
+        let network = |value: &str| Choice { value: value.to_owned(), weight: 1 };
+        let clients = Clients {
+            pool: 200,
+            distribution: Distribution::Uniform,
+            networks: vec![network("192.0.2.0/30"), network("2001:db8:7::/48")],
+        };
+        let table = pool(&clients, Seed::new(3)).unwrap();
+        for address in table.values() {
+            let text = std::str::from_utf8(address).unwrap();
+            let address: IpAddr = text.parse().unwrap();
+            let fits = match address {
+                IpAddr::V4(_) => ["192.0.2.1", "192.0.2.2"].contains(&text),
+                IpAddr::V6(_) => text.starts_with("2001:db8:7:"),
+            };
+            assert!(fits, "{text}");
+        }
+        assert_eq!(table, pool(&clients, Seed::new(3)).unwrap());
+        assert_ne!(table, pool(&clients, Seed::new(4)).unwrap());
+    }
+
+    #[test]
+    fn the_largest_and_the_smallest_pool_and_network_work() {
+        for (size, network) in [(65_536, "0.0.0.0/0"), (1, "198.51.100.7/32"), (3, "::/0")] {
+            let clients = Clients {
+                pool: size,
+                distribution: Distribution::Binomial,
+                networks: vec![Choice { value: network.to_owned(), weight: 1 }],
+            };
+            assert!(pool(&clients, Seed::new(1)).is_ok(), "{network}");
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The pure core of Visor: when a line is due, what it says, and its bytes.
+//!
+//! ```text
+//! law (when) -> pace (due) -> content (what) -> format (bytes)
+//! ```
+//!
+//! | module | idea |
+//! |---|---|
+//! | [`law`] | the random law of the time between two lines |
+//! | [`pace`] | a schedule that never drifts, with surges |
+//! | [`random`] | seeds, and one random number generator for all machines |
+//! | [`choice`] | weighted draws in constant time |
+//! | [`clients`] | pools of client addresses |
+//! | [`escape`] | httpd's escaping of what clients sent |
+//! | [`text`] | texts that are quick to write, and the buffer they are written to |
+//! | [`stamp`] | time stamps, rendered once a second |
+//! | [`access`] | access lines: what a request is, how it is drawn, how it is written |
+//! | [`error`] | error lines: the same for httpd's messages |
+//! | [`stream`] | a pace and a content of its own: one kind of line |
+//! | [`generator`] | the streams of a generator, made of its document |
+//! | [`simulate`] | many streams merged into one order of time |
+//!
+//! No I/O, no clock, no async: time comes in as an argument, bytes go out into a buffer. The same
+//! seed gives the same bytes on every machine, so floating-point functions come from `libm` rather
+//! than from the platform.
+
+pub mod access;
+pub mod choice;
+pub mod clients;
+pub mod error;
+pub mod escape;
+pub mod generator;
+pub mod law;
+pub mod pace;
+pub mod random;
+pub mod simulate;
+pub mod stamp;
+pub mod stream;
+pub mod text;

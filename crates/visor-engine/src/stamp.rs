@@ -1,0 +1,230 @@
+//! Time stamps. A stamp is rendered when its second begins; within the second it is copied.
+
+use jiff::{Timestamp, fmt::strtime, tz::TimeZone};
+use visor_api::log_format::TimeFormat;
+
+use crate::text::{Lines, Text};
+
+const SECOND: i64 = 1_000_000_000;
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+
+/// The civil time of a second, and its text up to where fractions differ.
+#[derive(Debug, Clone)]
+struct PerSecond {
+    second: i64,
+    text: Text,
+    scratch: Lines,
+}
+
+impl PerSecond {
+    fn new() -> Self {
+        Self { second: i64::MIN, text: Text::default(), scratch: Lines::default() }
+    }
+
+    /// The text of the second that `time` is in, rendered anew only if it is another second.
+    #[inline]
+    fn at(&mut self, time: i64, render: impl FnOnce(Timestamp, &mut Lines)) -> &Text {
+        let second = time.div_euclid(SECOND);
+        if second != self.second {
+            self.second = second;
+            self.scratch.clear();
+            render(Timestamp::from_second(second).unwrap_or_default(), &mut self.scratch);
+            self.text.set(self.scratch.as_bytes());
+        }
+        &self.text
+    }
+}
+
+/// The time in an access log, in one of the forms that `%t` knows.
+#[derive(Debug, Clone)]
+pub struct AccessStamp {
+    zone: TimeZone,
+    format: TimeFormat,
+    cache: PerSecond,
+}
+
+impl AccessStamp {
+    /// Stamps of this form in this zone.
+    pub fn new(format: TimeFormat, zone: TimeZone) -> Self {
+        Self { zone, format, cache: PerSecond::new() }
+    }
+
+    /// Writes `time`, in nanoseconds since the epoch.
+    #[inline]
+    pub fn write(&mut self, time: i64, out: &mut Lines) {
+        let zone = &self.zone;
+        match &self.format {
+            TimeFormat::Clf => {
+                let text = self.cache.at(time, |second, text| render_clf(second, zone, text));
+                out.put(text);
+            }
+            TimeFormat::Seconds => out.number(time.div_euclid(SECOND)),
+            TimeFormat::Milliseconds => out.number(time.div_euclid(1_000_000)),
+            TimeFormat::Microseconds => out.number(time.div_euclid(1_000)),
+            TimeFormat::MillisecondFraction => {
+                out.digits(time.rem_euclid(SECOND) / 1_000_000, 3);
+            }
+            TimeFormat::MicrosecondFraction => out.digits(time.rem_euclid(SECOND) / 1_000, 6),
+            TimeFormat::Strftime(format) => {
+                let text = self.cache.at(time, |second, text| {
+                    // The format was tried when it was read; one that fails all the same for some
+                    // time leaves its place empty rather than break the line.
+                    let civil = second.to_zoned(zone.clone());
+                    text.extend(strtime::format(format, &civil).unwrap_or_default().as_bytes());
+                });
+                out.put(text);
+            }
+        }
+    }
+}
+
+/// `[18/Sep/2026:19:18:28 -0400]`, as `log_request_time` of `mod_log_config.c`.
+fn render_clf(second: Timestamp, zone: &TimeZone, text: &mut Lines) {
+    let civil = second.to_zoned(zone.clone());
+    text.push(b'[');
+    text.digits(civil.day().into(), 2);
+    text.push(b'/');
+    text.extend(name(&MONTHS, civil.month() - 1));
+    text.push(b'/');
+    text.number(civil.year());
+    for part in [civil.hour(), civil.minute(), civil.second()] {
+        text.push(b':');
+        text.digits(part.into(), 2);
+    }
+    let offset = civil.offset().seconds();
+    text.extend(if offset < 0 { b" -" } else { b" +" });
+    let minutes = i64::from(offset.abs() / 60);
+    text.digits(minutes / 60, 2);
+    text.digits(minutes % 60, 2);
+    text.push(b']');
+}
+
+/// The time in an error log: `Www Mon DD HH:MM:SS.uuuuuu YYYY`, or without the fraction.
+#[derive(Debug, Clone)]
+pub struct ErrorStamp {
+    zone: TimeZone,
+    microseconds: bool,
+    cache: PerSecond,
+}
+
+/// `Www Mon DD HH:MM:SS` is as long every second; the fraction goes in behind it.
+const LENGTH_UP_TO_SECONDS: usize = 19;
+
+impl ErrorStamp {
+    /// Stamps with microseconds (httpd 2.4) or without (2.2) in this zone.
+    pub fn new(microseconds: bool, zone: TimeZone) -> Self {
+        Self { zone, microseconds, cache: PerSecond::new() }
+    }
+
+    /// Writes `time`, in nanoseconds since the epoch.
+    #[inline]
+    pub fn write(&mut self, time: i64, out: &mut Lines) {
+        let zone = &self.zone;
+        let text = self.cache.at(time, |second, text| render_ctime(second, zone, text));
+        let (seconds, year) = text.split_at(LENGTH_UP_TO_SECONDS);
+        out.extend(seconds);
+        if self.microseconds {
+            out.push(b'.');
+            out.digits(time.rem_euclid(SECOND) / 1_000, 6);
+        }
+        out.extend(year);
+    }
+}
+
+/// As `ap_recent_ctime_ex` of httpd's `server/util_time.c`, without the fraction.
+fn render_ctime(second: Timestamp, zone: &TimeZone, text: &mut Lines) {
+    let civil = second.to_zoned(zone.clone());
+    text.extend(name(&DAYS, civil.weekday().to_monday_zero_offset()));
+    text.push(b' ');
+    text.extend(name(&MONTHS, civil.month() - 1));
+    text.push(b' ');
+    text.digits(civil.day().into(), 2);
+    for (part, before) in [(civil.hour(), b' '), (civil.minute(), b':'), (civil.second(), b':')] {
+        text.push(before);
+        text.digits(part.into(), 2);
+    }
+    text.push(b' ');
+    text.number(civil.year());
+}
+
+/// The name of a month or a day of the week by its number from 0.
+fn name(names: &[&'static str], number: i8) -> &'static [u8] {
+    usize::try_from(number).ok().and_then(|at| names.get(at)).map_or(b"???", |name| name.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn zone(name: &str) -> TimeZone {
+        jiff::tz::TimeZoneDatabase::bundled().get(name).unwrap()
+    }
+
+    fn access(format: TimeFormat, zone_name: &str, times: &[i64]) -> Vec<String> {
+        let mut stamp = AccessStamp::new(format, zone(zone_name));
+        let mut write = |time: &i64| {
+            let mut out = Lines::default();
+            stamp.write(*time, &mut out);
+            String::from_utf8(out.as_bytes().to_vec()).unwrap()
+        };
+        times.iter().map(&mut write).collect()
+    }
+
+    #[test]
+    fn the_common_log_format_has_the_zone_s_offset_with_its_sign() {
+        let autumn = 1_790_017_708 * SECOND + 999_999_999;
+        assert_eq!(access(TimeFormat::Clf, "UTC", &[autumn]), ["[21/Sep/2026:19:08:28 +0000]"]);
+        for (name, offset) in [
+            ("America/New_York", "15:08:28 -0400]"),
+            ("Asia/Kathmandu", "00:53:28 +0545]"),
+            ("America/St_Johns", "16:38:28 -0230]"),
+        ] {
+            let text = &access(TimeFormat::Clf, name, &[autumn])[0];
+            assert!(text.ends_with(offset), "{name}: {text}");
+        }
+    }
+
+    #[test]
+    fn summer_time_ends_within_a_second() {
+        // 25 October 2026, 01:00 UTC: Berlin's clocks go from 03:00 back to 02:00.
+        let end = 1_792_890_000 * SECOND;
+        assert_eq!(
+            access(TimeFormat::Clf, "Europe/Berlin", &[end - 1, end]),
+            ["[25/Oct/2026:02:59:59 +0200]", "[25/Oct/2026:02:00:00 +0100]"]
+        );
+    }
+
+    #[test]
+    fn the_other_forms_of_a_time_cut_and_pad() {
+        let time = 1_000_000_007_004_050_600;
+        for (format, text) in [
+            (TimeFormat::Seconds, "1000000007"),
+            (TimeFormat::Milliseconds, "1000000007004"),
+            (TimeFormat::Microseconds, "1000000007004050"),
+            (TimeFormat::MillisecondFraction, "004"),
+            (TimeFormat::MicrosecondFraction, "004050"),
+            (TimeFormat::Strftime("%Y-%m-%d".to_owned()), "2001-09-09"),
+        ] {
+            assert_eq!(access(format, "UTC", &[time]), [text]);
+        }
+    }
+
+    #[test]
+    fn an_error_log_s_time_is_that_of_ctime_with_microseconds() {
+        let time = 971_211_336 * SECOND + 123_456_789;
+        for (microseconds, text) in
+            [(true, "Tue Oct 10 20:55:36.123456 2000"), (false, "Tue Oct 10 20:55:36 2000")]
+        {
+            let mut out = Lines::default();
+            ErrorStamp::new(microseconds, zone("UTC")).write(time, &mut out);
+            assert_eq!(std::str::from_utf8(out.as_bytes()).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn times_before_the_epoch_are_rendered_too() {
+        assert_eq!(access(TimeFormat::Clf, "UTC", &[-1]), ["[31/Dec/1969:23:59:59 +0000]"]);
+    }
+}

@@ -1,0 +1,110 @@
+//! A stream: a pace and a content of its own. One kind of line.
+
+use visor_api::source::{self, Surge};
+
+use crate::{access, error, law::Law, pace::Pace, random::Random, random::Seed, text::Lines};
+
+/// One kind of line in a log: when its next line is due, and what it says.
+#[derive(Debug, Clone)]
+pub struct Stream {
+    pace: Pace,
+    /// Two kinds of chance, so that lines that are skipped or paced otherwise say the same.
+    timing: Random,
+    drawing: Random,
+    content: Content,
+}
+
+/// What a stream's lines say, and how they are written.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// Requests.
+    Access {
+        /// What they are made of.
+        content: access::Content,
+        /// How they are written.
+        format: access::Format,
+        /// What the last one drew.
+        drawn: access::Drawn,
+    },
+    /// Signs of life in an access log.
+    Heartbeat {
+        /// What they say.
+        heartbeat: Box<access::heartbeat::Heartbeat>,
+        /// How they are written.
+        format: access::Format,
+    },
+    /// Messages of an error log.
+    Error {
+        /// What they say.
+        content: error::Content,
+        /// How they are written.
+        format: error::Format,
+    },
+}
+
+impl Stream {
+    /// A stream whose schedule begins at `start`, in nanoseconds since the epoch.
+    pub fn new(spec: &source::Stream, content: Content, seed: Seed, start: i64) -> Self {
+        let mut timing = seed.child("timing").random();
+        let law = Law::new(&spec.resolved_interval());
+        let pace = Pace::new(law, &spec.surges, start, &mut timing);
+        Self { pace, timing, drawing: seed.child("content").random(), content }
+    }
+
+    /// When the next line is due, in nanoseconds since the epoch.
+    #[inline]
+    pub fn due(&self) -> i64 {
+        self.pace.due()
+    }
+
+    /// Whether lines are due all the time.
+    pub fn is_unlimited(&self) -> bool {
+        self.pace.is_unlimited()
+    }
+
+    /// Writes the next line, stamped with the time it was due, and goes on to the one after it.
+    ///
+    /// `correction` (nanoseconds) is added to the stamp: how far the clock on the wall has been
+    /// set since the schedule began. 0 where there is no clock.
+    #[inline]
+    pub fn write(&mut self, correction: i64, out: &mut Lines) {
+        let due = self.pace.due();
+        self.write_at(due.saturating_add(correction), out);
+        self.pace.advance(&mut self.timing);
+    }
+
+    /// Writes a line stamped with this time; the schedule stays as it is. For unlimited streams,
+    /// whose lines are due when they are written.
+    #[inline]
+    pub fn write_at(&mut self, time: i64, out: &mut Lines) {
+        let random = &mut self.drawing;
+        match &mut self.content {
+            Content::Access { content, format, drawn } => {
+                content.write(time, format, random, drawn, out);
+            }
+            Content::Heartbeat { heartbeat, format } => heartbeat.write(time, format, random, out),
+            Content::Error { content, format } => content.write(time, format, random, out),
+        }
+    }
+
+    /// Passes over lines that were due before `limit`, at most `most` of them, and says how many.
+    /// What later lines say doesn't depend on it.
+    pub fn skip(&mut self, limit: i64, most: u64) -> u64 {
+        self.pace.skip(limit, most, &mut self.timing)
+    }
+
+    /// Begins anew at `now`, as after a suspension, without a backlog.
+    pub fn resume(&mut self, now: i64) {
+        self.pace.resume(now, &mut self.timing);
+    }
+
+    /// Takes another pace from `now` on.
+    pub fn change_pace(&mut self, interval: &source::Interval, surges: &[Surge], now: i64) {
+        self.pace.change(Law::new(interval), surges, now, &mut self.timing);
+    }
+
+    /// Takes another content, or format, from the next line on.
+    pub fn change_content(&mut self, content: Content) {
+        self.content = content;
+    }
+}

@@ -1,0 +1,346 @@
+//! The command line: what can be asked for, and what it is called.
+
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
+use visor_api::{
+    quantity::Duration,
+    source::{AccessFormat, ErrorFormat, Exponential, Interval, Mpm, Normal, StreamKind, Uniform},
+};
+
+/// Fake but faithful Apache logs, every kind of line on its own clock.
+#[derive(Debug, Parser)]
+#[command(name = "visor", version, about, long_about = None, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// How diagnostics are written to standard error. VISOR_LOG sets their level, such as `debug`
+    /// or `warn`.
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs the log sources of documents, all at once.
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(Run),
+    /// Writes the lines of one log, without a document.
+    #[command(after_help = EMIT_EXAMPLES)]
+    Emit(Emit),
+    /// Checks documents and says every problem with its file, line and path.
+    Validate(Validate),
+    /// Prints a shell's completions.
+    #[command(after_help = "Example:\n  visor completions bash > /etc/bash_completion.d/visor")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Prints the manual page, or writes one for each command into a directory.
+    Man {
+        /// Where to write the pages.
+        #[arg(long, value_name = "DIR")]
+        output_dir: Option<PathBuf>,
+    },
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  visor run -f shop.yaml
+      Runs the shop's logs, files below ./logs, metrics at http://127.0.0.1:9464/metrics.
+  kubectl get fakelogsource shop -o yaml | visor run -f -
+      Runs what a cluster runs.
+  visor run -f shop.yaml --simulate --start 2026-01-01T00:00:00Z --for 24h
+      Writes the logs of a day as fast as the machine can.
+
+Signals: SIGHUP reads the documents again and reopens all files; SIGTERM and SIGINT end the run
+when every line is whole; a second one ends it at once.";
+
+const EMIT_EXAMPLES: &str = "\
+Examples:
+  visor emit access
+      A thousand lines in the Combined format.
+  visor emit access --format VhostCombined --rate 500
+      Five hundred lines a second until Ctrl-C.
+  visor emit access --format '%h %t \"%r\" %>s %D' --unlimited | head -c 1G > access.log
+      As many as the pipe takes, in a format of your own.
+  visor emit error --interval exponential:200ms --for 1m -o error.log
+      Errors that arrive by chance for a minute, into a file.
+  visor emit access --seed 42 --start 2026-01-01T00:00:00Z --for 1h
+      The lines of an hour, at once; the same bytes every time.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// A file of FakeLogSource documents; `-` for standard input. Can be given several times.
+    #[arg(short, long = "file", value_name = "FILE", required = true)]
+    pub(crate) file: Vec<PathBuf>,
+
+    /// Where file outputs go.
+    #[arg(long, value_name = "DIR", default_value = "./logs")]
+    pub(crate) output_dir: PathBuf,
+
+    /// How many event loops to spread the generators over.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: u16,
+
+    /// Where to serve /metrics, /livez and /readyz; `none` for nowhere, port 0 for any free port.
+    /// [default: 127.0.0.1:9464; simulated runs: none]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<Listen>,
+
+    /// Write the lines of a span of time at once rather than when they are due.
+    #[arg(long)]
+    pub(crate) simulate: bool,
+
+    /// When simulated time begins. [default: now]
+    #[arg(long, value_name = "TIME", requires = "simulate")]
+    pub(crate) start: Option<Timestamp>,
+
+    /// How long to run; sources that end earlier by themselves do.
+    #[arg(long = "for", value_name = "DURATION")]
+    pub(crate) duration: Option<Duration>,
+
+    /// The seed of sources that have none of their own.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) seed: Option<u64>,
+
+    /// Who this is among several that run the same documents, such as a pod's name: each writes
+    /// lines of its own.
+    #[arg(long, value_name = "NAME", env = "VISOR_IDENTITY")]
+    pub(crate) identity: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Validate {
+    /// A file of FakeLogSource documents; `-` for standard input. Can be given several times.
+    #[arg(short, long = "file", value_name = "FILE", required = true)]
+    pub(crate) file: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Emit {
+    /// Which log.
+    #[arg(value_enum)]
+    pub(crate) log: Log,
+
+    /// Common, Combined, CombinedIo, VhostCombined or a LogFormat string for an access log;
+    /// Httpd24 or Httpd22 for an error log. [default: Combined, Httpd24]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<String>,
+
+    /// The multi-processing module of an error log.
+    #[arg(long, value_name = "MPM", value_parser = parse_mpm, default_value = "Event")]
+    pub(crate) mpm: Mpm,
+
+    /// The level of an error log's lines, such as `warn`.
+    #[arg(long, value_name = "LEVEL", value_parser = parse_level, default_value = "error")]
+    pub(crate) level: StreamKind,
+
+    /// How many lines. [default: 1000 if nothing else says when to end or how fast to go]
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
+    pub(crate) lines: Option<u64>,
+
+    /// For how long.
+    #[arg(long = "for", value_name = "DURATION")]
+    pub(crate) duration: Option<Duration>,
+
+    /// Lines a second, evenly spaced.
+    #[arg(long, value_name = "LINES", group = "pace", value_parser = clap::value_parser!(i32).range(1..=100_000_000))]
+    pub(crate) rate: Option<i32>,
+
+    /// The law of the time between two lines: fixed:3s, uniform:5ms-50ms, exponential:20ms or
+    /// normal:5ms,2ms (mean, standard deviation).
+    #[arg(long, value_name = "LAW", group = "pace")]
+    pub(crate) interval: Option<IntervalLaw>,
+
+    /// As fast as the output takes them.
+    #[arg(long, group = "pace")]
+    pub(crate) unlimited: bool,
+
+    /// The seed: the same one draws the same lines.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub(crate) seed: Option<u64>,
+
+    /// Stamp the lines from this time on, and write them at once.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) start: Option<Timestamp>,
+
+    /// The time zone of the stamps.
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    pub(crate) time_zone: String,
+
+    /// A file to write to instead of standard output; lines are appended.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Log {
+    /// An access log.
+    Access,
+    /// An error log.
+    Error,
+}
+
+/// How diagnostics are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Where to serve metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listen {
+    Nowhere,
+    At(SocketAddr),
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "none" {
+            return Ok(Self::Nowhere);
+        }
+        let expected =
+            "write an address and a port, such as 127.0.0.1:9464 or [::]:9464, or `none`";
+        text.parse().map(Self::At).map_err(|_| expected.to_owned())
+    }
+}
+
+/// A law as the command line writes it: `exponential:20ms`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct IntervalLaw(pub(crate) Interval);
+
+impl FromStr for IntervalLaw {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str =
+            "write fixed:3s, uniform:5ms-50ms, exponential:20ms or normal:5ms,2ms";
+        let (name, values) = text.split_once(':').ok_or(EXPECTED)?;
+        let duration = |text: &str| text.parse::<Duration>().map_err(|error| error.to_string());
+        let two = |separator| {
+            let (first, second) = values.split_once(separator).ok_or(EXPECTED)?;
+            Ok::<_, String>((duration(first)?, duration(second)?))
+        };
+        Ok(Self(match name {
+            "fixed" => Interval::Fixed(duration(values)?),
+            "uniform" => {
+                let (min, max) = two('-')?;
+                Interval::Uniform(Uniform { min, max })
+            }
+            "exponential" => Interval::Exponential(Exponential { mean: duration(values)? }),
+            "normal" => {
+                let (mean, standard_deviation) = two(',')?;
+                Interval::Normal(Normal { mean, standard_deviation })
+            }
+            _ => return Err(EXPECTED.to_owned()),
+        }))
+    }
+}
+
+/// An access log's format: a name, or a format string.
+pub(crate) fn access_format(text: &str) -> Result<(AccessFormat, Option<String>), String> {
+    let named = match text {
+        "Common" | "common" => AccessFormat::Common,
+        "Combined" | "combined" => AccessFormat::Combined,
+        "CombinedIo" | "combinedio" => AccessFormat::CombinedIo,
+        "VhostCombined" | "vhost_combined" => AccessFormat::VhostCombined,
+        _ if text.contains('%') => return Ok((AccessFormat::Custom, Some(text.to_owned()))),
+        _ => {
+            return Err(format!(
+                "`{text}` is no format; use Common, Combined, CombinedIo, VhostCombined, \
+                 or a LogFormat string such as '%h %l %u %t \"%r\" %>s %b'"
+            ));
+        }
+    };
+    Ok((named, None))
+}
+
+/// An error log's format by its name.
+pub(crate) fn error_format(text: &str) -> Result<ErrorFormat, String> {
+    match text {
+        "Httpd24" => Ok(ErrorFormat::Httpd24),
+        "Httpd22" => Ok(ErrorFormat::Httpd22),
+        _ => Err(format!("`{text}` is no format of an error log; use Httpd24 or Httpd22")),
+    }
+}
+
+fn parse_mpm(text: &str) -> Result<Mpm, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "event" => Ok(Mpm::Event),
+        "worker" => Ok(Mpm::Worker),
+        "prefork" => Ok(Mpm::Prefork),
+        _ => Err("write Event, Worker or Prefork".to_owned()),
+    }
+}
+
+fn parse_level(text: &str) -> Result<StreamKind, String> {
+    const LEVELS: [StreamKind; 16] = [
+        StreamKind::Emerg,
+        StreamKind::Alert,
+        StreamKind::Crit,
+        StreamKind::Error,
+        StreamKind::Warn,
+        StreamKind::Notice,
+        StreamKind::Info,
+        StreamKind::Debug,
+        StreamKind::Trace1,
+        StreamKind::Trace2,
+        StreamKind::Trace3,
+        StreamKind::Trace4,
+        StreamKind::Trace5,
+        StreamKind::Trace6,
+        StreamKind::Trace7,
+        StreamKind::Trace8,
+    ];
+    let found = LEVELS.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(text));
+    found.ok_or_else(|| {
+        format!("write a level of httpd: {}", LEVELS.map(StreamKind::as_str).join(", "))
+    })
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn laws_are_read_and_others_refused() {
+        let law = |text: &str| text.parse::<IntervalLaw>().map(|law| law.0);
+        let millis = Duration::from_millis;
+        assert_eq!(law("fixed:3s"), Ok(Interval::Fixed(millis(3000))));
+        assert_eq!(
+            law("uniform:5ms-50ms"),
+            Ok(Interval::Uniform(Uniform { min: millis(5), max: millis(50) }))
+        );
+        assert_eq!(
+            law("normal:5ms,2ms"),
+            Ok(Interval::Normal(Normal { mean: millis(5), standard_deviation: millis(2) }))
+        );
+        for text in ["", "fixed", "fixed:", "fixed:-3s", "uniform:5ms", "poisson:3s"] {
+            assert!(law(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Time for live runs: a clock that never jumps, and how far the clock on the wall has.
+//!
+//! Schedules run on monotonic time, so that setting the system's clock neither stops the lines
+//! nor makes a flood of them. Stamps follow the clock on the wall: when it is found to have been
+//! set, later stamps are corrected.
+
+use std::{
+    cell::Cell,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::time::Instant;
+
+/// A difference below this is left alone: no stamp is worse for it, and no time ever goes back for
+/// a trifle.
+const SMALLEST_CORRECTION: i64 = 500_000_000;
+
+/// The clock of a live run.
+#[derive(Debug, Clone)]
+pub(crate) struct Clock {
+    start: Instant,
+    start_nanos: i64,
+    correction: Cell<i64>,
+}
+
+impl Clock {
+    /// A clock that agrees with the system's now.
+    pub(crate) fn start() -> Self {
+        Self { start: Instant::now(), start_nanos: wall(), correction: Cell::new(0) }
+    }
+
+    /// Nanoseconds since the epoch, as if nobody had set the system's clock since the start.
+    pub(crate) fn now(&self) -> i64 {
+        self.start_nanos.saturating_add(nanos(self.start.elapsed()))
+    }
+
+    /// When the monotonic clock comes to this time; at once for what is past.
+    pub(crate) fn instant(&self, time: i64) -> Instant {
+        let ahead = u64::try_from(time.saturating_sub(self.start_nanos)).unwrap_or(0);
+        self.start + Duration::from_nanos(ahead)
+    }
+
+    /// What to add to a time of this clock to have the time on the wall.
+    pub(crate) fn correction(&self) -> i64 {
+        self.correction.get()
+    }
+
+    /// Looks whether the system's clock has been set; says by how much, in nanoseconds, if so.
+    pub(crate) fn check(&self) -> Option<i64> {
+        let wanted = wall().saturating_sub(self.now());
+        let change = wanted.saturating_sub(self.correction.get());
+        (change.abs() >= SMALLEST_CORRECTION).then(|| {
+            self.correction.set(wanted);
+            change
+        })
+    }
+}
+
+/// The system's time in nanoseconds since the epoch.
+pub(crate) fn wall() -> i64 {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => nanos(since),
+        Err(before) => -nanos(before.duration()),
+    }
+}
+
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,191 @@
+//! A stream on the event loop: the coroutine that this program grew from. It sleeps until its next
+//! line is due, waits for room in its output, writes all that has come due, and sleeps again. It
+//! knows nothing of other streams.
+
+use std::{cell::RefCell, rc::Rc, sync::Arc};
+
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
+use visor_api::source;
+use visor_engine::stream::{Content, Stream};
+
+use crate::{clock::Clock, metrics::StreamMeter, outlet::Outlet, plan::Limits};
+
+/// Lines that were due longer ago are not made up for; they count as skipped.
+const LONGEST_LAG: i64 = 10_000_000_000;
+/// At most so many lines are passed over before other streams have their turn.
+const SKIPS_AT_ONCE: u64 = 100_000;
+/// At most so many lines are written before other streams have their turn.
+const LINES_AT_ONCE: u64 = 256;
+
+/// What a stream is told while it runs.
+#[derive(Default)]
+pub(crate) struct Control {
+    orders: RefCell<Vec<Order>>,
+    arrived: Notify,
+}
+
+/// Something that changes for a stream.
+pub(crate) enum Order {
+    /// Take another pace from now on.
+    Pace(source::Interval, Vec<source::Surge>),
+    /// Say something else, or write it otherwise, from the next line on.
+    Content(Box<Content>),
+    /// Write elsewhere from the next line on.
+    Outlet(Rc<Outlet>),
+    /// Stop writing, or go on.
+    Suspend(bool),
+    /// Follow other limits.
+    Limits(Limits),
+    /// End.
+    Stop,
+}
+
+impl Control {
+    /// Gives an order. It is carried out before the stream writes another line.
+    pub(crate) fn order(&self, order: Order) {
+        self.orders.borrow_mut().push(order);
+        self.arrived.notify_one();
+    }
+}
+
+/// A stream with all that it needs to run.
+pub(crate) struct LiveStream {
+    pub(crate) stream: Stream,
+    pub(crate) meter: Arc<StreamMeter>,
+    pub(crate) outlet: Rc<Outlet>,
+    pub(crate) limits: Limits,
+    pub(crate) suspended: bool,
+    pub(crate) clock: Rc<Clock>,
+    /// When the run began, in nanoseconds since the epoch: a limited duration counts from here.
+    pub(crate) started: i64,
+    pub(crate) control: Rc<Control>,
+}
+
+/// Whether a stream goes on.
+#[derive(PartialEq)]
+enum Next {
+    GoOn,
+    End,
+}
+
+impl LiveStream {
+    /// Runs the stream until it is told to stop or its source ends by itself.
+    pub(crate) async fn run(mut self) {
+        loop {
+            if self.obey() == Next::End || self.limits.is_spent() {
+                return;
+            }
+            if self.suspended {
+                self.pause(None).await;
+                continue;
+            }
+            let due = if self.stream.is_unlimited() { self.clock.now() } else { self.stream.due() };
+            let end = self.end();
+            if due.min(end) > self.clock.now() {
+                self.pause(Some(due.min(end))).await;
+                continue;
+            }
+            if due >= end {
+                return;
+            }
+            tokio::select! {
+                biased;
+                () = self.control.arrived.notified() => continue,
+                () = self.outlet.room() => {}
+            }
+            if self.catch_up().await && self.write(end) == Next::End {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Sleeps until a time (or for good), an order, or the last line of the source.
+    async fn pause(&self, until: Option<i64>) {
+        let until = until.map(|time| self.clock.instant(time));
+        tokio::select! {
+            biased;
+            () = self.control.arrived.notified() => {}
+            () = self.limits.spent(), if self.limits.counts_lines() => {}
+            () = async { sleep_until(until.unwrap_or_else(Instant::now)).await }, if until.is_some() => {}
+        }
+    }
+
+    /// Carries out what the stream has been told.
+    fn obey(&mut self) -> Next {
+        let control = Rc::clone(&self.control);
+        for order in control.orders.take() {
+            match order {
+                Order::Pace(interval, surges) => {
+                    self.stream.change_pace(&interval, &surges, self.clock.now());
+                }
+                Order::Content(content) => self.stream.change_content(*content),
+                Order::Outlet(outlet) => self.outlet = outlet,
+                Order::Suspend(suspended) => {
+                    if self.suspended && !suspended {
+                        self.stream.resume(self.clock.now());
+                    }
+                    self.suspended = suspended;
+                }
+                Order::Limits(limits) => self.limits = limits,
+                Order::Stop => return Next::End,
+            }
+        }
+        Next::GoOn
+    }
+
+    /// When the source ends, in nanoseconds since the epoch.
+    fn end(&self) -> i64 {
+        self.limits.duration.map_or(i64::MAX, |duration| self.started.saturating_add(duration))
+    }
+
+    /// Passes over what was due too long ago, letting other streams have their turns meanwhile.
+    /// Says whether that is done; if not, an order has come in between.
+    async fn catch_up(&mut self) -> bool {
+        loop {
+            let skipped = self.stream.skip(self.clock.now() - LONGEST_LAG, SKIPS_AT_ONCE);
+            self.meter.skipped.inc_by(skipped);
+            if skipped < SKIPS_AT_ONCE {
+                return true;
+            }
+            tokio::task::yield_now().await;
+            if !self.control.orders.borrow().is_empty() {
+                return false;
+            }
+        }
+    }
+
+    /// Writes all that has come due, up to a bound.
+    fn write(&mut self, end: i64) -> Next {
+        let correction = self.clock.correction();
+        let now = self.clock.now();
+        let Self { stream, limits, .. } = self;
+        let mut next = Next::GoOn;
+        if stream.is_unlimited() {
+            let lines = limits.take(LINES_AT_ONCE);
+            self.outlet.append(&self.meter, now, |out| {
+                for _ in 0..lines {
+                    stream.write_at(now.saturating_add(correction), out);
+                }
+                lines
+            });
+            return if lines < LINES_AT_ONCE { Next::End } else { next };
+        }
+        self.outlet.append(&self.meter, stream.due(), |out| {
+            let mut lines = 0;
+            while lines < LINES_AT_ONCE && stream.due() <= now && stream.due() < end {
+                if limits.take(1) == 0 {
+                    next = Next::End;
+                    break;
+                }
+                stream.write(correction, out);
+                lines += 1;
+            }
+            lines
+        });
+        next
+    }
+}

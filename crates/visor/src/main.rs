@@ -1,0 +1,96 @@
+//! `visor`: fake but faithful Apache logs, every kind of line on its own clock.
+//!
+//! One line's way through the program, live: a [`live`] stream sleeps until it is due and has the
+//! engine write it into its [`outlet`]'s [`batch`]; the outlet has a blocking thread put the batch
+//! into a [`sink`]; then the batch counts its lines in the [`metrics`]. Which streams there are is
+//! in the [`plan`], made of [`documents`]. A [`simulated`] run writes the same lines without the
+//! waiting.
+
+mod batch;
+mod cli;
+mod clock;
+mod documents;
+mod emit;
+mod event_loop;
+mod http;
+mod live;
+mod logging;
+mod metrics;
+mod outlet;
+mod plan;
+mod run;
+mod simulated;
+mod sink;
+mod summary;
+mod table;
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use clap::{CommandFactory, Parser};
+
+use cli::{Cli, Command};
+use documents::{Documents, Problems};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        Command::Run(options) => run::run(options, cli.log_format),
+        Command::Emit(options) => run::emit(&options, cli.log_format),
+        Command::Validate(options) => validate(&options),
+        Command::Completions { shell } => completions(shell),
+        Command::Man { output_dir } => manual(output_dir.as_deref()),
+    };
+    outcome.unwrap_or_else(|error| {
+        let message = match error.downcast_ref::<Problems>() {
+            // They name their places themselves.
+            Some(problems) => format!("{problems}\n"),
+            None => format!("visor: {error:#}\n"),
+        };
+        // There is nobody left to tell if standard error is closed.
+        let _ = io::stderr().write_all(message.as_bytes());
+        ExitCode::FAILURE
+    })
+}
+
+/// `visor validate`.
+fn validate(options: &cli::Validate) -> anyhow::Result<ExitCode> {
+    let sources = Documents::open(&options.file)?.read()?;
+    let names = sources.iter().filter_map(|source| source.metadata.name.as_deref());
+    print(&format!("valid: {}\n", names.collect::<Vec<_>>().join(", ")))
+}
+
+/// `visor completions`.
+fn completions(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "visor", &mut script);
+    print(&String::from_utf8(script).context("the completions")?)
+}
+
+/// `visor man`.
+fn manual(output_dir: Option<&Path>) -> anyhow::Result<ExitCode> {
+    if let Some(directory) = output_dir {
+        fs::create_dir_all(directory).with_context(|| format!("making {}", directory.display()))?;
+        clap_mangen::generate_to(Cli::command(), directory)
+            .with_context(|| format!("writing manual pages into {}", directory.display()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+    print(&String::from_utf8(page).context("the manual page")?)
+}
+
+/// Writes to standard output; a reader that has had enough is no failure.
+fn print(text: &str) -> anyhow::Result<ExitCode> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("writing to standard output")
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}

@@ -1,0 +1,202 @@
+//! What the program counts, as Prometheus takes it. Each stream and each output has a meter, got
+//! once and then counted with without looking anything up.
+//!
+//! A line counts when its write has succeeded. Counters live as long as the process: those of a
+//! stream that a reload removed stay, so that none ever goes back.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus::{
+    Counter, CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
+    IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+const STREAM_LABELS: [&str; 4] = ["source", "generator", "stream", "kind"];
+
+/// All metrics of the process.
+pub(crate) struct Metrics {
+    registry: Registry,
+    lines: IntCounterVec,
+    bytes: IntCounterVec,
+    skipped: IntCounterVec,
+    target: GaugeVec,
+    lag: HistogramVec,
+    blocked: CounterVec,
+    errors: IntCounterVec,
+    rotations: IntCounterVec,
+    reloads: IntCounterVec,
+    streams: Mutex<Vec<Arc<StreamMeter>>>,
+}
+
+/// The names that a stream goes by in metrics, tables and summaries.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct StreamName {
+    /// The `FakeLogSource`.
+    pub(crate) source: String,
+    /// Its generator.
+    pub(crate) generator: String,
+    /// Its stream.
+    pub(crate) stream: String,
+    /// The kind of its lines, in lower case.
+    pub(crate) kind: &'static str,
+}
+
+/// The counters of one stream.
+pub(crate) struct StreamMeter {
+    pub(crate) name: StreamName,
+    pub(crate) lines: IntCounter,
+    pub(crate) bytes: IntCounter,
+    pub(crate) skipped: IntCounter,
+    /// The wanted lines a second.
+    pub(crate) target: Gauge,
+    pub(crate) lag: Histogram,
+}
+
+/// The counters of one output; clones count together.
+#[derive(Clone)]
+pub(crate) struct OutputMeter {
+    pub(crate) blocked: Counter,
+    pub(crate) errors: IntCounter,
+    pub(crate) rotations: IntCounter,
+}
+
+/// How a reload of the documents ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Reload {
+    Success,
+    Failure,
+}
+
+impl Metrics {
+    /// All metrics, at zero.
+    pub(crate) fn new() -> prometheus::Result<Self> {
+        let output = ["output"];
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            IntCounterVec::new(Opts::new(name, help), labels)
+        };
+        let metrics = Self {
+            registry: Registry::new(),
+            lines: counter("visor_lines_total", "Lines whose write succeeded.", &STREAM_LABELS)?,
+            bytes: counter(
+                "visor_bytes_total",
+                "Bytes of the lines whose write succeeded, newlines included.",
+                &STREAM_LABELS,
+            )?,
+            skipped: counter(
+                "visor_lines_skipped_total",
+                "Lines that were due too long ago to be made up for, and never written.",
+                &STREAM_LABELS,
+            )?,
+            target: GaugeVec::new(
+                Opts::new(
+                    "visor_target_lines_per_second",
+                    "Wanted lines a second, surges left out; +Inf for an unlimited stream.",
+                ),
+                &STREAM_LABELS,
+            )?,
+            lag: HistogramVec::new(
+                HistogramOpts::new(
+                    "visor_schedule_lag_seconds",
+                    "From when the oldest line of a write was due to when it was written.",
+                )
+                .buckets(vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0]),
+                &["source", "generator"],
+            )?,
+            blocked: CounterVec::new(
+                Opts::new(
+                    "visor_write_blocked_seconds_total",
+                    "Time that writes to the output took beyond the first moment: nobody reads, \
+                     or the disk is slow.",
+                ),
+                &output,
+            )?,
+            errors: counter(
+                "visor_write_errors_total",
+                "Writes to the output that failed.",
+                &output,
+            )?,
+            rotations: counter(
+                "visor_rotations_total",
+                "Rotations of the output's file.",
+                &output,
+            )?,
+            reloads: counter(
+                "visor_config_reloads_total",
+                "Reloads of changed documents, by how they ended.",
+                &["result"],
+            )?,
+            streams: Mutex::default(),
+        };
+        let build = IntGaugeVec::new(
+            Opts::new("visor_build_info", "Always 1; the labels tell the program's version."),
+            &["version"],
+        )?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        metrics.registry.register(Box::new(build))?;
+        for counters in
+            [&metrics.lines, &metrics.bytes, &metrics.skipped, &metrics.errors, &metrics.rotations]
+        {
+            metrics.registry.register(Box::new(counters.clone()))?;
+        }
+        metrics.registry.register(Box::new(metrics.target.clone()))?;
+        metrics.registry.register(Box::new(metrics.lag.clone()))?;
+        metrics.registry.register(Box::new(metrics.blocked.clone()))?;
+        metrics.registry.register(Box::new(metrics.reloads.clone()))?;
+        for result in [Reload::Success, Reload::Failure] {
+            metrics.reloads.with_label_values(&[result.as_str()]);
+        }
+        Ok(metrics)
+    }
+
+    /// The meter of a stream; the same one each time for the same name.
+    pub(crate) fn stream(&self, name: &StreamName) -> Arc<StreamMeter> {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(meter) = streams.iter().rev().find(|meter| meter.name == *name) {
+            return Arc::clone(meter);
+        }
+        let labels = [&name.source, &name.generator, &name.stream, name.kind];
+        let meter = Arc::new(StreamMeter {
+            lines: self.lines.with_label_values(&labels),
+            bytes: self.bytes.with_label_values(&labels),
+            skipped: self.skipped.with_label_values(&labels),
+            target: self.target.with_label_values(&labels),
+            lag: self.lag.with_label_values(&labels[..2]),
+            name: name.clone(),
+        });
+        streams.push(Arc::clone(&meter));
+        meter
+    }
+
+    /// The meter of an output, by `stdout`, `stderr` or its path.
+    pub(crate) fn output(&self, name: &str) -> OutputMeter {
+        OutputMeter {
+            blocked: self.blocked.with_label_values(&[name]),
+            errors: self.errors.with_label_values(&[name]),
+            rotations: self.rotations.with_label_values(&[name]),
+        }
+    }
+
+    /// The meters of all streams there were, in the order in which they came.
+    pub(crate) fn streams(&self) -> Vec<Arc<StreamMeter>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Counts a reload.
+    pub(crate) fn reloaded(&self, result: Reload) {
+        self.reloads.with_label_values(&[result.as_str()]).inc();
+    }
+
+    /// Everything in Prometheus' text format.
+    pub(crate) fn render(&self) -> prometheus::Result<String> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+impl Reload {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+        }
+    }
+}

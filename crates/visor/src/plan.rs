@@ -1,0 +1,265 @@
+//! What is to run: the documents' sources, made ready. Pure; the drivers ([`crate::live`],
+//! [`crate::simulated`]) do what the plan says.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use tokio::sync::Notify;
+use visor_api::{
+    FakeLogSource,
+    source::{Output, Rotation, StopAfter},
+};
+use visor_engine::{
+    generator::{self, CompileError, NamedStream},
+    random::Seed,
+};
+
+use crate::{metrics::StreamName, sink::Target};
+
+/// Everything that is to run.
+pub(crate) struct Plan {
+    pub(crate) generators: Vec<GeneratorPlan>,
+}
+
+/// A generator that is to run.
+pub(crate) struct GeneratorPlan {
+    pub(crate) key: GeneratorKey,
+    pub(crate) output: OutputPlan,
+    pub(crate) suspended: bool,
+    pub(crate) limits: Limits,
+    pub(crate) streams: Vec<NamedStream>,
+}
+
+/// Which generator of which source.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct GeneratorKey {
+    pub(crate) source: String,
+    pub(crate) generator: String,
+}
+
+impl GeneratorKey {
+    /// The name of one of its streams.
+    pub(crate) fn stream(&self, stream: &visor_api::source::Stream) -> StreamName {
+        StreamName {
+            source: self.source.clone(),
+            generator: self.generator.clone(),
+            stream: stream.name.clone(),
+            kind: stream.kind.as_str(),
+        }
+    }
+}
+
+/// Where a generator's lines go.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct OutputPlan {
+    /// `stdout`, `stderr`, or the file's path below the output directory.
+    pub(crate) name: String,
+    pub(crate) target: Target,
+    pub(crate) rotation: Option<Rotation>,
+}
+
+/// When a source ends by itself. Its generators share one of these.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Limits {
+    /// How many lines may still be written.
+    lines: Option<Arc<AtomicU64>>,
+    /// Told when the last one has been taken.
+    spent: Arc<Notify>,
+    /// How many there were to be written in all.
+    pub(crate) all_lines: Option<u64>,
+    /// How long the source runs, in nanoseconds.
+    pub(crate) duration: Option<i64>,
+}
+
+impl Limits {
+    fn new(stop: Option<&StopAfter>) -> Self {
+        let lines = stop.and_then(|stop| u64::try_from(stop.lines?).ok());
+        let nanos = stop.and_then(|stop| i64::try_from(stop.duration?.as_nanos()).ok());
+        Self {
+            lines: lines.map(|lines| Arc::new(AtomicU64::new(lines))),
+            spent: Arc::default(),
+            all_lines: lines,
+            duration: nanos,
+        }
+    }
+
+    /// Takes leave to write `wanted` lines; says how many may be written, which is less only when
+    /// they are the last.
+    pub(crate) fn take(&self, wanted: u64) -> u64 {
+        let Some(lines) = &self.lines else { return wanted };
+        let left = lines.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+            Some(left.saturating_sub(wanted))
+        });
+        let left = left.unwrap_or_else(|left| left);
+        if left <= wanted {
+            self.spent.notify_waiters();
+        }
+        left.min(wanted)
+    }
+
+    /// Whether no more lines may be written.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.lines.as_ref().is_some_and(|lines| lines.load(Ordering::Relaxed) == 0)
+    }
+
+    /// Waits for another stream to take the last line; may miss one that was taken before, so
+    /// [`is_spent`](Self::is_spent) is to be asked first.
+    pub(crate) async fn spent(&self) {
+        self.spent.notified().await;
+    }
+
+    /// Whether the source is limited in lines.
+    pub(crate) const fn counts_lines(&self) -> bool {
+        self.lines.is_some()
+    }
+
+    /// Goes on with what is left of another run's lines, where both have the same limit.
+    fn resume(&mut self, earlier: &Self) {
+        if self.all_lines == earlier.all_lines {
+            self.lines.clone_from(&earlier.lines);
+            self.spent = Arc::clone(&earlier.spent);
+        }
+    }
+}
+
+/// What the command line says about all sources.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Settings {
+    /// Where file outputs go.
+    pub(crate) output_dir: PathBuf,
+    /// The seed of sources that have none of their own.
+    pub(crate) seed: Option<u64>,
+    /// Who this is among several that run the same documents: mixed into every seed.
+    pub(crate) identity: Option<String>,
+}
+
+/// What one plan hands to the next, so that a reload goes on rather than begins anew.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    seeds: HashMap<String, u64>,
+    limits: HashMap<String, Limits>,
+}
+
+impl Plan {
+    /// Makes a plan of documents that have been checked.
+    ///
+    /// # Errors
+    ///
+    /// What the documents' rules would have refused.
+    pub(crate) fn new(
+        sources: &[FakeLogSource],
+        settings: &Settings,
+        memory: &mut Memory,
+    ) -> Result<Self, CompileError> {
+        let mut generators = Vec::new();
+        for source in sources {
+            let spec = &source.spec;
+            let name = source.metadata.name.clone().unwrap_or_default();
+            let zone = generator::time_zone(&spec.time_zone)?;
+            let seed = memory.seed(&name, spec.seed.and_then(|s| u64::try_from(s).ok()), settings);
+            let limits = memory.limits(&name, spec.stop_after.as_ref());
+            for generator in &spec.generators {
+                generators.push(GeneratorPlan {
+                    streams: generator::streams(generator, &zone, seed)?,
+                    output: OutputPlan::new(&generator.output, &settings.output_dir),
+                    suspended: spec.suspend,
+                    limits: limits.clone(),
+                    key: GeneratorKey { source: name.clone(), generator: generator.name.clone() },
+                });
+            }
+        }
+        Ok(Self { generators })
+    }
+
+    /// Whether all of it ends by itself.
+    pub(crate) fn is_finite(&self) -> bool {
+        let finite = |limits: &Limits| limits.counts_lines() || limits.duration.is_some();
+        self.generators.iter().all(|generator| finite(&generator.limits))
+    }
+}
+
+impl Memory {
+    /// The seed of a source. One that has none keeps the one that was drawn for it first.
+    fn seed(&mut self, source: &str, own: Option<u64>, settings: &Settings) -> Seed {
+        let number = own.or(settings.seed).unwrap_or_else(|| {
+            *self.seeds.entry(source.to_owned()).or_insert_with(|| {
+                // Within what a document can say, so that it can be written there.
+                let drawn = rand::random::<u64>() >> 1;
+                tracing::info!(source, seed = drawn, "drew a seed; set spec.seed to have it again");
+                drawn
+            })
+        });
+        let seed = Seed::new(number);
+        settings.identity.as_ref().map_or(seed, |identity| seed.child(identity))
+    }
+
+    fn limits(&mut self, source: &str, stop: Option<&StopAfter>) -> Limits {
+        let mut limits = Limits::new(stop);
+        if let Some(earlier) = self.limits.get(source) {
+            limits.resume(earlier);
+        }
+        self.limits.insert(source.to_owned(), limits.clone());
+        limits
+    }
+}
+
+impl OutputPlan {
+    fn new(output: &Output, output_dir: &Path) -> Self {
+        match output {
+            Output::Stdout(_) => {
+                Self { name: "stdout".to_owned(), target: Target::Stdout, rotation: None }
+            }
+            Output::Stderr(_) => {
+                Self { name: "stderr".to_owned(), target: Target::Stderr, rotation: None }
+            }
+            Output::File(file) => Self {
+                name: file.path.clone(),
+                target: Target::File(output_dir.join(&file.path)),
+                rotation: file.rotation.clone(),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_give_out_each_line_once() {
+        let stop = StopAfter { lines: Some(10), duration: None };
+        let limits = Limits::new(Some(&stop));
+        let shared = limits.clone();
+        assert_eq!((limits.take(4), shared.take(4), limits.take(4), shared.take(4)), (4, 4, 2, 0));
+        assert_eq!(Limits::new(None).take(7), 7);
+    }
+
+    #[test]
+    fn a_reload_goes_on_with_the_lines_that_are_left() {
+        let mut memory = Memory::default();
+        let stop = StopAfter { lines: Some(10), duration: None };
+        assert_eq!(memory.limits("shop", Some(&stop)).take(8), 8);
+        assert_eq!(memory.limits("shop", Some(&stop)).take(8), 2);
+        let more = StopAfter { lines: Some(20), duration: None };
+        assert_eq!(memory.limits("shop", Some(&more)).take(30), 20);
+    }
+
+    #[test]
+    fn a_seed_that_was_drawn_is_kept_and_an_identity_changes_every_seed() {
+        let mut memory = Memory::default();
+        let settings = Settings::default();
+        let drawn = memory.seed("shop", None, &settings);
+        assert_eq!(memory.seed("shop", None, &settings), drawn);
+        let replica = Settings { identity: Some("shop-1".to_owned()), ..Settings::default() };
+        assert_ne!(
+            memory.seed("shop", Some(42), &replica),
+            memory.seed("shop", Some(42), &settings)
+        );
+    }
+}

@@ -1,0 +1,230 @@
+//! A run from its beginning to its end: what `visor run` and `visor emit` have in common, and where
+//! the two drivers part, live and simulated.
+
+mod live;
+mod simulated;
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use anyhow::Context;
+use jiff::Timestamp;
+use visor_api::{FakeLogSource, quantity::Duration, source::StopAfter};
+
+use crate::{
+    cli::{self, Listen, LogFormat},
+    clock::wall,
+    documents::Documents,
+    emit::Emission,
+    http::{Readiness, Server},
+    logging,
+    metrics::Metrics,
+    plan::{Memory, Plan, Settings},
+    sink::Target,
+    summary,
+    table::{self, Table},
+};
+
+/// Where metrics are served unless the command line says otherwise.
+const ORDINARY_ADDRESS: &str = "127.0.0.1:9464";
+
+/// Everything that a run needs to know.
+struct Run {
+    /// The documents, if they can change while they run.
+    documents: Option<Documents>,
+    sources: Vec<FakeLogSource>,
+    settings: Settings,
+    memory: Memory,
+    threads: usize,
+    listen: Wish,
+    /// When simulated time begins, in nanoseconds since the epoch; `None` for a live run.
+    simulated_from: Option<i64>,
+    /// A limit of the command line on how long sources run.
+    duration: Option<Duration>,
+    log_format: LogFormat,
+    /// Whether to show a table meanwhile and a summary in the end.
+    report: bool,
+}
+
+/// Where metrics are to be served.
+#[derive(Clone, Copy, PartialEq)]
+enum Wish {
+    Nowhere,
+    /// There if it is free; a second run on a laptop does without.
+    IfFree,
+    At(std::net::SocketAddr),
+}
+
+/// `visor run`.
+pub(crate) fn run(options: cli::Run, log_format: LogFormat) -> anyhow::Result<ExitCode> {
+    let mut documents = Documents::open(&options.file)?;
+    let sources = documents.read()?;
+    let listen = match options.listen {
+        Some(Listen::At(address)) => Wish::At(address),
+        None if !options.simulate => Wish::IfFree,
+        Some(Listen::Nowhere) | None => Wish::Nowhere,
+    };
+    let now_or = |time: Option<Timestamp>| {
+        time.map_or_else(wall, |time| i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX))
+    };
+    Run {
+        documents: Some(documents),
+        sources,
+        settings: Settings {
+            output_dir: options.output_dir,
+            seed: options.seed,
+            identity: options.identity,
+        },
+        memory: Memory::default(),
+        threads: options.threads.into(),
+        listen,
+        simulated_from: options.simulate.then(|| now_or(options.start)),
+        duration: options.duration,
+        log_format,
+        report: true,
+    }
+    .start()
+}
+
+/// `visor emit`.
+pub(crate) fn emit(options: &cli::Emit, log_format: LogFormat) -> anyhow::Result<ExitCode> {
+    let Emission { source, output_dir, simulated } =
+        options.emission().map_err(anyhow::Error::msg)?;
+    let start = options.start.map_or(0, |t| i64::try_from(t.as_nanosecond()).unwrap_or(i64::MAX));
+    Run {
+        documents: None,
+        sources: vec![source],
+        settings: Settings { output_dir: or_here(output_dir), seed: None, identity: None },
+        memory: Memory::default(),
+        threads: 1,
+        listen: Wish::Nowhere,
+        simulated_from: simulated.then_some(start),
+        duration: None,
+        log_format,
+        report: false,
+    }
+    .start()
+}
+
+fn or_here(directory: PathBuf) -> PathBuf {
+    if directory.as_os_str().is_empty() { PathBuf::from(".") } else { directory }
+}
+
+impl Run {
+    fn start(mut self) -> anyhow::Result<ExitCode> {
+        limit(&mut self.sources, self.duration);
+        let bars = table::on_terminal().filter(|_| self.report && self.has_the_terminal());
+        logging::start(self.log_format, bars.clone());
+        let metrics = Arc::new(Metrics::new().context("setting up the metrics")?);
+        let plan = Plan::new(&self.sources, &self.settings, &mut self.memory)?;
+        let table =
+            bars.map(|bars| Table::new(Arc::clone(&metrics), bars, length(&self.sources, &plan)));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("starting the event loop")?;
+        let (report, log_format) = (self.report, self.log_format);
+        let ended = match self.simulated_from {
+            None => runtime.block_on(live::run(self, plan, &metrics, table)),
+            Some(start) => runtime.block_on(simulated::run(self, plan, start, &metrics, table)),
+        };
+        if report {
+            summary::print(&metrics, log_format);
+        }
+        let code = ended?;
+        // Threads may still be blocked in writes to pipes that nobody reads; they go with the
+        // process rather than hold it up.
+        runtime.shutdown_background();
+        Ok(code)
+    }
+
+    /// Whether the terminal is free for a table: no lines go to it.
+    fn has_the_terminal(&self) -> bool {
+        let plain = self.log_format == LogFormat::Text;
+        let writes = |target: &Target| {
+            self.sources.iter().flat_map(|source| &source.spec.generators).any(|generator| {
+                matches!(
+                    (&generator.output, target),
+                    (visor_api::source::Output::Stdout(_), Target::Stdout)
+                        | (visor_api::source::Output::Stderr(_), Target::Stderr)
+                )
+            })
+        };
+        let stdout_is_terminal = std::io::IsTerminal::is_terminal(&std::io::stdout());
+        plain && !writes(&Target::Stderr) && !(stdout_is_terminal && writes(&Target::Stdout))
+    }
+
+    /// Listens where it is wished. The address is logged, for it may be one of many.
+    async fn listen(&self) -> anyhow::Result<Option<Server>> {
+        let server = match self.listen {
+            Wish::Nowhere => return Ok(None),
+            Wish::At(address) => {
+                let asked = Server::bind(address).await;
+                asked.with_context(|| {
+                    format!("cannot listen on {address}; choose another --listen")
+                })?
+            }
+            Wish::IfFree => {
+                let Ok(address) = ORDINARY_ADDRESS.parse() else { return Ok(None) };
+                match Server::bind(address).await {
+                    Ok(server) => server,
+                    Err(error) => {
+                        tracing::warn!(
+                            "no metrics: {address} can't be listened on ({error}); \
+                             choose another address with --listen"
+                        );
+                        return Ok(None);
+                    }
+                }
+            }
+        };
+        tracing::info!(address = %server.address(), "listening");
+        Ok(Some(server))
+    }
+}
+
+/// Has a server answer until the end of the program.
+fn serve(server: Option<Server>, metrics: &Arc<Metrics>, readiness: &Arc<Readiness>) {
+    if let Some(server) = server {
+        let (metrics, readiness) = (Arc::clone(metrics), Arc::clone(readiness));
+        tokio::spawn(async move {
+            if let Err(error) = server.serve(metrics, readiness).await {
+                tracing::error!("no metrics any more: {error}");
+            }
+        });
+    }
+}
+
+/// Ends sources after a time that the command line gives, if they don't end earlier.
+fn limit(sources: &mut [FakeLogSource], duration: Option<Duration>) {
+    let Some(most) = duration else { return };
+    for source in sources {
+        let stop = source.spec.stop_after.get_or_insert_with(StopAfter::default);
+        stop.duration = Some(stop.duration.map_or(most, |own| own.min(most)));
+    }
+}
+
+/// What a finite run has to go through: its lines if all sources count them, else milliseconds of
+/// the longest source. `None` for a run without an end.
+fn length(sources: &[FakeLogSource], plan: &Plan) -> Option<u64> {
+    if !plan.is_finite() {
+        return None;
+    }
+    lines_of(sources).or_else(|| {
+        let durations = sources.iter().filter_map(|s| s.spec.stop_after.as_ref()?.duration);
+        durations.max().map(|longest| longest.as_nanos() / 1_000_000)
+    })
+}
+
+/// The lines of all sources together, if each has a limit of lines and none of time.
+fn lines_of(sources: &[FakeLogSource]) -> Option<u64> {
+    let lines = sources.iter().map(|source| {
+        let stop = source.spec.stop_after.as_ref()?;
+        u64::try_from(stop.lines?).ok().filter(|_| stop.duration.is_none())
+    });
+    lines.sum()
+}
+
+/// How many lines have been written in all.
+fn lines_written(metrics: &Metrics) -> u64 {
+    metrics.streams().iter().map(|meter| meter.lines.get()).sum()
+}

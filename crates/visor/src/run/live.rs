@@ -1,0 +1,212 @@
+//! A live run: event loops on threads of their own, and here what they need nothing of: signals,
+//! reloads, metrics, the table.
+
+use std::{
+    collections::HashMap,
+    future::pending,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{mpsc, oneshot},
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use super::{Run, limit, lines_of, lines_written, serve};
+use crate::{
+    event_loop::{self, Activity, Command, Shared, StandardSinks},
+    http::Readiness,
+    metrics::{Metrics, Reload},
+    plan::{GeneratorKey, Plan},
+    table::{self, Table},
+};
+
+/// How often documents are looked at.
+const DOCUMENT_CHECK: Duration = Duration::from_millis(500);
+/// All loops have ended by then, or never will.
+const END_TIME: Duration = Duration::from_millis(900);
+
+/// Runs until a signal, or until all sources have ended by themselves.
+pub(super) async fn run(
+    mut run: Run,
+    plan: Plan,
+    metrics: &Arc<Metrics>,
+    mut table: Option<Table>,
+) -> anyhow::Result<ExitCode> {
+    let mut hang_up = signal(SignalKind::hangup()).context("catching SIGHUP")?;
+    let mut stop = StopSignals::new()?;
+    let readiness = Arc::new(Readiness::default());
+    serve(run.listen().await?, metrics, &readiness);
+
+    let activity = Arc::new(Activity::default());
+    let shared = Shared {
+        metrics: Arc::clone(metrics),
+        activity: Arc::clone(&activity),
+        standard: Arc::new(StandardSinks::default()),
+    };
+    let mut loops = Loops::start(run.threads, &shared)?;
+    loops.follow(plan);
+    readiness.set(true);
+
+    let mut document_check = ticker(DOCUMENT_CHECK);
+    let mut table_tick = ticker(table::TICK);
+    let started = Instant::now();
+    loop {
+        tokio::select! {
+            () = stop.recv() => break,
+            () = activity.finished.notified() => break,
+            () = activity.nobody_reads.notified() => break,
+            _ = hang_up.recv() => {
+                reload(&mut run, &mut loops, metrics, true);
+                loops.tell(|| Command::Reopen);
+            }
+            _ = document_check.tick() => {
+                if run.documents.as_mut().is_some_and(|documents| documents.changed()) {
+                    reload(&mut run, &mut loops, metrics, false);
+                }
+            }
+            _ = async { if table.is_some() { table_tick.tick().await } else { pending().await } } => {
+                let position = match lines_of(&run.sources) {
+                    Some(_) => lines_written(metrics),
+                    None => u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+                };
+                table.iter_mut().for_each(|table| table.tick(position));
+            }
+        }
+    }
+    readiness.set(false);
+    let unwritten = tokio::select! {
+        unwritten = loops.end() => unwritten,
+        () = stop.recv() => std::process::exit(130),
+    };
+    table.iter().for_each(Table::clear);
+    if unwritten > 0 {
+        tracing::warn!(lines = unwritten, "lines that an output didn't take in time; not counted");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reads the documents again and follows them, or says why not and goes on as before.
+fn reload(run: &mut Run, loops: &mut Loops, metrics: &Metrics, asked_for: bool) {
+    let Some(documents) = &mut run.documents else { return };
+    let read = match documents.read_if_different() {
+        None if asked_for => {
+            tracing::info!("the documents haven't changed");
+            return;
+        }
+        None => return,
+        Some(read) => read.map_err(anyhow::Error::from),
+    };
+    let planned = read.and_then(|mut sources| {
+        limit(&mut sources, run.duration);
+        let plan = Plan::new(&sources, &run.settings, &mut run.memory)?;
+        Ok((sources, plan))
+    });
+    match planned {
+        Ok((sources, plan)) => {
+            tracing::info!(sources = sources.len(), "reloaded the documents");
+            run.sources = sources;
+            loops.follow(plan);
+            metrics.reloaded(Reload::Success);
+        }
+        Err(problems) => {
+            tracing::error!("the changed documents are refused, the old ones go on:\n{problems}");
+            metrics.reloaded(Reload::Failure);
+        }
+    }
+}
+
+/// The event loops, and which generator lives on which.
+struct Loops {
+    senders: Vec<mpsc::UnboundedSender<Command>>,
+    homes: HashMap<GeneratorKey, usize>,
+}
+
+impl Loops {
+    fn start(threads: usize, shared: &Shared) -> anyhow::Result<Self> {
+        let senders = (0..threads.max(1)).map(|number| {
+            let (sender, _) = event_loop::spawn(number, shared.clone())?;
+            Ok(sender)
+        });
+        let senders: std::io::Result<Vec<_>> = senders.collect();
+        Ok(Self { senders: senders.context("starting the event loops")?, homes: HashMap::new() })
+    }
+
+    /// Has the loops follow a plan: a generator stays where it is, a new one goes where there are
+    /// fewest streams.
+    fn follow(&mut self, plan: Plan) {
+        let mut parts: Vec<Vec<_>> = self.senders.iter().map(|_| Vec::new()).collect();
+        let mut streams = vec![0; parts.len()];
+        let earlier = std::mem::take(&mut self.homes);
+        let (settled, new): (Vec<_>, Vec<_>) =
+            plan.generators.into_iter().partition(|generator| earlier.contains_key(&generator.key));
+        for generator in settled.into_iter().chain(new) {
+            let emptiest = (0..parts.len()).min_by_key(|home| streams[*home]).unwrap_or(0);
+            let home = earlier.get(&generator.key).copied().unwrap_or(emptiest);
+            self.homes.insert(generator.key.clone(), home);
+            streams[home] += generator.streams.len();
+            parts[home].push(generator);
+        }
+        for (sender, part) in self.senders.iter().zip(parts) {
+            // A loop that doesn't listen any more is ending with the program.
+            let _ = sender.send(Command::Follow(part));
+        }
+    }
+
+    fn tell(&self, command: impl Fn() -> Command) {
+        for sender in &self.senders {
+            let _ = sender.send(command());
+        }
+    }
+
+    /// Ends all loops; says how many lines their outputs didn't take in time.
+    async fn end(&self) -> u64 {
+        let mut answers = Vec::new();
+        for sender in &self.senders {
+            let (done, answer) = oneshot::channel();
+            if sender.send(Command::End(done)).is_ok() {
+                answers.push(answer);
+            }
+        }
+        let all = async {
+            let mut unwritten = 0;
+            for answer in answers {
+                unwritten += answer.await.unwrap_or(0);
+            }
+            unwritten
+        };
+        timeout(END_TIME, all).await.unwrap_or(0)
+    }
+}
+
+/// SIGTERM and SIGINT.
+pub(super) struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    pub(super) fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("catching SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("catching SIGINT")?,
+        })
+    }
+
+    pub(super) async fn recv(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+pub(super) fn ticker(period: Duration) -> tokio::time::Interval {
+    let mut ticker = interval(period);
+    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticker
+}

@@ -1,0 +1,276 @@
+//! The driver of simulated runs: the lines of a span of time, as fast as the machine can write
+//! them, each stamped with the time it was due.
+//!
+//! Streams whose lines must come in one order (they share an output, or a limit of lines) are
+//! merged by one thread; those that needn't are spread over all. What is merged depends on the
+//! documents alone, so the bytes are the same for any number of threads.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    thread,
+};
+
+use jiff::Timestamp;
+use visor_engine::{simulate::Merge, stream::Stream};
+
+use crate::{
+    batch::Batch,
+    event_loop::StandardSinks,
+    metrics::{Metrics, OutputMeter, StreamMeter},
+    plan::{GeneratorPlan, Limits, Plan},
+    sink::{SharedSink, SinkError, Target},
+};
+
+/// Lines are written in pieces of about this size.
+const PIECE: usize = 256 * 1024;
+/// While a file can become too old, it is written to at least this often, in simulated time.
+const SECOND: i64 = 1_000_000_000;
+
+/// How a simulated run is doing; anybody may look, and anybody may end it.
+#[derive(Default)]
+pub(crate) struct Course {
+    stop: AtomicBool,
+    /// The time that the slowest thread has come to, for a picture of the progress.
+    reached: AtomicI64,
+}
+
+impl Course {
+    /// Has the run end after the piece it is writing.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// About the time that the run has come to.
+    pub(crate) fn reached(&self) -> i64 {
+        self.reached.load(Ordering::Relaxed)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// Why a simulated run can't begin, or ended early.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SimulationError {
+    #[error(
+        "source {0}: nothing says when the simulated time ends; \
+         give --for DURATION, or set spec.stopAfter"
+    )]
+    Endless(String),
+    #[error(
+        "source {source_name}, generator {generator}, stream {stream}: an unlimited stream takes \
+         no time when it is simulated; set spec.stopAfter.lines, or give it another interval"
+    )]
+    UnlimitedWithoutLines { source_name: String, generator: String, stream: String },
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+}
+
+/// Writes the lines of all sources from `start` (nanoseconds since the epoch) to their ends.
+///
+/// # Errors
+///
+/// If the run has no end, or an output fails; then what was written stays, in whole lines.
+pub(crate) fn run(
+    plan: Plan,
+    start: i64,
+    threads: usize,
+    metrics: &Metrics,
+    course: &Course,
+) -> Result<(), SimulationError> {
+    for generator in &plan.generators {
+        check(generator)?;
+    }
+    course.reached.store(start, Ordering::Relaxed);
+    let standard = StandardSinks::default();
+    let groups: Vec<Group> = groups(plan)
+        .into_iter()
+        .map(|generators| Group::new(generators, start, metrics, &standard))
+        .collect();
+    let waiting = Mutex::new(groups.into_iter());
+    let work = || -> Result<(), SimulationError> {
+        loop {
+            let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some(group) = next else { return Ok(()) };
+            if let Err(error) = group.run(course) {
+                course.stop();
+                return Err(error);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
+        let mut outcome = Ok(());
+        for worker in workers {
+            // A worker that panicked has said why on standard error.
+            let ended = worker.join().unwrap_or(Ok(()));
+            outcome = outcome.and(ended);
+        }
+        outcome
+    })
+}
+
+/// Whether a generator's simulated run comes to an end.
+fn check(generator: &GeneratorPlan) -> Result<(), SimulationError> {
+    let limits = &generator.limits;
+    if generator.suspended || limits.counts_lines() {
+        return Ok(());
+    }
+    if limits.duration.is_none() {
+        return Err(SimulationError::Endless(generator.key.source.clone()));
+    }
+    let unlimited = |interval: &visor_api::source::Interval| {
+        matches!(interval, visor_api::source::Interval::Unlimited(_))
+    };
+    match generator.streams.iter().find(|stream| unlimited(&stream.spec.resolved_interval())) {
+        None => Ok(()),
+        Some(stream) => Err(SimulationError::UnlimitedWithoutLines {
+            source_name: generator.key.source.clone(),
+            generator: generator.key.generator.clone(),
+            stream: stream.spec.name.clone(),
+        }),
+    }
+}
+
+/// Puts generators together that share an output or a limit of lines, in the documents' order.
+fn groups(plan: Plan) -> Vec<Vec<GeneratorPlan>> {
+    let mut groups: Vec<Vec<GeneratorPlan>> = Vec::new();
+    for generator in plan.generators {
+        let belongs = |other: &GeneratorPlan| {
+            other.output.target == generator.output.target
+                || (generator.limits.counts_lines() && other.key.source == generator.key.source)
+        };
+        let (mut joined, apart): (Vec<_>, Vec<_>) =
+            groups.into_iter().partition(|group| group.iter().any(belongs));
+        groups = apart;
+        let mut group: Vec<GeneratorPlan> = joined.drain(..).flatten().collect();
+        group.push(generator);
+        groups.push(group);
+    }
+    groups
+}
+
+/// Streams that are merged into one order of time.
+struct Group {
+    merge: Merge,
+    lanes: Vec<Lane>,
+    outputs: Vec<SimulatedOutput>,
+}
+
+/// What belongs to a stream of a group besides its lines.
+struct Lane {
+    meter: Arc<StreamMeter>,
+    output: usize,
+    limits: Limits,
+    end: i64,
+}
+
+struct SimulatedOutput {
+    sink: SharedSink,
+    meter: OutputMeter,
+    batch: Batch,
+    ages: bool,
+    written: i64,
+}
+
+impl Group {
+    fn new(
+        generators: Vec<GeneratorPlan>,
+        start: i64,
+        metrics: &Metrics,
+        standard: &StandardSinks,
+    ) -> Self {
+        let mut places: HashMap<Target, usize> = HashMap::new();
+        let (mut outputs, mut lanes, mut streams): (Vec<_>, Vec<_>, Vec<Stream>) =
+            Default::default();
+        for generator in generators {
+            let plan = &generator.output;
+            let output = *places.entry(plan.target.clone()).or_insert_with(|| {
+                outputs.push(SimulatedOutput {
+                    sink: standard.sink(plan),
+                    meter: metrics.output(&plan.name),
+                    batch: Batch::default(),
+                    ages: plan.rotation.as_ref().is_some_and(|rule| rule.max_age.is_some()),
+                    written: start,
+                });
+                outputs.len() - 1
+            });
+            let duration = generator.limits.duration;
+            let end = duration.map_or(i64::MAX, |duration| start.saturating_add(duration));
+            for named in generator.streams {
+                let meter = metrics.stream(&generator.key.stream(&named.spec));
+                meter.target.set(named.spec.resolved_interval().lines_per_second());
+                if !generator.suspended {
+                    let limits = generator.limits.clone();
+                    lanes.push(Lane { meter, output, limits, end });
+                    streams.push(named.start(start));
+                }
+            }
+        }
+        Self { merge: Merge::new(streams), lanes, outputs }
+    }
+
+    /// Writes the lines of all streams up to their ends.
+    fn run(mut self, course: &Course) -> Result<(), SimulationError> {
+        let written = self.write_lines(course);
+        // Whatever happened, what was begun is brought to a whole line, or cut back to one.
+        let mut closed = Ok(());
+        for output in &self.outputs {
+            closed = closed.and(output.sink.close(stamp(output.written)).map(|_| ()));
+        }
+        written?;
+        Ok(closed?)
+    }
+
+    fn write_lines(&mut self, course: &Course) -> Result<(), SimulationError> {
+        while let Some((due, index)) = self.merge.peek() {
+            let lane = &self.lanes[index];
+            if due >= lane.end || lane.limits.take(1) == 0 {
+                self.merge.end_next();
+                continue;
+            }
+            let output = &mut self.outputs[lane.output];
+            let next_second = due - output.written >= SECOND;
+            if output.batch.len() >= PIECE || (output.ages && next_second) {
+                output.write(due)?;
+                course.reached.store(due, Ordering::Relaxed);
+                if course.is_stopped() {
+                    return Ok(());
+                }
+            }
+            let merge = &mut self.merge;
+            output.batch.append(&lane.meter, due, |out| {
+                merge.write(out);
+                1
+            });
+        }
+        let now = self.outputs.iter().map(|output| output.written).max().unwrap_or_default();
+        self.outputs.iter_mut().try_for_each(|output| output.write(now.max(output.written)))
+    }
+}
+
+impl SimulatedOutput {
+    /// Writes what has been gathered, at this simulated time.
+    fn write(&mut self, now: i64) -> Result<(), SimulationError> {
+        let progress = self.sink.write(self.batch.bytes(), stamp(now));
+        self.written = now;
+        self.meter.rotations.inc_by(progress.rotations.into());
+        self.batch.written(progress.bytes, None);
+        match progress.error.or(progress.rotation_error) {
+            None => Ok(()),
+            Some(error) => {
+                self.meter.errors.inc();
+                Err(error.into())
+            }
+        }
+    }
+}
+
+fn stamp(nanos: i64) -> Timestamp {
+    Timestamp::from_nanosecond(nanos.into()).unwrap_or_default()
+}

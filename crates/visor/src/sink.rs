@@ -1,0 +1,184 @@
+//! Where lines end up: standard output, standard error, or a file that rotates.
+//!
+//! A [`Sink`] takes batches of whole lines and puts them there, whole: none lost, none doubled,
+//! none torn, also when a disk fills up in the middle of one. It blocks, so it belongs on threads
+//! that may. It has no clock (time is an argument, so simulated time does as well) and counts
+//! nothing (it returns facts). It touches its target, the files beside it that rotation makes, and
+//! nothing else.
+//!
+//! | module | idea |
+//! |---|---|
+//! | `target` | a target that is open: appending, and knowing where the last whole line ends |
+//! | `rotation` | when a file makes room, and how |
+//! | `names` | the names beside a log file, and how they shift |
+//! | `compress` | gzip of what was rotated, on a thread of its own |
+//! | `shared` | one sink with several owners |
+//! | `error` | what went wrong, where, and what to do |
+
+mod compress;
+mod error;
+mod names;
+mod rotation;
+mod shared;
+mod target;
+#[cfg(test)]
+mod tests;
+
+use jiff::Timestamp;
+use visor_api::source::Rotation;
+
+use rotation::Rotator;
+use target::Output;
+
+pub(crate) use error::SinkError;
+pub(crate) use shared::SharedSink;
+pub(crate) use target::Target;
+
+/// What became of a batch.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// Bytes from the start of the batch that reached the target, no more and no less. Without an
+    /// `error` it is the whole batch; with one it may end in the middle of a line, and the rest of
+    /// the batch from there is what the next call is to bring.
+    pub(crate) bytes: usize,
+    /// How many times the file was rotated on the way.
+    pub(crate) rotations: u32,
+    /// Why the rest of the batch was not accepted.
+    pub(crate) error: Option<SinkError>,
+    /// Why the file could not be rotated. No line was held up by it: they went on into the file as
+    /// it is, and a write at least a second later tries again.
+    pub(crate) rotation_error: Option<SinkError>,
+}
+
+/// A target, and the way lines take into it.
+///
+/// Files rotate with a write only: one that nobody writes to stays as it is, however old.
+pub(crate) struct Sink {
+    target: Target,
+    /// For a file, also one without a rule: a reload may bring one.
+    rotator: Option<Rotator>,
+    output: Option<Output>,
+    reopen: bool,
+}
+
+impl Sink {
+    /// A sink that has opened nothing yet: the first write does, so that its errors are an
+    /// ordinary write's. `rotation` means nothing to the standard streams and to special files.
+    pub(crate) fn new(target: Target, rotation: Option<Rotation>) -> Self {
+        let rotator = match &target {
+            Target::File(path) => Some(Rotator::new(path, rotation)),
+            Target::Stdout | Target::Stderr => None,
+        };
+        Self { target, rotator, output: None, reopen: false }
+    }
+
+    /// Appends whole lines, rotating where it is due.
+    ///
+    /// `batch` ends with a newline and starts at the start of a line, or, after an error, with
+    /// what that call left. `now` is the time the lines are written at, real or simulated.
+    pub(crate) fn write(&mut self, batch: &[u8], now: Timestamp) -> Progress {
+        let mut progress = Progress::default();
+        while progress.bytes < batch.len() && progress.error.is_none() {
+            if let Err(error) = self.advance(batch, now, &mut progress) {
+                progress.error = Some(error);
+            }
+        }
+        progress
+    }
+
+    /// Does the next thing a batch needs: a rotation, or an append of as many lines as go into
+    /// the file before the next one.
+    fn advance(
+        &mut self,
+        batch: &[u8],
+        now: Timestamp,
+        progress: &mut Progress,
+    ) -> Result<(), SinkError> {
+        if self.reopen && !self.in_mid_line() {
+            self.reopen = false;
+            self.output = None;
+        }
+        let output = match &mut self.output {
+            Some(output) => output,
+            None => self.output.insert(open(&self.target, self.rotator.as_mut(), now)?),
+        };
+        let rest = &batch[progress.bytes..];
+        let room = match &mut self.rotator {
+            // A line that was begun ends in the file it was begun in.
+            _ if output.unfinished() > 0 => first_line(rest),
+            Some(rotator) if output.is_regular() => {
+                let Some(room) = rotator.room(output, rest, now) else {
+                    match rotator.rotate(output, now) {
+                        Ok(rotations) => progress.rotations += rotations,
+                        Err(error) => progress.rotation_error = Some(error),
+                    }
+                    return Ok(());
+                };
+                room
+            }
+            _ => rest.len(),
+        };
+        output
+            .append(&rest[..room], now, &mut progress.bytes)
+            .map_err(SinkError::at("write to", &self.target))
+    }
+
+    /// Has the next write open the file anew, by its name: what SIGHUP asks for after something
+    /// else (logrotate) has renamed it. Until then lines go on into the renamed file, as httpd's
+    /// do; a line that was begun is still finished there.
+    pub(crate) fn reopen(&mut self) {
+        self.reopen = true;
+    }
+
+    /// Follows another rule from the next write on.
+    pub(crate) fn set_rotation(&mut self, rotation: Option<Rotation>) {
+        if let Some(rotator) = &mut self.rotator {
+            rotator.set_rule(rotation);
+        }
+    }
+
+    /// Waits for a compression in progress and closes the target; the last call.
+    ///
+    /// A file that ends in the middle of a line (the disk was full, and stayed so) is cut back to
+    /// its last whole line. Returns how many bytes that took away again: 0 as a rule. What the
+    /// standard streams lead to is not ours to cut.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be cut; it is closed all the same.
+    pub(crate) fn close(&mut self) -> Result<u64, SinkError> {
+        let output = self.output.take();
+        let Some(rotator) = &mut self.rotator else { return Ok(0) };
+        rotator.wait();
+        output.map_or(Ok(0), |mut output| {
+            output.cut_back().map_err(SinkError::at("cut a torn line off", &self.target))
+        })
+    }
+
+    /// Whether the target ends in the middle of a line.
+    fn in_mid_line(&self) -> bool {
+        self.output.as_ref().is_some_and(|output| output.unfinished() > 0)
+    }
+}
+
+/// Opens a target, after clearing away what a killed process may have left beside it.
+fn open(
+    target: &Target,
+    rotator: Option<&mut Rotator>,
+    now: Timestamp,
+) -> Result<Output, SinkError> {
+    if let Some(rotator) = rotator {
+        rotator.tidy();
+    }
+    Output::open(target, now)
+}
+
+/// Bytes of the first line, its newline included; all of them if there is no newline.
+fn first_line(bytes: &[u8]) -> usize {
+    bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1)
+}
+
+/// Bytes of the last newline and all before it; `None` if there is no newline.
+fn whole_lines(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().rposition(|byte| *byte == b'\n').map(|at| at + 1)
+}

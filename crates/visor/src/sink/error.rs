@@ -1,0 +1,46 @@
+//! What went wrong with a target: the action, the place, the cause, and what to do about it.
+
+use std::{fmt, io};
+
+/// An action on a target, or on a file beside it, that failed.
+///
+/// The message is whole in itself; the cause is part of it and not a `source` besides, so that
+/// a report of the chain doesn't say it twice.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {place}: {cause}{}", advice(.cause))]
+pub(crate) struct SinkError {
+    action: &'static str,
+    place: String,
+    cause: io::Error,
+}
+
+impl SinkError {
+    /// For `map_err`: an error of `action` (such as `"write to"`) at `place`.
+    pub(super) fn at(
+        action: &'static str,
+        place: impl fmt::Display,
+    ) -> impl FnOnce(io::Error) -> Self {
+        move |cause| Self { action, place: place.to_string(), cause }
+    }
+
+    /// Whether the reader of a pipe has gone away (`| head -5`): a reason to end quietly.
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        self.cause.kind() == io::ErrorKind::BrokenPipe
+    }
+}
+
+fn advice(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::PermissionDenied => "; check the directory's owner and mode",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; free some space, or rotate with a smaller maxSize or keep"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "; mount it writable, or write somewhere else",
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            "; a part of the path is a file where a directory should be"
+        }
+        io::ErrorKind::IsADirectory => "; there is a directory where the file should be",
+        io::ErrorKind::BrokenPipe => "; its reader has gone away",
+        _ => "",
+    }
+}

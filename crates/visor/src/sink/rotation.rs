@@ -1,0 +1,171 @@
+//! When a file makes room for a new one, and how: by rename or by copy-and-truncate.
+//!
+//! Each way is in an order in which an error at any step, or a kill after it, loses no line. It
+//! touches the log file and those beside it whose names are made from its own.
+
+use std::{fs, path::Path};
+
+use jiff::Timestamp;
+use visor_api::{
+    quantity::Size,
+    source::{Compression, Rotation, RotationMethod},
+};
+
+use super::{
+    SinkError,
+    compress::Compressor,
+    first_line,
+    names::{Names, is_there, remove_if_there, rename},
+    target::Output,
+    whole_lines,
+};
+
+/// Seconds between a rotation that failed and the next attempt.
+const PAUSE: u64 = 1;
+
+/// Rotates one file by its rule, if it has one.
+pub(super) struct Rotator {
+    names: Names,
+    rule: Option<Rotation>,
+    compressor: Compressor,
+    failed: Option<Timestamp>,
+    tidied: bool,
+}
+
+impl Rotator {
+    pub(super) fn new(path: &Path, rule: Option<Rotation>) -> Self {
+        let compressor = Compressor::default();
+        Self { names: Names::new(path), rule, compressor, failed: None, tidied: false }
+    }
+
+    pub(super) fn set_rule(&mut self, rule: Option<Rotation>) {
+        self.rule = rule;
+        self.failed = None;
+    }
+
+    /// Removes what a killed process may have left: a file that isn't whole, and one of which
+    /// the compressed form is whole already. Once only: later ones are our own, and in use.
+    pub(super) fn tidy(&mut self) {
+        if self.tidied || self.rule.is_none() {
+            return;
+        }
+        self.tidied = true;
+        // What cannot be removed does no harm; a directory that is read-only is reported by the
+        // write to come.
+        let _ = fs::remove_file(self.names.partial());
+        if is_there(&self.names.compressed(1)) {
+            let _ = fs::remove_file(self.names.plain(1));
+        }
+    }
+
+    /// Waits for a compression in progress.
+    pub(super) fn wait(&mut self) {
+        self.compressor.wait();
+    }
+
+    /// How many bytes of `rest`, as whole lines, may go into the file before it is to rotate;
+    /// `None` if it is to rotate first. An empty file takes a line of any size.
+    pub(super) fn room(&self, output: &Output, rest: &[u8], now: Timestamp) -> Option<usize> {
+        let rule = match &self.rule {
+            Some(rule) if !self.pauses(now) => rule,
+            _ => return Some(rest.len()),
+        };
+        let empty = output.size() == 0;
+        let age = now.duration_since(output.since()).as_nanos();
+        if !empty && rule.max_age.is_some_and(|most| age >= i128::from(most.as_nanos())) {
+            return None;
+        }
+        let most = rule.max_size.map_or(u64::MAX, Size::as_bytes);
+        let room = most.saturating_sub(output.size());
+        if rest.len() as u64 <= room {
+            return Some(rest.len());
+        }
+        whole_lines(&rest[..room as usize]).or_else(|| empty.then(|| first_line(rest)))
+    }
+
+    /// Whether a rotation has failed a moment ago. Either side of it: clocks are set back, too.
+    fn pauses(&self, now: Timestamp) -> bool {
+        self.failed.is_some_and(|at| now.duration_since(at).unsigned_abs().as_secs() < PAUSE)
+    }
+
+    /// Makes room now. Returns how many rotations that took: none where something else has taken
+    /// the file away or emptied it, for then `output` already is what lines are to go into.
+    ///
+    /// # Errors
+    ///
+    /// When a step fails. `output` is then still good for lines, and nothing is missing.
+    pub(super) fn rotate(&mut self, output: &mut Output, now: Timestamp) -> Result<u32, SinkError> {
+        let result = self.attempt(output, now);
+        self.failed = result.is_err().then_some(now);
+        result
+    }
+
+    fn attempt(&mut self, output: &mut Output, now: Timestamp) -> Result<u32, SinkError> {
+        let Some(rule) = &self.rule else { return Ok(0) };
+        let (method, compress) = (rule.method, rule.compress);
+        let keep = u32::try_from(rule.keep).unwrap_or(0);
+        let live = self.names.live();
+        // The names are about to shift under the compression.
+        self.compressor.wait();
+        if !output.is_at(live).map_err(SinkError::at("look at", live.display()))? {
+            *output = Output::open_file(live, now)?;
+            return Ok(0);
+        }
+        if output.was_cut().map_err(SinkError::at("look at", live.display()))? {
+            return Ok(0);
+        }
+        match method {
+            RotationMethod::Rename => by_rename(&self.names, keep, output, now)?,
+            RotationMethod::CopyTruncate => by_copy(&self.names, keep, output)?,
+        }
+        if keep > 0 && compress == Compression::Gzip {
+            self.compressor.start(&self.names);
+        }
+        Ok(1)
+    }
+}
+
+fn by_rename(
+    names: &Names,
+    keep: u32,
+    output: &mut Output,
+    now: Timestamp,
+) -> Result<(), SinkError> {
+    // What isn't kept goes only once the new file is there.
+    let aside = if keep == 0 { names.partial() } else { names.plain(1) };
+    names.make_room(keep)?;
+    rename(names.live(), &aside)?;
+    match Output::open_file(names.live(), now) {
+        Ok(new) => *output = new,
+        Err(error) => {
+            // Lines go on into the old file, under its old name if that can be had back.
+            let _ = fs::rename(&aside, names.live());
+            return Err(error);
+        }
+    }
+    if keep == 0 { remove_if_there(&aside) } else { Ok(()) }
+}
+
+fn by_copy(names: &Names, keep: u32, output: &mut Output) -> Result<(), SinkError> {
+    let (partial, first) = (names.partial(), names.plain(1));
+    // The names shift only once the copy is whole: on a full disk, attempts that fail again and
+    // again must not push the older files out.
+    let copied = if keep == 0 { Ok(()) } else { copy_content(output, names, &partial) }
+        .and_then(|()| names.make_room(keep))
+        .and_then(|()| if keep == 0 { Ok(()) } else { rename(&partial, &first) });
+    if copied.is_err() {
+        let _ = fs::remove_file(&partial);
+        return copied;
+    }
+    output.truncate().map_err(|cause| {
+        // The lines are still in the file; the copy would double them.
+        if keep > 0 {
+            let _ = fs::remove_file(&first);
+        }
+        SinkError::at("empty", names.live().display())(cause)
+    })
+}
+
+fn copy_content(output: &mut Output, names: &Names, to: &Path) -> Result<(), SinkError> {
+    output.copy_to(to).map_err(SinkError::at("copy", names.live().display()))
+}

@@ -1,0 +1,255 @@
+//! A target that is open: appending to it, and knowing where its last whole line ends.
+//!
+//! It touches one file descriptor, and the directories above a file when it opens it.
+
+use std::{
+    fmt,
+    fs::{self, File, Metadata, OpenOptions},
+    io::{self, Seek, Write},
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt},
+    },
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+use rustix::event::{PollFd, PollFlags, poll};
+
+use super::{SinkError, first_line, whole_lines};
+
+/// A write to a pipe of up to this many bytes (Linux's `PIPE_BUF`) happens whole or not at all.
+const ATOMIC_PIPE_WRITE: usize = 4096;
+
+/// Where lines go.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Target {
+    /// The process's standard output.
+    Stdout,
+    /// The process's standard error.
+    Stderr,
+    /// A file, by its path from the working directory (the output directory is part of it).
+    File(PathBuf),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdout => f.write_str("standard output"),
+            Self::Stderr => f.write_str("standard error"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// What kind of file a descriptor leads to, as far as writing differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Regular,
+    Pipe,
+    /// Terminals, other devices, sockets.
+    Other,
+}
+
+/// An open target.
+#[derive(Debug)]
+pub(super) struct Output {
+    file: File,
+    kind: Kind,
+    /// Bytes in the file, as far as we know: others may have cut it.
+    size: u64,
+    /// Bytes after the last newline: of a line of which only the start could be written.
+    unfinished: u64,
+    /// When the file's first byte was written.
+    since: Timestamp,
+}
+
+impl Output {
+    /// Opens a target for appending. A file is created if it isn't there, with its directories.
+    pub(super) fn open(target: &Target, now: Timestamp) -> Result<Self, SinkError> {
+        match target {
+            // A descriptor of our own: the standard library's buffers lines, and would split
+            // batches at places of its choice.
+            Target::Stdout => Self::standard(io::stdout().as_fd(), now),
+            Target::Stderr => Self::standard(io::stderr().as_fd(), now),
+            Target::File(path) => return Self::open_file(path, now),
+        }
+        .map_err(SinkError::at("open", target))
+    }
+
+    fn standard(stream: BorrowedFd<'_>, now: Timestamp) -> io::Result<Self> {
+        Self::new(File::from(stream.try_clone_to_owned()?), now)
+    }
+
+    /// Opens a file for appending, as httpd does: mode 0644 less the umask. If it ends in the
+    /// middle of a line (its writer was killed), that line is ended first.
+    pub(super) fn open_file(path: &Path, now: Timestamp) -> Result<Self, SinkError> {
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)
+                .map_err(SinkError::at("create the directory", parent.display()))?;
+        }
+        let mut options = OpenOptions::new();
+        options.append(true).mode(0o644);
+        // Its last byte and, for copy-and-truncate, its content are read. A named pipe is not: its
+        // reader would be ourselves, and nobody's leaving would be noticed.
+        if fs::metadata(path).map_or(true, |metadata| metadata.is_file()) {
+            options.read(true).create(true);
+        }
+        let file = options.open(path).map_err(SinkError::at("open", path.display()))?;
+        let mut output = Self::new(file, now).map_err(SinkError::at("look at", path.display()))?;
+        output.end_last_line(now).map_err(SinkError::at("end the last line of", path.display()))?;
+        Ok(output)
+    }
+
+    /// An output from its descriptor. A file that already has bytes is as old as it says, unless
+    /// that is later than `now`, as it may be where time is simulated.
+    pub(super) fn new(file: File, now: Timestamp) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        let kind = match metadata.file_type() {
+            file_type if file_type.is_file() => Kind::Regular,
+            file_type if file_type.is_fifo() => Kind::Pipe,
+            _ => Kind::Other,
+        };
+        let since = born(&metadata).map_or(now, |born| born.min(now));
+        Ok(Self { file, kind, size: metadata.len(), unfinished: 0, since })
+    }
+
+    fn end_last_line(&mut self, now: Timestamp) -> io::Result<()> {
+        let mut last = [b'\n'];
+        if self.is_regular() && self.size > 0 {
+            self.file.read_exact_at(&mut last, self.size - 1)?;
+        }
+        if last == [b'\n'] { Ok(()) } else { self.append(b"\n", now, &mut 0) }
+    }
+
+    /// Writes `bytes`, and adds to `accepted` how many of them were taken, all or not.
+    pub(super) fn append(
+        &mut self,
+        bytes: &[u8],
+        now: Timestamp,
+        accepted: &mut usize,
+    ) -> io::Result<()> {
+        if self.size == 0 {
+            self.since = now;
+        }
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match self.file.write(self.one_write(rest)) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(taken) => {
+                    self.account(&rest[..taken]);
+                    *accepted += taken;
+                    rest = &rest[taken..];
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Whoever shares the descriptor with us has made it non-blocking.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.await_room()?,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The part of `rest` for one write: all of it, except that a pipe gets whole lines of at
+    /// most as many bytes as go in at once. A process that ends while the reader has stalled then
+    /// leaves no torn line behind; only a line that is longer may be torn.
+    fn one_write<'a>(&self, rest: &'a [u8]) -> &'a [u8] {
+        if self.kind != Kind::Pipe || rest.len() <= ATOMIC_PIPE_WRITE {
+            return rest;
+        }
+        let end = whole_lines(&rest[..ATOMIC_PIPE_WRITE]).unwrap_or_else(|| first_line(rest));
+        &rest[..end]
+    }
+
+    fn account(&mut self, taken: &[u8]) {
+        self.size += taken.len() as u64;
+        self.unfinished = match whole_lines(taken) {
+            Some(end) => (taken.len() - end) as u64,
+            None => self.unfinished + taken.len() as u64,
+        };
+    }
+
+    fn await_room(&self) -> io::Result<()> {
+        match poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether this is a file that can rotate and be cut.
+    pub(super) fn is_regular(&self) -> bool {
+        self.kind == Kind::Regular
+    }
+
+    /// Bytes in the file.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Bytes after the last newline.
+    pub(super) fn unfinished(&self) -> u64 {
+        self.unfinished
+    }
+
+    /// When the file's first byte was written.
+    pub(super) fn since(&self) -> Timestamp {
+        self.since
+    }
+
+    /// Whether `path` still leads to this very file.
+    pub(super) fn is_at(&self, path: &Path) -> io::Result<bool> {
+        let ours = self.file.metadata()?;
+        match fs::metadata(path) {
+            Ok(there) => Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Looks at the size again, and says whether something else has cut the file meanwhile.
+    pub(super) fn was_cut(&mut self) -> io::Result<bool> {
+        let known = self.size;
+        self.size = self.file.metadata()?.len();
+        Ok(self.size < known)
+    }
+
+    /// Copies the whole content into a new file at `path`.
+    pub(super) fn copy_to(&mut self, path: &Path) -> io::Result<()> {
+        let mut copy = create(path)?;
+        // Reading moves the position, but appending doesn't care.
+        self.file.rewind()?;
+        io::copy(&mut self.file, &mut copy)?;
+        Ok(())
+    }
+
+    /// Cuts the file to nothing.
+    pub(super) fn truncate(&mut self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.size = 0;
+        Ok(())
+    }
+
+    /// Cuts off the start of an unfinished line, unless something else has changed the file's
+    /// size, and so perhaps its end. Returns how many bytes that was.
+    pub(super) fn cut_back(&mut self) -> io::Result<u64> {
+        let cut = self.unfinished;
+        if cut == 0 || !self.is_regular() || self.file.metadata()?.len() != self.size {
+            return Ok(0);
+        }
+        self.file.set_len(self.size - cut)?;
+        self.size -= cut;
+        self.unfinished = 0;
+        Ok(cut)
+    }
+}
+
+/// Creates a file beside a log file, with the log file's mode, or empties the one that is there.
+pub(super) fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(path)
+}
+
+/// When a file was created or, on a file system that doesn't say, last written to.
+fn born(metadata: &Metadata) -> Option<Timestamp> {
+    let time = metadata.created().or_else(|_| metadata.modified()).ok()?;
+    Timestamp::try_from(time).ok()
+}

@@ -1,0 +1,136 @@
+//! The live table on a terminal: each stream's wanted and achieved rate, its lines and its bytes;
+//! and how far a run has come that ends by itself.
+
+use std::{
+    collections::HashMap,
+    io::{self, IsTerminal},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::metrics::{Metrics, StreamMeter};
+
+/// How often the table is drawn.
+pub(crate) const TICK: Duration = Duration::from_millis(500);
+/// The most streams that are shown: those with the highest rates.
+const MOST_ROWS: usize = 20;
+
+/// A table that is being shown.
+pub(crate) struct Table {
+    metrics: Arc<Metrics>,
+    bars: MultiProgress,
+    header: ProgressBar,
+    rows: Vec<ProgressBar>,
+    more: ProgressBar,
+    progress: Option<ProgressBar>,
+    /// The lines of each stream at the last tick.
+    earlier: HashMap<usize, u64>,
+    ticked: Instant,
+}
+
+/// Where a table would be shown, if standard error is a terminal.
+pub(crate) fn on_terminal() -> Option<MultiProgress> {
+    let terminal =
+        io::stderr().is_terminal() && std::env::var_os("TERM").is_some_and(|t| t != "dumb");
+    terminal.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(4)))
+}
+
+impl Table {
+    /// Shows the table. `length` is what a finite run has to go through, in units of its own.
+    pub(crate) fn new(metrics: Arc<Metrics>, bars: MultiProgress, length: Option<u64>) -> Self {
+        let line =
+            |bars: &MultiProgress| bars.add(ProgressBar::new_spinner().with_style(style("{msg}")));
+        let header = line(&bars);
+        let more = line(&bars);
+        let progress = length.map(|length| {
+            let bar = ProgressBar::new(length);
+            bar.set_style(
+                style("[{elapsed_precise}] {wide_bar} {percent:>3}%").progress_chars("=> "),
+            );
+            bars.add(bar)
+        });
+        let mut table = Self {
+            metrics,
+            bars,
+            header,
+            rows: Vec::new(),
+            more,
+            progress,
+            earlier: HashMap::new(),
+            ticked: Instant::now(),
+        };
+        table.tick(0);
+        table
+    }
+
+    /// Draws the table anew. `position` is how far a finite run has come.
+    pub(crate) fn tick(&mut self, position: u64) {
+        let elapsed = self.ticked.elapsed().as_secs_f64();
+        self.ticked = Instant::now();
+        let mut streams: Vec<(f64, Arc<StreamMeter>)> = Vec::new();
+        for (index, meter) in self.metrics.streams().into_iter().enumerate() {
+            let lines = meter.lines.get();
+            let earlier = self.earlier.insert(index, lines).unwrap_or(lines);
+            streams.push(((lines - earlier) as f64 / elapsed.max(0.001), meter));
+        }
+        let hidden = streams.len().saturating_sub(MOST_ROWS);
+        if hidden > 0 {
+            streams.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+            streams.truncate(MOST_ROWS);
+        }
+        let name = |meter: &StreamMeter| {
+            format!("{}/{}/{}", meter.name.source, meter.name.generator, meter.name.stream)
+        };
+        let width = streams.iter().map(|(_, meter)| name(meter).len()).max().unwrap_or(0).max(6);
+        self.header.set_message(format!(
+            "{:<width$}  {:>12}  {:>12}  {:>14}  {:>10}",
+            "STREAM", "WANTED/S", "ACHIEVED/S", "LINES", "BYTES"
+        ));
+        while self.rows.len() < streams.len() {
+            let row = ProgressBar::new_spinner().with_style(style("{msg}"));
+            self.rows.push(self.bars.insert_before(&self.more, row));
+        }
+        for (row, (rate, meter)) in self.rows.iter().zip(&streams) {
+            row.set_message(format!(
+                "{:<width$}  {:>12}  {:>12}  {:>14}  {:>10}",
+                name(meter),
+                shown_rate(meter.target.get()),
+                shown_rate(*rate),
+                meter.lines.get(),
+                HumanBytes(meter.bytes.get()).to_string()
+            ));
+        }
+        self.more.set_message(if hidden > 0 {
+            format!("... and {hidden} more streams; all of them are at /metrics")
+        } else {
+            String::new()
+        });
+        if let Some(progress) = &self.progress {
+            progress.set_position(position);
+        }
+    }
+
+    /// Takes the table off the terminal.
+    pub(crate) fn clear(&self) {
+        // A terminal that is gone needs no clearing.
+        let _ = self.bars.clear();
+    }
+}
+
+/// A rate with as many digits as say something.
+fn shown_rate(rate: f64) -> String {
+    if rate.is_infinite() {
+        "unlimited".to_owned()
+    } else if rate >= 100.0 {
+        format!("{rate:.0}")
+    } else {
+        format!("{rate:.2}")
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    // The templates are this file's own; one that isn't well formed falls back to a plain bar.
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}

@@ -1,0 +1,27 @@
+//! Any text has an answer from the document reader: sources that survive their own text, or
+//! problems that can be shown.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use visor_api::document::{Input, read};
+
+fuzz_target!(|text: &str| {
+    let input = |text: String| [Input { name: "fuzz.yaml".to_owned(), text }];
+    match read(&input(text.to_owned())) {
+        Ok(sources) => {
+            for source in &sources {
+                let json = serde_json::to_string(source).expect("a source is JSON");
+                match read(&input(json)) {
+                    Ok(again) => assert_eq!(std::slice::from_ref(source), again),
+                    Err(problems) => panic!("{problems:?}"),
+                }
+            }
+        }
+        Err(problems) => {
+            assert!(!problems.is_empty());
+            for problem in problems {
+                assert!(!problem.to_string().contains(char::is_control), "{problem:?}");
+            }
+        }
+    }
+});

@@ -1,0 +1,52 @@
+"""The engine's formatter behind a pipe: facts in, log lines out.
+
+Texts are strings whose characters are bytes (latin-1), since httpd's fields are bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from typing import Any
+
+BUILT_BY_CARGO = ["cargo", "run", "-q", "-p", "visor-engine", "--example", "format"]
+
+
+def text(value: bytes) -> str:
+    """Bytes as the formatter's JSON has them."""
+    return value.decode("latin-1")
+
+
+def render(requests: list[dict[str, Any]]) -> list[bytes]:
+    """One line for each request, without its line end. See the example `format` of the engine
+    for what a request is."""
+    built = os.environ.get("VISOR_FORMAT")
+    done = subprocess.run(
+        [built] if built else BUILT_BY_CARGO,
+        input="".join(json.dumps(request) + "\n" for request in requests).encode(),
+        capture_output=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    lines = done.stdout.split(b"\n")
+    assert lines.pop() == b"", "the last line is cut"
+    assert len(lines) == len(requests)
+    return lines
+
+
+def access(log_format: str, time_zone: str, facts: dict[str, Any]) -> dict[str, Any]:
+    """A request for a line of an access log."""
+    return {"access": {"logFormat": log_format, "timeZone": time_zone, "facts": facts}}
+
+
+def error(mpm: str, time_zone: str, facts: dict[str, Any]) -> dict[str, Any]:
+    """A request for a line of an error log of httpd 2.4."""
+    return {
+        "error": {
+            "format": "Httpd24",
+            "mpm": mpm.capitalize(),
+            "timeZone": time_zone,
+            "facts": facts,
+        }
+    }

@@ -1,0 +1,26 @@
+"""Waiting for conditions: the only place of the tests that sleeps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+# How long a condition may take on a loaded machine before the test fails. Never a measure of
+# speed: what is measured is compared with itself.
+PATIENCE = 60.0
+
+
+def wait_for(what: str, condition: Callable[[], T], patience: float = PATIENCE) -> T:
+    """Returns the first true value of `condition`; fails if there is none within `patience`
+    seconds. `what` says what was waited for."""
+    deadline = time.monotonic() + patience
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {patience:.0f} s in vain for: {what}")
+        time.sleep(0.01)
