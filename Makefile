@@ -8,9 +8,13 @@ VISOR_BIN ?= $(CURDIR)/target/$(PROFILE)/visor
 VISOR_FORMAT ?= $(CURDIR)/target/debug/examples/format
 export VISOR_BIN VISOR_FORMAT
 
-# What is generated from the code: the file, and the command that prints it.
-GENERATED := manifests/crd/visor.dev_fakelogsources.yaml
-manifests/crd/visor.dev_fakelogsources.yaml: COMMAND = cargo run --quiet --package visor-api --example crd
+# What is generated from the code: the file, and the command that prints it. Of the README it is the
+# table of fields; the rest is printed as it is.
+GENERATED := manifests/crd/visor.dev_fakelogsources.yaml docs/fields.md README.md
+EXAMPLE := cargo run --quiet --package visor-api --example
+manifests/crd/visor.dev_fakelogsources.yaml: COMMAND = $(EXAMPLE) crd
+docs/fields.md: COMMAND = $(EXAMPLE) fields
+README.md: COMMAND = $(EXAMPLE) fields README.md
 
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:

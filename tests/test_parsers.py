@@ -140,7 +140,9 @@ def test_every_level_is_as_httpd_writes_it(logs: Path, name: str, pattern) -> No
     lines = every_line(logs / f"{name}.log")
     entries = [pattern.fullmatch(line) for line in lines]
     assert all(entries), [line for line, entry in zip(lines, entries, strict=True) if not entry][:5]
-    assert {entry["level"].decode() for entry in entries} == set(LEVELS)
+    # httpd 2.2 has no level below debug.
+    wanted = [level for level in LEVELS if name != "levels22" or not level.startswith("trace")]
+    assert {entry["level"].decode() for entry in entries} == set(wanted)
     assert max(map(len, lines)) < 8192
     if name == "levels22":
         assert not any(b"AH0" in line for line in lines), "httpd 2.2 has no codes"

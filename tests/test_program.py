@@ -196,7 +196,7 @@ def test_help_has_examples_and_names_every_command() -> None:
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completions_are_there_for_each_shell(tmp_path: Path, shell: str) -> None:
     done = visor("completions", shell)
-    assert done.returncode == 0 and b"--output-dir" in done.stdout
+    assert done.returncode == 0 and b"output-dir" in done.stdout
     if shell == "bash":
         script = tmp_path / "visor.bash"
         script.write_bytes(done.stdout)

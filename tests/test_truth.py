@@ -70,9 +70,7 @@ def test_after_a_signal(run: Run) -> None:
 def test_after_rotation_by_size(run: Run, method: str, compress: str) -> None:
     rotation = {"maxSize": "32Ki", "keep": 1000, "method": method, "compress": compress}
     program = run(shop(file("access.log", **rotation)))
-    wait_for(
-        "rotations", lambda: program.metrics().sum("visor_rotations_total", generator="web") >= 20
-    )
+    wait_for("rotations", lambda: program.metrics().sum("visor_rotations_total") >= 20)
     summary = program.stop()
     check(program, summary)
     files = rotated(program.logs / "access.log")
@@ -189,8 +187,8 @@ def test_a_read_only_directory_holds_up_nobody_else(run: Run, tmp_path: Path) ->
 def until_an_error(program: Running) -> None:
     """Waits for one more failed write of the access log."""
     failed = "visor_write_errors_total"
-    before = program.metrics().sum(failed, generator="web")
-    wait_for("a write error", lambda: program.metrics().sum(failed, generator="web") > before)
+    before = program.metrics().sum(failed)
+    wait_for("a write error", lambda: program.metrics().sum(failed) > before)
 
 
 def test_a_restart_appends(run: Run) -> None:

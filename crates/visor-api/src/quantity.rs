@@ -94,7 +94,10 @@ impl FromStr for Duration {
                 "h" => 3_600_000_000_000,
                 _ => return Err(malformed()),
             };
-            let nanos = scale(number, unit).ok_or_else(malformed)?.ok_or_else(too_large)?;
+            let nanos = scale(number, unit).map_err(|fault| match fault {
+                Fault::Malformed => malformed(),
+                Fault::TooLarge => too_large(),
+            })?;
             total = total.checked_add(nanos).filter(|t| *t <= LONGEST).ok_or_else(too_large)?;
             rest = tail;
         }
@@ -102,19 +105,24 @@ impl FromStr for Duration {
     }
 }
 
-/// `number` (digits, perhaps a point and up to nine more) times `unit`. The outer `None` is for
-/// what is no number, the inner for what is out of range.
-fn scale(number: &str, unit: u64) -> Option<Option<u64>> {
+/// What can be wrong with a number.
+enum Fault {
+    Malformed,
+    TooLarge,
+}
+
+/// `number` (digits, perhaps a point and up to nine more) times `unit`.
+fn scale(number: &str, unit: u64) -> Result<u64, Fault> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     if whole.is_empty() || fraction.is_empty() || fraction.len() > 9 || fraction.contains('.') {
-        return None;
+        return Err(Fault::Malformed);
     }
-    let Ok(whole) = whole.parse::<u64>() else { return Some(None) };
-    let fraction_value: u64 = fraction.parse().ok()?;
-    let fraction = u128::from(fraction_value) * u128::from(unit)
-        / 10u128.pow(u32::try_from(fraction.len()).ok()?);
-    let fraction = u64::try_from(fraction).ok()?;
-    Some(whole.checked_mul(unit).and_then(|whole| whole.checked_add(fraction)))
+    let whole: u64 = whole.parse().map_err(|_| Fault::TooLarge)?;
+    let digits = u32::try_from(fraction.len()).map_err(|_| Fault::Malformed)?;
+    let fraction: u64 = fraction.parse().map_err(|_| Fault::Malformed)?;
+    let fraction = u128::from(fraction) * u128::from(unit) / 10u128.pow(digits);
+    let fraction = u64::try_from(fraction).map_err(|_| Fault::TooLarge)?;
+    whole.checked_mul(unit).and_then(|whole| whole.checked_add(fraction)).ok_or(Fault::TooLarge)
 }
 
 impl fmt::Display for Duration {

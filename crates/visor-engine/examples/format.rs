@@ -25,8 +25,8 @@ use visor_engine::{
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum Input {
-    Access(AccessInput),
-    Error(ErrorInput),
+    Access(Box<AccessInput>),
+    Error(Box<ErrorInput>),
 }
 
 #[derive(Deserialize)]

@@ -2,6 +2,7 @@
 //! and how it is written ([`format`]).
 
 pub mod content;
+mod exchange;
 pub mod format;
 pub mod heartbeat;
 mod ordinary;
@@ -59,15 +60,12 @@ pub(crate) mod subjects {
         while let [first, rest @ ..] = text {
             let hexadecimal =
                 |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
-            match rest.get(..2).filter(|_| *first == b'%').and_then(hexadecimal) {
-                Some(byte) => {
-                    decoded.push(byte);
-                    text = &rest[2..];
-                }
-                None => {
-                    decoded.push(*first);
-                    text = rest;
-                }
+            if let Some(byte) = rest.get(..2).filter(|_| *first == b'%').and_then(hexadecimal) {
+                decoded.push(byte);
+                text = &rest[2..];
+            } else {
+                decoded.push(*first);
+                text = rest;
             }
         }
         decoded

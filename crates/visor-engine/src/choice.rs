@@ -3,6 +3,8 @@
 //! Every field of every line is drawn by one of these tables: a draw costs one random number, one
 //! multiplication and one comparison, however long the list.
 
+use std::hint::select_unpredictable;
+
 use crate::random::Random;
 
 /// A list of values, each drawn as often as its weight says.
@@ -51,7 +53,8 @@ impl<T> Table<T> {
         let bits = random.bits();
         let index = (((bits >> 32) * self.slots.len() as u64) >> 32) as usize;
         let slot = self.slots[index];
-        if (bits as u32) < slot.threshold { index } else { slot.alias as usize }
+        // Chance can't be predicted, so this is no branch.
+        select_unpredictable((bits as u32) < slot.threshold, index, slot.alias as usize)
     }
 
     /// The values that can be drawn.
@@ -116,7 +119,7 @@ mod tests {
             let total: u128 = weights.iter().map(|w| u128::from(*w)).sum();
             let count = weights.len() as u128;
             for (chance, weight) in chances(&table).into_iter().zip(&weights) {
-                let wanted = (u128::from(*weight) * count << 32) / total;
+                let wanted = ((u128::from(*weight) * count) << 32) / total;
                 prop_assert!(chance.abs_diff(wanted) <= 2 * count, "{chance} {wanted}");
             }
         }

@@ -91,7 +91,7 @@ enum Contents<'a> {
 struct AccessContents {
     log: AccessLog,
     format: access::Format,
-    shared: Option<access::Content>,
+    shared: Option<Arc<access::Content>>,
 }
 
 impl AccessContents {
@@ -104,15 +104,15 @@ impl AccessContents {
         &mut self,
         spec: &source::Stream,
         seed: Seed,
-    ) -> Result<access::Content, NothingToDraw> {
+    ) -> Result<Arc<access::Content>, NothingToDraw> {
         if let Some(own) = &spec.access {
-            return access::Content::new(&over(own, &self.log.content), seed);
+            return access::Content::new(&over(own, &self.log.content), seed).map(Arc::new);
         }
         if let Some(shared) = &self.shared {
-            return Ok(shared.clone());
+            return Ok(Arc::clone(shared));
         }
-        let shared = access::Content::new(&self.log.content, seed)?;
-        self.shared = Some(shared.clone());
+        let shared = Arc::new(access::Content::new(&self.log.content, seed)?);
+        self.shared = Some(Arc::clone(&shared));
         Ok(shared)
     }
 }

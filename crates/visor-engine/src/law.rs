@@ -95,7 +95,7 @@ impl Law {
             Self::Fixed(span) => span,
             Self::Uniform { min, width } => {
                 // 64 random bits behind the point times the width; 32 of them are kept.
-                Span(min.0 + ((u128::from(random.bits()) * u128::from(width)) >> 32) as i128)
+                Span(min.0 + ((u128::from(random.bits()) * u128::from(width)) >> 32).cast_signed())
             }
             Self::Exponential { mean } => {
                 Span::from_nanos_f64(-mean * libm::log(1.0 - random.fraction()))

@@ -1,5 +1,7 @@
 //! A stream: a pace and a content of its own. One kind of line.
 
+use std::sync::Arc;
+
 use visor_api::source::{self, Surge};
 
 use crate::{access, error, law::Law, pace::Pace, random::Random, random::Seed, text::Lines};
@@ -20,7 +22,7 @@ pub enum Content {
     /// Requests.
     Access {
         /// What they are made of.
-        content: access::Content,
+        content: Arc<access::Content>,
         /// How they are written.
         format: access::Format,
         /// What the last one drew.

@@ -1,19 +1,21 @@
 //! Text on its way into lines, and lines on their way out.
 //!
 //! A [`Text`] is made once and written often; [`Lines`] is where it is written to. Texts are kept
-//! in blocks of 32 bytes, and whole blocks are copied: what is copied beyond a text's end is
-//! overwritten by what follows. So the copy of a short text is a load and a store, without a
-//! branch on its length, and most of a log line is short texts.
+//! with their first 32 bytes at hand, and those are always copied whole: what is copied beyond a
+//! text's end is overwritten by what follows. So the copy of a short text is a load and a store at
+//! a known place, and most of a log line is short texts.
 
 use std::ops::Deref;
 
 const BLOCK: usize = 32;
 
 /// Bytes that are written as they are.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Text {
-    blocks: Vec<[u8; BLOCK]>,
+    /// The first bytes, or all of them and then zeros.
+    first: [u8; BLOCK],
     length: usize,
+    all: Vec<u8>,
 }
 
 impl Text {
@@ -26,8 +28,11 @@ impl Text {
 
     /// Becomes these bytes, in the memory it has if they fit.
     pub fn set(&mut self, bytes: &[u8]) {
-        self.blocks.resize(bytes.len().div_ceil(BLOCK), [0; BLOCK]);
-        self.blocks.as_flattened_mut()[..bytes.len()].copy_from_slice(bytes);
+        self.all.clear();
+        self.all.extend_from_slice(bytes);
+        self.first = [0; BLOCK];
+        let beginning = bytes.len().min(BLOCK);
+        self.first[..beginning].copy_from_slice(&bytes[..beginning]);
         self.length = bytes.len();
     }
 
@@ -37,28 +42,19 @@ impl Text {
     }
 }
 
-/// Two texts are equal if their bytes are; what lies behind them in the last block doesn't count.
-impl PartialEq for Text {
-    fn eq(&self, other: &Self) -> bool {
-        **self == **other
-    }
-}
-
-impl Eq for Text {}
-
 impl Deref for Text {
     type Target = [u8];
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        &self.blocks.as_flattened()[..self.length]
+        &self.all
     }
 }
 
 /// A buffer of lines that grows at its end.
 #[derive(Debug, Clone, Default)]
 pub struct Lines {
-    /// Longer than what is written, so that whole blocks have room.
+    /// Longer than what is written, so that the first bytes of a text have room.
     bytes: Vec<u8>,
     length: usize,
 }
@@ -85,15 +81,29 @@ impl Lines {
     /// Appends a text.
     #[inline]
     pub fn put(&mut self, text: &Text) {
-        let end = self.length + text.blocks.len() * BLOCK;
+        match self.bytes.get_mut(self.length..).and_then(|room| room.first_chunk_mut()) {
+            Some(room) => *room = text.first,
+            None => return self.put_into_new_room(text),
+        }
+        if text.length > BLOCK {
+            self.put_rest(text);
+        }
+        self.length += text.length;
+    }
+
+    /// Appends what a text has beyond its first block, whose place is at the end.
+    fn put_rest(&mut self, text: &Text) {
+        let (from, end) = (self.length + BLOCK, self.length + text.length);
         if end > self.bytes.len() {
             self.grow(end);
         }
-        let room = &mut self.bytes[self.length..end];
-        for (to, from) in room.as_chunks_mut::<BLOCK>().0.iter_mut().zip(&text.blocks) {
-            *to = *from;
-        }
-        self.length += text.length;
+        self.bytes[from..end].copy_from_slice(&text[BLOCK..]);
+    }
+
+    #[cold]
+    fn put_into_new_room(&mut self, text: &Text) {
+        self.grow(self.length + BLOCK);
+        self.put(text);
     }
 
     /// Appends bytes.

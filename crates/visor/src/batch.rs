@@ -80,8 +80,8 @@ impl Batch {
         let mut start = 0;
         for run in &mut self.runs {
             let taken = &self.bytes.as_bytes()[start..written.clamp(start, run.end)];
-            let lines = taken.iter().filter(|byte| **byte == b'\n').count() as u64;
-            let whole = taken.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            let lines = memchr::memchr_iter(b'\n', taken).count() as u64;
+            let whole = memchr::memrchr(b'\n', taken).map_or(0, |at| at + 1);
             if lines > 0 {
                 run.count(lines, whole + std::mem::take(&mut self.begun), now);
                 run.lines -= lines;

@@ -31,6 +31,7 @@ pub(crate) enum Command {
     #[command(after_help = EMIT_EXAMPLES)]
     Emit(Emit),
     /// Checks documents and says every problem with its file, line and path.
+    #[command(after_help = VALIDATE_EXAMPLES)]
     Validate(Validate),
     /// Prints a shell's completions.
     #[command(after_help = "Example:\n  visor completions bash > /etc/bash_completion.d/visor")]
@@ -57,6 +58,15 @@ Examples:
 
 Signals: SIGHUP reads the documents again and reopens all files; SIGTERM and SIGINT end the run
 when every line is whole; a second one ends it at once.";
+
+const VALIDATE_EXAMPLES: &str = "\
+Examples:
+  visor validate -f shop.yaml
+      Says `valid: shop`, or each problem as FILE:LINE: PATH: what is wrong and what to do.
+  kustomize build . | visor validate -f -
+      Checks what would be applied.
+
+Exits with 0 if all is well, with 1 if not.";
 
 const EMIT_EXAMPLES: &str = "\
 Examples:

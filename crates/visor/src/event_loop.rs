@@ -33,6 +33,8 @@ use crate::{
 /// At the end, outputs have this long to take what is left. With the time to stop it is well
 /// within the second that a person, or a grace period, grants.
 const FLUSH_TIME: Duration = Duration::from_millis(600);
+/// And those that can't, because a disk is full, this long to end with a whole line.
+const GIVE_UP_TIME: Duration = Duration::from_millis(150);
 const CLOCK_CHECK: Duration = Duration::from_secs(1);
 
 /// What a loop is told.
@@ -329,7 +331,9 @@ impl EventLoop {
             .drain()
             .flat_map(|(_, generator)| generator.streams.into_values())
             .collect();
-        streams.iter().for_each(|stream| stream.control.order(Order::Stop));
+        for stream in &streams {
+            stream.control.order(Order::Stop);
+        }
         for stream in streams {
             // A stream has no way to fail but a panic, and then its lines are gone with it.
             let _ = stream.task.await;
@@ -341,7 +345,25 @@ impl EventLoop {
             }
         };
         let _ = timeout(FLUSH_TIME, flushed).await;
-        self.closing.iter().map(|closing| closing.outlet.unwritten()).sum()
+        let unwritten = self.closing.iter().map(|closing| closing.outlet.unwritten()).sum();
+        let given_up = self.closing.into_iter().filter(|closing| !closing.task.is_finished());
+        let cut: Vec<JoinHandle<()>> = given_up.map(|c| spawn_local(c.give_up())).collect();
+        let cut = async {
+            for outlet in cut {
+                let _ = outlet.await;
+            }
+        };
+        let _ = timeout(GIVE_UP_TIME, cut).await;
+        unwritten
+    }
+}
+
+impl RunningOutlet {
+    /// Leaves what hasn't been written, and has the sink end with a whole line.
+    async fn give_up(self) {
+        self.task.abort();
+        let _ = self.task.await;
+        self.outlet.close_sink().await;
     }
 }
 

@@ -34,7 +34,7 @@ use std::{
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
 
-use cli::{Cli, Command};
+use cli::{Cli, Command, LogFormat};
 use documents::{Documents, Problems};
 
 fn main() -> ExitCode {
@@ -47,15 +47,36 @@ fn main() -> ExitCode {
         Command::Man { output_dir } => manual(output_dir.as_deref()),
     };
     outcome.unwrap_or_else(|error| {
-        let message = match error.downcast_ref::<Problems>() {
-            // They name their places themselves.
-            Some(problems) => format!("{problems}\n"),
-            None => format!("visor: {error:#}\n"),
-        };
-        // There is nobody left to tell if standard error is closed.
-        let _ = io::stderr().write_all(message.as_bytes());
+        match cli.log_format {
+            LogFormat::Text => say(&error),
+            LogFormat::Json => log(&error),
+        }
         ExitCode::FAILURE
     })
+}
+
+/// Says for people what went wrong.
+fn say(error: &anyhow::Error) {
+    let message = match error.downcast_ref::<Problems>() {
+        // They name their places themselves.
+        Some(problems) => format!("{problems}\n"),
+        None => format!("visor: {error:#}\n"),
+    };
+    // There is nobody left to tell if standard error is closed.
+    let _ = io::stderr().write_all(message.as_bytes());
+}
+
+/// Says for programs what went wrong: an object for each problem.
+fn log(error: &anyhow::Error) {
+    logging::start(LogFormat::Json, None);
+    let Some(Problems(problems)) = error.downcast_ref() else {
+        tracing::error!("{error:#}");
+        return;
+    };
+    for found in problems {
+        let path = found.problem.path.as_str();
+        tracing::error!(file = found.file, line = found.line, path, "{}", found.problem.message);
+    }
 }
 
 /// `visor validate`.

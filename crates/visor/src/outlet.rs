@@ -55,15 +55,14 @@ pub(crate) struct Outlet {
     writing: Cell<u64>,
     filled: Notify,
     room: Notify,
-    orders: RefCell<Orders>,
+    orders: RefCell<Vec<Order>>,
+    closing: Cell<bool>,
 }
 
-/// What the writing task is to do besides writing.
-#[derive(Default)]
-struct Orders {
-    reopen: bool,
-    rotation: Option<Option<Rotation>>,
-    close: bool,
+/// What the sink is told before the next write.
+enum Order {
+    Reopen,
+    Rotation(Option<Rotation>),
 }
 
 /// Nobody reads what the output writes: the program is to end, quietly.
@@ -83,6 +82,7 @@ impl Outlet {
             filled: Notify::new(),
             room: Notify::new(),
             orders: RefCell::default(),
+            closing: Cell::new(false),
         }
     }
 
@@ -107,19 +107,17 @@ impl Outlet {
 
     /// Has the next write open the file anew by its name.
     pub(crate) fn reopen(&self) {
-        self.orders.borrow_mut().reopen = true;
-        self.filled.notify_one();
+        self.orders.borrow_mut().push(Order::Reopen);
     }
 
     /// Has the next write follow another rule of rotation.
     pub(crate) fn set_rotation(&self, rotation: Option<Rotation>) {
-        self.orders.borrow_mut().rotation = Some(rotation);
-        self.filled.notify_one();
+        self.orders.borrow_mut().push(Order::Rotation(rotation));
     }
 
     /// Has the task write what there is and end. Nothing may be appended any more.
     pub(crate) fn close(&self) {
-        self.orders.borrow_mut().close = true;
+        self.closing.set(true);
         self.filled.notify_one();
     }
 
@@ -134,13 +132,13 @@ impl Outlet {
         let mut next_write = Instant::now();
         loop {
             if self.waiting.borrow().is_empty() {
-                if self.orders.borrow().close {
+                if self.closing.get() {
                     break;
                 }
                 self.filled.notified().await;
                 continue;
             }
-            while self.is_small() && !self.orders.borrow().close && Instant::now() < next_write {
+            while self.is_small() && !self.closing.get() && Instant::now() < next_write {
                 let _ = timeout(next_write - Instant::now(), self.filled.notified()).await;
             }
             std::mem::swap(&mut batch, &mut self.waiting.borrow_mut());
@@ -150,12 +148,17 @@ impl Outlet {
             self.writing.set(0);
             next_write = Instant::now() + BETWEEN_WRITES;
         }
+        self.close_sink().await;
+        Ok(())
+    }
+
+    /// Closes the sink: a file that ends in the middle of a line is cut back to the last whole one.
+    pub(crate) async fn close_sink(&self) {
         let sink = self.sink.clone();
         let closed = spawn_blocking(move || sink.close(now())).await;
         if let Ok(Err(error)) = closed {
             tracing::error!(output = self.name, "{error}");
         }
-        Ok(())
     }
 
     fn is_small(&self) -> bool {
@@ -206,14 +209,13 @@ impl Outlet {
     /// Has a blocking thread do one write, and counts how long it is blocked.
     async fn write_once(&self, batch: Batch) -> (Batch, Progress) {
         let sink = self.sink.clone();
-        let orders = std::mem::take(&mut *self.orders.borrow_mut());
-        self.orders.borrow_mut().close = orders.close;
+        let orders = self.orders.take();
         let mut write = spawn_blocking(move || {
-            if let Some(rotation) = orders.rotation {
-                sink.set_rotation(rotation);
-            }
-            if orders.reopen {
-                sink.reopen();
+            for order in orders {
+                match order {
+                    Order::Reopen => sink.reopen(),
+                    Order::Rotation(rotation) => sink.set_rotation(rotation),
+                }
             }
             let progress = sink.write(batch.bytes(), now());
             (batch, progress)

@@ -1,7 +1,7 @@
 //! How a request is drawn: who asks for what, how it ends, and what that makes of its size.
 //!
 //! A resource is drawn first. Its class says which methods it is asked with, and the method which
-//! statuses it is answered with; status and method say whether there is a body. So a 304 and a
+//! statuses it is answered with, in one draw; both say whether there is a body. So a 304 and a
 //! HEAD have none, and a style sheet is never posted to, unless a document says otherwise.
 
 use std::sync::{Arc, OnceLock};
@@ -12,6 +12,7 @@ use visor_api::{
 };
 
 use super::{
+    exchange::{Exchange, Response, exchanges},
     format::{Format, Uses},
     ordinary::{self, Class},
     request::{NamedTable, NamedValues, Request, RequestLine, Server},
@@ -29,7 +30,7 @@ pub struct Content {
     clients: Arc<Table<Text>>,
     users: Arc<Table<Text>>,
     resources: Arc<Table<Resource>>,
-    behaviours: Arc<[Table<Method>]>,
+    exchanges: Arc<[Table<Exchange>]>,
     protocols: Arc<Table<Text>>,
     referers: Arc<Table<Text>>,
     user_agents: Arc<Table<Text>>,
@@ -47,22 +48,6 @@ struct Resource {
     query: Text,
     class: usize,
     size: Option<Range>,
-}
-
-/// A method that a class of resources is asked with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Method {
-    name: Text,
-    statuses: Table<Status>,
-    has_response_body: bool,
-    has_request_body: bool,
-}
-
-/// A status as a number and as it is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Status {
-    code: u16,
-    text: Text,
 }
 
 /// A range of whole numbers, both ends included.
@@ -103,10 +88,10 @@ impl Content {
         } else {
             Arc::new(Table::new(content.resources.iter().map(resource))?)
         };
-        let behaviours = if content.methods.is_empty() && content.statuses.is_empty() {
-            Arc::clone(&ordinary.behaviours)
+        let exchanges = if content.methods.is_empty() && content.statuses.is_empty() {
+            Arc::clone(&ordinary.exchanges)
         } else {
-            behaviours(&content.methods, &content.statuses)?
+            exchanges(&content.methods, &content.statuses)?
         };
         let named = content.directives.iter().filter_map(|directive| {
             let (namespace, name) = directive_name(&directive.directive)?;
@@ -118,7 +103,7 @@ impl Content {
                 Table::new(users.iter().map(|u| (remote_user(&u.value), weight(u.weight))))
             })?,
             resources,
-            behaviours,
+            exchanges,
             protocols: or_ordinary(&content.protocols, &ordinary.protocols, texts)?,
             referers: or_ordinary(&content.referers, &ordinary.referers, texts)?,
             user_agents: or_ordinary(&content.user_agents, &ordinary.user_agents, texts)?,
@@ -161,11 +146,9 @@ impl Content {
         drawn: &'a mut Drawn,
     ) -> Request<'a> {
         let resource = self.resources.draw(random);
-        let method = self.behaviours[resource.class].draw(random);
-        let Status { code: status, text } = method.statuses.draw(random);
-        let status = *status;
+        let exchange = self.exchanges[resource.class].draw(random);
         let client = self.clients.draw(random);
-        let body_bytes = self.body_bytes(resource, method, status, random);
+        let body_bytes = self.body_bytes(resource, exchange.response, random);
         let first = |table: &'a Table<Text>| &table.values()[0];
         let mut request = Request {
             time,
@@ -175,17 +158,17 @@ impl Content {
             remote_user: first(&self.users),
             request_line: RequestLine {
                 whole: None,
-                method: &method.name,
+                method: &exchange.method,
                 path: &resource.path,
                 query: &resource.query,
                 protocol: self.protocols.draw(random),
             },
-            status_code: status,
-            status: text,
-            original_status: text,
+            status_code: exchange.status_code,
+            status: &exchange.status,
+            original_status: &exchange.status,
             body_bytes,
             bytes_in: 0,
-            bytes_out: body_bytes + head_bytes(status),
+            bytes_out: body_bytes + head_bytes(exchange.status_code),
             referer: first(&self.referers),
             user_agent: first(&self.user_agents),
             virtual_host: first(&self.virtual_hosts),
@@ -216,7 +199,7 @@ impl Content {
         if uses.bytes_in {
             let line = &request.request_line;
             let head = line.method.len() + line.path.len() + line.query.len();
-            let body = if method.has_request_body { random.between(40, 2_000) } else { 0 };
+            let body = if exchange.has_request_body { random.between(40, 2_000) } else { 0 };
             request.bytes_in = (head + request.user_agent.len() + request.referer.len()) as u64
                 + random.between(180, 640)
                 + body;
@@ -232,27 +215,16 @@ impl Content {
         request
     }
 
-    /// The bytes of the body: none where HTTP has none, the whole resource or a part of it where
-    /// it was served, else httpd's own page about the status.
     #[inline]
-    fn body_bytes(
-        &self,
-        resource: &Resource,
-        method: &Method,
-        status: u16,
-        random: &mut Random,
-    ) -> u64 {
-        if !method.has_response_body || matches!(status, 100..=199 | 204 | 205 | 304) {
-            return 0;
-        }
-        if status >= 300 {
-            return ordinary::error_body(status);
+    fn body_bytes(&self, resource: &Resource, response: Response, random: &mut Random) -> u64 {
+        if let Response::Bytes(bytes) = response {
+            return bytes;
         }
         let size = match resource.size {
             Some(size) => size.draw(random),
             None => self.sizes.draw(random).draw(random),
         };
-        if status == 206 { random.between(size.min(1), size) } else { size }
+        if response == Response::Part { random.between(size.min(1), size) } else { size }
     }
 }
 
@@ -282,7 +254,7 @@ fn draw_connection(request: &mut Request<'_>, random: &mut Random) {
 struct Ordinary {
     users: Arc<Table<Text>>,
     resources: Arc<Table<Resource>>,
-    behaviours: Arc<[Table<Method>]>,
+    exchanges: Arc<[Table<Exchange>]>,
     protocols: Arc<Table<Text>>,
     referers: Arc<Table<Text>>,
     user_agents: Arc<Table<Text>>,
@@ -311,7 +283,7 @@ impl Ordinary {
             resources: Arc::new(Self::resources(|page| {
                 Some(Range { min: page.size.0, max: page.size.1 })
             })?),
-            behaviours: behaviours(&[], &[])?,
+            exchanges: exchanges(&[], &[])?,
             protocols: texts(ordinary::PROTOCOLS)?,
             referers: texts(ordinary::REFERERS)?,
             user_agents: texts(ordinary::USER_AGENTS)?,
@@ -330,47 +302,6 @@ impl Ordinary {
             (resource, u64::from(page.weight))
         }))
     }
-}
-
-/// The methods of each class with their statuses: the document's where it has any, else the
-/// ordinary ones. A method that a class doesn't know is answered as a GET is.
-fn behaviours(
-    methods: &[Choice],
-    statuses: &[source::StatusChoice],
-) -> Result<Arc<[Table<Method>]>, NothingToDraw> {
-    let status = |code: u16| Status { code, text: log_item(&code.to_string()) };
-    let status_table = |ordinary: &[(u16, u32)]| {
-        if statuses.is_empty() {
-            Table::new(ordinary.iter().map(|(code, weight)| (status(*code), u64::from(*weight))))
-        } else {
-            let code = |code: i32| u16::try_from(code).unwrap_or(200);
-            Table::new(statuses.iter().map(|s| (status(code(s.value)), weight(s.weight))))
-        }
-    };
-    let method = |name: &str, ordinary: &[(u16, u32)]| {
-        Ok(Method {
-            name: log_item(name),
-            statuses: status_table(ordinary)?,
-            has_response_body: name != "HEAD",
-            has_request_body: matches!(name, "POST" | "PUT" | "PATCH"),
-        })
-    };
-    let tables = ordinary::BEHAVIOURS.iter().map(|behaviour| {
-        let known = behaviour.methods;
-        let weighted: Result<Vec<(Method, u64)>, NothingToDraw> = if methods.is_empty() {
-            known.iter().map(|(name, w, s)| Ok((method(name, s)?, u64::from(*w)))).collect()
-        } else {
-            let statuses_of = |name: &str| {
-                known.iter().find(|(k, ..)| *k == name).or(known.first()).map_or(&[][..], |k| k.2)
-            };
-            let chosen = methods.iter();
-            chosen
-                .map(|m| Ok((method(&m.value, statuses_of(&m.value))?, weight(m.weight))))
-                .collect()
-        };
-        Table::new(weighted?)
-    });
-    tables.collect()
 }
 
 /// A resource of a document with its weight.
@@ -422,6 +353,6 @@ fn remote_user(text: &str) -> Text {
 }
 
 /// A weight of a document; its schema has none below 0.
-fn weight(weight: i32) -> u64 {
+pub(super) fn weight(weight: i32) -> u64 {
     u64::try_from(weight).unwrap_or(0)
 }

@@ -30,6 +30,8 @@ pub const VHOST_COMBINED: &str = r#"%v:%p %h %l %u %t "%r" %>s %O "%{Referer}i" 
 #[derive(Debug, Clone)]
 pub struct Format {
     parts: Vec<Part>,
+    /// The literal text behind the last directive, and the newline.
+    end: Text,
     uses: Uses,
 }
 
@@ -53,14 +55,30 @@ pub struct Uses {
     pub bytes_in: bool,
 }
 
+/// A directive, and the literal text in front of it.
 #[derive(Debug, Clone)]
-enum Part {
-    Literal(Text),
-    Field(Field, Option<Condition>),
-    Status { original: bool, condition: Option<Condition> },
-    Time { end: bool, stamp: Box<AccessStamp>, condition: Option<Condition> },
-    Referer(Option<Condition>),
-    UserAgent(Option<Condition>),
+struct Part {
+    before: Text,
+    directive: Directive,
+    condition: Option<Box<Condition>>,
+}
+
+/// What a line has in place of a directive: the frequent ones each by itself, so that the loop over
+/// them stays small.
+#[derive(Debug, Clone)]
+enum Directive {
+    RemoteHost,
+    RemoteLogname,
+    RemoteUser,
+    BeginTime(Box<AccessStamp>),
+    EndTime(Box<AccessStamp>),
+    RequestLine,
+    FinalStatus,
+    OriginalStatus,
+    BodyBytesOrDash,
+    Referer,
+    UserAgent,
+    Rare(Box<Field>),
 }
 
 impl Format {
@@ -83,8 +101,20 @@ impl Format {
     /// Makes a format ready to write lines with times of this zone.
     pub fn new(format: LogFormat, zone: &TimeZone) -> Self {
         let mut uses = Uses::default();
-        let parts = format.items.into_iter().map(|item| Part::new(item, zone, &mut uses)).collect();
-        Self { parts, uses }
+        let mut parts = Vec::new();
+        let mut literal = String::new();
+        for item in format.items {
+            match item {
+                Item::Literal(text) => literal.push_str(&text),
+                Item::Directive(directive) => parts.push(Part {
+                    before: Text::new(std::mem::take(&mut literal).as_bytes()),
+                    directive: Directive::new(directive.field, directive.original, zone, &mut uses),
+                    condition: directive.condition.map(Box::new),
+                }),
+            }
+        }
+        literal.push('\n');
+        Self { parts, end: Text::new(literal.as_bytes()), uses }
     }
 
     /// Which facts the format writes.
@@ -95,79 +125,74 @@ impl Format {
     /// Writes the line of a request, newline included.
     pub fn write(&mut self, request: &Request<'_>, out: &mut Lines) {
         for part in &mut self.parts {
-            part.write(request, out);
+            out.put(&part.before);
+            match &part.condition {
+                Some(condition) if !condition.admits(request.status_code) => out.push(b'-'),
+                _ => part.directive.write(request, out),
+            }
         }
-        out.push(b'\n');
+        out.put(&self.end);
     }
 }
 
-impl Part {
-    fn new(item: Item, zone: &TimeZone, uses: &mut Uses) -> Self {
-        let directive = match item {
-            Item::Literal(text) => return Self::Literal(Text::new(text.as_bytes())),
-            Item::Directive(directive) => directive,
-        };
-        let condition = directive.condition;
-        let header = |wanted: &str| {
-            matches!(&directive.field, Field::Named(Namespace::RequestHeader, name)
-                if name.eq_ignore_ascii_case(wanted))
-        };
-        if header("Referer") {
-            uses.referer = true;
-            return Self::Referer(condition);
-        }
-        if header("User-Agent") {
-            uses.user_agent = true;
-            return Self::UserAgent(condition);
-        }
-        uses.virtual_host |= header("Host");
-        match directive.field {
-            Field::Status => Self::Status { original: directive.original, condition },
+impl Directive {
+    fn new(field: Field, original: bool, zone: &TimeZone, uses: &mut Uses) -> Self {
+        uses.note(&field);
+        match field {
+            Field::RemoteHost => Self::RemoteHost,
+            Field::RemoteLogname => Self::RemoteLogname,
+            Field::RemoteUser => Self::RemoteUser,
             Field::Time { end, format } => {
-                uses.duration |= end;
                 let stamp = Box::new(AccessStamp::new(format, zone.clone()));
-                Self::Time { end, stamp, condition }
+                if end { Self::EndTime(stamp) } else { Self::BeginTime(stamp) }
             }
-            field => {
-                uses.note(&field);
-                Self::Field(field, condition)
-            }
+            Field::RequestLine => Self::RequestLine,
+            Field::Status if original => Self::OriginalStatus,
+            Field::Status => Self::FinalStatus,
+            Field::BodyBytesOrDash => Self::BodyBytesOrDash,
+            field if is_header(&field, "Referer") => Self::Referer,
+            field if is_header(&field, "User-Agent") => Self::UserAgent,
+            field => Self::Rare(Box::new(field)),
         }
     }
 
     #[inline]
     fn write(&mut self, request: &Request<'_>, out: &mut Lines) {
-        let condition = match self {
-            Self::Literal(text) => return out.put(text),
-            Self::Field(_, condition)
-            | Self::Status { condition, .. }
-            | Self::Time { condition, .. }
-            | Self::Referer(condition)
-            | Self::UserAgent(condition) => condition,
-        };
-        if condition.as_ref().is_some_and(|c| !c.admits(request.status_code)) {
-            return out.push(b'-');
-        }
         match self {
-            Self::Literal(_) => {}
-            Self::Field(field, _) => write_field(field, request, out),
-            Self::Status { original, .. } => {
-                out.put(if *original { request.original_status } else { request.status });
-            }
-            Self::Time { end, stamp, .. } => {
+            Self::RemoteHost => out.put(request.remote_host),
+            Self::RemoteLogname => out.put(&request.server.remote_logname),
+            Self::RemoteUser => out.put(request.remote_user),
+            Self::BeginTime(stamp) => stamp.write(request.time, out),
+            Self::EndTime(stamp) => {
                 let duration = i64::try_from(request.duration).unwrap_or(i64::MAX);
-                let time = if *end { request.time.saturating_add(duration) } else { request.time };
-                stamp.write(time, out);
+                stamp.write(request.time.saturating_add(duration), out);
             }
-            Self::Referer(_) => out.put(request.referer),
-            Self::UserAgent(_) => out.put(request.user_agent),
+            Self::RequestLine => write_request_line(request, out),
+            Self::FinalStatus => out.put(request.status),
+            Self::OriginalStatus => out.put(request.original_status),
+            Self::BodyBytesOrDash if request.body_bytes == 0 => out.push(b'-'),
+            Self::BodyBytesOrDash => out.number(request.body_bytes),
+            Self::Referer => out.put(request.referer),
+            Self::UserAgent => out.put(request.user_agent),
+            Self::Rare(field) => write_rare(field, request, out),
         }
     }
+}
+
+/// Whether a directive is this request header's.
+fn is_header(field: &Field, wanted: &str) -> bool {
+    matches!(field, Field::Named(Namespace::RequestHeader, name) if name.eq_ignore_ascii_case(wanted))
 }
 
 impl Uses {
     fn note(&mut self, field: &Field) {
         match field {
+            Field::Time { end, .. } => self.duration |= end,
+            Field::Named(..) => {
+                self.referer |= is_header(field, "Referer");
+                self.user_agent |= is_header(field, "User-Agent");
+                self.virtual_host |= is_header(field, "Host");
+            }
             Field::RemoteUser => self.remote_user = true,
             Field::VirtualHost | Field::ServerName => self.virtual_host = true,
             Field::Duration(_) => self.duration = true,
@@ -183,19 +208,14 @@ impl Uses {
     }
 }
 
-#[inline]
-fn write_field(field: &Field, request: &Request<'_>, out: &mut Lines) {
+/// The directives that no format of httpd's own configuration has, or few.
+fn write_rare(field: &Field, request: &Request<'_>, out: &mut Lines) {
     let line = &request.request_line;
     match field {
-        Field::RemoteHost => out.put(request.remote_host),
         Field::ClientAddress => out.put(request.client_address),
         Field::LocalAddress => out.put(&request.server.local_address),
-        Field::RemoteLogname => out.put(&request.server.remote_logname),
-        Field::RemoteUser => out.put(request.remote_user),
-        Field::RequestLine => write_request_line(request, out),
         Field::Filename => write_filename(request, out),
-        Field::BodyBytesOrDash if request.body_bytes == 0 => out.push(b'-'),
-        Field::BodyBytesOrDash | Field::BodyBytes => out.number(request.body_bytes),
+        Field::BodyBytes => out.number(request.body_bytes),
         Field::BytesIn => out.number(request.bytes_in),
         Field::BytesOut => out.number(request.bytes_out),
         Field::BytesTransferred => {
@@ -229,11 +249,18 @@ fn write_field(field: &Field, request: &Request<'_>, out: &mut Lines) {
         Field::LogId => out.put(&request.server.log_id),
         Field::ConnectionStatus => out.push(request.connection_status),
         Field::KeepAliveRequests => out.number(request.keep_alive_requests),
-        // These two have parts of their own.
-        Field::Status | Field::Time { .. } => {}
+        // These are directives of their own.
+        Field::RemoteHost
+        | Field::RemoteLogname
+        | Field::RemoteUser
+        | Field::Time { .. }
+        | Field::RequestLine
+        | Field::Status
+        | Field::BodyBytesOrDash => {}
     }
 }
 
+#[inline]
 fn write_request_line(request: &Request<'_>, out: &mut Lines) {
     let line = &request.request_line;
     if let Some(whole) = line.whole {
@@ -248,13 +275,11 @@ fn write_request_line(request: &Request<'_>, out: &mut Lines) {
 }
 
 fn write_filename(request: &Request<'_>, out: &mut Lines) {
-    match &request.server.filename {
-        Some(filename) => out.put(filename),
-        None => {
-            out.put(&request.server.document_root);
-            out.put(request.request_line.path);
-        }
+    if let Some(filename) = &request.server.filename {
+        return out.put(filename);
     }
+    out.put(&request.server.document_root);
+    out.put(request.request_line.path);
 }
 
 fn write_named(namespace: Namespace, name: &str, request: &Request<'_>, out: &mut Lines) {

@@ -10,8 +10,10 @@ use crate::{
     text::{Lines, Text},
 };
 
-/// The longest line, newline included: httpd's `MAX_STRING_LEN`. What is longer is cut.
-const LONGEST_LINE: usize = 8192;
+/// What fits httpd's buffer (`MAX_STRING_LEN`, less the byte that ends a C string).
+const BUFFER: usize = 8191;
+/// The longest line, newline left out: what httpd writes of a full buffer.
+const LONGEST_LINE: usize = 8190;
 
 /// The facts of one message. Texts are escaped already.
 #[derive(Debug, Clone, Copy)]
@@ -64,14 +66,41 @@ impl Format {
             ErrorFormat::Httpd24 => write_24(message, out),
             ErrorFormat::Httpd22 => write_22(message, out),
         }
-        out.extend(message.text);
+        put_what_fits(message.text, start, out);
         if let Some(referer) = message.referer {
-            out.extend(b", referer: ");
-            out.extend(referer);
+            let before = out.len();
+            put_what_fits(b", referer: ", start, out);
+            let empty = out.len();
+            put_what_fits(referer, start, out);
+            if out.len() == empty {
+                out.truncate(before);
+            }
         }
-        out.truncate(start + LONGEST_LINE - 1);
+        out.truncate(start + LONGEST_LINE);
         out.push(b'\n');
     }
+}
+
+/// Appends as much of an escaped text as fits the buffer of the line that began at `start`. As in
+/// `ap_escape_errorlog_item`, an escape that doesn't fit whole is left out.
+fn put_what_fits(text: &[u8], start: usize, out: &mut Lines) {
+    let room = BUFFER.saturating_sub(out.len() - start);
+    if text.len() <= room {
+        return out.extend(text);
+    }
+    let mut end = 0;
+    while let Some(byte) = text.get(end) {
+        let unit = match (byte, text.get(end + 1)) {
+            (b'\\', Some(b'x')) => 4,
+            (b'\\', Some(_)) => 2,
+            _ => 1,
+        };
+        if end + unit > room {
+            break;
+        }
+        end += unit;
+    }
+    out.extend(&text[..end]);
 }
 
 /// What 2.4 has between the time and the message.

@@ -18,6 +18,7 @@ use tokio::{
 
 use super::{Run, limit, lines_of, lines_written, serve};
 use crate::{
+    documents::Documents,
     event_loop::{self, Activity, Command, Shared, StandardSinks},
     http::Readiness,
     metrics::{Metrics, Reload},
@@ -65,7 +66,7 @@ pub(super) async fn run(
                 loops.tell(|| Command::Reopen);
             }
             _ = document_check.tick() => {
-                if run.documents.as_mut().is_some_and(|documents| documents.changed()) {
+                if run.documents.as_mut().is_some_and(Documents::changed) {
                     reload(&mut run, &mut loops, metrics, false);
                 }
             }
@@ -74,7 +75,9 @@ pub(super) async fn run(
                     Some(_) => lines_written(metrics),
                     None => u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
                 };
-                table.iter_mut().for_each(|table| table.tick(position));
+                if let Some(table) = &mut table {
+                    table.tick(position);
+                }
             }
         }
     }

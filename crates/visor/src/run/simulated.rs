@@ -53,7 +53,9 @@ pub(super) async fn run(
                     Some(_) => lines_written(metrics),
                     None => u64::try_from((course.reached() - start) / 1_000_000).unwrap_or(0),
                 };
-                table.iter_mut().for_each(|table| table.tick(position));
+                if let Some(table) = &mut table {
+                    table.tick(position);
+                }
             }
         }
     };
