@@ -1,0 +1,27 @@
+# An image with nothing in it but the program, which is static and runs as an ordinary user:
+#
+#     docker build -t visor .
+#
+# glibc is linked in (`+crt-static`): the program asks no name server and no user database, so
+# nothing of glibc is missing from it. The host's own target is built, so the same file makes
+# images for amd64 and arm64.
+
+FROM rust:1.95-slim-bookworm AS build
+ARG PROFILE=release
+ARG BUILD=/build
+WORKDIR /source
+COPY . .
+# The target is named so that the flag is for the program, and not for the build's own helpers.
+RUN RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --package visor \
+        --profile "$PROFILE" --target-dir "$BUILD" \
+        --target "$(rustc --version --verbose | sed -n 's/^host: //p')" \
+    && cp "$BUILD"/*-linux-*/*/visor "$BUILD"/visor \
+    && mkdir -p "$BUILD"/logs
+
+FROM scratch
+COPY --from=build /build/visor /visor
+COPY --from=build --chown=65532:65532 /build/logs /var/log/visor
+USER 65532:65532
+EXPOSE 9464
+ENTRYPOINT ["/visor"]
+CMD ["run", "-f", "/etc/visor/source.yaml", "--output-dir", "/var/log/visor", "--listen", "0.0.0.0:9464"]

@@ -22,7 +22,12 @@ pub const ORDINARY_MESSAGE: &str = "HEARTBEAT";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heartbeat {
     client: Text,
-    line: Line,
+    method: Text,
+    path: Text,
+    query: Text,
+    protocol: Text,
+    /// What stands in place of the request line, if anything does.
+    messages: Option<Table<Text>>,
     status_code: u16,
     status: Text,
     body_bytes: u64,
@@ -33,12 +38,6 @@ pub struct Heartbeat {
     server: Server,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Line {
-    Request { method: Text, path: Text, query: Text, protocol: Text },
-    Message(Table<Text>),
-}
-
 impl Heartbeat {
     /// The heartbeats that a document asks for.
     ///
@@ -47,18 +46,16 @@ impl Heartbeat {
     /// If every message has the weight 0.
     pub fn new(stream: &Stream) -> Result<Self, NothingToDraw> {
         let text = |text: &str| escape::log_item(text.as_bytes());
-        let request = |method, path, protocol| Line::Request {
-            method: text(method),
-            path: text(path),
-            query: text(""),
-            protocol: text(protocol),
-        };
         let nothing = Text::absent();
         let server = Server::default();
         Ok(match stream.resolved_heartbeat() {
             HeartbeatStyle::KubeProbe => Self {
                 client: text("198.18.0.1"),
-                line: request("GET", "/healthz", "HTTP/1.1"),
+                method: text("GET"),
+                path: text("/healthz"),
+                query: text(""),
+                protocol: text("HTTP/1.1"),
+                messages: None,
                 status_code: 200,
                 status: text("200"),
                 body_bytes: 3,
@@ -71,7 +68,11 @@ impl Heartbeat {
             // As `dummy_connection` of httpd's server/mpm_unix.c asks.
             HeartbeatStyle::InternalDummyConnection => Self {
                 client: text("::1"),
-                line: request("OPTIONS", "*", "HTTP/1.0"),
+                method: text("OPTIONS"),
+                path: text("*"),
+                query: text(""),
+                protocol: text("HTTP/1.0"),
+                messages: None,
                 status_code: 200,
                 status: text("200"),
                 body_bytes: 0,
@@ -83,7 +84,11 @@ impl Heartbeat {
             },
             HeartbeatStyle::Message => Self {
                 client: nothing.clone(),
-                line: Line::Message(messages(&stream.messages)?),
+                method: nothing.clone(),
+                path: nothing.clone(),
+                query: nothing.clone(),
+                protocol: nothing.clone(),
+                messages: Some(messages(&stream.messages)?),
                 status_code: 0,
                 status: nothing.clone(),
                 body_bytes: 0,
@@ -99,17 +104,12 @@ impl Heartbeat {
     /// Writes a heartbeat that is due at `time`, in nanoseconds since the epoch.
     pub fn write(&self, time: i64, format: &mut Format, random: &mut Random, out: &mut Lines) {
         let nothing = &self.nothing;
-        let request_line = match &self.line {
-            Line::Request { method, path, query, protocol } => {
-                RequestLine { whole: None, method, path, query, protocol }
-            }
-            Line::Message(messages) => RequestLine {
-                whole: Some(messages.draw(random)),
-                method: nothing,
-                path: nothing,
-                query: nothing,
-                protocol: nothing,
-            },
+        let request_line = RequestLine {
+            whole: self.messages.as_ref().map(|messages| messages.draw(random)),
+            method: &self.method,
+            path: &self.path,
+            query: &self.query,
+            protocol: &self.protocol,
         };
         let request = Request {
             time,
