@@ -38,6 +38,7 @@ use crate::quantity::Duration;
     shortname = "fls",
     category = "visor",
     namespaced,
+    doc = "A source of fake but faithful Apache logs: generators that all run at once, each with streams of lines that all run at once.",
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]
