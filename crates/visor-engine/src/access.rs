@@ -1,5 +1,5 @@
 //! Access lines: what a request is ([`request`]), how one is drawn ([`content`], [`heartbeat`]),
-//! and how it is written ([`format`]).
+//! and how it is written ([`mod@format`]).
 
 pub mod content;
 mod exchange;

@@ -1,4 +1,4 @@
-//! Error lines: what a message is and how it is written ([`format`]), and how one is drawn
+//! Error lines: what a message is and how it is written ([`mod@format`]), and how one is drawn
 //! ([`content`]).
 
 mod catalogue;

@@ -35,6 +35,8 @@ use crate::{
 const FLUSH_TIME: Duration = Duration::from_millis(600);
 /// And those that can't, because a disk is full, this long to end with a whole line.
 const GIVE_UP_TIME: Duration = Duration::from_millis(150);
+/// From so many on, streams share their wake-ups: their lines are up to 10 ms late for it.
+const MANY_STREAMS: usize = 100;
 const CLOCK_CHECK: Duration = Duration::from_secs(1);
 
 /// What a loop is told.
@@ -209,6 +211,8 @@ impl EventLoop {
             self.follow_generator(generator, &outlet);
         }
         self.close_unused_outlets();
+        let streams: usize = self.generators.values().map(|g| g.streams.len()).sum();
+        self.clock.share_wakes(streams >= MANY_STREAMS);
     }
 
     fn follow_generator(&mut self, plan: GeneratorPlan, outlet: &Rc<Outlet>) {

@@ -105,7 +105,7 @@ impl LiveStream {
 
     /// Sleeps until a time (or for good), an order, or the last line of the source.
     async fn pause(&self, until: Option<i64>) {
-        let until = until.map(|time| self.clock.instant(time));
+        let until = until.map(|time| self.clock.wake(time));
         tokio::select! {
             biased;
             () = self.control.arrived.notified() => {}

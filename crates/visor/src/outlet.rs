@@ -54,6 +54,7 @@ pub(crate) struct Outlet {
     /// How many lines are being written, or were left by a failed write.
     writing: Cell<u64>,
     filled: Notify,
+    large: Notify,
     room: Notify,
     orders: RefCell<Vec<Order>>,
     closing: Cell<bool>,
@@ -80,6 +81,7 @@ impl Outlet {
             waiting: RefCell::default(),
             writing: Cell::new(0),
             filled: Notify::new(),
+            large: Notify::new(),
             room: Notify::new(),
             orders: RefCell::default(),
             closing: Cell::new(false),
@@ -103,6 +105,9 @@ impl Outlet {
     ) {
         self.waiting.borrow_mut().append(meter, due, write);
         self.filled.notify_one();
+        if !self.is_small() {
+            self.large.notify_one();
+        }
     }
 
     /// Has the next write open the file anew by its name.
@@ -119,6 +124,7 @@ impl Outlet {
     pub(crate) fn close(&self) {
         self.closing.set(true);
         self.filled.notify_one();
+        self.large.notify_one();
     }
 
     /// How many lines are on their way and not yet counted.
@@ -139,7 +145,7 @@ impl Outlet {
                 continue;
             }
             while self.is_small() && !self.closing.get() && Instant::now() < next_write {
-                let _ = timeout(next_write - Instant::now(), self.filled.notified()).await;
+                let _ = timeout(next_write - Instant::now(), self.large.notified()).await;
             }
             std::mem::swap(&mut batch, &mut self.waiting.borrow_mut());
             self.writing.set(batch.lines());

@@ -2,7 +2,7 @@
 //! and how far a run has come that ends by itself.
 
 use std::{
-    collections::HashMap,
+    collections::VecDeque,
     io::{self, IsTerminal},
     sync::Arc,
     time::{Duration, Instant},
@@ -14,6 +14,8 @@ use crate::metrics::{Metrics, StreamMeter};
 
 /// How often the table is drawn.
 pub(crate) const TICK: Duration = Duration::from_millis(500);
+/// Achieved rates are of so many ticks, so that a stream of a line every few seconds has one, too.
+const TICKS_OF_A_RATE: usize = 20;
 /// The most streams that are shown: those with the highest rates.
 const MOST_ROWS: usize = 20;
 
@@ -25,9 +27,8 @@ pub(crate) struct Table {
     rows: Vec<ProgressBar>,
     more: ProgressBar,
     progress: Option<ProgressBar>,
-    /// The lines of each stream at the last tick.
-    earlier: HashMap<usize, u64>,
-    ticked: Instant,
+    /// The lines of each stream at the last ticks, oldest first.
+    history: VecDeque<(Instant, Vec<u64>)>,
 }
 
 /// Where a table would be shown, if standard error is a terminal.
@@ -58,8 +59,7 @@ impl Table {
             rows: Vec::new(),
             more,
             progress,
-            earlier: HashMap::new(),
-            ticked: Instant::now(),
+            history: VecDeque::new(),
         };
         table.tick(0);
         table
@@ -67,14 +67,7 @@ impl Table {
 
     /// Draws the table anew. `position` is how far a finite run has come.
     pub(crate) fn tick(&mut self, position: u64) {
-        let elapsed = self.ticked.elapsed().as_secs_f64();
-        self.ticked = Instant::now();
-        let mut streams: Vec<(f64, Arc<StreamMeter>)> = Vec::new();
-        for (index, meter) in self.metrics.streams().into_iter().enumerate() {
-            let lines = meter.lines.get();
-            let earlier = self.earlier.insert(index, lines).unwrap_or(lines);
-            streams.push(((lines - earlier) as f64 / elapsed.max(0.001), meter));
-        }
+        let mut streams = self.rates();
         let hidden = streams.len().saturating_sub(MOST_ROWS);
         if hidden > 0 {
             streams.sort_by(|(one, _), (other, _)| other.total_cmp(one));
@@ -110,6 +103,25 @@ impl Table {
         if let Some(progress) = &self.progress {
             progress.set_position(position);
         }
+    }
+
+    /// The streams and how many lines a second each has written lately.
+    fn rates(&mut self) -> Vec<(f64, Arc<StreamMeter>)> {
+        let streams = self.metrics.streams();
+        let lines: Vec<u64> = streams.iter().map(|meter| meter.lines.get()).collect();
+        let (since, earlier) =
+            self.history.front().cloned().unwrap_or_else(|| (Instant::now(), lines.clone()));
+        let elapsed = since.elapsed().as_secs_f64().max(0.001);
+        let rates = lines.iter().enumerate().map(|(index, lines)| {
+            // A stream that a reload brought has no history; its lines are all of late.
+            (lines - earlier.get(index).unwrap_or(&0)) as f64 / elapsed
+        });
+        let rates = rates.zip(streams).collect();
+        self.history.push_back((Instant::now(), lines));
+        if self.history.len() > TICKS_OF_A_RATE {
+            self.history.pop_front();
+        }
+        rates
     }
 
     /// Takes the table off the terminal.

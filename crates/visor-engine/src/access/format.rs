@@ -78,6 +78,10 @@ enum Directive {
     BodyBytesOrDash,
     Referer,
     UserAgent,
+    VirtualHost,
+    Port,
+    BytesIn,
+    BytesOut,
     Rare(Box<Field>),
 }
 
@@ -150,6 +154,10 @@ impl Directive {
             Field::Status if original => Self::OriginalStatus,
             Field::Status => Self::FinalStatus,
             Field::BodyBytesOrDash => Self::BodyBytesOrDash,
+            Field::VirtualHost => Self::VirtualHost,
+            Field::Port => Self::Port,
+            Field::BytesIn => Self::BytesIn,
+            Field::BytesOut => Self::BytesOut,
             field if is_header(&field, "Referer") => Self::Referer,
             field if is_header(&field, "User-Agent") => Self::UserAgent,
             field => Self::Rare(Box::new(field)),
@@ -174,6 +182,10 @@ impl Directive {
             Self::BodyBytesOrDash => out.number(request.body_bytes),
             Self::Referer => out.put(request.referer),
             Self::UserAgent => out.put(request.user_agent),
+            Self::VirtualHost => out.put(request.virtual_host),
+            Self::Port => out.number(request.server.port),
+            Self::BytesIn => out.number(request.bytes_in),
+            Self::BytesOut => out.number(request.bytes_out),
             Self::Rare(field) => write_rare(field, request, out),
         }
     }
@@ -216,8 +228,6 @@ fn write_rare(field: &Field, request: &Request<'_>, out: &mut Lines) {
         Field::LocalAddress => out.put(&request.server.local_address),
         Field::Filename => write_filename(request, out),
         Field::BodyBytes => out.number(request.body_bytes),
-        Field::BytesIn => out.number(request.bytes_in),
-        Field::BytesOut => out.number(request.bytes_out),
         Field::BytesTransferred => {
             out.number(request.bytes_in.saturating_add(request.bytes_out));
         }
@@ -226,8 +236,6 @@ fn write_rare(field: &Field, request: &Request<'_>, out: &mut Lines) {
             let name = request.server.server_name.as_ref().unwrap_or(request.virtual_host);
             out.put(name);
         }
-        Field::VirtualHost => out.put(request.virtual_host),
-        Field::Port => out.number(request.server.port),
         Field::LocalPort => out.number(request.server.local_port),
         Field::RemotePort => out.number(request.remote_port),
         Field::ProcessId => out.number(request.pid),
@@ -256,7 +264,11 @@ fn write_rare(field: &Field, request: &Request<'_>, out: &mut Lines) {
         | Field::Time { .. }
         | Field::RequestLine
         | Field::Status
-        | Field::BodyBytesOrDash => {}
+        | Field::BodyBytesOrDash
+        | Field::BytesIn
+        | Field::BytesOut
+        | Field::VirtualHost
+        | Field::Port => {}
     }
 }
 

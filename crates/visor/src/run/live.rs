@@ -28,6 +28,8 @@ use crate::{
 
 /// How often documents are looked at.
 const DOCUMENT_CHECK: Duration = Duration::from_millis(500);
+/// A signal that comes so soon after another is the same one.
+pub(super) const SAME_SIGNAL: Duration = Duration::from_millis(100);
 /// All loops have ended by then, or never will.
 const END_TIME: Duration = Duration::from_millis(900);
 
@@ -84,7 +86,7 @@ pub(super) async fn run(
     readiness.set(false);
     let unwritten = tokio::select! {
         unwritten = loops.end() => unwritten,
-        () = stop.recv() => std::process::exit(130),
+        () = stop.recv_again() => std::process::exit(130),
     };
     table.iter().for_each(Table::clear);
     if unwritten > 0 {
@@ -204,6 +206,18 @@ impl StopSignals {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// Waits for a second signal. One that follows on the heels of the first is the same wish said
+    /// twice, as by timeout(1), which signals a process and then its group.
+    pub(super) async fn recv_again(&mut self) {
+        let first = Instant::now();
+        loop {
+            self.recv().await;
+            if first.elapsed() > SAME_SIGNAL {
+                return;
+            }
         }
     }
 }

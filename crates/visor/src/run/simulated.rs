@@ -1,10 +1,12 @@
 //! A simulated run: the driver on threads of its own, and here signals, metrics and the table.
 
-use std::{future::pending, process::ExitCode, sync::Arc};
+use std::{future::pending, process::ExitCode, sync::Arc, time::Instant};
 
 use tokio::sync::oneshot;
 
-use super::{Run, lines_of, lines_written, live::StopSignals, live::ticker, serve};
+use super::{
+    Run, lines_of, lines_written, live::SAME_SIGNAL, live::StopSignals, live::ticker, serve,
+};
 use crate::{
     http::Readiness,
     metrics::Metrics,
@@ -38,14 +40,15 @@ pub(super) async fn run(
     std::thread::Builder::new().name("simulation".to_owned()).spawn(driver)?;
 
     let mut table_tick = ticker(table::TICK);
-    let mut stopping = false;
+    let mut stopping: Option<Instant> = None;
     let outcome = loop {
         tokio::select! {
             outcome = &mut ended => break outcome,
             () = stop.recv() => {
-                if std::mem::replace(&mut stopping, true) {
+                if stopping.is_some_and(|first| first.elapsed() > SAME_SIGNAL) {
                     std::process::exit(130);
                 }
+                stopping.get_or_insert_with(Instant::now);
                 course.stop();
             }
             _ = async { if table.is_some() { table_tick.tick().await } else { pending().await } } => {
