@@ -6,8 +6,11 @@ use crate::{
     source::{Interval, Surge},
 };
 
-/// The shortest time from one surge to the next.
+/// The shortest time from one surge to the next, whatever the interval.
 const SHORTEST_PERIOD: Duration = Duration::from_millis(1);
+/// The most surges that one mean interval may have in it: each draw of the law goes through them
+/// one by one.
+const MOST_SURGES_AN_INTERVAL: f64 = 100_000.0;
 const ZERO: Duration = Duration::from_nanos(0);
 const NO_TIME: &str = "must be more than 0s; for no time between two lines use `unlimited: {}`";
 
@@ -37,18 +40,20 @@ pub(super) fn interval(path: &Path, interval: &Interval, problems: &mut Vec<Prob
 pub(super) fn surges(
     path: &Path,
     surges: &[Surge],
-    interval: Option<&Interval>,
+    interval: &Interval,
     problems: &mut Vec<Problem>,
 ) {
-    if !surges.is_empty() && matches!(interval, Some(Interval::Unlimited(_))) {
+    if !surges.is_empty() && matches!(interval, Interval::Unlimited(_)) {
         let message = "a surge changes nothing in a stream that is unlimited; remove the surges, \
                        or use another interval";
         problems.push(Problem::new(path.clone(), message));
     }
     for (index, surge) in surges.iter().enumerate() {
         let path = path.index(index);
-        if surge.every < SHORTEST_PERIOD {
-            let message = format!("must be at least {SHORTEST_PERIOD}; found {}", surge.every);
+        let least = (interval.mean_seconds() * 1e9 / MOST_SURGES_AN_INTERVAL) as u64;
+        let least = SHORTEST_PERIOD.max(Duration::from_nanos(least));
+        if surge.every < least {
+            let message = format!("must be at least {least}; found {}", surge.every);
             problems.push(Problem::new(path.field("every"), message));
         }
         if surge.duration == ZERO {

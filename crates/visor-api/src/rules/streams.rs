@@ -38,7 +38,7 @@ pub(crate) fn stream(path: &Path, stream: &Stream, log: LogKind, problems: &mut 
     if let Some(interval) = &stream.interval {
         pace::interval(&path.field("interval"), interval, problems);
     }
-    pace::surges(&path.field("surges"), &stream.surges, stream.interval.as_ref(), problems);
+    pace::surges(&path.field("surges"), &stream.surges, &stream.resolved_interval(), problems);
     if let Some(content) = &stream.access {
         content::access_content(&path.field("access"), content, problems);
     }
