@@ -105,7 +105,7 @@ pub(crate) struct Run {
     pub(crate) simulate: bool,
 
     /// When simulated time begins. [default: now]
-    #[arg(long, value_name = "TIME", requires = "simulate")]
+    #[arg(long, value_name = "TIME", requires = "simulate", value_parser = parse_time)]
     pub(crate) start: Option<Timestamp>,
 
     /// How long to run; sources that end earlier by themselves do.
@@ -174,7 +174,7 @@ pub(crate) struct Emit {
     pub(crate) seed: Option<u64>,
 
     /// Stamp the lines from this time on, and write them at once.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub(crate) start: Option<Timestamp>,
 
     /// The time zone of the stamps.
@@ -281,6 +281,10 @@ pub(crate) fn error_format(text: &str) -> Result<ErrorFormat, String> {
         "Httpd22" => Ok(ErrorFormat::Httpd22),
         _ => Err(format!("`{text}` is no format of an error log; use Httpd24 or Httpd22")),
     }
+}
+
+fn parse_time(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|error| format!("{error}; write a time such as 2026-01-31T12:00:00Z"))
 }
 
 fn parse_mpm(text: &str) -> Result<Mpm, String> {

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use visor_api::{
-    FakeLogSource, rules,
+    FakeLogSource, Problem, rules,
     source::{
         AccessLog, ErrorLog, FakeLogSourceSpec, FileOutput, Generator, Interval, Output, Rate,
         StandardStream, StopAfter, Stream, StreamKind, Unlimited,
@@ -71,8 +71,13 @@ impl Emit {
         if problems.is_empty() {
             Ok(Emission { source, output_dir, simulated: self.start.is_some() })
         } else {
-            let messages: Vec<String> = problems.into_iter().map(|p| p.message).collect();
-            Err(messages.join("\n"))
+            // The document is of this program's making; of its paths only the last name says
+            // something to who gave options.
+            let message = |problem: &Problem| {
+                let name = problem.path.as_str().rsplit('.').next().unwrap_or_default();
+                format!("{name}: {}", problem.message)
+            };
+            Err(problems.iter().map(message).collect::<Vec<_>>().join("\n"))
         }
     }
 

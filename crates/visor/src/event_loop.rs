@@ -20,6 +20,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 use visor_api::source;
+use visor_engine::{generator::NamedStream, random::Seed};
 
 use crate::{
     clock::Clock,
@@ -132,6 +133,7 @@ struct RunningGenerator {
 
 struct RunningStream {
     spec: source::Stream,
+    seed: Seed,
     meter: Arc<StreamMeter>,
     control: Rc<Control>,
     task: JoinHandle<()>,
@@ -227,7 +229,7 @@ impl EventLoop {
             meter.target.set(if plan.suspended { 0.0 } else { rate });
             let running = earlier.as_mut().and_then(|earlier| earlier.streams.remove(&spec.name));
             let running = match running {
-                Some(running) if running.spec.kind == spec.kind => {
+                Some(running) if running.spec.kind == spec.kind && running.seed == named.seed => {
                     let control = &running.control;
                     if moved {
                         control.order(Order::Outlet(Rc::clone(outlet)));
@@ -245,9 +247,7 @@ impl EventLoop {
                 }
                 other => {
                     other.iter().for_each(RunningStream::stop);
-                    let (limits, suspended) = (plan.limits.clone(), plan.suspended);
-                    let stream = named.start(self.clock.now());
-                    self.start_stream(spec, stream, meter, outlet, limits, suspended)
+                    self.start_stream(named, meter, outlet, plan.limits.clone(), plan.suspended)
                 }
             };
             streams.insert(running.spec.name.clone(), running);
@@ -260,16 +260,16 @@ impl EventLoop {
 
     fn start_stream(
         &self,
-        spec: source::Stream,
-        stream: visor_engine::stream::Stream,
+        named: NamedStream,
         meter: Arc<StreamMeter>,
         outlet: &Rc<Outlet>,
         limits: Limits,
         suspended: bool,
     ) -> RunningStream {
         let control = Rc::new(Control::default());
+        let (spec, seed) = (named.spec.clone(), named.seed);
         let live = LiveStream {
-            stream,
+            stream: named.start(self.clock.now()),
             meter: Arc::clone(&meter),
             outlet: Rc::clone(outlet),
             limits,
@@ -286,7 +286,7 @@ impl EventLoop {
                 activity.finished.notify_one();
             }
         });
-        RunningStream { spec, meter, control, task }
+        RunningStream { spec, seed, meter, control, task }
     }
 
     /// The outlet of an output: the one there is, or a new one.

@@ -191,7 +191,11 @@ impl Memory {
             *self.seeds.entry(source.to_owned()).or_insert_with(|| {
                 // Within what a document can say, so that it can be written there.
                 let drawn = rand::random::<u64>() >> 1;
-                tracing::info!(source, seed = drawn, "drew a seed; set spec.seed to have it again");
+                tracing::info!(
+                    source,
+                    seed = drawn,
+                    "drew a seed; give it to have the same lines again"
+                );
                 drawn
             })
         });

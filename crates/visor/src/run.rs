@@ -127,7 +127,7 @@ impl Run {
             None => runtime.block_on(live::run(self, plan, &metrics, table)),
             Some(start) => runtime.block_on(simulated::run(self, plan, start, &metrics, table)),
         };
-        if report {
+        if report && !metrics.streams().is_empty() {
             summary::print(&metrics, log_format);
         }
         let code = ended?;

@@ -64,7 +64,8 @@ pub(crate) enum SimulationError {
     Endless(String),
     #[error(
         "source {source_name}, generator {generator}, stream {stream}: an unlimited stream takes \
-         no time when it is simulated; set spec.stopAfter.lines, or give it another interval"
+         no time when it is simulated; limit its lines (spec.stopAfter.lines, or -n), or give it \
+         another interval"
     )]
     UnlimitedWithoutLines { source_name: String, generator: String, stream: String },
     #[error(transparent)]
