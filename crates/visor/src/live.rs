@@ -2,12 +2,9 @@
 //! line is due, waits for room in its output, writes all that has come due, and sleeps again. It
 //! knows nothing of other streams.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{cell::RefCell, future::pending, rc::Rc, sync::Arc};
 
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep_until},
-};
+use tokio::{sync::Notify, time::sleep_until};
 use visor_api::source;
 use visor_engine::stream::{Content, Stream};
 
@@ -105,12 +102,21 @@ impl LiveStream {
 
     /// Sleeps until a time (or for good), an order, or the last line of the source.
     async fn pause(&self, until: Option<i64>) {
-        let until = until.map(|time| self.clock.wake(time));
+        let spent = self.limits.spent();
+        if self.limits.is_spent() {
+            return;
+        }
+        let due = async {
+            match until {
+                Some(time) => sleep_until(self.clock.wake(time)).await,
+                None => pending().await,
+            }
+        };
         tokio::select! {
             biased;
             () = self.control.arrived.notified() => {}
-            () = self.limits.spent(), if self.limits.counts_lines() => {}
-            () = async { sleep_until(until.unwrap_or_else(Instant::now)).await }, if until.is_some() => {}
+            () = spent, if self.limits.counts_lines() => {}
+            () = due => {}
         }
     }
 

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, futures::Notified};
 use visor_api::{
     FakeLogSource,
     source::{Output, Rotation, StopAfter},
@@ -108,10 +108,11 @@ impl Limits {
         self.lines.as_ref().is_some_and(|lines| lines.load(Ordering::Relaxed) == 0)
     }
 
-    /// Waits for another stream to take the last line; may miss one that was taken before, so
-    /// [`is_spent`](Self::is_spent) is to be asked first.
-    pub(crate) async fn spent(&self) {
-        self.spent.notified().await;
+    /// Waits for another stream to take the last line from now on. Whether it has been taken
+    /// already is to be asked ([`is_spent`](Self::is_spent)) when this has been called: so none is
+    /// missed.
+    pub(crate) fn spent(&self) -> Notified<'_> {
+        self.spent.notified()
     }
 
     /// Whether the source is limited in lines.
