@@ -17,7 +17,7 @@ const SMALLEST_CORRECTION: i64 = 500_000_000;
 
 /// Many streams wake at common times, this far apart, rather than each at its own: a thousand
 /// wake-ups in one cost little more than one.
-const SHARED_WAKES: u64 = 10_000_000;
+const SHARED_WAKES: u64 = 20_000_000;
 
 /// The clock of an event loop.
 #[derive(Debug, Clone)]

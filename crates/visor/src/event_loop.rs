@@ -36,7 +36,7 @@ use crate::{
 const FLUSH_TIME: Duration = Duration::from_millis(600);
 /// And those that can't, because a disk is full, this long to end with a whole line.
 const GIVE_UP_TIME: Duration = Duration::from_millis(150);
-/// From so many on, streams share their wake-ups: their lines are up to 10 ms late for it.
+/// From so many on, streams share their wake-ups: their lines are up to 20 ms late for it.
 const MANY_STREAMS: usize = 100;
 const CLOCK_CHECK: Duration = Duration::from_secs(1);
 

@@ -88,15 +88,19 @@ impl LiveStream {
             if due >= end {
                 return;
             }
-            tokio::select! {
-                biased;
-                () = self.control.arrived.notified() => continue,
-                () = self.outlet.room() => {}
+            if !self.outlet.has_room() {
+                tokio::select! {
+                    biased;
+                    () = self.control.arrived.notified() => continue,
+                    () = self.outlet.room() => {}
+                }
             }
             if self.catch_up().await && self.write(end) == Next::End {
                 return;
             }
-            tokio::task::yield_now().await;
+            if self.stream.is_unlimited() || self.stream.due() <= self.clock.now() {
+                tokio::task::yield_now().await;
+            }
         }
     }
 

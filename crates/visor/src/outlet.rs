@@ -88,9 +88,14 @@ impl Outlet {
         }
     }
 
+    /// Whether there is room for lines.
+    pub(crate) fn has_room(&self) -> bool {
+        self.waiting.borrow().len() < ROOM
+    }
+
     /// Waits until there is room for lines.
     pub(crate) async fn room(&self) {
-        while self.waiting.borrow().len() >= ROOM {
+        while !self.has_room() {
             self.room.notified().await;
         }
     }
