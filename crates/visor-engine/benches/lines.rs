@@ -9,7 +9,8 @@ use visor_api::source::{
 };
 use visor_engine::{generator, random::Seed, stream::Stream, text::Lines};
 
-const LINES: u64 = 10_000;
+/// About as many lines as the program's buffers hold: a quarter of a mebibyte.
+const LINES: u64 = 1_000;
 
 fn stream(access: Option<AccessLog>, error: Option<ErrorLog>) -> Stream {
     let kind = if access.is_some() { StreamKind::Access } else { StreamKind::Error };
