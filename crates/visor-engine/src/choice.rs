@@ -7,6 +7,11 @@ use std::hint::select_unpredictable;
 
 use crate::random::Random;
 
+/// A weight as a document has it, for a table; its schema has none below 0.
+pub(crate) fn weight(weight: i32) -> u64 {
+    u64::try_from(weight).unwrap_or(0)
+}
+
 /// A list of values, each drawn as often as its weight says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table<T> {

@@ -7,7 +7,7 @@ use visor_api::source::{Clients, Distribution};
 
 use crate::{
     access::ordinary_networks,
-    choice::{NothingToDraw, Table},
+    choice::{NothingToDraw, Table, weight},
     escape,
     random::{Random, Seed},
     text::Text,
@@ -23,7 +23,6 @@ pub fn pool(clients: &Clients, seed: Seed) -> Result<Table<Text>, NothingToDraw>
         ordinary_networks().collect()
     } else {
         let parse = |text: &str| text.parse::<IpNet>().ok();
-        let weight = |weight: i32| u64::try_from(weight).unwrap_or(0);
         clients.networks.iter().filter_map(|n| Some((parse(&n.value)?, weight(n.weight)))).collect()
     };
     let networks = Table::new(networks)?;

@@ -16,8 +16,8 @@ use visor_api::{
     document::{self, DocumentProblem, Input},
 };
 
-/// The largest input that is read, in bytes; the document reader says the same of their sum.
-const LARGEST: u64 = 4 * 1024 * 1024;
+/// The largest input that is read, in bytes: what the document reader takes of all together.
+const LARGEST: u64 = document::MOST_BYTES as u64;
 
 /// The documents of the command line.
 pub(crate) struct Documents {

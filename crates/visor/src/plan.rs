@@ -72,7 +72,7 @@ pub(crate) struct Limits {
     /// Told when the last one has been taken.
     spent: Arc<Notify>,
     /// How many there were to be written in all.
-    pub(crate) all_lines: Option<u64>,
+    all_lines: Option<u64>,
     /// How long the source runs, in nanoseconds.
     pub(crate) duration: Option<i64>,
 }
@@ -176,12 +176,6 @@ impl Plan {
             }
         }
         Ok(Self { generators })
-    }
-
-    /// Whether all of it ends by itself.
-    pub(crate) fn is_finite(&self) -> bool {
-        let finite = |limits: &Limits| limits.counts_lines() || limits.duration.is_some();
-        self.generators.iter().all(|generator| finite(&generator.limits))
     }
 }
 

@@ -2,13 +2,18 @@
 //! the two drivers part, live and simulated.
 
 mod live;
+mod signals;
 mod simulated;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use jiff::Timestamp;
-use visor_api::{FakeLogSource, quantity::Duration, source::StopAfter};
+use visor_api::{
+    FakeLogSource,
+    quantity::Duration,
+    source::{Output, StopAfter},
+};
 
 use crate::{
     cli::{self, Listen, LogFormat},
@@ -19,7 +24,6 @@ use crate::{
     logging,
     metrics::Metrics,
     plan::{Memory, Plan, Settings},
-    sink::Target,
     summary,
     table::{self, Table},
 };
@@ -116,8 +120,7 @@ impl Run {
         logging::start(self.log_format, bars.clone());
         let metrics = Arc::new(Metrics::new().context("setting up the metrics")?);
         let plan = Plan::new(&self.sources, &self.settings, &mut self.memory)?;
-        let table =
-            bars.map(|bars| Table::new(Arc::clone(&metrics), bars, length(&self.sources, &plan)));
+        let table = bars.map(|bars| Table::new(Arc::clone(&metrics), bars, length(&self.sources)));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -140,17 +143,14 @@ impl Run {
     /// Whether the terminal is free for a table: no lines go to it.
     fn has_the_terminal(&self) -> bool {
         let plain = self.log_format == LogFormat::Text;
-        let writes = |target: &Target| {
-            self.sources.iter().flat_map(|source| &source.spec.generators).any(|generator| {
-                matches!(
-                    (&generator.output, target),
-                    (visor_api::source::Output::Stdout(_), Target::Stdout)
-                        | (visor_api::source::Output::Stderr(_), Target::Stderr)
-                )
-            })
-        };
         let stdout_is_terminal = std::io::IsTerminal::is_terminal(&std::io::stdout());
-        plain && !writes(&Target::Stderr) && !(stdout_is_terminal && writes(&Target::Stdout))
+        let generators = self.sources.iter().flat_map(|source| &source.spec.generators);
+        let takes_it = |output: &Output| match output {
+            Output::Stdout(_) => stdout_is_terminal,
+            Output::Stderr(_) => true,
+            Output::File(_) => false,
+        };
+        plain && !generators.map(|generator| &generator.output).any(takes_it)
     }
 
     /// Listens where it is wished. The address is logged, for it may be one of many.
@@ -205,8 +205,8 @@ fn limit(sources: &mut [FakeLogSource], duration: Option<Duration>) {
 
 /// What a finite run has to go through: its lines if all sources count them, else milliseconds of
 /// the longest source. `None` for a run without an end.
-fn length(sources: &[FakeLogSource], plan: &Plan) -> Option<u64> {
-    if !plan.is_finite() {
+fn length(sources: &[FakeLogSource]) -> Option<u64> {
+    if !sources.iter().all(|source| source.spec.is_finite()) {
         return None;
     }
     lines_of(sources).or_else(|| {

@@ -18,7 +18,7 @@ use super::{
     request::{NamedTable, NamedValues, Request, RequestLine, Server},
 };
 use crate::{
-    choice::{NothingToDraw, Table},
+    choice::{NothingToDraw, Table, weight},
     clients, escape,
     random::{Random, Seed},
     text::{Lines, Text},
@@ -215,6 +215,7 @@ impl Content {
         request
     }
 
+    /// The bytes of the body: the response's own, or those of the resource, whole or in part.
     #[inline]
     fn body_bytes(&self, resource: &Resource, response: Response, random: &mut Random) -> u64 {
         if let Response::Bytes(bytes) = response {
@@ -350,9 +351,4 @@ fn log_item(text: &str) -> Text {
 
 fn remote_user(text: &str) -> Text {
     escape::remote_user(text.as_bytes())
-}
-
-/// A weight of a document; its schema has none below 0.
-pub(super) fn weight(weight: i32) -> u64 {
-    u64::try_from(weight).unwrap_or(0)
 }

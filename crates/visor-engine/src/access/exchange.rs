@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use visor_api::source::{Choice, StatusChoice};
 
-use super::{content::weight, ordinary};
+use super::ordinary;
 use crate::{
-    choice::{NothingToDraw, Table},
+    choice::{NothingToDraw, Table, weight},
     escape,
     text::Text,
 };

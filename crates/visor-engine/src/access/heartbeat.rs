@@ -9,7 +9,7 @@ use super::{
     subjects::SERVER,
 };
 use crate::{
-    choice::{NothingToDraw, Table},
+    choice::{NothingToDraw, Table, weight},
     escape,
     random::Random,
     text::{Lines, Text},
@@ -144,5 +144,5 @@ fn messages(messages: &[Message]) -> Result<Table<Text>, NothingToDraw> {
     if messages.is_empty() {
         return Table::new([(text(ORDINARY_MESSAGE), 1)]);
     }
-    Table::new(messages.iter().map(|m| (text(&m.value), u64::try_from(m.weight).unwrap_or(0))))
+    Table::new(messages.iter().map(|m| (text(&m.value), weight(m.weight))))
 }

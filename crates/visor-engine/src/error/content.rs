@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     access::{heartbeat::ORDINARY_MESSAGE, subjects},
-    choice::{NothingToDraw, Table},
+    choice::{NothingToDraw, Table, weight},
     clients,
     escape::error_log_item,
     random::{Random, Seed},
@@ -40,9 +40,8 @@ impl Subjects {
     /// If a list of choices can't be drawn from.
     pub fn new(log: &ErrorLog, seed: Seed) -> Result<Self, NothingToDraw> {
         let referers = if log.referers.is_empty() {
-            Table::new(subjects::referers().map(|(page, weight)| (text(page), weight)))
+            Table::new(subjects::referers().map(|(page, w)| (text(page), w)))
         } else {
-            let weight = |weight| u64::try_from(weight).unwrap_or(0);
             Table::new(log.referers.iter().map(|r| (text(&r.value), weight(r.weight))))
         };
         Ok(Self {
@@ -167,7 +166,7 @@ impl Content {
                 let mut entry =
                     Entry::literal(message.module.as_deref().unwrap_or(module), &message.value);
                 entry.client = message.client;
-                (entry, u64::try_from(message.weight).unwrap_or(0))
+                (entry, weight(message.weight))
             }))
         } else if heartbeat {
             Table::new([(Entry::literal(module, ORDINARY_MESSAGE), 1)])

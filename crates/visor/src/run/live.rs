@@ -11,12 +11,12 @@ use std::{
 
 use anyhow::Context;
 use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
+    signal::unix::{SignalKind, signal},
     sync::{mpsc, oneshot},
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use super::{Run, limit, lines_of, lines_written, serve};
+use super::{Run, limit, lines_of, lines_written, serve, signals::StopSignals};
 use crate::{
     documents::Documents,
     event_loop::{self, Activity, Command, Shared, StandardSinks},
@@ -28,8 +28,6 @@ use crate::{
 
 /// How often documents are looked at.
 const DOCUMENT_CHECK: Duration = Duration::from_millis(500);
-/// A signal that comes so soon after another is the same one.
-pub(super) const SAME_SIGNAL: Duration = Duration::from_millis(100);
 /// All loops have ended by then, or never will.
 const END_TIME: Duration = Duration::from_millis(900);
 
@@ -60,7 +58,7 @@ pub(super) async fn run(
     let started = Instant::now();
     loop {
         tokio::select! {
-            () = stop.recv() => break,
+            _ = stop.recv() => break,
             () = activity.finished.notified() => break,
             () = activity.nobody_reads.notified() => break,
             _ = hang_up.recv() => {
@@ -86,7 +84,7 @@ pub(super) async fn run(
     readiness.set(false);
     let unwritten = tokio::select! {
         unwritten = loops.end() => unwritten,
-        () = stop.recv_again() => std::process::exit(130),
+        () = stop.at_once() => std::process::exit(130),
     };
     table.iter().for_each(Table::clear);
     if unwritten > 0 {
@@ -185,40 +183,6 @@ impl Loops {
             unwritten
         };
         timeout(END_TIME, all).await.unwrap_or(0)
-    }
-}
-
-/// SIGTERM and SIGINT.
-pub(super) struct StopSignals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl StopSignals {
-    pub(super) fn new() -> anyhow::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate()).context("catching SIGTERM")?,
-            interrupt: signal(SignalKind::interrupt()).context("catching SIGINT")?,
-        })
-    }
-
-    pub(super) async fn recv(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-
-    /// Waits for a second signal. One that follows on the heels of the first is the same wish said
-    /// twice, as by timeout(1), which signals a process and then its group.
-    pub(super) async fn recv_again(&mut self) {
-        let first = Instant::now();
-        loop {
-            self.recv().await;
-            if first.elapsed() > SAME_SIGNAL {
-                return;
-            }
-        }
     }
 }
 

@@ -1,11 +1,14 @@
 //! A simulated run: the driver on threads of its own, and here signals, metrics and the table.
 
-use std::{future::pending, process::ExitCode, sync::Arc, time::Instant};
+use std::{future::pending, process::ExitCode, sync::Arc};
 
 use tokio::sync::oneshot;
 
 use super::{
-    Run, lines_of, lines_written, live::SAME_SIGNAL, live::StopSignals, live::ticker, serve,
+    Run, lines_of, lines_written,
+    live::ticker,
+    serve,
+    signals::{StopSignals, Wish},
 };
 use crate::{
     http::Readiness,
@@ -40,17 +43,13 @@ pub(super) async fn run(
     std::thread::Builder::new().name("simulation".to_owned()).spawn(driver)?;
 
     let mut table_tick = ticker(table::TICK);
-    let mut stopping: Option<Instant> = None;
     let outcome = loop {
         tokio::select! {
             outcome = &mut ended => break outcome,
-            () = stop.recv() => {
-                if stopping.is_some_and(|first| first.elapsed() > SAME_SIGNAL) {
-                    std::process::exit(130);
-                }
-                stopping.get_or_insert_with(Instant::now);
-                course.stop();
-            }
+            wish = stop.recv() => match wish {
+                Wish::InOrder => course.stop(),
+                Wish::AtOnce => std::process::exit(130),
+            },
             _ = async { if table.is_some() { table_tick.tick().await } else { pending().await } } => {
                 let position = match lines_of(&run.sources) {
                     Some(_) => lines_written(metrics),
