@@ -18,7 +18,7 @@ RUN RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --package vis
     && cp "$BUILD"/*-linux-*/*/visor "$BUILD"/visor \
     && mkdir -p "$BUILD"/logs
 
-FROM scratch
+FROM scratch AS visor
 COPY --from=build /build/visor /visor
 COPY --from=build --chown=65532:65532 /build/logs /var/log/visor
 USER 65532:65532

@@ -1,10 +1,12 @@
 # The verbs of this repository. `make` lists them.
 
-PROFILE ?= test-release
 SECONDS_OF_FUZZING ?= 20
 
 VENV := target/venv
-VISOR_BIN ?= $(CURDIR)/target/$(PROFILE)/visor
+# As the image has it: see `build`.
+VISOR_BIN ?= $(CURDIR)/target/static/visor
+# A machine may be slow beyond all patience: what fails is tried once more, and the summary says so.
+PYTEST_E2E := $(VENV)/bin/python -m pytest tests/e2e --reruns 1 -rR
 VISOR_FORMAT ?= $(CURDIR)/target/debug/examples/format
 export VISOR_BIN VISOR_FORMAT
 
@@ -19,7 +21,8 @@ README.md: COMMAND = $(EXAMPLE) fields README.md
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-rust test-program lint generate check-generated bench fuzz clean $(GENERATED)
+.PHONY: help setup build test test-rust test-program smoke e2e images cluster cluster-down lint \
+	generate check-generated bench fuzz clean $(GENERATED)
 
 help: ## List the verbs.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -27,17 +30,32 @@ help: ## List the verbs.
 setup: ## Install what the tests need (Debian and Python packages), as far as this user may.
 	@tests/setup $(VENV)
 
-build: ## Build the program under test, and the formatter that the tests compare with httpd.
-	cargo build --profile $(PROFILE) --package visor
+build: ## Build the program under test as the Dockerfile does, and the formatter that is compared with httpd.
+	python3 tests/support/dockerfile.py
 	cargo build --package visor-engine --example format
 
-test: setup test-rust fuzz test-program ## Run every test: units and properties, a short fuzzing, the whole program.
+test: setup test-rust fuzz test-program smoke ## Run the tests: units, a short fuzzing, the whole program, a few in a cluster.
 
 test-rust: ## Run the tests beside the code: units, properties, statistics.
 	cargo test --workspace
 
 test-program: setup build ## Run the tests of the whole program against independent judges (pytest).
-	$(VENV)/bin/python -m pytest tests $(PYTEST_OPTIONS)
+	$(VENV)/bin/python -m pytest tests --ignore tests/e2e $(PYTEST_OPTIONS)
+
+smoke: setup ## Run the short set of the tests in a real Kubernetes, made for them (Debian 12, as root).
+	$(PYTEST_E2E) -m smoke $(PYTEST_OPTIONS)
+
+e2e: setup ## Run all tests in a real Kubernetes, made for them or named by VISOR_E2E_KUBECONFIG.
+	$(PYTEST_E2E) $(PYTEST_OPTIONS)
+
+images: ## Build the images that the cluster tests run, and print their sizes (target/images).
+	@tests/cluster/images target/images
+
+cluster: setup ## Make a Kubernetes with the images in it, to play with (Debian 12, as root).
+	@tests/cluster/playground up
+
+cluster-down: ## Remove it, and all of it.
+	@tests/cluster/playground down
 
 lint: ## Check formatting, clippy, the documentation, and licences of dependencies.
 	cargo fmt --all --check

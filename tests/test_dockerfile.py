@@ -1,72 +1,60 @@
-"""The Dockerfile, without Docker: its build command makes a static program (unoptimised here, which
-is quicker), and that program does what the image's command says in a root directory that has
-nothing else in it, as the image's user."""
+"""The Dockerfile: its build command makes a static program, which does what the image's command
+says in a root directory that has nothing else in it, as the image's user. Where there is a
+container engine, it builds the image, too."""
 
 from __future__ import annotations
 
 import fnmatch
+import gzip
+import io
 import json
 import os
 import re
 import shutil
 import signal
 import subprocess
+import tarfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import pytest
 
+from support.dockerfile import BUILD, ROOT, Stage, assemble, build, stages
 from support.files import every_line
 from support.metrics import get
 from support.tools import PATH, free_port, need_root, tool
 from support.waiting import PATIENCE, wait_for
 
-ROOT = Path(__file__).parents[1]
-BUILD = ROOT / "target" / "static"
+# The images, and what each has in it.
+IMAGES = {"visor": ["visor", "var/log/visor"]}
+
+each_image = pytest.mark.parametrize("name", IMAGES)
 
 
-class Instruction(NamedTuple):
-    word: str
-    rest: str
+def test_there_is_a_stage_for_each_image_and_the_generator_is_the_last() -> None:
+    assert list(stages()) == ["build", *IMAGES]
 
 
-def instructions() -> list[Instruction]:
-    lines = (ROOT / "Dockerfile").read_text().splitlines()
-    text = "\n".join(line for line in lines if not line.startswith("#")).replace("\\\n", "")
-    return [Instruction(*line.split(maxsplit=1)) for line in text.split("\n") if line]
-
-
-def stages() -> list[list[Instruction]]:
-    stages: list[list[Instruction]] = []
-    for instruction in instructions():
-        if instruction.word == "FROM":
-            stages.append([])
-        stages[-1].append(instruction)
-    return stages
-
-
-def one(stage: list[Instruction], word: str) -> str:
-    (found,) = [instruction.rest for instruction in stage if instruction.word == word]
-    return found
-
-
-def test_the_image_has_nothing_but_the_program_and_runs_as_an_ordinary_user() -> None:
-    _, image = stages()
-    assert one(image, "FROM") == "scratch"
-    assert "RUN" not in [instruction.word for instruction in image]
-    user, group = one(image, "USER").split(":")
+@each_image
+def test_an_image_has_nothing_but_its_program_and_runs_as_an_ordinary_user(name: str) -> None:
+    image = stages()[name]
+    assert image.one("FROM") == "scratch"
+    assert not image.all("RUN")
+    user, group = image.one("USER").split(":")
     assert int(user) > 0 and int(group) > 0
-    for word in ("ENTRYPOINT", "CMD"):
-        # As a list, for there is no shell.
-        assert isinstance(json.loads(one(image, word)), list)
-    copied = [i.rest.split()[-2:] for i in image if i.word == "COPY"]
-    assert copied == [["/build/visor", "/visor"], ["/build/logs", "/var/log/visor"]]
+    # There is no shell that would look for it.
+    assert image.words("ENTRYPOINT") == [f"/{name}"]
+    assert [str(copy.target) for copy in image.copies()] == IMAGES[name]
+    for copy in image.copies():
+        assert copy.owner == (image.one("USER") if copy.source.name == "logs" else "0:0")
 
 
 def test_the_toolchain_is_the_one_that_the_workspace_asks_for() -> None:
     asked = re.search(r'^rust-version = "(.+)"$', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)
-    assert one(stages()[0], "FROM").startswith(f"rust:{asked[1]}-")
+    assert stages()["build"].one("FROM").startswith(f"rust:{asked[1]}-")
 
 
 def test_the_build_gets_every_file_that_it_needs() -> None:
@@ -75,7 +63,7 @@ def test_the_build_gets_every_file_that_it_needs() -> None:
     assert rules[1] == "*"
     for needed in ("Cargo.toml", "Cargo.lock", "crates"):
         assert any(fnmatch.fnmatch(needed, rule) for rule in kept)
-    # Nothing of the program's is read from anywhere else when it is built.
+    # Nothing of the programs' is read from anywhere else when they are built.
     sources = (ROOT / "crates").rglob("*.rs")
     included = re.compile(r'include_(?:str|bytes)!\(\s*"([^"]+)"')
     for path in sources:
@@ -84,64 +72,45 @@ def test_the_build_gets_every_file_that_it_needs() -> None:
                 assert (path.parent / name).resolve().is_relative_to(ROOT / "crates"), path
 
 
-@pytest.fixture(scope="module")
-def program() -> Path:
-    """The program as the Dockerfile builds it."""
-    build, _ = stages()
-    variables = {"PROFILE": "dev", "BUILD": str(BUILD)}
-    declared = {i.rest.split("=")[0] for i in build if i.word == "ARG"}
-    assert declared == set(variables)
-    done = subprocess.run(
-        ["sh", "-euc", one(build, "RUN")],
-        cwd=ROOT,
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return BUILD / "visor"
-
-
-@pytest.mark.timeout(1800)
-def test_the_program_is_static(program: Path) -> None:
-    done = subprocess.run([tool("ldd"), program], capture_output=True, text=True)
+@each_image
+def test_the_program_is_static(name: str) -> None:
+    build()
+    done = subprocess.run([tool("ldd"), BUILD / name], capture_output=True, text=True)
     assert re.search("statically linked|not a dynamic executable", done.stdout + done.stderr)
 
 
-@pytest.fixture
-def image(program: Path, tmp_path: Path) -> Iterator[Path]:
-    """A root directory as the image has it, with a document where it looks for one."""
-    _, stage = stages()
-    user, group = map(int, one(stage, "USER").split(":"))
-    root = tmp_path / "root"
-    logs = root / "var" / "log" / "visor"
-    documents = root / "etc" / "visor"
-    for directory in (logs, documents):
-        directory.mkdir(parents=True)
-    os.chown(logs, user, group)
-    shutil.copy(program, root / "visor")
-    shutil.copy(ROOT / "manifests" / "samples" / "shop.yaml", documents / "source.yaml")
-    yield root
-
-
-@pytest.mark.timeout(1800)
-def test_the_image_runs_its_document(image: Path, tmp_path: Path) -> None:
+@contextmanager
+def container(image: Stage, root: Path, arguments: list[str]) -> Iterator[subprocess.Popen]:
+    """A process as a container of the image has it, but for what only a container runtime does."""
     need_root()
-    _, stage = stages()
-    port = free_port()
-    command = [*json.loads(one(stage, "ENTRYPOINT")), *json.loads(one(stage, "CMD"))]
-    command = [word.replace("0.0.0.0:9464", f"127.0.0.1:{port}") for word in command]
-    diagnostics = tmp_path / "diagnostics"
-    with diagnostics.open("wb") as stderr:
+    build()
+    assemble(image, root)
+    for copy in image.copies():
+        os.chown(root / copy.target, *map(int, copy.owner.split(":")))
+    with (root.with_name("diagnostics")).open("wb") as diagnostics:
         process = subprocess.Popen(
-            [tool("chroot"), f"--userspec={one(stage, 'USER')}", image, *command],
+            [tool("chroot"), f"--userspec={image.one('USER')}", root, *arguments],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=stderr,
+            stdout=diagnostics,
+            stderr=diagnostics,
             env={"PATH": PATH},
         )
     try:
-        directory = image / "var" / "log" / "visor"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_generators_image_runs_its_document(tmp_path: Path) -> None:
+    image, root, address = stages()["visor"], tmp_path / "root", f"127.0.0.1:{free_port()}"
+    documents = root / "etc" / "visor"
+    documents.mkdir(parents=True)
+    shutil.copy(ROOT / "manifests" / "samples" / "shop.yaml", documents / "source.yaml")
+    arguments = [word.replace("0.0.0.0:9464", address) for word in image.command()]
+    diagnostics = tmp_path / "diagnostics"
+    with container(image, root, arguments) as process:
+        directory = root / "var" / "log" / "visor"
         logs = [directory / f"{name}.log" for name in ("access", "error", "api")]
 
         def is_writing() -> bool:
@@ -149,11 +118,75 @@ def test_the_image_runs_its_document(image: Path, tmp_path: Path) -> None:
             return all(log.exists() and log.stat().st_size > 0 for log in logs)
 
         wait_for("lines in every log", is_writing)
-        assert "visor_build_info{" in get(f"127.0.0.1:{port}")
+        assert "visor_build_info{" in get(address)
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 0, diagnostics.read_text()
-    finally:
-        process.kill()
-        process.wait()
     counted = int(diagnostics.read_text().splitlines()[-1].split()[1])
     assert counted == sum(len(every_line(log)) for log in logs)
+
+
+@each_image
+def test_an_archive_is_the_image_and_nothing_else(name: str, tmp_path: Path) -> None:
+    subprocess.run([ROOT / "tests" / "cluster" / "images", tmp_path], check=True)
+    archive = Archive(tmp_path / f"{name}.tar")
+    (found,) = archive.json("index.json")["manifests"]
+    assert found["annotations"]["io.containerd.image.name"] == f"localhost/{name}:test"
+    manifest = archive.blob_json(found["digest"])
+    (layer,) = manifest["layers"]
+    content = gzip.decompress(archive.blob(layer["digest"]))
+    image = stages()[name]
+    configuration = archive.blob_json(manifest["config"]["digest"])
+    assert configuration["rootfs"]["diff_ids"] == [f"sha256:{sha256(content).hexdigest()}"]
+    assert configuration["config"]["User"] == image.one("USER")
+    assert configuration["config"]["Entrypoint"] == image.words("ENTRYPOINT")
+    assert configuration["config"]["Cmd"] == image.words("CMD")
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        members = {member.name: member for member in tar}
+    owners = {copy.target: copy.owner for copy in image.copies()}
+    for target, owner in owners.items():
+        member = members[f"./{target}"]
+        assert f"{member.uid}:{member.gid}" == owner
+    # Beside what is copied there are only the directories above it.
+    kept = {Path("."), *owners, *(above for target in owners for above in target.parents)}
+    assert {Path(path) for path in members} == kept
+
+
+class Archive:
+    """An archive in the layout of the Open Container Initiative."""
+
+    def __init__(self, path: Path) -> None:
+        with tarfile.open(path) as tar:
+            self.files = {member.name: tar.extractfile(member).read() for member in tar}
+        assert json.loads(self.files["oci-layout"]) == {"imageLayoutVersion": "1.0.0"}
+
+    def json(self, path: str) -> Any:
+        return json.loads(self.files[path])
+
+    def blob(self, digest: str) -> bytes:
+        content = self.files[f"blobs/{digest.replace(':', '/')}"]
+        assert digest == f"sha256:{sha256(content).hexdigest()}"
+        return content
+
+    def blob_json(self, digest: str) -> Any:
+        return json.loads(self.blob(digest))
+
+
+def has_engine() -> bool:
+    """Whether there is a docker with a running engine, rather than only the client."""
+    docker = shutil.which("docker")
+    return bool(docker) and subprocess.run([docker, "info"], capture_output=True).returncode == 0
+
+
+@each_image
+@pytest.mark.timeout(1800)
+def test_an_engine_builds_the_image(name: str) -> None:
+    if not has_engine():
+        pytest.skip(
+            f"no container engine runs here; `docker build --target {name} .` where one does"
+        )
+    words = ["docker", "build", "--quiet", "--target", name, "--build-arg", "PROFILE=test-release"]
+    built = subprocess.run([*words, ROOT], check=True, capture_output=True, text=True)
+    image = built.stdout.strip()
+    run = ["docker", "run", "--rm", "--read-only", "--network=none", image, "--version"]
+    said = subprocess.run(run, check=True, capture_output=True, text=True)
+    assert said.stdout.startswith(f"{name} ")

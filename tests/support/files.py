@@ -29,8 +29,8 @@ def whole_lines(text: bytes) -> list[bytes]:
     """The lines of a text without their ends; fails if one is cut, empty or has a NUL."""
     if not text:
         return []
-    lines = text.split(b"\n")
-    assert lines.pop() == b"", f"the last line is cut: {lines[-1][:200]!r}"
+    *lines, rest = text.split(b"\n")
+    assert rest == b"", f"the last line is cut: {rest[:200]!r}"
     assert all(line and b"\0" not in line for line in lines), "an empty line or a NUL"
     return lines
 

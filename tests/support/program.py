@@ -15,7 +15,7 @@ from support.metrics import Metrics, Watch
 from support.waiting import PATIENCE, wait_for
 
 BINARY = os.environ.get("VISOR_BIN") or str(
-    Path(__file__).parents[2] / "target" / "test-release" / "visor"
+    Path(__file__).parents[2] / "target" / "static" / "visor"
 )
 
 

@@ -13,9 +13,11 @@ T = TypeVar("T")
 PATIENCE = 60.0
 
 
-def wait_for(what: str, condition: Callable[[], T], patience: float = PATIENCE) -> T:
+def wait_for(
+    what: str, condition: Callable[[], T], patience: float = PATIENCE, pause: float = 0.01
+) -> T:
     """Returns the first true value of `condition`; fails if there is none within `patience`
-    seconds. `what` says what was waited for."""
+    seconds. `what` says what was waited for, `pause` is how long to leave it alone in between."""
     deadline = time.monotonic() + patience
     while True:
         value = condition()
@@ -23,4 +25,4 @@ def wait_for(what: str, condition: Callable[[], T], patience: float = PATIENCE) 
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {patience:.0f} s in vain for: {what}")
-        time.sleep(0.01)
+        time.sleep(pause)

@@ -1,0 +1,36 @@
+"""The cluster's directory: made with a mark in it, and nothing is removed that hasn't got the mark.
+So a wrong CLUSTER_DIR costs nobody a file."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+
+from node import settings
+
+MARK = settings.DIRECTORY / "cluster-of-visor"
+
+
+def is_ours() -> bool:
+    return MARK.is_file()
+
+
+def refuse_strange() -> None:
+    """Ends all if there is something in the directory that isn't a cluster."""
+    directory = settings.DIRECTORY
+    if directory.exists() and not is_ours() and any(directory.iterdir()):
+        raise SystemExit(
+            f"cluster: {directory} isn't a cluster's; remove it, or give CLUSTER_DIR another place"
+        )
+
+
+def make() -> None:
+    settings.DIRECTORY.mkdir(parents=True, exist_ok=True)
+    MARK.touch()
+
+
+def remove() -> None:
+    """Removes it, and the one above it after the last cluster."""
+    shutil.rmtree(settings.DIRECTORY)
+    with suppress(OSError):  # It has others in it.
+        settings.DIRECTORY.parent.rmdir()
