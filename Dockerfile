@@ -1,9 +1,10 @@
-# An image with nothing in it but the program, which is static and runs as an ordinary user:
+# Images with nothing in them but a program, which is static and runs as an ordinary user:
 #
 #     docker build -t visor .
+#     docker build -t visor-operator --target visor-operator .
 #
-# glibc is linked in (`+crt-static`): the program asks no name server and no user database, so
-# nothing of glibc is missing from it. The host's own target is built, so the same file makes
+# glibc is linked in (`+crt-static`): the programs ask no name server and no user database, so
+# nothing of glibc is missing from them. The host's own target is built, so the same file makes
 # images for amd64 and arm64.
 
 FROM rust:1.95-slim-bookworm AS build
@@ -11,13 +12,23 @@ ARG PROFILE=release
 ARG BUILD=/build
 WORKDIR /source
 COPY . .
-# The target is named so that the flag is for the program, and not for the build's own helpers.
-RUN RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --package visor \
+# The target is named so that the flag is for the programs, and not for the build's own helpers.
+RUN RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked \
+        --package visor --package visor-operator \
         --profile "$PROFILE" --target-dir "$BUILD" \
         --target "$(rustc --version --verbose | sed -n 's/^host: //p')" \
-    && cp "$BUILD"/*-linux-*/*/visor "$BUILD"/visor \
+    && case "$PROFILE" in dev) built=debug ;; *) built=$PROFILE ;; esac \
+    && cp "$BUILD"/*-linux-*/"$built"/visor "$BUILD"/*-linux-*/"$built"/visor-operator "$BUILD" \
     && mkdir -p "$BUILD"/logs
 
+FROM scratch AS visor-operator
+COPY --from=build /build/visor-operator /visor-operator
+USER 65532:65532
+EXPOSE 8080
+ENTRYPOINT ["/visor-operator"]
+CMD ["run"]
+
+# The last one is what a build without `--target` makes.
 FROM scratch AS visor
 COPY --from=build /build/visor /visor
 COPY --from=build --chown=65532:65532 /build/logs /var/log/visor

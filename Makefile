@@ -10,13 +10,18 @@ PYTEST_E2E := $(VENV)/bin/python -m pytest tests/e2e --reruns 1 -rR
 VISOR_FORMAT ?= $(CURDIR)/target/debug/examples/format
 export VISOR_BIN VISOR_FORMAT
 
-# What is generated from the code: the file, and the command that prints it. Of the README it is the
-# table of fields; the rest is printed as it is.
-GENERATED := manifests/crd/visor.dev_fakelogsources.yaml docs/fields.md README.md
-EXAMPLE := cargo run --quiet --package visor-api --example
-manifests/crd/visor.dev_fakelogsources.yaml: COMMAND = $(EXAMPLE) crd
-docs/fields.md: COMMAND = $(EXAMPLE) fields
-README.md: COMMAND = $(EXAMPLE) fields README.md
+# What is generated from the code: the file, and the command that prints it, each from those before
+# it. Of the README it is the table of fields; the rest is printed as it is.
+GENERATED := manifests/crd/visor.dev_fakelogsources.yaml docs/fields.md README.md \
+	charts/visor/files/crd.yaml charts/visor/README.md manifests/install.yaml
+FIELDS := cargo run --quiet --package visor-api --example fields
+DEFINITION := cargo run --quiet --package visor-operator -- crd
+manifests/crd/visor.dev_fakelogsources.yaml: COMMAND = $(DEFINITION)
+docs/fields.md: COMMAND = $(FIELDS)
+README.md: COMMAND = $(FIELDS) README.md
+charts/visor/files/crd.yaml: COMMAND = $(DEFINITION)
+charts/visor/README.md: COMMAND = $(VENV)/bin/python tests/chart/values_docs
+manifests/install.yaml: COMMAND = $(VENV)/bin/python tests/chart/install_manifest
 
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:

@@ -29,7 +29,7 @@ from support.tools import PATH, free_port, need_root, tool
 from support.waiting import PATIENCE, wait_for
 
 # The images, and what each has in it.
-IMAGES = {"visor": ["visor", "var/log/visor"]}
+IMAGES = {"visor": ["visor", "var/log/visor"], "visor-operator": ["visor-operator"]}
 
 each_image = pytest.mark.parametrize("name", IMAGES)
 
@@ -190,3 +190,13 @@ def test_an_engine_builds_the_image(name: str) -> None:
     run = ["docker", "run", "--rm", "--read-only", "--network=none", image, "--version"]
     said = subprocess.run(run, check=True, capture_output=True, text=True)
     assert said.stdout.startswith(f"{name} ")
+
+
+def test_the_operators_image_prints_the_definition(tmp_path: Path) -> None:
+    image = stages()["visor-operator"]
+    # What it is for needs a cluster: see e2e/.
+    assert image.words("CMD") == ["run"]
+    with container(image, tmp_path / "root", [*image.words("ENTRYPOINT"), "crd"]) as process:
+        assert process.wait(PATIENCE) == 0
+    printed = (tmp_path / "diagnostics").read_text()
+    assert printed == (ROOT / "manifests" / "crd" / "visor.dev_fakelogsources.yaml").read_text()

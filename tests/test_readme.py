@@ -33,7 +33,9 @@ from support.waiting import PATIENCE, wait_for
 
 ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", "docs/recipes.md"]
-SAMPLES = sorted((ROOT / "manifests" / "samples").glob("*.yaml"))
+SAMPLES_ROOT = ROOT / "manifests" / "samples"
+# A sample with objects of other kinds is a directory.
+SAMPLES = sorted([*SAMPLES_ROOT.glob("*.yaml"), *SAMPLES_ROOT.glob("*/source.yaml")])
 INTERRUPT = "# Ctrl-C"
 
 # With any other arguments, the stand-in for cargo fails.
@@ -171,11 +173,12 @@ def test_every_document_shown_is_valid(block: str, _: str) -> None:
     assert checked.returncode == 0, checked.stderr
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.name)
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: str(path.relative_to(SAMPLES_ROOT)))
 def test_every_sample_is_valid_and_called_as_its_file(sample: Path) -> None:
     checked = visor("validate", "-f", sample)
     assert checked.returncode == 0, checked.stderr
-    assert checked.stdout.decode() == f"valid: {sample.stem}\n"
+    name = sample.stem if sample.parent == SAMPLES_ROOT else sample.parent.name
+    assert checked.stdout.decode() == f"valid: {name}\n"
 
 
 def test_the_pages_have_blocks_to_run() -> None:

@@ -1,6 +1,6 @@
-"""Fixtures of the cluster tests: a real cluster, and a namespace for each test.
+"""Fixtures of the cluster tests: a real cluster with Visor in it, and namespaces for the tests.
 
-The cluster is made once for all modules of this directory, and removed after the last."""
+What is shared is made once for all modules of this directory, and removed after the last."""
 
 from __future__ import annotations
 
@@ -14,12 +14,19 @@ from typing import Any
 import pytest
 
 from support.clusters import Cluster, any_cluster, obstacle
+from support.helm import HelmError, Release
 from support.kubernetes import Kubernetes, describe
+from support.operators import Operators
+from support.sources import KIND, Source
+
+# The module that removes Visor, and installs it anew.
+LAST = "test_helm.py"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    ours = [item for item in items if Path(__file__).parent in item.path.parents]
+    items.sort(key=lambda item: item.path.name == LAST)
     reason = obstacle()
+    ours = [item for item in items if Path(__file__).parent in item.path.parents]
     if reason and ours:
         # One of them says it for all.
         ours[0].add_marker(pytest.mark.skip(f"{len(ours)} cluster tests are left out: {reason}"))
@@ -31,6 +38,43 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with any_cluster(tmp_path_factory.mktemp("kubectl")) as found:
         yield found
+
+
+@pytest.fixture(scope="package")
+def release(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+    """Visor, installed by Helm for the whole cluster."""
+    home = tmp_path_factory.mktemp("helm")
+    # Tests wait for what pods have written to be told.
+    made = Release(cluster, home, values={"operator.statusInterval": "2s"})
+    if cluster.kubernetes.find("crd", KIND):
+        pytest.fail(f"{cluster.kubernetes.kubeconfig}: there is Visor in this cluster already")
+    try:
+        made.install()
+    except HelmError as error:
+        within = cluster.kubernetes.within(made.namespace)
+        said = within.run("describe", "pods") + Operators(within).logs(30)
+        pytest.fail(f"{error}\n{said}")
+    yield made
+    if not cluster.own:
+        made.uninstall()
+        for kind, name in (("crd", KIND), ("namespace", made.namespace)):
+            cluster.kubernetes.run("delete", kind, name, "--ignore-not-found")
+
+
+@pytest.fixture(scope="package")
+def operators(release: Release) -> Operators:
+    """The operators of the release, one of which acts."""
+    found = Operators(release.cluster.kubernetes.within(release.namespace))
+    found.leader()
+    return found
+
+
+@pytest.fixture(scope="module")
+def nobody_else(operators: Operators) -> Iterator[None]:
+    """The operators of the cluster are away."""
+    operators.scale(0)
+    yield
+    operators.scale(2)
 
 
 @contextmanager
@@ -49,21 +93,51 @@ def new_namespace(cluster: Cluster, wish: str, pod_security: str) -> Iterator[Ku
 
 
 @pytest.fixture
-def namespace(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Kubernetes]:
-    """A namespace of the test's own; its pods must meet the restricted Pod Security Standard."""
-    wish = request.node.name.removeprefix("test_")
+def namespace(
+    request: pytest.FixtureRequest, cluster: Cluster, operators: Operators
+) -> Iterator[Kubernetes]:
+    """A namespace of the test's own; its pods must meet the restricted Pod Security Standard,
+    unless the test is marked as privileged."""
+    level = "privileged" if request.node.get_closest_marker("privileged") else "restricted"
+    with new_namespace(cluster, request.node.name.removeprefix("test_"), level) as made:
+        yield made
+
+
+@pytest.fixture
+def bare_namespace(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Kubernetes]:
+    """The like, where there need not be an operator."""
+    with new_namespace(cluster, request.node.name.removeprefix("test_"), "restricted") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared_namespace(
+    request: pytest.FixtureRequest, cluster: Cluster, operators: Operators
+) -> Iterator[Kubernetes]:
+    """The like for all tests of a module."""
+    wish = Path(request.node.name).stem.removeprefix("test_")
     with new_namespace(cluster, wish, "restricted") as made:
         yield made
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    """Adds to the report of a failed test what its namespace and the kubelet say."""
+    """Adds to the report of a failed test what its namespaces, operators and the kubelet say."""
     report = yield
     if report.failed:
-        for value in getattr(item, "funcargs", {}).values():
-            if isinstance(value, Kubernetes):
-                report.sections.append((f"namespace {value.namespace}", describe(value)))
-            if isinstance(value, Cluster):
-                report.sections.append(("kubelet", value.log("kubelet")))
+        fixtures = getattr(item, "funcargs", {})
+        for kubernetes in {namespace_of(value) for value in fixtures.values()} - {None}:
+            title = f"namespace {kubernetes.namespace}"
+            kinds = f"{KIND}," if "operators" in fixtures else ""
+            report.sections.append((title, describe(kubernetes, kinds)))
+        if "operators" in fixtures:
+            report.sections.append(("operators", fixtures["operators"].logs(30)))
+        if "cluster" in fixtures:
+            report.sections.append(("kubelet", fixtures["cluster"].log("kubelet")))
     return report
+
+
+def namespace_of(value: object) -> Kubernetes | None:
+    if isinstance(value, Source):
+        return value.kubernetes
+    return value if isinstance(value, Kubernetes) else None

@@ -20,6 +20,7 @@ from support.kubernetes import Kubernetes
 from support.metrics import Metrics
 from support.pods import GENERATOR, READER, Pod, is_diagnostic, lines_by_generator, start
 from support.program import by_generator, summary_of
+from support.volumes import are_all_kept
 
 SAMPLES = sorted((ROOT / "manifests" / "samples").glob("*.yaml"))
 
@@ -53,24 +54,18 @@ def check(pod: Pod, document: Object, counted: Metrics, directory: Path) -> None
             pod.kubernetes.wait_for(
                 f"{lines} lines of {generator['name']}", lambda n=lines: len(pod.lines()) == n
             )
-        elif are_all_kept(counted, written):
+        elif are_all_kept(counted, generator):
             assert len(every_line(logs / written["path"])) == lines, generator["name"]
         else:
             assert 0 < len(every_line(logs / written["path"])) < lines, generator["name"]
 
 
-def are_all_kept(metrics: Metrics, written: Object) -> bool:
-    """Whether no line of a file has been rotated away yet."""
-    rotations = metrics.sum("visor_rotations_total", output=written["path"])
-    return rotations <= written.get("rotation", {}).get("keep", 0) or rotations == 0
-
-
 @pytest.mark.smoke
 def test_what_a_pod_counts_is_what_is_read(
-    cluster: Cluster, namespace: Kubernetes, tmp_path: Path
+    cluster: Cluster, bare_namespace: Kubernetes, tmp_path: Path
 ) -> None:
     document = shop()
-    pod = start(namespace, cluster.image, document, reader=cluster.reader_image)
+    pod = start(bare_namespace, cluster.image, document, reader=cluster.reader_image)
     pod = pod.wait_until_ready()
     wait_for_lines(pod, {"web", "errors"}, 100)
     counted = pod.suspend(document)
@@ -81,13 +76,13 @@ def test_what_a_pod_counts_is_what_is_read(
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
 def test_a_sample_runs_as_it_is(
-    cluster: Cluster, namespace: Kubernetes, tmp_path: Path, sample: Path
+    cluster: Cluster, bare_namespace: Kubernetes, tmp_path: Path, sample: Path
 ) -> None:
     document = yaml.safe_load(sample.read_text())
-    pod = start(namespace, cluster.image, document, reader=cluster.reader_image)
+    pod = start(bare_namespace, cluster.image, document, reader=cluster.reader_image)
     limit = document["spec"].get("stopAfter", {}).get("lines")
     if limit:
-        namespace.wait_for("its end", lambda: pod.end_of(GENERATOR))
+        bare_namespace.wait_for("its end", lambda: pod.end_of(GENERATOR))
         assert pod.end_of(GENERATOR)["exitCode"] == 0
         logs = pod.copy_logs(tmp_path)
         read = {log.stem: len(every_line(log)) for log in logs.glob("*.log")}
@@ -100,18 +95,20 @@ def test_a_sample_runs_as_it_is(
 
 
 def test_a_changed_document_reaches_a_running_pod_and_its_counters_go_on(
-    cluster: Cluster, namespace: Kubernetes, tmp_path: Path
+    cluster: Cluster, bare_namespace: Kubernetes, tmp_path: Path
 ) -> None:
-    pod = start(namespace, cluster.image, shop(), reader=cluster.reader_image)
+    pod = start(bare_namespace, cluster.image, shop(), reader=cluster.reader_image)
     pod = pod.wait_until_ready()
     wait_for_lines(pod, {"web", "errors"}, 100)
     before = pod.metrics()
     changed = shop(300, stream("crawler", "Access", rate(20)))
     pod.change(changed)
-    namespace.wait_for(
+    bare_namespace.wait_for(
         "the new rates", lambda: pod.metrics().sum("visor_target_lines_per_second") == 370
     )
-    namespace.wait_for("lines of the new stream", lambda: pod.metrics().lines(stream="crawler"))
+    bare_namespace.wait_for(
+        "lines of the new stream", lambda: pod.metrics().lines(stream="crawler")
+    )
     after = pod.suspend(changed)
     for series, value in before.samples.items():
         if series[0].endswith("_total"):
@@ -121,14 +118,14 @@ def test_a_changed_document_reaches_a_running_pod_and_its_counters_go_on(
 
 
 def test_a_document_that_is_refused_leaves_the_last_good_one(
-    cluster: Cluster, namespace: Kubernetes, tmp_path: Path
+    cluster: Cluster, bare_namespace: Kubernetes, tmp_path: Path
 ) -> None:
     document = shop()
-    pod = start(namespace, cluster.image, document, reader=cluster.reader_image)
+    pod = start(bare_namespace, cluster.image, document, reader=cluster.reader_image)
     pod = pod.wait_until_ready()
     pod.change(source("shop", access("web"), access("web")))
     refused = "visor_config_reloads_total"
-    namespace.wait_for("a refusal", lambda: pod.metrics().sum(refused, result="failure"))
+    bare_namespace.wait_for("a refusal", lambda: pod.metrics().sum(refused, result="failure"))
     told = [line for line in pod.logs() if is_diagnostic(line) and "generators[1].name" in line]
     assert told, pod.logs()[-5:]
     # It goes on as before, and takes the next good one.
@@ -148,16 +145,18 @@ def following(pod: Pod, container: str, into: Path) -> Iterator[subprocess.Popen
 
 
 def test_deleting_a_pod_loses_no_line(
-    cluster: Cluster, namespace: Kubernetes, tmp_path: Path
+    cluster: Cluster, bare_namespace: Kubernetes, tmp_path: Path
 ) -> None:
     pod = start(
-        namespace, cluster.image, shop(2000), reader=cluster.reader_image, follow="error.log"
+        bare_namespace, cluster.image, shop(2000), reader=cluster.reader_image, follow="error.log"
     ).wait_until_ready()
     stdout, errors = tmp_path / "stdout", tmp_path / "errors"
     with following(pod, GENERATOR, stdout) as one, following(pod, READER, errors) as two:
         wait_for_lines(pod, {"web", "errors"}, 500)
-        namespace.wait_for("its followers", lambda: stdout.stat().st_size and errors.stat().st_size)
-        namespace.delete("pod", pod.name)
+        bare_namespace.wait_for(
+            "its followers", lambda: stdout.stat().st_size and errors.stat().st_size
+        )
+        bare_namespace.delete("pod", pod.name)
         assert one.wait(60) == 0 and two.wait(60) == 0
     said = followed(stdout)
     lines = [line for line in said if not is_diagnostic(line)]

@@ -5,14 +5,18 @@ this machine.
                            alone, for it may be somebody's production
     VISOR_E2E_LOAD         the command that brings an image archive there, such as
                            `kind load image-archive`; unset, if the images are there already
-    VISOR_E2E_IMAGE, VISOR_E2E_READER_IMAGE   what they are called there, if not
-                                              localhost/visor:test and localhost/visor-reader:test
+    VISOR_E2E_IMAGE, VISOR_E2E_OPERATOR_IMAGE, VISOR_E2E_READER_IMAGE
+                           what they are called there, if not localhost/visor:test,
+                           localhost/visor-operator:test and localhost/visor-reader:test
+    VISOR_E2E_RSYSLOG      set, if that cluster can run the image of manifests/samples/collector
+                           though it wasn't loaded
     VISOR_E2E_NAME, VISOR_E2E_NET   of the own one; see cluster/cluster
 """
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shlex
 import subprocess
@@ -42,7 +46,9 @@ class Cluster:
 
     kubernetes: Kubernetes
     image: str
+    operator_image: str
     reader_image: str
+    has_rsyslog: bool
     # Whether the tests made it, and so may do to it what they like.
     own: bool
 
@@ -50,6 +56,32 @@ class Cluster:
         """Skips the test on a cluster of somebody else."""
         if not self.own:
             pytest.skip(f"only on a cluster of the tests' own: {why}")
+
+    def need_rsyslog(self) -> None:
+        """Skips the test on a cluster that can't run rsyslog."""
+        if not self.has_rsyslog:
+            pytest.skip("VISOR_E2E_RSYSLOG doesn't say that the cluster can run rsyslog's image")
+
+    def need_native_sidecars(self) -> None:
+        """Skips the test where init containers can't go on running."""
+        version = json.loads(self.kubernetes.run("version", "-o", "json"))["serverVersion"]
+        if (int(version["major"]), int(version["minor"].rstrip("+"))) < (1, 29):
+            pytest.skip("native sidecars need Kubernetes 1.29")
+
+    def on_node(self, path: str) -> Path:
+        """Where a path of the node is on this machine: see cluster/node/namespaces.py."""
+        self.need_own("it reads files of the node")
+        return PLACE / "node" / path.lstrip("/")
+
+    def empty_dir(self, pod_uid: str, volume: str) -> Path:
+        """Where an emptyDir of a pod is on this machine."""
+        volumes = f"/var/lib/kubelet/pods/{pod_uid}/volumes"
+        return self.on_node(f"{volumes}/kubernetes.io~empty-dir/{volume}")
+
+    def command(self, *words: str | Path) -> None:
+        """Runs tests/cluster/cluster on the own cluster."""
+        self.need_own("it does something to the node")
+        run_script(*words)
 
     def log(self, daemon: str, lines: int = 40) -> str:
         """The end of a daemon's log; empty on somebody else's cluster."""
@@ -127,7 +159,9 @@ def any_cluster(cache: Path) -> Iterator[Cluster]:
     yield Cluster(
         Kubernetes(Path(tool("kubectl")), kubeconfig, cache),
         os.environ.get("VISOR_E2E_IMAGE", "localhost/visor:test"),
+        os.environ.get("VISOR_E2E_OPERATOR_IMAGE", "localhost/visor-operator:test"),
         os.environ.get("VISOR_E2E_READER_IMAGE", "localhost/visor-reader:test"),
+        has_rsyslog=bool(load or os.environ.get("VISOR_E2E_RSYSLOG")),
         own=False,
     )
 
@@ -144,7 +178,9 @@ def own_cluster(cache: Path) -> Iterator[Cluster]:
             yield Cluster(
                 Kubernetes(kubectl, PLACE / "etc" / "admin.kubeconfig", cache),
                 "localhost/visor:test",
+                "localhost/visor-operator:test",
                 "localhost/visor-reader:test",
+                has_rsyslog=True,
                 own=True,
             )
         finally:
@@ -170,3 +206,17 @@ def alone() -> Iterator[None]:
     with Path("/run/lock", f"{NAME}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def processes_of(pod_uid: str) -> list[int]:
+    """The processes of a pod of the own cluster, the pause of its sandbox left out."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            group = (process / "cgroup").read_text()
+            command = (process / "cmdline").read_bytes().split(b"\0")[0]
+        except OSError:
+            continue  # It has ended.
+        if f"pod{pod_uid}/" in group and command not in (b"", b"/pause"):
+            found.append(int(process.name))
+    return found

@@ -125,10 +125,12 @@ def owner_of(child: Object) -> str | None:
     return next((owner["uid"] for owner in owners if owner.get("controller")), None)
 
 
-def describe(kubernetes: Kubernetes) -> str:
-    """What helps to understand a failed test: everything in its namespace."""
+def describe(kubernetes: Kubernetes, kinds: str = "") -> str:
+    """What helps to understand a failed test: everything in its namespace, and objects of more
+    kinds, each followed by a comma."""
     questions = [
-        ("get", "all,configmaps", "-o", "wide"),
+        ("get", f"{kinds}all,configmaps,persistentvolumeclaims", "-o", "wide"),
+        *([("get", kinds.rstrip(","), "-o", "yaml")] if kinds else []),
         ("describe", "pods"),
         ("get", "events", "--sort-by=.lastTimestamp"),
     ]

@@ -50,6 +50,11 @@ class Pod:
         ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
         return ready and "deletionTimestamp" not in self.object["metadata"]
 
+    def volume(self, name: str) -> Object:
+        """A volume of its spec."""
+        (found,) = [v for v in self.object["spec"]["volumes"] if v["name"] == name]
+        return found
+
     def now(self) -> Pod:
         """The same pod as it is now."""
         return Pod(self.kubernetes, self.kubernetes.get("pod", self.name))

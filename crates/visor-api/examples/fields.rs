@@ -16,7 +16,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value as Json};
 use visor_api::{
     quantity::{Duration, Size},
-    source::FakeLogSourceSpec,
+    source::{FakeLogSourceSpec, FakeLogSourceStatus},
 };
 
 /// What the README shows, as paths below `spec`.
@@ -58,6 +58,8 @@ const HEAD: &str = "\
 A document has `apiVersion: visor.dev/v1alpha1`, `kind: FakeLogSource`, `metadata.name` and the
 `spec` below.
 
+- The name has at most 52 characters, begins with a lower-case letter, and goes on with these, digits
+  and `-`.
 - A *duration* is written as in Go: `250ms`, `1.5s`, `1h30m`; units `ns`, `us`, `ms`, `s`, `m`, `h`;
   at most 100 years.
 - A *size* is a whole number of bytes, perhaps with a suffix: `512`, `64Ki`, `10M`, `1Gi`.
@@ -65,12 +67,14 @@ A document has `apiVersion: visor.dev/v1alpha1`, `kind: FakeLogSource`, `metadat
   that means.
 - `visor run` uses every field but `replicas`, `workload`, `volume` and `podTemplate`, which are
   about pods.
+
+What the operator says of a source is its [`status`](#status).
 ";
 /// How many of a type's places are named.
 const MOST_PLACES: usize = 3;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let schema = Schema::of_the_spec();
+    let schema = Schema::of::<FakeLogSourceSpec>();
     let text = match env::args().nth(1) {
         None => reference(&schema)?,
         Some(name) => {
@@ -118,6 +122,7 @@ fn reference(schema: &Schema) -> Result<String, fmt::Error> {
             Some(name) => write_section(&mut text, name, schema.definition(name), &places)?,
         }
     }
+    write_section(&mut text, "status", Schema::of::<FakeLogSourceStatus>().root(), &[])?;
     Ok(text)
 }
 
@@ -153,12 +158,12 @@ fn write_section(
     Ok(())
 }
 
-/// The schema of the spec, with a definition for each type.
+/// The schema of the spec or of the status, with a definition for each type.
 struct Schema(Json);
 
 impl Schema {
-    fn of_the_spec() -> Self {
-        Self(SchemaGenerator::default().into_root_schema_for::<FakeLogSourceSpec>().into())
+    fn of<T: JsonSchema>() -> Self {
+        Self(SchemaGenerator::default().into_root_schema_for::<T>().into())
     }
 
     fn root(&self) -> &Json {

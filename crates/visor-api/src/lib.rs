@@ -9,10 +9,12 @@
 //! | [`document`] | text in, sources out, or every problem with its file, line and path |
 //! | [`rules`] | what a schema cannot say: the rules between fields |
 //! | [`resolved`] | the defaults that depend on other fields |
+//! | [`definition`] | the custom resource definition, as a cluster is told it |
 //!
 //! No I/O, no clock, no Kubernetes client: whoever reads the file or asks the API server lives
 //! elsewhere.
 
+pub mod definition;
 pub mod document;
 pub mod log_format;
 pub mod problem;

@@ -3,7 +3,9 @@
 
 mod content;
 mod files;
+pub(crate) mod messages;
 mod pace;
+mod pods;
 mod streams;
 mod zone;
 
@@ -20,12 +22,16 @@ use crate::{
 
 pub(crate) use content::{access_content, access_log, error_log};
 pub(crate) use files::{conflicts, output};
+pub(crate) use pods::name;
 pub(crate) use streams::{LogKind, stream};
 
 /// Everything in one source that breaks a rule. What its schema says is taken as given.
 pub fn check(source: &FakeLogSource) -> Vec<Problem> {
     let path = Path::root().field("spec");
     let mut problems = Vec::new();
+    if let Some(text) = &source.metadata.name {
+        name(text, &mut problems);
+    }
     own_fields(&path, &source.spec, &mut problems);
     for (index, item) in source.spec.generators.iter().enumerate() {
         generator(&path.field("generators").index(index), item, &mut problems);
@@ -65,8 +71,7 @@ pub(crate) fn own_fields(path: &Path, spec: &FakeLogSourceSpec, problems: &mut V
     if let Some(stop) = &spec.stop_after {
         let path = path.field("stopAfter");
         if stop.lines.is_none() && stop.duration.is_none() {
-            let message = "nothing is set here; set `lines` or `duration`, or remove it";
-            problems.push(Problem::new(path.clone(), message));
+            problems.push(Problem::new(path.clone(), messages::NO_LIMIT));
         }
         if stop.duration == Some(Duration::default()) {
             let message = "must be more than 0s; to write nothing, use `suspend: true`";
@@ -74,14 +79,23 @@ pub(crate) fn own_fields(path: &Path, spec: &FakeLogSourceSpec, problems: &mut V
         }
     }
     if spec.workload == Some(Workload::Job) && spec.stop_after.is_none() {
-        let message = "a Job has to end; set `stopAfter`, or choose another workload";
-        problems.push(Problem::new(path.field("workload"), message));
+        problems.push(Problem::new(path.field("workload"), messages::ENDLESS_JOB));
+    }
+    if spec.workload.is_some_and(|workload| workload != Workload::Job) && spec.stop_after.is_some()
+    {
+        problems.push(Problem::new(path.field("workload"), messages::ENDLESS_PODS));
     }
     if let Some(Volume::HostPath(volume)) = &spec.volume
         && volume.path.split('/').any(|component| component == "..")
     {
-        let message = "must not climb up; write the path without `..`";
-        problems.push(Problem::new(path.field("volume").field("hostPath").field("path"), message));
+        let path = path.field("volume").field("hostPath").field("path");
+        problems.push(Problem::new(path, messages::PATH_CLIMBS));
+    }
+    if spec.workload == Some(Workload::Sidecar) {
+        pods::sidecar(path, spec, problems);
+    }
+    if let Some(template) = &spec.pod_template {
+        pods::template(&path.field("podTemplate"), template, problems);
     }
 }
 

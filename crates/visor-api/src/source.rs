@@ -10,6 +10,7 @@ mod error;
 mod interval;
 mod output;
 mod pod;
+mod status;
 mod stream;
 
 pub use access::{AccessContent, AccessFormat, AccessLog, DirectiveValues};
@@ -17,7 +18,11 @@ pub use choice::{Choice, Clients, Distribution, DurationRange, Resource, SizeRan
 pub use error::{ErrorFormat, ErrorLog, Mpm};
 pub use interval::{Exponential, Interval, Normal, Rate, Surge, Uniform, Unlimited};
 pub use output::{Compression, FileOutput, Output, Rotation, RotationMethod, StandardStream};
-pub use pod::{EmptyDirVolume, HostPathVolume, PersistentVolumeClaim, PodTemplate, Volume};
+pub use pod::{
+    EmptyDirVolume, HostPathVolume, METRICS_PORT, PersistentVolumeClaim, PodTemplate, PodVolume,
+    RESERVED_CONTAINERS, RESERVED_VOLUMES, Volume, VolumeAccessMode,
+};
+pub use status::FakeLogSourceStatus;
 pub use stream::{HeartbeatStyle, Message, Stream, StreamKind};
 
 use kube::CustomResource;
@@ -38,6 +43,62 @@ use crate::quantity::Duration;
     shortname = "fls",
     category = "visor",
     namespaced,
+    status = FakeLogSourceStatus,
+    scale(
+        spec_replicas_path = ".spec.replicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status",
+        description = "Whether the source does what it was asked to."
+    ),
+    printcolumn(
+        name = "Replicas",
+        type_ = "integer",
+        json_path = ".status.replicas",
+        description = "How many pods there are."
+    ),
+    printcolumn(
+        name = "Rate",
+        type_ = "string",
+        json_path = ".status.rate",
+        description = "Lines a second of all pods."
+    ),
+    printcolumn(
+        name = "Lines",
+        type_ = "integer",
+        json_path = ".status.lines",
+        description = "Lines that were written since the source was created."
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        description = "Why the source is ready, or what is missing.",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Configured",
+        type_ = "string",
+        json_path = ".status.configuredRate",
+        description = "Lines a second that the source asks for.",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Workload",
+        type_ = "string",
+        json_path = ".status.workload",
+        description = "What runs the pods.",
+        priority = 1
+    ),
     doc = "A source of fake but faithful Apache logs: generators that all run at once, each with streams of lines that all run at once.",
     derive = "PartialEq"
 )]
@@ -100,6 +161,9 @@ pub enum Workload {
     DaemonSet,
     /// Pods that end; for sources with `stopAfter`.
     Job,
+    /// No pods of the source's own: the generator is put into pods that ask for it, by the label
+    /// `visor.dev/inject: "true"` and the annotation `visor.dev/source` with this source's name.
+    Sidecar,
 }
 
 /// When a source ends by itself: after so many lines in all, after a time, or whichever comes

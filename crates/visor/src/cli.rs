@@ -9,6 +9,8 @@ use visor_api::{
     source::{AccessFormat, ErrorFormat, Exponential, Interval, Mpm, Normal, StreamKind, Uniform},
 };
 
+use crate::prepare::Owner;
+
 /// Fake but faithful Apache logs, every kind of line on its own clock.
 #[derive(Debug, Parser)]
 #[command(name = "visor", version, about, long_about = None, arg_required_else_help = true)]
@@ -33,6 +35,9 @@ pub(crate) enum Command {
     /// Checks documents and says every problem with its file, line and path.
     #[command(after_help = VALIDATE_EXAMPLES)]
     Validate(Validate),
+    /// Makes a directory, and those above it that are missing, and gives it to its owner.
+    #[command(hide = true, after_help = PREPARE_DIRECTORY_HELP)]
+    PrepareDirectory(PrepareDirectory),
     /// Prints a shell's completions.
     #[command(after_help = "Example:\n  visor completions bash > /etc/bash_completion.d/visor")]
     Completions {
@@ -67,6 +72,13 @@ Examples:
       Checks what would be applied.
 
 Exits with 0 if all is well, with 1 if not.";
+
+const PREPARE_DIRECTORY_HELP: &str = "\
+Example:
+  visor prepare-directory --owner 65532:65532 /var/log/visor/shop-0
+
+For a pod: it runs as root on a directory of the node before the generator, which is no root. If the
+directory is there already, only its owner is set. A symbolic link in its place is refused.";
 
 const EMIT_EXAMPLES: &str = "\
 Examples:
@@ -116,10 +128,30 @@ pub(crate) struct Run {
     #[arg(long, value_name = "NUMBER")]
     pub(crate) seed: Option<u64>,
 
+    /// Wait for the documents to be there and good, rather than fail.
+    #[arg(long, conflicts_with = "simulate")]
+    pub(crate) wait: bool,
+
     /// Who this is among several that run the same documents, such as a pod's name: each writes
     /// lines of its own.
     #[arg(long, value_name = "NAME", env = "VISOR_IDENTITY")]
     pub(crate) identity: Option<String>,
+
+    /// Where to write how much was written, when the run ends: `{"lines":N,"bytes":N}`, all
+    /// sources together. A pod has /dev/termination-log for it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PrepareDirectory {
+    /// Whom the directory is given to: the numbers of a user and of a group.
+    #[arg(long, value_name = "UID:GID")]
+    pub(crate) owner: Owner,
+
+    /// The directory.
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -18,6 +18,7 @@ mod logging;
 mod metrics;
 mod outlet;
 mod plan;
+mod prepare;
 mod run;
 mod simulated;
 mod sink;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Run(options) => run::run(options, cli.log_format),
         Command::Emit(options) => run::emit(&options, cli.log_format),
         Command::Validate(options) => validate(&options),
+        Command::PrepareDirectory(options) => prepare::directory(&options),
         Command::Completions { shell } => completions(shell),
         Command::Man { output_dir } => manual(output_dir.as_deref()),
     };

@@ -4,6 +4,7 @@
 mod live;
 mod signals;
 mod simulated;
+mod wait;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
@@ -46,7 +47,9 @@ struct Run {
     duration: Option<Duration>,
     log_format: LogFormat,
     /// Whether to show a table meanwhile and a summary in the end.
-    report: bool,
+    summary: bool,
+    /// Where to write the sums in the end.
+    report: Option<PathBuf>,
 }
 
 /// Where metrics are to be served.
@@ -61,7 +64,15 @@ enum Wish {
 /// `visor run`.
 pub(crate) fn run(options: cli::Run, log_format: LogFormat) -> anyhow::Result<ExitCode> {
     let mut documents = Documents::open(&options.file)?;
-    let sources = documents.read()?;
+    let sources = if options.wait {
+        logging::start(log_format, None);
+        match wait::read(&mut documents)? {
+            Some(sources) => sources,
+            None => return Ok(ExitCode::SUCCESS),
+        }
+    } else {
+        documents.read()?
+    };
     let listen = match options.listen {
         Some(Listen::At(address)) => Wish::At(address),
         None if !options.simulate => Wish::IfFree,
@@ -84,7 +95,8 @@ pub(crate) fn run(options: cli::Run, log_format: LogFormat) -> anyhow::Result<Ex
         simulated_from: options.simulate.then(|| now_or(options.start)),
         duration: options.duration,
         log_format,
-        report: true,
+        summary: true,
+        report: options.report,
     }
     .start()
 }
@@ -104,7 +116,8 @@ pub(crate) fn emit(options: &cli::Emit, log_format: LogFormat) -> anyhow::Result
         simulated_from: simulated.then_some(start),
         duration: None,
         log_format,
-        report: false,
+        summary: false,
+        report: None,
     }
     .start()
 }
@@ -116,7 +129,7 @@ fn or_here(directory: PathBuf) -> PathBuf {
 impl Run {
     fn start(mut self) -> anyhow::Result<ExitCode> {
         limit(&mut self.sources, self.duration);
-        let bars = table::on_terminal().filter(|_| self.report && self.has_the_terminal());
+        let bars = table::on_terminal().filter(|_| self.summary && self.has_the_terminal());
         logging::start(self.log_format, bars.clone());
         let metrics = Arc::new(Metrics::new().context("setting up the metrics")?);
         let plan = Plan::new(&self.sources, &self.settings, &mut self.memory)?;
@@ -125,12 +138,17 @@ impl Run {
             .enable_all()
             .build()
             .context("starting the event loop")?;
-        let (report, log_format) = (self.report, self.log_format);
+        let (summary, log_format, report) = (self.summary, self.log_format, self.report.take());
         let ended = match self.simulated_from {
             None => runtime.block_on(live::run(self, plan, &metrics, table)),
             Some(start) => runtime.block_on(simulated::run(self, plan, start, &metrics, table)),
         };
-        if report && !metrics.streams().is_empty() {
+        if let Some(path) = report
+            && let Err(error) = summary::report(&metrics, &path)
+        {
+            tracing::warn!("the report can't be written to {}: {error}", path.display());
+        }
+        if summary && !metrics.streams().is_empty() {
             summary::print(&metrics, log_format);
         }
         let code = ended?;

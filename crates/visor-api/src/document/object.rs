@@ -74,17 +74,15 @@ impl<'a> Object<'a> {
             }
             return None;
         }
-        match serde_path_to_error::deserialize(json) {
+        match deserialize(json) {
             Ok(source) => {
                 for problem in rules::check(&source) {
                     self.tell(problem, problems);
                 }
                 Some(source)
             }
-            Err(error) => {
-                let path = path_of(error.path());
-                let message = one_line(&error.into_inner().to_string());
-                self.tell(Problem::new(path, message), problems);
+            Err(problem) => {
+                self.tell(problem, problems);
                 None
             }
         }
@@ -116,6 +114,14 @@ impl Document<'_> {
         let text = self.text;
         Some(mem::take(items).into_iter().map(|root| Self { root, text }).collect())
     }
+}
+
+/// The types of an object without status, or the first field that can't be one.
+pub(super) fn deserialize(json: serde_json::Value) -> Result<FakeLogSource, Problem> {
+    serde_path_to_error::deserialize(json).map_err(|error| {
+        let path = path_of(error.path());
+        Problem::new(path, one_line(&error.into_inner().to_string()))
+    })
 }
 
 fn path_of(path: &serde_path_to_error::Path) -> Path {

@@ -16,6 +16,9 @@ pub(super) fn check(object: &Json, broken: &[Path]) -> Vec<Problem> {
     let path = Path::root().field("spec");
     let Some(spec) = object.get("spec") else { return Vec::new() };
     let mut problems = Vec::new();
+    if let Some(name) = object.pointer("/metadata/name").and_then(Json::as_str) {
+        rules::name(name, &mut problems);
+    }
     own_fields(&path, spec, &mut problems);
     let generators = spec.get("generators").and_then(Json::as_array);
     let mut outputs = Vec::new();

@@ -109,10 +109,14 @@ impl Node {
     pub(crate) fn line_of(&self, path: &str) -> usize {
         let path = path.strip_prefix('.').unwrap_or(path);
         let inner = match &self.value {
-            Value::Map(members) => members.iter().find_map(|(key, node)| {
-                let rest = path.strip_prefix(key.as_str())?;
-                (rest.is_empty() || rest.starts_with(['.', '['])).then_some((node, rest))
-            }),
+            // A label's key may have dots in it, so that another one is how it begins.
+            Value::Map(members) => members
+                .iter()
+                .filter_map(|(key, node)| {
+                    let rest = path.strip_prefix(key.as_str())?;
+                    (rest.is_empty() || rest.starts_with(['.', '['])).then_some((node, rest))
+                })
+                .min_by_key(|(_, rest)| rest.len()),
             Value::List(items) => path
                 .strip_prefix('[')
                 .and_then(|rest| rest.split_once(']'))

@@ -2,30 +2,27 @@
 
 use ipnet::IpNet;
 
-use super::pace::reversed;
+use super::{messages, pace::reversed};
 use crate::{
     log_format,
     problem::{Path, Problem},
     source::{AccessContent, AccessFormat, AccessLog, Choice, Clients, ErrorLog},
-    structure::shown,
+    structure::{one_line, shown},
 };
 
 pub(crate) fn access_log(path: &Path, log: &AccessLog, problems: &mut Vec<Problem>) {
     let place = path.field("logFormat");
     match (log.format, &log.log_format) {
         (AccessFormat::Custom, None) => {
-            let message =
-                "is required where `format` is Custom; set it, such as `%h %t \"%r\" %>s`";
-            problems.push(Problem::new(place, message));
+            problems.push(Problem::new(place, messages::FORMAT_MISSING));
         }
         (AccessFormat::Custom, Some(format)) => {
             if let Err(error) = log_format::parse(format) {
-                problems.push(Problem::new(place, error.to_string()));
+                problems.push(Problem::new(place, one_line(&error.to_string())));
             }
         }
         (_, Some(_)) => {
-            let message = "has no effect here; set `format: Custom`, or remove it";
-            problems.push(Problem::new(place, message));
+            problems.push(Problem::new(place, messages::FORMAT_UNUSED));
         }
         (_, None) => {}
     }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use kube::ResourceExt;
 
+use super::messages;
 use crate::{
     FakeLogSource,
     problem::{Path, Problem},
@@ -28,8 +29,7 @@ pub(crate) fn output(path: &Path, output: &Output, problems: &mut Vec<Problem>) 
     let Some(rotation) = &file.rotation else { return };
     let path = path.field("rotation");
     if rotation.max_size.is_none() && rotation.max_age.is_none() {
-        let message = "nothing says when to rotate; set `maxSize` or `maxAge`, or remove it";
-        problems.push(Problem::new(path.clone(), message));
+        problems.push(Problem::new(path.clone(), messages::NEVER_ROTATES));
     }
     if let Some(size) = rotation.max_size.filter(|size| *size < SMALLEST_FILE) {
         let message = format!("must be at least {SMALLEST_FILE}; found {size}");

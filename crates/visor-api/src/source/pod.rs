@@ -3,11 +3,24 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::{
-    api::core::v1::{Container, ResourceRequirements, Toleration},
+    api::core::v1::{
+        ConfigMapVolumeSource, Container, EmptyDirVolumeSource, LocalObjectReference,
+        ResourceRequirements, SecretVolumeSource, Toleration,
+    },
     apimachinery::pkg::api::resource::Quantity,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::NAME_PATTERN;
+
+/// The port of every pod that the generator serves its metrics on.
+pub const METRICS_PORT: i32 = 9464;
+/// The containers that the operator puts into pods: the generator, and the one before it that makes
+/// a directory of the node ready.
+pub const RESERVED_CONTAINERS: [&str; 2] = ["visor", "prepare"];
+/// The volumes that the operator puts into pods: where file outputs live, and the document.
+pub const RESERVED_VOLUMES: [&str; 2] = ["logs", "document"];
 
 /// The volume where file outputs live. Exactly one of its fields is set.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq)]
@@ -45,6 +58,21 @@ pub struct PersistentVolumeClaim {
     /// The size of a claim that is made. Absent: 1Gi.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<Quantity>,
+    /// How a claim that is made may be mounted.
+    #[serde(default)]
+    pub access_mode: VolumeAccessMode,
+}
+
+/// How a claim may be mounted.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum VolumeAccessMode {
+    /// By the pods of one node.
+    #[default]
+    ReadWriteOnce,
+    /// By the pods of many nodes, where the storage can do that.
+    ReadWriteMany,
+    /// By one pod.
+    ReadWriteOncePod,
 }
 
 /// A directory of the node.
@@ -87,4 +115,36 @@ pub struct PodTemplate {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
     )]
     pub containers: Vec<Container>,
+    /// Volumes that these containers mount, such as a collector's configuration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 16),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub volumes: Vec<PodVolume>,
+    /// The secrets of registries that the images of all containers are pulled with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub image_pull_secrets: Vec<LocalObjectReference>,
+}
+
+/// A volume of the pods. Exactly one of its fields beside the name is set.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("oneOf" = [
+    {"required": ["configMap"]}, {"required": ["secret"]}, {"required": ["emptyDir"]}
+]))]
+pub struct PodVolume {
+    /// A name, unique within the pod: lower-case letters, digits and `-`.
+    #[schemars(length(min = 1, max = 63), regex(pattern = NAME_PATTERN))]
+    pub name: String,
+    /// The keys of a ConfigMap as files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map: Option<ConfigMapVolumeSource>,
+    /// The keys of a Secret as files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<SecretVolumeSource>,
+    /// A directory that lives as long as the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub empty_dir: Option<EmptyDirVolumeSource>,
 }

@@ -3,18 +3,15 @@
 
 use std::{collections::HashMap, sync::OnceLock};
 
-use kube::{CustomResourceExt, Resource};
+use kube::Resource;
 use regex_lite::Regex;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value as Json, json};
 
 use crate::{
-    FakeLogSource,
+    FakeLogSource, definition,
     quantity::{Duration, Size},
 };
-
-/// What a name of a Kubernetes object looks like: a DNS subdomain (RFC 1123).
-const SUBDOMAIN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 
 /// The schema, and how the texts of each of its patterns are checked.
 pub(super) struct Schema {
@@ -55,7 +52,7 @@ impl Schema {
 }
 
 fn root() -> Json {
-    let mut custom = FakeLogSource::crd()
+    let mut custom = definition::crd()
         .spec
         .versions
         .pop()
@@ -74,9 +71,8 @@ fn root() -> Json {
                 "type": "object",
                 "required": ["name"],
                 "properties": {
-                    "name": {
-                        "type": "string", "minLength": 1, "maxLength": 253, "pattern": SUBDOMAIN
-                    },
+                    // What else it has to be is among the rules.
+                    "name": {"type": "string", "minLength": 1},
                     "namespace": {"type": "string"},
                     "labels": texts,
                     "annotations": texts,

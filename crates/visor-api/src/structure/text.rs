@@ -70,9 +70,6 @@ fn meaning(pattern: &str) -> String {
         _ if pattern.starts_with(r"^%\{") => {
             "a directive with a name, such as `%{X-Request-Id}i` or `%{JSESSIONID}C`"
         }
-        _ if pattern.contains(r"\.[a-z0-9]") => {
-            "a DNS name: lower-case letters, digits, `-` and `.`, with letters or digits at its ends"
-        }
         _ => return format!("of the pattern `{pattern}`"),
     }
     .to_owned()

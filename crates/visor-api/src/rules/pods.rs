@@ -1,0 +1,89 @@
+//! Pods: a source's name, which becomes theirs, and a template that leaves alone what the operator
+//! sets itself.
+
+use super::messages;
+use crate::{
+    problem::{Path, Problem},
+    source::{FakeLogSourceSpec, METRICS_PORT, PodTemplate, RESERVED_CONTAINERS, RESERVED_VOLUMES},
+};
+
+/// The longest name of a source, in characters. Its workload has the same one, and a `StatefulSet`
+/// gives its pods a label of that and eleven characters more; a label has at most 63.
+const LONGEST_NAME: usize = 52;
+/// The labels that the operator finds its pods by, or tells people by.
+const OWN_LABELS: [&str; 6] = [
+    "app.kubernetes.io/name",
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/component",
+    "app.kubernetes.io/part-of",
+    "app.kubernetes.io/managed-by",
+    "app.kubernetes.io/version",
+];
+/// What the keys of all other labels and annotations of the operator begin with.
+const OWN_PREFIX: &str = "visor.dev/";
+
+/// The name of a source. It is that of a Service, too: a DNS label that begins with a letter
+/// (RFC 1035).
+pub(crate) fn name(name: &str, problems: &mut Vec<Problem>) {
+    let mut add = |message| {
+        problems.push(Problem::new(Path::root().field("metadata").field("name"), message));
+    };
+    if name.chars().count() > LONGEST_NAME {
+        add(messages::NAME_TOO_LONG);
+    }
+    let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let begins = name.starts_with(|c: char| c.is_ascii_lowercase());
+    if !begins || name.ends_with('-') || !name.chars().all(known) {
+        add(messages::NAME_NO_LABEL);
+    }
+}
+
+/// A source without pods of its own: what is said of them is nobody's.
+pub(super) fn sidecar(path: &Path, spec: &FakeLogSourceSpec, problems: &mut Vec<Problem>) {
+    if spec.volume.is_some() {
+        let message = "a sidecar writes into a volume of its pod, which names it by the annotation \
+                       `visor.dev/volume`; remove this, or choose another workload";
+        problems.push(Problem::new(path.field("volume"), message));
+    }
+    let Some(template) = &spec.pod_template else { return };
+    let resources_only =
+        PodTemplate { resources: template.resources.clone(), ..PodTemplate::default() };
+    if *template != resources_only {
+        let message = "the pods of a sidecar are somebody else's, and only `resources` of the \
+                       generator can be said here; remove the rest, or choose another workload";
+        problems.push(Problem::new(path.field("podTemplate"), message));
+    }
+}
+
+/// What the pods have besides the generator.
+pub(super) fn template(path: &Path, template: &PodTemplate, problems: &mut Vec<Problem>) {
+    let mut add = |path: Path, message: &str| problems.push(Problem::new(path, message));
+    for key in template.labels.keys() {
+        if OWN_LABELS.contains(&key.as_str()) || key.starts_with(OWN_PREFIX) {
+            let path = path.field("labels").field(key);
+            add(path, "is a label that the operator sets itself; remove it");
+        }
+    }
+    for key in template.annotations.keys().filter(|key| key.starts_with(OWN_PREFIX)) {
+        let path = path.field("annotations").field(key);
+        add(path, "is an annotation that the operator sets itself; remove it");
+    }
+    for (index, container) in template.containers.iter().enumerate() {
+        let path = path.field("containers").index(index);
+        if RESERVED_CONTAINERS.contains(&container.name.as_str()) {
+            add(path.field("name"), messages::CONTAINER_TAKEN);
+        }
+        for (index, port) in container.ports.iter().flatten().enumerate() {
+            if port.container_port == METRICS_PORT {
+                let path = path.field("ports").index(index).field("containerPort");
+                add(path, "is where the generator in the same pod serves metrics; choose another");
+            }
+        }
+    }
+    for (index, volume) in template.volumes.iter().enumerate() {
+        if RESERVED_VOLUMES.contains(&volume.name.as_str()) {
+            let path = path.field("volumes").index(index).field("name");
+            add(path, messages::VOLUME_TAKEN);
+        }
+    }
+}

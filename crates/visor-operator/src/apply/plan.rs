@@ -1,0 +1,151 @@
+//! What to do about a child that is there: nothing, or which kind of write. Pure.
+
+use kube::{ResourceExt, core::DynamicObject};
+use serde_json::Value;
+
+use crate::{
+    build::{
+        hash,
+        labels::{APPLIED, DOCUMENT, IMMUTABLE},
+    },
+    children::{Child, ChildKind},
+    compare,
+};
+
+/// What to do about a child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Plan {
+    /// It is as it should be.
+    Keep,
+    /// It says something else.
+    Update,
+    /// Only what we note about it is to change.
+    Annotate,
+    /// It says something else that can't be changed in one that exists.
+    Replace(&'static str),
+}
+
+/// Decides. `as_written` says whether an object is as the server wrote it down last.
+pub(crate) fn plan(
+    child: &Child,
+    present: &DynamicObject,
+    as_written: impl FnOnce(&DynamicObject) -> bool,
+) -> Plan {
+    let differs = |key: &str| child.object.annotations().get(key) != present.annotations().get(key);
+    if differs(IMMUTABLE) {
+        return Plan::Replace("what has changed of it can't be changed in one that exists");
+    }
+    if child.kind == ChildKind::Job {
+        return plan_job(present, differs(DOCUMENT));
+    }
+    if differs(APPLIED) {
+        return Plan::Update;
+    }
+    if says(present, &child.object) || as_written(present) { Plan::Keep } else { Plan::Update }
+}
+
+/// The pods of a Job can't be changed; but what they write can, in those that run. One that has
+/// ended is run again if it is to write something else.
+fn plan_job(present: &DynamicObject, document_differs: bool) -> Plan {
+    match (document_differs, has_ended(present)) {
+        (false, _) => Plan::Keep,
+        (true, false) => Plan::Annotate,
+        (true, true) => Plan::Replace("it has ended, and there is something else to write now"),
+    }
+}
+
+fn has_ended(job: &DynamicObject) -> bool {
+    let conditions = job.data.get("status").and_then(|status| status.get("conditions"));
+    conditions.and_then(Value::as_array).into_iter().flatten().any(|condition| {
+        matches!(condition.get("type").and_then(Value::as_str), Some("Complete" | "Failed"))
+            && condition.get("status").and_then(Value::as_str) == Some("True")
+    })
+}
+
+/// Whether an object still says what is wished, as far as the server keeps to the letter.
+fn says(live: &DynamicObject, wished: &DynamicObject) -> bool {
+    let labels = wished.labels().iter().all(|(key, value)| live.labels().get(key) == Some(value));
+    let annotations =
+        wished.annotations().iter().all(|(key, value)| live.annotations().get(key) == Some(value));
+    labels && annotations && compare::says(&live.data, &wished.data)
+}
+
+/// A hash of what an object says, without what is only its state.
+pub(crate) fn content_hash(object: &DynamicObject) -> String {
+    let mut data = object.data.clone();
+    if let Value::Object(members) = &mut data {
+        members.remove("status");
+    }
+    let metadata = (object.labels(), object.annotations());
+    hash::of_text(&format!("{metadata:?}{data}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn object(annotations: &Value, spec: &Value, status: &Value) -> DynamicObject {
+        serde_json::from_value(json!({
+            "metadata": {"name": "shop", "annotations": annotations},
+            "spec": spec,
+            "status": status,
+        }))
+        .unwrap()
+    }
+
+    fn child(kind: ChildKind, annotations: &Value, spec: &Value) -> Child {
+        let mut object = object(annotations, spec, &Value::Null);
+        object.data.as_object_mut().unwrap().remove("status");
+        Child { kind, object }
+    }
+
+    #[test]
+    fn a_child_that_is_right_is_kept() {
+        let wished = child(ChildKind::Deployment, &json!({APPLIED: "1"}), &json!({"replicas": 2}));
+        let live =
+            object(&json!({APPLIED: "1"}), &json!({"replicas": 2, "paused": false}), &json!({}));
+        assert_eq!(plan(&wished, &live, |_| false), Plan::Keep);
+    }
+
+    #[test]
+    fn a_child_that_was_edited_is_put_right_unless_the_server_wrote_it_so() {
+        let wished = child(ChildKind::Deployment, &json!({APPLIED: "1"}), &json!({"replicas": 2}));
+        let live = object(&json!({APPLIED: "1"}), &json!({"replicas": 5}), &json!({}));
+        assert_eq!(plan(&wished, &live, |_| false), Plan::Update);
+        assert_eq!(plan(&wished, &live, |_| true), Plan::Keep);
+        let stale = object(&json!({APPLIED: "0"}), &json!({"replicas": 2}), &json!({}));
+        assert_eq!(plan(&wished, &stale, |_| true), Plan::Update);
+    }
+
+    #[test]
+    fn what_cannot_be_changed_is_replaced() {
+        let wished = child(ChildKind::StatefulSet, &json!({IMMUTABLE: "b"}), &json!({}));
+        let live = object(&json!({IMMUTABLE: "a"}), &json!({}), &json!({}));
+        assert!(matches!(plan(&wished, &live, |_| false), Plan::Replace(_)));
+    }
+
+    #[test]
+    fn a_job_that_runs_keeps_its_pods_and_one_that_ended_runs_again_for_something_else() {
+        let wished = child(ChildKind::Job, &json!({DOCUMENT: "b", APPLIED: "2"}), &json!({"x": 1}));
+        let job = |document: &str, ended: bool| {
+            let conditions =
+                &json!([{"type": "Complete", "status": if ended { "True" } else { "False" }}]);
+            let notes = json!({DOCUMENT: document, APPLIED: "1"});
+            object(&notes, &json!({"x": 2}), &json!({"conditions": conditions}))
+        };
+        assert_eq!(plan(&wished, &job("b", true), |_| false), Plan::Keep);
+        assert_eq!(plan(&wished, &job("b", false), |_| false), Plan::Keep);
+        assert_eq!(plan(&wished, &job("a", false), |_| false), Plan::Annotate);
+        assert!(matches!(plan(&wished, &job("a", true), |_| false), Plan::Replace(_)));
+    }
+
+    #[test]
+    fn the_state_of_an_object_is_none_of_its_content() {
+        let one = object(&json!({}), &json!({"replicas": 2}), &json!({"replicas": 1}));
+        let two = object(&json!({}), &json!({"replicas": 2}), &json!({"replicas": 2}));
+        let three = object(&json!({}), &json!({"replicas": 3}), &json!({"replicas": 2}));
+        assert_eq!(content_hash(&one), content_hash(&two));
+        assert_ne!(content_hash(&one), content_hash(&three));
+    }
+}

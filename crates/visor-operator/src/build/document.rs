@@ -1,0 +1,57 @@
+//! The document that a pod's generator reads: the source's own, without what concerns the pods, so
+//! that a change of the pods is none of the document.
+
+use serde::Serialize;
+use visor_api::source::{FakeLogSourceSpec, Generator, StopAfter};
+
+use crate::source::ValidSource;
+
+/// The name of the document in its `ConfigMap`, and of the file in the pod.
+pub(crate) const FILE: &str = "source.yaml";
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    metadata: Metadata<'a>,
+    spec: Spec<'a>,
+}
+
+#[derive(Serialize)]
+struct Metadata<'a> {
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Spec<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<i64>,
+    time_zone: &'a str,
+    suspend: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop_after: Option<&'a StopAfter>,
+    generators: &'a [Generator],
+}
+
+/// The document as YAML.
+///
+/// # Errors
+///
+/// What the library says; nothing that a valid source holds should make it.
+pub(crate) fn yaml(source: ValidSource<'_>) -> Result<String, serde_saphyr::ser::Error> {
+    let FakeLogSourceSpec { seed, time_zone, suspend, stop_after, generators, .. } = source.spec();
+    serde_saphyr::to_string(&Document {
+        api_version: "visor.dev/v1alpha1",
+        kind: "FakeLogSource",
+        metadata: Metadata { name: source.name() },
+        spec: Spec {
+            seed: *seed,
+            time_zone,
+            suspend: *suspend,
+            stop_after: stop_after.as_ref(),
+            generators,
+        },
+    })
+}

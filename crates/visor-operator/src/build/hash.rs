@@ -1,0 +1,19 @@
+//! A hash of a JSON value or a text, for annotations that tell whether something has changed.
+//! FNV-1a, as Kubernetes hashes pod templates: small, and the same in every version of Visor.
+
+use std::hash::Hasher;
+
+use fnv::FnvHasher;
+use serde_json::Value;
+
+/// The hash of a text, as 16 hexadecimal digits.
+pub(crate) fn of_text(text: &str) -> String {
+    let mut hasher = FnvHasher::default();
+    hasher.write(text.as_bytes());
+    format!("{:016x}", hasher.finish())
+}
+
+/// The hash of a JSON value: of its text, whose keys are in order.
+pub(crate) fn of_value(value: &Value) -> String {
+    of_text(&value.to_string())
+}

@@ -1,0 +1,157 @@
+//! The pods of a source: generator, volumes, and what a person puts beside it. They meet the
+//! restricted Pod Security Standard, but for a volume on the node (`hostPath`).
+
+use k8s_openapi::{
+    api::core::v1::{
+        ConfigMapVolumeSource, Container, EmptyDirVolumeSource, HostPathVolumeSource,
+        PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec, PodTemplateSpec,
+        SeccompProfile, Volume,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use visor_api::source::{PodTemplate, Volume as Wish, Workload};
+
+use super::{Settings, container, labels};
+use crate::source::ValidSource;
+
+/// The time to flush the last lines and to end. `visor run` needs a second.
+const GRACE_SECONDS: i64 = 30;
+
+pub(super) fn template(source: ValidSource<'_>, settings: &Settings) -> PodTemplateSpec {
+    let nothing = PodTemplate::default();
+    let wishes = source.spec().pod_template.as_ref().unwrap_or(&nothing);
+    let finite = source.spec().resolved_workload() == Workload::Job;
+    let prepare = on_the_node(source).then(|| container::prepare(settings));
+    let surroundings = container::Surroundings {
+        document_volume: container::DOCUMENT_VOLUME,
+        logs_volume: container::LOGS_VOLUME,
+        logs_directory: container::LOGS_DIRECTORY,
+        shared: is_shared(source),
+        resources: wishes.resources.as_ref(),
+        guest: false,
+    };
+    let generator = container::generator(settings, &surroundings);
+    let beside = wishes.containers.iter().map(container::beside);
+
+    // A Job ends when its containers have ended, and a collector never does. One that is an init
+    // container which goes on running is ended by the kubelet when the generator has ended.
+    let mut containers = vec![generator];
+    let mut init_containers: Vec<Container> = prepare.into_iter().collect();
+    if finite && settings.native_sidecars {
+        init_containers.extend(
+            beside.map(|container| Container {
+                restart_policy: Some("Always".to_owned()),
+                ..container
+            }),
+        );
+    } else {
+        containers.extend(beside);
+    }
+
+    PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            labels: Some(labels::of_pods(source)),
+            annotations: some_unless_empty(wishes.annotations.clone()),
+            ..ObjectMeta::default()
+        }),
+        spec: Some(PodSpec {
+            automount_service_account_token: Some(false),
+            enable_service_links: Some(false),
+            containers,
+            init_containers: some_unless_empty(init_containers),
+            node_selector: some_unless_empty(wishes.node_selector.clone()),
+            tolerations: some_unless_empty(wishes.tolerations.clone()),
+            image_pull_secrets: some_unless_empty(wishes.image_pull_secrets.clone()),
+            priority_class_name: wishes.priority_class_name.clone(),
+            restart_policy: Some(if finite { "Never" } else { "Always" }.to_owned()),
+            security_context: Some(PodSecurityContext {
+                run_as_non_root: Some(true),
+                run_as_user: Some(container::USER),
+                run_as_group: Some(container::USER),
+                fs_group: Some(container::USER),
+                fs_group_change_policy: Some("OnRootMismatch".to_owned()),
+                seccomp_profile: Some(SeccompProfile {
+                    type_: "RuntimeDefault".to_owned(),
+                    ..SeccompProfile::default()
+                }),
+                ..PodSecurityContext::default()
+            }),
+            termination_grace_period_seconds: Some(GRACE_SECONDS),
+            volumes: Some(volumes(source, wishes)),
+            ..PodSpec::default()
+        }),
+    }
+}
+
+/// Whether several pods may write to the same volume. Each then has a directory of its own.
+fn is_shared(source: ValidSource<'_>) -> bool {
+    match &source.spec().volume {
+        None | Some(Wish::EmptyDir(_)) => false,
+        Some(Wish::PersistentVolumeClaim(_)) => !has_claims_of_its_own(source),
+        Some(Wish::HostPath(_)) => true,
+    }
+}
+
+fn on_the_node(source: ValidSource<'_>) -> bool {
+    matches!(source.spec().volume, Some(Wish::HostPath(_)))
+}
+
+/// Whether each pod has a claim of its own, which its `StatefulSet` makes and mounts.
+fn has_claims_of_its_own(source: ValidSource<'_>) -> bool {
+    source.spec().resolved_workload() == Workload::StatefulSet
+        && super::claim_to_make(source).is_some()
+}
+
+fn volumes(source: ValidSource<'_>, wishes: &PodTemplate) -> Vec<Volume> {
+    let mut volumes = vec![Volume {
+        name: container::DOCUMENT_VOLUME.to_owned(),
+        config_map: Some(ConfigMapVolumeSource {
+            name: source.name().to_owned(),
+            ..ConfigMapVolumeSource::default()
+        }),
+        ..Volume::default()
+    }];
+    if !has_claims_of_its_own(source) {
+        volumes.push(logs(source));
+    }
+    volumes.extend(wishes.volumes.iter().map(|volume| Volume {
+        name: volume.name.clone(),
+        config_map: volume.config_map.clone(),
+        secret: volume.secret.clone(),
+        empty_dir: volume.empty_dir.clone(),
+        ..Volume::default()
+    }));
+    volumes
+}
+
+fn logs(source: ValidSource<'_>) -> Volume {
+    let empty = Volume { name: container::LOGS_VOLUME.to_owned(), ..Volume::default() };
+    match &source.spec().volume {
+        None => Volume { empty_dir: Some(EmptyDirVolumeSource::default()), ..empty },
+        Some(Wish::EmptyDir(wish)) => Volume {
+            empty_dir: Some(EmptyDirVolumeSource {
+                size_limit: wish.size_limit.clone(),
+                ..EmptyDirVolumeSource::default()
+            }),
+            ..empty
+        },
+        Some(Wish::PersistentVolumeClaim(wish)) => Volume {
+            persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+                claim_name: wish.claim_name.clone().unwrap_or_else(|| source.name().to_owned()),
+                ..PersistentVolumeClaimVolumeSource::default()
+            }),
+            ..empty
+        },
+        Some(Wish::HostPath(wish)) => Volume {
+            host_path: Some(HostPathVolumeSource {
+                path: wish.path.clone(),
+                type_: Some("DirectoryOrCreate".to_owned()),
+            }),
+            ..empty
+        },
+    }
+}
+
+fn some_unless_empty<T: Default + PartialEq>(value: T) -> Option<T> {
+    (value != T::default()).then_some(value)
+}

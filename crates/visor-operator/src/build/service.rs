@@ -1,0 +1,31 @@
+//! The headless Service by which a source's pods are found: their metrics, and the stable names of
+//! a `StatefulSet`'s pods.
+
+use k8s_openapi::{
+    api::core::v1::{Service, ServicePort, ServiceSpec},
+    apimachinery::pkg::util::intstr::IntOrString,
+};
+
+use super::{container, labels, metadata};
+use crate::source::ValidSource;
+
+pub(super) fn headless(source: ValidSource<'_>) -> Service {
+    Service {
+        metadata: metadata(source),
+        spec: Some(ServiceSpec {
+            cluster_ip: Some("None".to_owned()),
+            // A pod that isn't ready has metrics all the same, and they say why it isn't.
+            publish_not_ready_addresses: Some(true),
+            selector: Some(labels::selector(source)),
+            ports: Some(vec![ServicePort {
+                name: Some(container::METRICS_PORT_NAME.to_owned()),
+                port: container::METRICS_PORT,
+                protocol: Some("TCP".to_owned()),
+                target_port: Some(IntOrString::String(container::METRICS_PORT_NAME.to_owned())),
+                ..ServicePort::default()
+            }]),
+            ..ServiceSpec::default()
+        }),
+        ..Service::default()
+    }
+}

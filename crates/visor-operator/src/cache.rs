@@ -1,0 +1,210 @@
+//! What the operator knows of the cluster without asking: a watch on every kind of child and on the
+//! pods with a generator in them, each told only of objects that carry our label. A change of one names the source that must
+//! be looked at again.
+//!
+//! A cache is late by nature. Whoever writes because of it asks the server first (see `apply`).
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
+
+use futures::{Stream, StreamExt, future, stream};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    core::DynamicObject,
+    runtime::{
+        WatchStreamExt,
+        reflector::{self, ObjectRef, Store},
+        watcher,
+    },
+};
+use serde_json::Value;
+use tracing::warn;
+use visor_api::FakeLogSource;
+
+use crate::{
+    build::labels::{DOCUMENT, MANAGED_BY, MANAGER, SOURCE, SOURCE_UID},
+    children::ChildKind,
+    cluster::scoped,
+    metrics::Metrics,
+    tallies::Tallies,
+};
+
+/// The caches, one for each kind.
+#[derive(Clone)]
+pub(crate) struct Cache {
+    children: Arc<BTreeMap<ChildKind, Store<DynamicObject>>>,
+    pods: Store<Pod>,
+}
+
+/// The sources whose children or pods have changed. It must be polled for the caches to be filled.
+pub(crate) type Touched = stream::BoxStream<'static, ObjectRef<FakeLogSource>>;
+
+impl Cache {
+    /// Begins the watches.
+    pub(crate) fn watch(
+        client: &Client,
+        namespace: Option<&str>,
+        kinds: impl IntoIterator<Item = ChildKind>,
+        metrics: &Arc<Metrics>,
+        tallies: Arc<Tallies>,
+    ) -> (Self, Touched) {
+        let selector = watcher::Config::default().labels(&format!("{MANAGED_BY}={MANAGER}"));
+        let mut children = BTreeMap::new();
+        let mut touched = Vec::new();
+        for kind in kinds {
+            let resource = kind.resource();
+            let writer = reflector::store::Writer::new(resource.clone());
+            let store = writer.as_reader();
+            let objects = watcher(scoped(client, namespace, &resource), selector.clone())
+                .modify(move |object| forget_what_is_not_ours(kind, object))
+                .reflect(writer);
+            touched.push(owners(kind.name(), metrics, objects, owner));
+            children.insert(kind, store);
+        }
+        let selector = watcher::Config::default().labels(SOURCE_UID);
+        let (pods, writer) = reflector::store();
+        let api: Api<Pod> = match namespace {
+            Some(namespace) => Api::namespaced(client.clone(), namespace),
+            None => Api::all(client.clone()),
+        };
+        let objects = watcher(api, selector)
+            .modify(keep_what_status_needs)
+            .inspect(move |event| tell(&tallies, event))
+            .reflect(writer);
+        touched.push(owners("Pod", metrics, objects, instance));
+        (Self { children: Arc::new(children), pods }, stream::select_all(touched).boxed())
+    }
+
+    /// Waits until every watch has told its first list.
+    pub(crate) async fn synced(&self) {
+        for store in self.children.values() {
+            // An error says that the operator is ending.
+            store.wait_until_ready().await.ok();
+        }
+        self.pods.wait_until_ready().await.ok();
+    }
+
+    /// The kinds that are watched.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = ChildKind> {
+        self.children.keys().copied()
+    }
+
+    /// The child of that kind and name, whosever it is.
+    pub(crate) fn child(
+        &self,
+        kind: ChildKind,
+        namespace: &str,
+        name: &str,
+    ) -> Option<Arc<DynamicObject>> {
+        let key = ObjectRef::new_with(name, kind.resource()).within(namespace);
+        self.children.get(&kind)?.get(&key)
+    }
+
+    /// The uids of all children.
+    pub(crate) fn child_uids(&self) -> HashSet<String> {
+        let children = self.children.values().flat_map(Store::state);
+        children.filter_map(|child| child.metadata.uid.clone()).collect()
+    }
+
+    /// The pods, each with the uid of its source.
+    pub(crate) fn pods(&self) -> Vec<Arc<Pod>> {
+        self.pods.state()
+    }
+
+    /// The pods of one source.
+    pub(crate) fn pods_of(&self, uid: &str) -> Vec<Arc<Pod>> {
+        self.pods.state_filter(|pod| source_uid(pod) == Some(uid))
+    }
+}
+
+/// When we last changed what an object says, as the server noted it.
+pub(crate) fn last_written(object: &DynamicObject) -> Option<Timestamp> {
+    let managers = object.metadata.managed_fields.iter().flatten();
+    managers.filter_map(|entry| entry.time.as_ref()).map(|time| time.0).max()
+}
+
+/// The uid of the source that a pod is of.
+pub(crate) fn source_uid(pod: &Pod) -> Option<&str> {
+    pod.metadata.labels.as_ref()?.get(SOURCE_UID).map(String::as_str)
+}
+
+/// The sources that a watch's objects belong to. Errors are logged; the watch goes on after a
+/// growing pause.
+fn owners<K>(
+    kind: &'static str,
+    metrics: &Arc<Metrics>,
+    objects: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
+    owner: impl Fn(&K) -> Option<ObjectRef<FakeLogSource>> + Send + 'static,
+) -> Touched
+where
+    K: Resource + Clone + Send + 'static,
+{
+    let metrics = Arc::clone(metrics);
+    objects
+        .default_backoff()
+        .touched_objects()
+        .filter_map(move |object| {
+            future::ready(match object {
+                Ok(object) => owner(&object),
+                Err(error) => {
+                    metrics.watch_failed();
+                    warn!(kind, %error, "a watch failed; it goes on after a pause");
+                    None
+                }
+            })
+        })
+        .boxed()
+}
+
+/// Each state of a pod counts, the last one most: it has the generator's last word.
+fn tell(tallies: &Tallies, event: &watcher::Result<watcher::Event<Pod>>) {
+    match event {
+        Ok(watcher::Event::Apply(pod) | watcher::Event::InitApply(pod)) => tallies.saw(pod),
+        Ok(watcher::Event::Delete(pod)) => tallies.lost(pod),
+        Ok(watcher::Event::Init | watcher::Event::InitDone) | Err(_) => {}
+    }
+}
+
+fn owner(object: &DynamicObject) -> Option<ObjectRef<FakeLogSource>> {
+    let owner = object.owner_references().iter().find(|owner| owner.controller == Some(true))?;
+    ObjectRef::from_owner_ref(object.metadata.namespace.as_deref(), owner, ())
+}
+
+fn instance(pod: &Pod) -> Option<ObjectRef<FakeLogSource>> {
+    let name = pod.labels().get(SOURCE)?;
+    Some(ObjectRef::new(name).within(pod.metadata.namespace.as_deref()?))
+}
+
+/// A cache of thousands of objects must stay small: of who wrote which field only the time of our
+/// own last write matters, and of a status only that of a workload does.
+fn forget_what_is_not_ours(kind: ChildKind, object: &mut DynamicObject) {
+    if let Some(managers) = &mut object.metadata.managed_fields {
+        managers.retain(|entry| entry.manager.as_deref() == Some(MANAGER));
+        for entry in managers {
+            entry.fields_v1 = None;
+        }
+    }
+    if !kind.is_workload()
+        && let Value::Object(data) = &mut object.data
+    {
+        data.remove("status");
+    }
+}
+
+/// Of a pod: whose it is, where it is, and how its containers are.
+fn keep_what_status_needs(pod: &mut Pod) {
+    pod.metadata.managed_fields = None;
+    pod.metadata.owner_references = None;
+    if let Some(annotations) = &mut pod.metadata.annotations {
+        annotations.retain(|key, _| key == DOCUMENT);
+    }
+    pod.spec = None;
+    if let Some(status) = &mut pod.status {
+        status.pod_ips = None;
+        status.host_ips = None;
+    }
+}

@@ -1,0 +1,137 @@
+//! HTTP from the operator to pods: a page, line by line, within a time and a size. It never holds a
+//! whole page, for a pod may count thousands of streams.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Uri;
+use http_body_util::{BodyExt, Empty};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use tokio::time::timeout;
+
+/// A client without a pool: a pod is asked once in a while, and may be gone by the next time.
+pub(crate) type PlainClient = Client<HttpConnector, Empty<Bytes>>;
+
+/// Why there is no page.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FetchError {
+    #[error("no answer within {} s", .0.as_secs_f64())]
+    Late(Duration),
+    #[error("no connection: {0}")]
+    Connection(#[from] hyper_util::client::legacy::Error),
+    #[error("the answer broke off: {0}")]
+    BrokeOff(String),
+    #[error("the answer is {0}")]
+    Status(http::StatusCode),
+    #[error("the answer is longer than {0} bytes")]
+    TooLong(usize),
+}
+
+pub(crate) fn client() -> PlainClient {
+    Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http()
+}
+
+/// Gets a page and hands over its lines as they come; a line that isn't UTF-8 is left out.
+///
+/// # Errors
+///
+/// When the whole page hasn't come in time, or is too long, or the answer isn't a good one. Lines
+/// may have been handed over by then.
+pub(crate) async fn lines(
+    client: &PlainClient,
+    url: Uri,
+    patience: Duration,
+    most_bytes: usize,
+    line: impl FnMut(&str),
+) -> Result<(), FetchError> {
+    let page = read(client, url, most_bytes, line);
+    timeout(patience, page).await.unwrap_or(Err(FetchError::Late(patience)))
+}
+
+async fn read(
+    client: &PlainClient,
+    url: Uri,
+    most_bytes: usize,
+    mut line: impl FnMut(&str),
+) -> Result<(), FetchError> {
+    let response = client.get(url).await?;
+    if !response.status().is_success() {
+        return Err(FetchError::Status(response.status()));
+    }
+    let mut body = response.into_body();
+    let mut total = 0;
+    let mut begun: Vec<u8> = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| FetchError::BrokeOff(error.to_string()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        total += data.len();
+        if total > most_bytes {
+            return Err(FetchError::TooLong(most_bytes));
+        }
+        begun.extend_from_slice(&data);
+        let whole = begun.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        for bytes in begun[..whole].split(|byte| *byte == b'\n') {
+            if let Ok(text) = std::str::from_utf8(bytes) {
+                line(text);
+            }
+        }
+        begun.drain(..whole);
+    }
+    if let Ok(text) = std::str::from_utf8(&begun) {
+        line(text);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    /// Answers one request with these bytes and reads no further.
+    async fn answering(answer: &'static [u8]) -> Uri {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1024];
+            let _ = connection.read(&mut request).await;
+            connection.write_all(answer).await.unwrap();
+        });
+        format!("http://{address}/metrics").parse().unwrap()
+    }
+
+    async fn page(answer: &'static [u8], most_bytes: usize) -> Result<Vec<String>, FetchError> {
+        let url = answering(answer).await;
+        let mut found = Vec::new();
+        lines(&client(), url, Duration::from_secs(30), most_bytes, |line| {
+            found.push(line.to_owned());
+        })
+        .await
+        .map(|()| found)
+    }
+
+    #[tokio::test]
+    async fn a_page_comes_line_by_line_the_last_without_a_newline_too() {
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\none\ntwo\nend";
+        let found = page(answer, 100).await.unwrap();
+        let found: Vec<_> = found.iter().filter(|line| !line.is_empty()).collect();
+        assert_eq!(found, ["one", "two", "end"]);
+    }
+
+    #[tokio::test]
+    async fn a_page_that_is_too_long_or_bad_or_cut_is_an_error() {
+        let long = b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\none\ntwo\nend";
+        assert!(matches!(page(long, 10).await, Err(FetchError::TooLong(10))));
+        let bad = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+        assert!(matches!(page(bad, 10).await, Err(FetchError::Status(_))));
+        let cut = b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\none";
+        assert!(matches!(page(cut, 100).await, Err(FetchError::BrokeOff(_))));
+    }
+}

@@ -1,0 +1,156 @@
+//! Rounds of questions: how much has each pod written? At a modest interval every pod whose
+//! generator runs is asked for its `/metrics`, and the sources whose sums have changed are looked at
+//! again, so that their status tells it.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::{StreamExt, stream};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Resource,
+    runtime::reflector::{ObjectRef, Store},
+};
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval},
+};
+use tracing::debug;
+
+use crate::{
+    build::METRICS_PORT,
+    cache::source_uid,
+    fetch::{self, PlainClient},
+    observed,
+    reconcile::{Context, Guarded},
+    source::place,
+    status::{self, State},
+    tallies::Answer,
+    tally::{Counts, add_metric},
+};
+
+/// The longest that a pod may take to answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// The longest page that is read: one of some 60,000 streams.
+const MOST_BYTES: usize = 64 << 20;
+/// How many pods are asked at once.
+const AT_ONCE: usize = 32;
+
+/// Asks round after round, and sends the sources to look at. Ends when nobody listens any more.
+pub(crate) async fn rounds(
+    context: Arc<Context>,
+    sources: Store<Guarded>,
+    every: Duration,
+    touched: mpsc::Sender<ObjectRef<Guarded>>,
+) {
+    let began = Instant::now();
+    let client = fetch::client();
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let silent = ask_all(&context, &client).await;
+        let seconds = began.elapsed().as_secs_f64();
+        for source in end_round(&context, &sources, seconds, &silent) {
+            if touched.send(source).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Asks all pods, and returns how many of each source said nothing.
+async fn ask_all(context: &Context, client: &PlainClient) -> HashMap<String, usize> {
+    let pods = context.cache.pods();
+    let questions =
+        pods.iter().filter_map(|pod| Question::for_pod(pod)).map(|question| async move {
+            let mut counts = Counts::default();
+            let answer = fetch::lines(client, question.url, PATIENCE, MOST_BYTES, |line| {
+                add_metric(&mut counts, line);
+            });
+            match answer.await {
+                Ok(()) => {
+                    let Question { source, pod, restarts, .. } = question;
+                    context.tallies.answered(&Answer { source, pod, restarts, counts });
+                    None
+                }
+                Err(error) => {
+                    debug!(pod = question.name, %error, "a pod did not answer");
+                    Some(question.source)
+                }
+            }
+        });
+    let mut silent = HashMap::new();
+    let mut answers = stream::iter(questions).buffer_unordered(AT_ONCE);
+    while let Some(source) = answers.next().await {
+        if let Some(source) = source {
+            *silent.entry(source).or_default() += 1;
+        }
+    }
+    silent
+}
+
+/// What to ask a pod.
+struct Question {
+    source: String,
+    pod: String,
+    name: String,
+    restarts: i32,
+    url: http::Uri,
+}
+
+impl Question {
+    /// `None` for a pod whose generator doesn't run.
+    fn for_pod(pod: &Pod) -> Option<Self> {
+        let container = observed::generator(pod)?;
+        container.state.as_ref()?.running.as_ref()?;
+        let address = pod.status.as_ref()?.pod_ip.as_deref()?;
+        let address =
+            if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+        Some(Self {
+            source: source_uid(pod)?.to_owned(),
+            pod: pod.metadata.uid.clone()?,
+            name: place(&pod.metadata),
+            restarts: container.restart_count,
+            url: format!("http://{address}:{METRICS_PORT}/metrics").parse().ok()?,
+        })
+    }
+}
+
+/// Ends a round: forgets what is no more, and returns the sources whose status is behind.
+fn end_round(
+    context: &Context,
+    sources: &Store<Guarded>,
+    seconds: f64,
+    silent: &HashMap<String, usize>,
+) -> Vec<ObjectRef<Guarded>> {
+    let sources = sources.state();
+    let uids = |objects: &[Arc<Guarded>]| -> HashSet<String> {
+        objects.iter().filter_map(|object| object.meta().uid.clone()).collect()
+    };
+    context.tallies.forget_all_but(&uids(&sources));
+    context.failures.forget_all_but(&sources.iter().map(|object| place(object.meta())).collect());
+    context.applier.forget_all_but(&context.cache.child_uids());
+
+    let pods = context.cache.pods();
+    let pods: HashSet<String> = pods.iter().filter_map(|pod| pod.metadata.uid.clone()).collect();
+    let mut behind = Vec::new();
+    for object in &sources {
+        let (Ok(source), Some(uid)) = (&object.0, &object.meta().uid) else { continue };
+        context.tallies.round_is_over(uid, seconds, silent.get(uid).copied().unwrap_or(0), &pods);
+        let sums = context.tallies.sums(uid);
+        if sums.is_some_and(|sums| !status::tells(source.status.as_ref(), &sums)) {
+            behind.push(ObjectRef::from_obj(&**object));
+        }
+    }
+    let states = sources.iter().map(|object| match &object.0 {
+        Ok(source) => State::of(source.status.as_ref()),
+        Err(_) => State::Refused,
+    });
+    let silent_pods = silent.values().sum::<usize>();
+    context.metrics.round(states, i64::try_from(silent_pods).unwrap_or(i64::MAX));
+    behind
+}

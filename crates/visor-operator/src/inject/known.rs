@@ -1,0 +1,177 @@
+//! What the injector knows of the cluster: the sources that ride along, and the namespaces that ask
+//! for a generator in all their pods.
+
+use std::{fmt::Debug, sync::Arc, time::Duration};
+
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    core::PartialObjectMeta,
+    runtime::{
+        WatchStreamExt,
+        reflector::{self, ObjectRef, Store},
+        watcher,
+    },
+};
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+use tracing::{debug, warn};
+use visor_api::{FakeLogSource, source::Workload};
+
+use super::wish::NamespaceWish;
+use crate::{metrics::Metrics, reconcile::Guarded};
+
+/// The longest that a pod's creation is held up by a question to the API server. Shorter than the
+/// shortest time that the API server waits for us (`timeoutSeconds: 1`).
+const PATIENCE: Duration = Duration::from_millis(700);
+
+/// The sources and namespaces, as far as they matter here.
+pub(crate) struct Known {
+    client: Client,
+    sources: Store<Guarded>,
+    namespaces: Store<PartialObjectMeta<Namespace>>,
+}
+
+impl Known {
+    /// Begins to watch; the future must be polled, and never ends.
+    pub(crate) fn watch(
+        client: &Client,
+        metrics: &Arc<Metrics>,
+    ) -> (Arc<Self>, impl Future<Output = ()> + Send + use<>) {
+        let (sources, writer) = reflector::store();
+        let watched = watcher(Api::<Guarded>::all(client.clone()), watcher::Config::default())
+            .modify(forget_what_others_need)
+            .default_backoff()
+            .reflect(writer)
+            .touched_objects();
+        let watching_sources = drain("FakeLogSource", Arc::clone(metrics), watched);
+
+        let (namespaces, writer) = reflector::store();
+        let every = Api::<PartialObjectMeta<Namespace>>::all(client.clone());
+        let watched = watcher(every, watcher::Config::default())
+            .modify(|namespace| namespace.metadata.managed_fields = None)
+            .default_backoff()
+            .reflect(writer)
+            .touched_objects();
+        let watching_namespaces = drain("Namespace", Arc::clone(metrics), watched);
+
+        let known = Self { client: client.clone(), sources, namespaces };
+        (Arc::new(known), async move {
+            futures::join!(watching_sources, watching_namespaces);
+        })
+    }
+
+    /// Waits for the first lists.
+    pub(crate) async fn synced(&self) {
+        // An error says that the operator is ending.
+        self.sources.wait_until_ready().await.ok();
+        self.namespaces.wait_until_ready().await.ok();
+    }
+
+    /// What a namespace asks for its pods.
+    ///
+    /// # Errors
+    ///
+    /// When it isn't known, and can't be asked for.
+    pub(crate) async fn namespace(&self, name: &str) -> Result<NamespaceWish, Unknown> {
+        let found = match self.namespaces.get(&ObjectRef::new(name)) {
+            Some(found) => Some(found),
+            // It may have been made a moment ago.
+            None => ask(Api::all(self.client.clone()), name).await?,
+        };
+        Ok(found.map_or_else(NamespaceWish::default, |found| {
+            NamespaceWish::read(found.labels(), found.annotations())
+        }))
+    }
+
+    /// A source that rides along.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none of that name.
+    pub(crate) async fn source(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<FakeLogSource, NoSource> {
+        let found = match self.sources.get(&ObjectRef::new(name).within(namespace)) {
+            Some(found) => Some(found),
+            // It may have been applied a moment ago, together with the pod.
+            None => ask(Api::namespaced(self.client.clone(), namespace), name).await?,
+        };
+        let missing = |why: String| NoSource::Missing(why);
+        let Some(found) = found else {
+            let why = format!("there is no FakeLogSource `{name}` in namespace {namespace}");
+            return Err(missing(why));
+        };
+        match &found.0 {
+            Err(invalid) => {
+                let why = format!("FakeLogSource `{name}` can't be read: {}", invalid.error);
+                Err(missing(why))
+            }
+            Ok(source) if source.spec.workload != Some(Workload::Sidecar) => {
+                let why =
+                    format!("FakeLogSource `{name}` doesn't ride along; set `workload: Sidecar`");
+                Err(missing(why))
+            }
+            Ok(source) => Ok(source.clone()),
+        }
+    }
+}
+
+/// The API server didn't say.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unknown {
+    #[error("the API server refused the operator's question: {0}")]
+    Refused(#[from] kube::Error),
+    #[error("the API server didn't answer the operator in time")]
+    Late,
+}
+
+/// Why a pod gets no source.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoSource {
+    #[error("{0}")]
+    Missing(String),
+    #[error(transparent)]
+    Unknown(#[from] Unknown),
+}
+
+/// Asks for an object that isn't known.
+async fn ask<K>(api: Api<K>, name: &str) -> Result<Option<Arc<K>>, Unknown>
+where
+    K: Clone + Debug + DeserializeOwned,
+{
+    let asked = timeout(PATIENCE, api.get_opt(name)).await.map_err(|_| Unknown::Late)?;
+    Ok(asked?.map(Arc::new))
+}
+
+/// Of a source, what it generates is of no interest here.
+fn forget_what_others_need(source: &mut Guarded) {
+    let metadata = source.meta_mut();
+    metadata.managed_fields = None;
+    metadata.annotations = None;
+    metadata.labels = None;
+    if let Ok(FakeLogSource { spec, status, .. }) = &mut source.0 {
+        spec.generators = Vec::new();
+        *status = None;
+    }
+}
+
+async fn drain<K>(
+    kind: &'static str,
+    metrics: Arc<Metrics>,
+    watched: impl Stream<Item = watcher::Result<K>> + Send,
+) {
+    let mut watched = std::pin::pin!(watched);
+    while let Some(change) = watched.next().await {
+        match change {
+            Ok(_) => debug!(kind, "changed"),
+            Err(error) => {
+                metrics.watch_failed();
+                warn!(kind, %error, "a watch of the injector failed; it goes on after a pause");
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! A pod with a generator in it, from one without. Pure: the pod as JSON, so that nothing is lost
+//! that this version of the operator doesn't know.
+//!
+//! What is added: the container, the volume of its document, a volume for its files unless the pod
+//! has one for it, and labels and an annotation that tell of it. Nothing that was there is changed.
+
+use kube::core::DynamicObject;
+use serde_json::{Map, Value, json};
+
+use super::{Form, INJECTED, wish::Wish};
+use crate::build::{
+    GENERATOR, METRICS_PORT, Settings,
+    container::{LOGS_DIRECTORY, Surroundings, generator},
+    labels,
+};
+
+/// The volumes that are added. The pod's own may be called `document` or `logs`.
+const DOCUMENT_VOLUME: &str = "visor-document";
+const LOGS_VOLUME: &str = "visor-logs";
+
+/// The source that a pod gets.
+#[derive(Debug, Clone)]
+pub(crate) struct Guest<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) uid: &'a str,
+    /// What the source says of its containers' resources.
+    pub(crate) resources: Option<&'a k8s_openapi::api::core::v1::ResourceRequirements>,
+}
+
+/// Puts the generator into a pod.
+///
+/// # Errors
+///
+/// Why it doesn't go into this pod, in words for whoever wrote it. The pod is as it was.
+pub(crate) fn inject(
+    pod: &DynamicObject,
+    wish: &Wish,
+    guest: &Guest<'_>,
+    settings: &Settings,
+    form: Form,
+) -> Result<DynamicObject, String> {
+    let spec = pod.data.get("spec").and_then(Value::as_object).ok_or("the pod has no spec")?;
+    let logs = Logs::of(spec, wish.volume.as_deref(), pod.metadata.name.as_deref())?;
+    check(spec)?;
+    let mut container = generator(
+        settings,
+        &Surroundings {
+            document_volume: DOCUMENT_VOLUME,
+            logs_volume: &logs.volume,
+            logs_directory: &logs.directory,
+            shared: logs.shared,
+            resources: wish.resources.as_ref().or(guest.resources),
+            guest: true,
+        },
+    );
+    if form == Form::Native {
+        container.restart_policy = Some("Always".to_owned());
+    }
+    let container = serde_json::to_value(&container).map_err(|error| error.to_string())?;
+
+    let mut injected = pod.clone();
+    let metadata = &mut injected.metadata;
+    metadata.labels.get_or_insert_default().extend(labels::of_source(guest.name, guest.uid));
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    metadata.annotations.get_or_insert_default().insert(INJECTED.to_owned(), version);
+    let list = if form == Form::Native { "initContainers" } else { "containers" };
+    if let Some(spec) = injected.data.get_mut("spec").and_then(Value::as_object_mut) {
+        push(spec, list, container);
+        push(
+            spec,
+            "volumes",
+            json!({
+                "name": DOCUMENT_VOLUME,
+                // The pod starts without it, too, and the generator waits.
+                "configMap": {"name": guest.name, "optional": true},
+            }),
+        );
+        if logs.added {
+            push(spec, "volumes", json!({"name": LOGS_VOLUME, "emptyDir": {}}));
+        }
+    }
+    Ok(injected)
+}
+
+/// Where the files go.
+struct Logs {
+    volume: String,
+    directory: String,
+    shared: bool,
+    /// Whether the volume is to be added.
+    added: bool,
+}
+
+impl Logs {
+    fn of(
+        spec: &Map<String, Value>,
+        wished: Option<&str>,
+        pod: Option<&str>,
+    ) -> Result<Self, String> {
+        let Some(wished) = wished else {
+            let (volume, directory) = (LOGS_VOLUME.to_owned(), LOGS_DIRECTORY.to_owned());
+            return Ok(Self { volume, directory, shared: false, added: true });
+        };
+        let volume = items(spec, "volumes").find(|volume| text(volume, "name") == Some(wished));
+        let volume = volume.ok_or_else(|| {
+            let names: Vec<_> =
+                items(spec, "volumes").filter_map(|volume| text(volume, "name")).collect();
+            format!("the pod has no volume `{wished}`; its volumes are {}", names.join(", "))
+        })?;
+        let mount = containers(spec)
+            .flat_map(|container| list(container.get("volumeMounts")))
+            .find(|mount| text(mount, "name") == Some(wished));
+        if mount.is_some_and(|mount| {
+            mount.get("subPath").is_some() || mount.get("subPathExpr").is_some()
+        }) {
+            return Err(format!("the volume `{wished}` is mounted by a part of it (subPath)"));
+        }
+        let directory = mount.and_then(|mount| text(mount, "mountPath")).unwrap_or(LOGS_DIRECTORY);
+        Ok(Self {
+            volume: wished.to_owned(),
+            directory: directory.trim_end_matches('/').to_owned(),
+            shared: is_shared(volume, wished, pod),
+            added: false,
+        })
+    }
+}
+
+/// Whether other pods may write to a volume. A claim that a `StatefulSet` made for this pod is its
+/// own, and is called by both names.
+fn is_shared(volume: &Value, name: &str, pod: Option<&str>) -> bool {
+    let claim = volume.get("persistentVolumeClaim").and_then(|claim| text(claim, "claimName"));
+    match claim {
+        Some(claim) => pod.is_none_or(|pod| claim != format!("{name}-{pod}")),
+        None => volume.get("emptyDir").is_none() && volume.get("ephemeral").is_none(),
+    }
+}
+
+/// What is in the way.
+fn check(spec: &Map<String, Value>) -> Result<(), String> {
+    for container in containers(spec) {
+        if text(container, "name") == Some(GENERATOR) {
+            return Err(format!("the pod has a container `{GENERATOR}` already; rename it"));
+        }
+        let mut ports = list(container.get("ports"));
+        if ports.any(|port| port.get("containerPort") == Some(&METRICS_PORT.into())) {
+            let name = text(container, "name").unwrap_or_default();
+            return Err(format!(
+                "container `{name}` has port {METRICS_PORT}, where a generator serves its metrics"
+            ));
+        }
+    }
+    let taken = [DOCUMENT_VOLUME, LOGS_VOLUME];
+    let mut names = items(spec, "volumes").filter_map(|volume| text(volume, "name"));
+    match names.find(|name| taken.contains(name)) {
+        Some(name) => Err(format!("the pod has a volume `{name}` already; rename it")),
+        None => Ok(()),
+    }
+}
+
+fn containers(spec: &Map<String, Value>) -> impl Iterator<Item = &Value> {
+    items(spec, "containers").chain(items(spec, "initContainers"))
+}
+
+fn items<'a>(spec: &'a Map<String, Value>, field: &str) -> impl Iterator<Item = &'a Value> {
+    list(spec.get(field))
+}
+
+fn list(value: Option<&Value>) -> impl Iterator<Item = &Value> {
+    value.and_then(Value::as_array).into_iter().flatten()
+}
+
+fn text<'a>(object: &'a Value, field: &str) -> Option<&'a str> {
+    object.get(field)?.as_str()
+}
+
+fn push(spec: &mut Map<String, Value>, field: &str, item: Value) {
+    let list = spec.entry(field).or_insert(Value::Null);
+    if let Value::Array(items) = list {
+        items.push(item);
+    } else {
+        // Missing, or null as some clients write it.
+        *list = Value::Array(vec![item]);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! Pods before and after.
+
+use super::*;
+use crate::inject::wish::NamespaceWish;
+
+fn settings() -> Settings {
+    Settings {
+        image: "visor:1".to_owned(),
+        image_pull_policy: "IfNotPresent".to_owned(),
+        native_sidecars: true,
+        pod_monitors: false,
+    }
+}
+
+const GUEST: Guest<'static> = Guest { name: "shop", uid: "b2a7c0de", resources: None };
+
+fn pod(spec: &Value) -> DynamicObject {
+    serde_json::from_value(json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "generateName": "web-5d8f-", "labels": {"app": "web", "visor.dev/inject": "true"},
+            "annotations": {"visor.dev/source": "shop"},
+        },
+        "spec": spec,
+    }))
+    .unwrap()
+}
+
+/// A pod whose collector tails a volume that the pod owns.
+fn web() -> DynamicObject {
+    pod(&json!({
+        "containers": [{
+            "name": "collector", "image": "collector:1",
+            "volumeMounts": [{"name": "logs", "mountPath": "/var/log/app/"}],
+        }],
+        "initContainers": [{"name": "migrate", "image": "web:1"}],
+        "volumes": [{"name": "logs", "emptyDir": {}}],
+        "aFieldOfTheFuture": {"kept": true},
+    }))
+}
+
+fn wish(volume: Option<&str>) -> Wish {
+    Wish { source: "shop".to_owned(), volume: volume.map(str::to_owned), resources: None }
+}
+
+fn injected(pod: &DynamicObject, volume: Option<&str>, form: Form) -> Result<Value, String> {
+    let pod = inject(pod, &wish(volume), &GUEST, &settings(), form)?;
+    Ok(serde_json::to_value(pod).unwrap())
+}
+
+fn shown(pod: &Value) -> String {
+    serde_saphyr::to_string(pod).unwrap().replace(env!("CARGO_PKG_VERSION"), "VERSION")
+}
+
+#[test]
+fn a_pod_with_its_own_volume_gets_a_native_sidecar() {
+    insta::assert_snapshot!(shown(&injected(&web(), Some("logs"), Form::Native).unwrap()));
+}
+
+#[test]
+fn a_bare_pod_gets_a_plain_container_and_a_volume() {
+    let bare = pod(&json!({"containers": [{"name": "web", "image": "web:1"}]}));
+    insta::assert_snapshot!(shown(&injected(&bare, None, Form::Plain).unwrap()));
+}
+
+/// Whatever was there is there afterwards, in its place.
+#[test]
+fn nothing_that_was_there_is_changed() {
+    let before = serde_json::to_value(web()).unwrap();
+    for form in [Form::Native, Form::Plain] {
+        for volume in [None, Some("logs")] {
+            let after = injected(&web(), volume, form).unwrap();
+            let patch = json_patch::diff(&before, &after);
+            for operation in &patch.0 {
+                let operation = serde_json::to_value(operation).unwrap();
+                assert_eq!(operation["op"], "add", "{operation}");
+            }
+            assert_eq!(after["spec"]["aFieldOfTheFuture"]["kept"], true);
+        }
+    }
+}
+
+#[test]
+fn an_injected_pod_asks_for_nothing_more() {
+    let after = inject(&web(), &wish(None), &GUEST, &settings(), Form::Plain).unwrap();
+    let nobody = NamespaceWish::default();
+    let metadata = &after.metadata;
+    let (labels, annotations) =
+        (metadata.labels.clone().unwrap(), metadata.annotations.clone().unwrap());
+    assert_eq!(Wish::read(&labels, &annotations, &nobody), Ok(None));
+    // Even if somebody took the annotation away, there is no second container of that name.
+    assert!(inject(&after, &wish(None), &GUEST, &settings(), Form::Plain).is_err());
+}
+
+#[test]
+fn the_generator_writes_where_the_pod_mounts_the_volume() {
+    let arguments = |pod: &DynamicObject, volume| {
+        let after = injected(pod, Some(volume), Form::Plain).unwrap();
+        let containers = after["spec"]["containers"].as_array().unwrap();
+        let generator = containers.last().unwrap();
+        let mounts = generator["volumeMounts"].as_array().unwrap();
+        let mount = mounts.iter().find(|mount| mount["name"] == volume).unwrap();
+        let arguments = generator["args"].as_array().unwrap();
+        let place = arguments.iter().position(|argument| argument == "--output-dir").unwrap();
+        (mount["mountPath"].as_str().unwrap().to_owned(), arguments[place + 1].clone())
+    };
+    assert_eq!(arguments(&web(), "logs"), ("/var/log/app".to_owned(), "/var/log/app".into()));
+    let nowhere = pod(&json!({
+        "containers": [{"name": "web"}], "volumes": [{"name": "logs", "emptyDir": {}}],
+    }));
+    assert_eq!(arguments(&nowhere, "logs").0, "/var/log/visor");
+    // Others may write to this one.
+    let mut shared = pod(&json!({
+        "containers": [{"name": "web"}],
+        "volumes": [{"name": "logs", "persistentVolumeClaim": {"claimName": "logs-web-0"}}],
+    }));
+    assert_eq!(arguments(&shared, "logs").1, "/var/log/visor/$(VISOR_IDENTITY)");
+    // A StatefulSet has made this one for this pod.
+    shared.metadata.name = Some("web-0".to_owned());
+    assert_eq!(arguments(&shared, "logs").1, "/var/log/visor");
+}
+
+#[test]
+fn resources_are_the_pods_or_else_the_sources_wish() {
+    let of = |wish: &Wish, guest: &Guest<'_>| {
+        let pod = inject(&web(), wish, guest, &settings(), Form::Plain).unwrap();
+        pod.data["spec"]["containers"][1]["resources"]["limits"]["memory"].clone()
+    };
+    let resources =
+        |memory: &str| serde_json::from_value(json!({"limits": {"memory": memory}})).unwrap();
+    let sources = resources("64Mi");
+    let guest = Guest { resources: Some(&sources), ..GUEST };
+    assert_eq!(of(&wish(None), &GUEST), Value::Null);
+    assert_eq!(of(&wish(None), &guest), "64Mi");
+    let own = Wish { resources: Some(resources("96Mi")), ..wish(None) };
+    assert_eq!(of(&own, &guest), "96Mi");
+}
+
+#[test]
+fn what_is_in_the_way_is_told() {
+    let refused = |spec: Value, volume| injected(&pod(&spec), volume, Form::Plain).unwrap_err();
+    let containers = json!([{"name": "web"}]);
+    let why = refused(json!({"containers": [{"name": "visor"}]}), None);
+    assert!(why.contains("container `visor` already"), "{why}");
+    let ports = json!([{"name": "web", "ports": [{"containerPort": 9464}]}]);
+    let why = refused(json!({"containers": ports}), None);
+    assert!(why.contains("container `web` has port 9464"), "{why}");
+    let why = refused(
+        json!({"containers": containers, "volumes": [{"name": "a"}, {"name": "b"}]}),
+        Some("logs"),
+    );
+    assert_eq!(why, "the pod has no volume `logs`; its volumes are a, b");
+    let why = refused(
+        json!({"containers": containers, "volumes": [{"name": "visor-logs", "emptyDir": {}}]}),
+        None,
+    );
+    assert!(why.contains("volume `visor-logs` already"), "{why}");
+    let part = json!([{"name": "web", "volumeMounts": [
+        {"name": "logs", "mountPath": "/logs", "subPath": "web"},
+    ]}]);
+    let why = refused(
+        json!({"containers": part, "volumes": [{"name": "logs", "emptyDir": {}}]}),
+        Some("logs"),
+    );
+    assert!(why.contains("subPath"), "{why}");
+}
+
+/// A guest meets the restricted Pod Security Standard by itself, for the pod around it is not ours,
+/// and has no probe that could make the pod count as broken.
+#[test]
+fn a_guest_asks_nothing_of_its_host() {
+    for form in [Form::Native, Form::Plain] {
+        let after = injected(&web(), None, form).unwrap();
+        let list = if form == Form::Native { "initContainers" } else { "containers" };
+        let generator = after["spec"][list].as_array().unwrap().last().unwrap().clone();
+        let context = &generator["securityContext"];
+        assert_eq!(context["runAsNonRoot"], true);
+        assert_eq!(context["allowPrivilegeEscalation"], false);
+        assert_eq!(context["readOnlyRootFilesystem"], true);
+        assert_eq!(context["capabilities"]["drop"], json!(["ALL"]));
+        assert_eq!(context["seccompProfile"]["type"], "RuntimeDefault");
+        for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+            assert!(generator.get(probe).is_none(), "{probe}");
+        }
+    }
+}

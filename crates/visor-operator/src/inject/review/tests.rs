@@ -1,0 +1,296 @@
+//! Reviews as the API server sends them, and as nobody should: the answer is always clear, and lets
+//! the pod in.
+
+use axum::body::{Body, to_bytes};
+use http::Request;
+use kube::{Client, client::Body as ClientBody};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tower::{ServiceExt, service_fn};
+
+use super::*;
+
+/// An API server that has one source, `shop`, which rides along, and one, `stays`, which doesn't. No
+/// watch of it ever answers: what is not known is asked for.
+fn client() -> Client {
+    let answer = |request: Request<ClientBody>| async move {
+        let path = request.uri().path().to_owned();
+        let source = |workload: &str| {
+            json!({
+                "apiVersion": "visor.dev/v1alpha1", "kind": "FakeLogSource",
+                "metadata": {"name": "shop", "namespace": "web", "uid": "b2a7c0de"},
+                "spec": {"workload": workload, "generators": [{"name": "web", "access": {}}]},
+            })
+        };
+        let (code, body) = match path.rsplit('/').next() {
+            Some("shop") if request.method() == "GET" => (200, source("Sidecar")),
+            Some("stays") if request.method() == "GET" => (200, source("Deployment")),
+            _ => (
+                404,
+                json!({
+                    "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "not found",
+                    "reason": "NotFound", "code": 404,
+                }),
+            ),
+        };
+        let body = ClientBody::from(serde_json::to_vec(&body).unwrap());
+        Ok::<_, tower::BoxError>(http::Response::builder().status(code).body(body).unwrap())
+    };
+    Client::new(service_fn(answer), "default")
+}
+
+fn injector() -> Arc<Injector> {
+    let client = client();
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let (known, _) = Known::watch(&client, &metrics);
+    let settings = Settings {
+        image: "visor:1".to_owned(),
+        image_pull_policy: "IfNotPresent".to_owned(),
+        native_sidecars: true,
+        pod_monitors: false,
+    };
+    let announcer = Announcer::new(client, "test");
+    let own = "visor-system".to_owned();
+    Arc::new(Injector::new(known, announcer, metrics, settings, Form::Native, own))
+}
+
+/// A review of a pod that asks for `shop`, as Kubernetes 1.36 sends it.
+fn review() -> Value {
+    json!({
+        "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1",
+        "request": {
+            "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
+            "kind": {"group": "", "version": "v1", "kind": "Pod"},
+            "resource": {"group": "", "version": "v1", "resource": "pods"},
+            "requestKind": {"group": "", "version": "v1", "kind": "Pod"},
+            "requestResource": {"group": "", "version": "v1", "resource": "pods"},
+            "namespace": "web", "operation": "CREATE", "dryRun": false, "oldObject": null,
+            "userInfo": {"username": "system:serviceaccount:kube-system:replicaset-controller",
+                         "uid": "1", "groups": ["system:authenticated"]},
+            "options": {"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1"},
+            "object": {
+                "kind": "Pod", "apiVersion": "v1",
+                "metadata": {
+                    "generateName": "web-5d8f-", "creationTimestamp": null,
+                    "labels": {"app": "web", "visor.dev/inject": "true"},
+                    "annotations": {"visor.dev/source": "shop"},
+                    "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet",
+                        "name": "web-5d8f", "uid": "7", "controller": true}],
+                },
+                "spec": {
+                    "volumes": [{"name": "kube-api-access-x", "projected": {"sources": []}}],
+                    "containers": [{"name": "web", "image": "web:1", "resources": {},
+                        "volumeMounts": [{"name": "kube-api-access-x", "readOnly": true,
+                            "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}]}],
+                    "restartPolicy": "Always", "serviceAccountName": "default",
+                    "resizePolicyOfTheFuture": [{"restartPolicy": "NotRequired"}],
+                },
+                "status": {},
+            },
+        },
+    })
+}
+
+async fn post(body: impl Into<Body>) -> (StatusCode, String) {
+    post_to(&injector(), body).await
+}
+
+async fn post_to(injector: &Arc<Injector>, body: impl Into<Body>) -> (StatusCode, String) {
+    let request = Request::post("/inject").body(body.into()).unwrap();
+    let response = router(Arc::clone(injector)).oneshot(request).await.unwrap();
+    let status = response.status();
+    let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+/// What the answer says, and the pod that comes of it.
+async fn answer(review: &Value) -> (Value, Value) {
+    let (status, body) = post(review.to_string()).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let answer: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(answer["apiVersion"], "admission.k8s.io/v1");
+    assert_eq!(answer["response"]["uid"], review["request"]["uid"]);
+    assert_eq!(answer["response"]["allowed"], true);
+    let mut pod = review["request"]["object"].clone();
+    if !answer["response"]["patch"].is_null() {
+        assert_eq!(answer["response"]["patchType"], "JSONPatch");
+        json_patch::patch(&mut pod, &patch_of(&answer["response"]["patch"])).unwrap();
+    }
+    (answer["response"].clone(), pod)
+}
+
+/// The patch of an answer: kube writes its bytes as numbers, which an API server reads like base64.
+fn patch_of(bytes: &Value) -> json_patch::Patch {
+    let bytes: Vec<u8> = serde_json::from_value(bytes.clone()).unwrap();
+    serde_json::from_slice(&bytes).unwrap()
+}
+
+#[tokio::test]
+async fn a_pod_that_asks_is_given_its_generator() {
+    let (response, pod) = answer(&review()).await;
+    assert!(response.get("warnings").is_none(), "{response}");
+    let sidecar = &pod["spec"]["initContainers"][0];
+    assert_eq!((&sidecar["name"], &sidecar["restartPolicy"]), (&json!("visor"), &json!("Always")));
+    assert_eq!(pod["metadata"]["labels"]["visor.dev/source"], "shop");
+    assert_eq!(pod["metadata"]["labels"]["visor.dev/source-uid"], "b2a7c0de");
+    assert_eq!(pod["metadata"]["annotations"][super::super::INJECTED], env!("CARGO_PKG_VERSION"));
+    assert_eq!(pod["spec"]["resizePolicyOfTheFuture"][0]["restartPolicy"], "NotRequired");
+    // The same question about the pod as it is now, as reinvocation asks it.
+    let mut again = review();
+    again["request"]["object"] = pod.clone();
+    let (response, same) = answer(&again).await;
+    assert!(response.get("patch").is_none());
+    assert_eq!(same, pod);
+}
+
+#[tokio::test]
+async fn a_pod_whose_wish_cannot_be_met_goes_in_with_a_warning() {
+    for (annotations, warning) in [
+        (json!({"visor.dev/source": "nowhere"}), "there is no FakeLogSource `nowhere`"),
+        (json!({"visor.dev/source": "stays"}), "set `workload: Sidecar`"),
+        (json!({}), "which source?"),
+        (json!({"visor.dev/source": "shop", "visor.dev/volume": "x"}), "has no volume `x`"),
+    ] {
+        let mut review = review();
+        review["request"]["object"]["metadata"]["annotations"] = annotations;
+        let (response, pod) = answer(&review).await;
+        assert!(response["warnings"][0].as_str().unwrap().contains(warning), "{response}");
+        assert_eq!(pod, review["request"]["object"]);
+    }
+}
+
+#[tokio::test]
+async fn a_pod_that_asks_for_nothing_goes_in_without_a_word() {
+    let mut cases = Vec::new();
+    for change in [
+        json!({"metadata": {"labels": {"visor.dev/inject": "false"}}}),
+        json!({"metadata": {"labels": {"visor.dev/inject": null}}}),
+    ] {
+        let mut review = review();
+        json_patch_merge(&mut review["request"]["object"], &change);
+        cases.push(review);
+    }
+    for (field, value) in [
+        ("namespace", json!("kube-system")),
+        ("namespace", json!("visor-system")),
+        ("operation", json!("UPDATE")),
+        ("subResource", json!("ephemeralcontainers")),
+        ("kind", json!({"group": "apps", "version": "v1", "kind": "Deployment"})),
+        ("object", Value::Null),
+    ] {
+        let mut review = review();
+        review["request"][field] = value;
+        cases.push(review);
+    }
+    for review in cases {
+        let (response, pod) = answer(&review).await;
+        assert!(response.get("warnings").is_none(), "{response}");
+        assert!(response.get("patch").is_none(), "{response}");
+        assert_eq!(pod, review["request"]["object"]);
+    }
+}
+
+/// RFC 7396, as far as it is needed here.
+fn json_patch_merge(target: &mut Value, patch: &Value) {
+    let (Value::Object(target), Value::Object(patch)) = (&mut *target, patch) else {
+        *target = patch.clone();
+        return;
+    };
+    for (key, value) in patch {
+        if value.is_null() {
+            target.remove(key);
+        } else {
+            json_patch_merge(target.entry(key.clone()).or_insert(Value::Null), value);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_review_is_a_clear_refusal() {
+    let whole = review().to_string();
+    let bodies = [
+        String::new(),
+        "null".to_owned(),
+        "[]".to_owned(),
+        "{\"kind\": \"AdmissionReview\"".to_owned(),
+        "{\"kind\": \"AdmissionReview\", \"apiVersion\": \"admission.k8s.io/v1\"}".to_owned(),
+        whole[..whole.len() / 2].to_owned(),
+        "[".repeat(100_000),
+    ];
+    for body in bodies {
+        let (status, said) = post(body).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert!(said.contains("no AdmissionReview"), "{said}");
+    }
+    let (status, _) = post(vec![b' '; MOST_BYTES + 1]).await;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+/// A value that is put somewhere into a review.
+fn values() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        ".{0,12}".prop_map(Value::from),
+        Just(json!([])),
+        Just(json!({})),
+        Just(json!([null, {"name": 7}, "x"])),
+    ]
+}
+
+/// The pointers to everything in a value.
+fn pointers(value: &Value, here: &str, all: &mut Vec<String>) {
+    all.push(here.to_owned());
+    let escaped = |key: &str| key.replace('~', "~0").replace('/', "~1");
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .for_each(|(key, value)| pointers(value, &format!("{here}/{}", escaped(key)), all)),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .for_each(|(index, value)| pointers(value, &format!("{here}/{index}"), all)),
+        _ => {}
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Whatever is anywhere in a review, the answer lets the pod in, or says that it is no review.
+    #[test]
+    fn a_damaged_review_gets_a_clear_answer(
+        damages in prop::collection::vec((any::<prop::sample::Index>(), values()), 1..4),
+    ) {
+        let mut review = review();
+        for (index, value) in damages {
+            let mut all = Vec::new();
+            pointers(&review, "", &mut all);
+            if let Some(place) = review.pointer_mut(&all[index.index(all.len())]) {
+                *place = value;
+            }
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (status, body) = runtime.block_on(post(review.to_string()));
+        if status == StatusCode::OK {
+            let answer: Value = serde_json::from_str(&body).unwrap();
+            prop_assert_eq!(&answer["response"]["allowed"], &Value::Bool(true));
+            if !answer["response"]["patch"].is_null() {
+                let patch = patch_of(&answer["response"]["patch"]);
+                let mut pod = review["request"]["object"].clone();
+                prop_assert!(json_patch::patch(&mut pod, &patch).is_ok());
+            }
+        } else {
+            prop_assert_eq!(status, StatusCode::BAD_REQUEST);
+            prop_assert!(body.contains("no AdmissionReview"));
+        }
+    }
+
+    #[test]
+    fn bytes_of_any_kind_get_a_clear_answer(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (status, _) = runtime.block_on(post(bytes));
+        prop_assert_eq!(status, StatusCode::BAD_REQUEST);
+    }
+}

@@ -1,0 +1,109 @@
+//! `visor-operator`: turns `FakeLogSource`s into pods that write logs.
+//!
+//! | module | idea |
+//! |---|---|
+//! | `source` | a source that has passed every rule |
+//! | `build` | the objects that it is made of, as they should be (pure) |
+//! | `cache` | the objects that there are, watched |
+//! | `apply` | from the one to the other |
+//! | `tally` | how many lines there were, from what pods said (pure) |
+//! | `status` | what a person is told (pure) |
+//! | `reconcile` | all of that, once for each change |
+//! | `inject` | puts generators into pods of others, as the API server asks about them |
+//! | `webhook` | the HTTPS server by which it asks |
+//! | `certificates` | what it trusts that server by |
+//! | `gather` | asks the pods for their counts, round by round |
+//! | `leader` | one operator acts, the others wait |
+//! | `operate` | starts all of it, and ends it |
+
+mod apply;
+mod build;
+mod cache;
+mod certificates;
+mod children;
+mod cli;
+mod cluster;
+mod compare;
+mod events;
+mod fetch;
+mod gather;
+mod http;
+mod inject;
+mod leader;
+mod logging;
+mod metrics;
+mod observed;
+mod operate;
+mod reconcile;
+mod requests;
+mod source;
+mod status;
+mod tallies;
+mod tally;
+mod webhook;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::Context;
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Crd => print_definition(),
+        Command::Check { url } => check(&url),
+        Command::Run(options) => {
+            logging::start(options.log_format);
+            run(*options)
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // There is nobody left to tell if standard error is closed.
+            let _ = writeln!(io::stderr(), "visor-operator: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `visor-operator crd`.
+fn print_definition() -> anyhow::Result<()> {
+    let text = visor_api::definition::yaml().context("writing the definition")?;
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("writing to standard output")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `visor-operator check`.
+fn check(url: &str) -> anyhow::Result<()> {
+    const PATIENCE: Duration = Duration::from_secs(10);
+    const MOST_BYTES: usize = 1 << 20;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let url = url.parse().with_context(|| format!("{url} is no URL"))?;
+    runtime.block_on(async {
+        let client = fetch::client();
+        fetch::lines(&client, url, PATIENCE, MOST_BYTES, |_| ()).await.map_err(Into::into)
+    })
+}
+
+/// `visor-operator run`. What it does is waiting, for a server on the other side of a network: two
+/// threads are plenty, however many cores there are.
+fn run(options: cli::Run) -> anyhow::Result<()> {
+    const THREADS: usize = 2;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(THREADS).enable_all().build()?;
+    let done = runtime.block_on(operate::run(options));
+    // Whatever is still under way was given its time by `operate`.
+    runtime.shutdown_background();
+    done
+}

@@ -1,0 +1,251 @@
+//! What the operator counts of itself, as Prometheus takes it. The lines that pods write are the
+//! pods' own to tell.
+
+use std::time::Duration;
+
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder, process_collector::ProcessCollector,
+};
+
+use crate::status::State;
+
+/// All metrics of the operator.
+pub(crate) struct Metrics {
+    registry: Registry,
+    leader: IntGauge,
+    sources: IntGaugeVec,
+    reconciles: IntCounterVec,
+    reconcile_duration: Histogram,
+    writes: IntCounterVec,
+    requests: IntCounterVec,
+    watch_errors: IntCounter,
+    injections: IntCounterVec,
+    certificate_expiry: IntGauge,
+    rounds: IntCounter,
+    silent_pods: IntGauge,
+}
+
+/// What was written to the API server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Write {
+    /// A child was made.
+    Create,
+    /// A child was changed.
+    Apply,
+    /// A child was deleted.
+    Delete,
+    /// A pod was touched, so that its node gives it the changed document at once.
+    Touch,
+    /// A status was written.
+    Status,
+}
+
+/// What became of a pod that the webhook was asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Injection {
+    Injected,
+    Skipped,
+    MissingSource,
+    Refused,
+    Error,
+}
+
+impl Injection {
+    const ALL: [Self; 5] =
+        [Self::Injected, Self::Skipped, Self::MissingSource, Self::Refused, Self::Error];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Injected => "injected",
+            Self::Skipped => "skipped",
+            Self::MissingSource => "missing_source",
+            Self::Refused => "refused",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl Metrics {
+    /// # Errors
+    ///
+    /// When two metrics have one name, which a test would find.
+    pub(crate) fn new() -> prometheus::Result<Self> {
+        let metrics = Self {
+            registry: Registry::new(),
+            leader: IntGauge::new(
+                "visor_operator_leader",
+                "1 if this operator is the one that acts, else 0.",
+            )?,
+            sources: IntGaugeVec::new(
+                Opts::new(
+                    "visor_operator_sources",
+                    "Sources by how they are: ready, progressing, refused or complete.",
+                ),
+                &["state"],
+            )?,
+            reconciles: counter(
+                "visor_operator_reconciles_total",
+                "Times that a source was looked at, by how that ended.",
+                &["result"],
+            )?,
+            reconcile_duration: Histogram::with_opts(
+                HistogramOpts::new(
+                    "visor_operator_reconcile_duration_seconds",
+                    "How long it took to look at a source and put it right.",
+                )
+                .buckets(vec![
+                    0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+                ]),
+            )?,
+            writes: counter(
+                "visor_operator_writes_total",
+                "Objects written to the API server, by kind and action.",
+                &["kind", "action"],
+            )?,
+            requests: counter(
+                "visor_operator_api_requests_total",
+                "Requests to the API server by method (WATCH is a GET that stays) and status \
+                 code (0: no answer).",
+                &["method", "code"],
+            )?,
+            watch_errors: IntCounter::new(
+                "visor_operator_watch_errors_total",
+                "Watches that failed; each goes on after a pause.",
+            )?,
+            injections: counter(
+                "visor_operator_injections_total",
+                "Pods that were asked about, by what became of them: injected; skipped, for they \
+                 asked for nothing; or let in without what they asked for: missing_source, \
+                 refused, error.",
+                &["result"],
+            )?,
+            certificate_expiry: IntGauge::new(
+                "visor_operator_webhook_certificate_expiry_seconds",
+                "When the webhook's certificate ends, in seconds since the epoch; 0 without one.",
+            )?,
+            rounds: IntCounter::new(
+                "visor_operator_status_rounds_total",
+                "Rounds in which all pods were asked how much they wrote.",
+            )?,
+            silent_pods: IntGauge::new(
+                "visor_operator_silent_pods",
+                "Pods that should have answered in the last round and did not.",
+            )?,
+        };
+        let build = IntGaugeVec::new(
+            Opts::new(
+                "visor_operator_build_info",
+                "Always 1; the labels tell the operator's version.",
+            ),
+            &["version"],
+        )?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let registry = &metrics.registry;
+        registry.register(Box::new(build))?;
+        registry.register(Box::new(metrics.leader.clone()))?;
+        registry.register(Box::new(metrics.sources.clone()))?;
+        registry.register(Box::new(metrics.reconciles.clone()))?;
+        registry.register(Box::new(metrics.reconcile_duration.clone()))?;
+        registry.register(Box::new(metrics.writes.clone()))?;
+        registry.register(Box::new(metrics.requests.clone()))?;
+        registry.register(Box::new(metrics.watch_errors.clone()))?;
+        registry.register(Box::new(metrics.injections.clone()))?;
+        registry.register(Box::new(metrics.certificate_expiry.clone()))?;
+        registry.register(Box::new(metrics.rounds.clone()))?;
+        registry.register(Box::new(metrics.silent_pods.clone()))?;
+        registry.register(Box::new(ProcessCollector::for_self()))?;
+        for result in ["success", "error"] {
+            metrics.reconciles.with_label_values(&[result]);
+        }
+        for state in State::ALL {
+            metrics.sources.with_label_values(&[state.as_str()]);
+        }
+        for result in Injection::ALL {
+            metrics.injections.with_label_values(&[result.as_str()]);
+        }
+        Ok(metrics)
+    }
+
+    pub(crate) fn leads(&self, leads: bool) {
+        self.leader.set(leads.into());
+    }
+
+    pub(crate) fn reconciled(&self, success: bool, took: Duration) {
+        self.reconciles.with_label_values(&[if success { "success" } else { "error" }]).inc();
+        self.reconcile_duration.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn wrote(&self, kind: &str, write: Write) {
+        let action = match write {
+            Write::Create => "create",
+            Write::Apply => "apply",
+            Write::Delete => "delete",
+            Write::Touch => "touch",
+            Write::Status => "status",
+        };
+        self.writes.with_label_values(&[kind, action]).inc();
+    }
+
+    pub(crate) fn requested(&self, method: &str, code: u16) {
+        self.requests.with_label_values(&[method, &code.to_string()]).inc();
+    }
+
+    pub(crate) fn watch_failed(&self) {
+        self.watch_errors.inc();
+    }
+
+    pub(crate) fn injection(&self, result: Injection) {
+        self.injections.with_label_values(&[result.as_str()]).inc();
+    }
+
+    pub(crate) fn certificate_ends(&self, seconds: i64) {
+        self.certificate_expiry.set(seconds);
+    }
+
+    /// A round is over: how the sources are, and how many pods said nothing.
+    pub(crate) fn round(&self, states: impl Iterator<Item = State>, silent_pods: i64) {
+        let mut counts = [0; State::ALL.len()];
+        for state in states {
+            counts[state as usize] += 1;
+        }
+        for state in State::ALL {
+            self.sources.with_label_values(&[state.as_str()]).set(counts[state as usize]);
+        }
+        self.silent_pods.set(silent_pods);
+        self.rounds.inc();
+    }
+
+    /// Everything in Prometheus' text format.
+    pub(crate) fn render(&self) -> prometheus::Result<String> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+fn counter(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+    IntCounterVec::new(Opts::new(name, help), labels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_is_there_and_told() {
+        let metrics = Metrics::new().unwrap();
+        metrics.leads(true);
+        metrics.requested("PATCH", 200);
+        metrics.round([State::Ready, State::Ready, State::Refused].into_iter(), 3);
+        let text = metrics.render().unwrap();
+        for line in [
+            "visor_operator_leader 1",
+            "visor_operator_api_requests_total{code=\"200\",method=\"PATCH\"} 1",
+            "visor_operator_sources{state=\"ready\"} 2",
+            "visor_operator_sources{state=\"complete\"} 0",
+            "visor_operator_silent_pods 3",
+            "visor_operator_reconciles_total{result=\"error\"} 0",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
+}

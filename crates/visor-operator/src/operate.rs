@@ -1,0 +1,241 @@
+//! `visor-operator run`: starts everything, in order, and ends it, in order.
+//!
+//! It listens first, so that a kubelet learns how it is; waits for the API server to serve
+//! `FakeLogSource`s; stands by until it leads; and then acts until it is told to end, or has lost
+//! the Lease. To lose it is an error that ends the process at once, for another one acts by then.
+//!
+//! The injector answers all the while, standing by or acting.
+
+mod acting;
+mod injecting;
+
+use std::{env, fs, future::Future, pin::pin, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use kube::{Client, Config, client::ClientBuilder};
+use tokio::{
+    select,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{oneshot, watch},
+    time::{sleep, timeout},
+};
+use tracing::{info, warn};
+
+use crate::{
+    build::Settings,
+    cli::Run,
+    cluster::{self, Abilities},
+    events::Announcer,
+    http::{self, Readiness},
+    leader::{Candidate, Leadership},
+    metrics::Metrics,
+    requests::CountRequests,
+};
+
+const LOST: &str = "the Lease is lost; ending at once, for another operator acts";
+/// How long what is under way may take when the operator is told to end.
+const LAST_WORK: Duration = Duration::from_secs(15);
+/// How long the webhook answers after the operator has been told to end.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// The pause between two looks whether the API server is ready for us.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Runs until it is told to end.
+///
+/// # Errors
+///
+/// When it can't begin, or has lost the Lease.
+pub(crate) async fn run(options: Run) -> anyhow::Result<()> {
+    let mut end = End::listen()?;
+    let metrics = Arc::new(Metrics::new().context("the metrics")?);
+    let readiness = Arc::new(Readiness::default());
+    let address = http::serve(options.listen, Arc::clone(&metrics), Arc::clone(&readiness))
+        .await
+        .with_context(|| {
+        format!("cannot listen on {}; choose another --listen", options.listen)
+    })?;
+    let identity = identity(&options);
+    info!(version = env!("CARGO_PKG_VERSION"), identity, %address, "visor-operator");
+
+    let client = client(&metrics).await?;
+    let Some(abilities) = unless(&mut end, server_ready(&client, &options)).await else {
+        return Ok(());
+    };
+    let settings = Settings {
+        image: options.image.clone(),
+        image_pull_policy: options.image_pull_policy.as_str().to_owned(),
+        native_sidecars: abilities.native_sidecars,
+        pod_monitors: options.pod_monitors && abilities.pod_monitors,
+    };
+    let announcer = Announcer::new(client.clone(), &identity);
+    let namespace = own_namespace(&options);
+    let (leads, led) = watch::channel(false);
+    if options.inject {
+        let shared = injecting::Shared {
+            client: client.clone(),
+            metrics: Arc::clone(&metrics),
+            settings: settings.clone(),
+            abilities,
+            announcer: announcer.clone(),
+            namespace: namespace.clone(),
+            leads: led,
+        };
+        injecting::start(&options, shared, Arc::clone(&readiness)).await?;
+    } else {
+        readiness.set(true);
+    }
+    let leadership = if options.no_leader_election {
+        None
+    } else {
+        let name = &options.lease_name;
+        let candidate =
+            Candidate::new(client.clone(), &namespace, name, &identity, options.lease_duration);
+        match unless(&mut end, candidate.lead()).await {
+            Some(leadership) => Some(leadership),
+            None => return linger(&options, &readiness).await,
+        }
+    };
+    metrics.leads(true);
+    leads.send_replace(true);
+    let work = Work { client, metrics, settings, announcer, options: options.clone() };
+    let done = lead(work, leadership, &mut end).await;
+    leads.send_replace(false);
+    if done.is_ok() { linger(&options, &readiness).await } else { done }
+}
+
+/// The API server asks an operator that has ended for some moments more, until all have heard of its
+/// end; until then the webhook answers.
+async fn linger(options: &Run, readiness: &Readiness) -> anyhow::Result<()> {
+    readiness.set(false);
+    if options.inject {
+        sleep(FAREWELL).await;
+    }
+    Ok(())
+}
+
+/// Everything that acting takes.
+struct Work {
+    client: Client,
+    metrics: Arc<Metrics>,
+    settings: Settings,
+    announcer: Announcer,
+    options: Run,
+}
+
+/// Acts until it is told to end, or the Lease is lost.
+async fn lead(work: Work, mut leadership: Option<Leadership>, end: &mut End) -> anyhow::Result<()> {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let mut acting = pin!(acting::act(work, async {
+        // That nobody can say it any more means the same.
+        stopped.await.ok();
+    }));
+    {
+        // The Lease is renewed until the last work is done.
+        let mut lost = pin!(async {
+            match &mut leadership {
+                Some(leadership) => leadership.lost().await,
+                None => std::future::pending().await,
+            }
+        });
+        select! {
+            () = &mut acting => bail!("the watches have ended"),
+            why = &mut lost => bail!("{LOST}: {why}"),
+            () = end.come() => info!("told to end; finishing what is under way"),
+        }
+        let _ = stop.send(());
+        select! {
+            done = timeout(LAST_WORK, &mut acting) => if done.is_err() {
+                warn!("some of it was not finished in time; another operator will");
+            },
+            why = &mut lost => bail!("{LOST}: {why}"),
+            () = end.come() => bail!("told to end twice; ending at once"),
+        }
+    }
+    if let Some(leadership) = leadership {
+        leadership.give_back().await;
+    }
+    Ok(())
+}
+
+/// A client that finds the API server as kubectl or a pod does.
+async fn client(metrics: &Arc<Metrics>) -> anyhow::Result<Client> {
+    let config =
+        Config::infer().await.context("there is neither a kubeconfig nor a pod's account")?;
+    let builder = ClientBuilder::try_from(config).context("connecting to the API server")?;
+    Ok(builder.with_layer(&CountRequests(Arc::clone(metrics))).build())
+}
+
+/// Waits until the API server serves `FakeLogSource`s, and says what else it can do.
+async fn server_ready(client: &Client, options: &Run) -> Abilities {
+    let mut told = String::new();
+    loop {
+        let ready = async {
+            let abilities = Abilities::ask(client).await?;
+            cluster::serves_sources(client, options.namespace.as_deref()).await?;
+            Ok::<_, kube::Error>(abilities)
+        };
+        match ready.await {
+            Ok(abilities) => return abilities,
+            Err(error) => {
+                // Once for each reason, not every two seconds.
+                let reason = error.to_string();
+                if reason != told {
+                    warn!(
+                        error = reason,
+                        "the API server doesn't serve FakeLogSources to us yet; is the custom \
+                         resource definition there, and may this account list them?"
+                    );
+                    told = reason;
+                }
+                sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+fn identity(options: &Run) -> String {
+    let random = || format!("visor-operator-{:08x}", rand::random::<u32>());
+    options.identity.clone().or_else(|| env::var("POD_NAME").ok()).unwrap_or_else(random)
+}
+
+/// Where the Lease is.
+fn own_namespace(options: &Run) -> String {
+    const OF_THE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+    options
+        .lease_namespace
+        .clone()
+        .or_else(|| env::var("POD_NAMESPACE").ok())
+        .or_else(|| fs::read_to_string(OF_THE_ACCOUNT).ok())
+        .unwrap_or_else(|| "default".to_owned())
+}
+
+/// The signals that tell the operator to end.
+struct End {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl End {
+    fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("listening for signals");
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn come(&mut self) {
+        select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// What comes of something, unless the operator is told to end before.
+async fn unless<T>(end: &mut End, something: impl Future<Output = T>) -> Option<T> {
+    select! {
+        done = something => Some(done),
+        () = end.come() => None,
+    }
+}

@@ -1,0 +1,106 @@
+//! What the operator that leads does: it watches, looks at every source once and again at each
+//! change, and asks the pods round by round.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use futures::StreamExt;
+use kube::{
+    Api, Resource,
+    runtime::{
+        Controller, Predicate, PredicateConfig, WatchStreamExt,
+        controller::{self, Error as ControllerError},
+        predicates, reflector, watcher,
+    },
+};
+use tokio::{select, sync::mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tracing::{error, info, warn};
+
+use super::Work;
+use crate::{
+    apply::Applier,
+    cache::Cache,
+    children::ChildKind,
+    gather,
+    reconcile::{self, Context, Failures, Guarded},
+    tallies::Tallies,
+};
+
+/// Changes of a source's children come in swarms. A look waits until this long after the last one.
+const SWARM: Duration = Duration::from_millis(100);
+/// Sources whose pods have written lines, waiting to be looked at.
+const WAITING: usize = 64;
+
+/// Looks at every source once, and again at each change, until `stop` comes.
+pub(super) async fn act(work: Work, stop: impl Future<Output = ()> + Send + Sync + 'static) {
+    let Work { client, metrics, settings, announcer, options } = work;
+    let namespace = options.namespace.as_deref();
+    let kinds = ChildKind::EVERYWHERE.into_iter();
+    let kinds = kinds.chain(settings.pod_monitors.then_some(ChildKind::PodMonitor));
+    let tallies = Arc::new(Tallies::default());
+    let (cache, touched) = Cache::watch(&client, namespace, kinds, &metrics, Arc::clone(&tallies));
+    let applier =
+        Applier::new(client.clone(), cache.clone(), announcer.clone(), Arc::clone(&metrics));
+    let context = Arc::new(Context {
+        client: client.clone(),
+        cache: cache.clone(),
+        applier,
+        announcer,
+        tallies,
+        metrics: Arc::clone(&metrics),
+        settings,
+        failures: Failures::default(),
+    });
+
+    // The caches are filled before the first look, or everything would seem to be missing. What is
+    // touched meanwhile needs no look of its own, for every source is looked at once anyway.
+    let mut touched = touched;
+    let early = async { while touched.next().await.is_some() {} };
+    select! {
+        () = cache.synced() => info!("the caches are filled"),
+        () = early => return,
+    }
+
+    let api: Api<Guarded> = match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    let (sources, writer) = reflector::store();
+    let failed = Arc::clone(&metrics);
+    let changes = watcher(api, watcher::Config::default())
+        .modify(|source: &mut Guarded| source.meta_mut().managed_fields = None)
+        .default_backoff()
+        .reflect(writer)
+        .applied_objects()
+        // A status is our own doing.
+        .predicate_filter(
+            predicates::generation.fallback(predicates::resource_version),
+            PredicateConfig::default(),
+        )
+        .inspect(move |change| {
+            if let Err(error) = change {
+                failed.watch_failed();
+                warn!(kind = "FakeLogSource", %error, "a watch failed; it goes on after a pause");
+            }
+        });
+    let (counted, behind) = mpsc::channel(WAITING);
+    let rounds =
+        gather::rounds(Arc::clone(&context), sources.clone(), options.status_interval, counted);
+    let controller = Controller::for_stream(changes, sources)
+        .with_config(controller::Config::default().debounce(SWARM).concurrency(options.concurrency))
+        .reconcile_on(touched.map(|source| source.into_kind_unchecked::<Guarded>(())))
+        .reconcile_on(ReceiverStream::new(behind))
+        .graceful_shutdown_on(stop)
+        .run(reconcile::reconcile, reconcile::after_error, context)
+        .for_each(|result| async move {
+            // An error of a look is told by `after_error`, one of the watch where it comes from; and
+            // a child may outlive its source by a moment.
+            if let Err(error @ ControllerError::RunnerError(_)) = result {
+                error!(%error, "the controller");
+            }
+        });
+    select! {
+        () = controller => {}
+        () = rounds => {}
+    }
+}

@@ -1,0 +1,136 @@
+//! Starts the injector: what it knows, its certificate, its server. Every operator does, whether it
+//! leads or not.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use futures::future;
+use kube::Client;
+use tokio::{select, sync::watch, time::sleep};
+use tracing::{info, warn};
+
+use crate::{
+    build::Settings,
+    certificates::{self, Resolver},
+    cli::{Run, SidecarForm},
+    cluster::Abilities,
+    events::Announcer,
+    http::Readiness,
+    inject::{self, Form, Injector, Known},
+    metrics::Metrics,
+    webhook,
+};
+
+/// The pause between two looks whether there is a certificate.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long somebody who leads has to make a first certificate.
+const NOBODY: Duration = Duration::from_secs(3);
+
+/// What the injector shares with the rest of the operator.
+pub(super) struct Shared {
+    pub(super) client: Client,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) settings: Settings,
+    pub(super) abilities: Abilities,
+    pub(super) announcer: Announcer,
+    /// The operator's own namespace.
+    pub(super) namespace: String,
+    pub(super) leads: watch::Receiver<bool>,
+}
+
+/// Starts it, in tasks of its own that end with the program.
+///
+/// # Errors
+///
+/// When the address can't be listened on.
+pub(super) async fn start(
+    options: &Run,
+    shared: Shared,
+    readiness: Arc<Readiness>,
+) -> anyhow::Result<()> {
+    let Shared { client, metrics, settings, abilities, announcer, namespace, leads } = shared;
+    let counted = Arc::clone(&metrics);
+    let resolver = Arc::new(Resolver::new(move |expires| counted.certificate_ends(expires)));
+    if let Some(directory) = &options.webhook_certificate_directory {
+        tokio::spawn(certificates::follow_files(directory.clone(), Arc::clone(&resolver)));
+    } else {
+        let kept = certificates::Settings {
+            secret: options.webhook_secret.clone(),
+            configuration: options.webhook_configuration.clone(),
+            names: certificates::names(&options.webhook_service, &namespace),
+            namespace: namespace.clone(),
+            certificate_validity: options.webhook_certificate_validity,
+            authority_validity: options.webhook_authority_validity,
+        };
+        let writes = writes(leads, Arc::clone(&resolver));
+        let (resolver, metrics) = (Arc::clone(&resolver), Arc::clone(&metrics));
+        tokio::spawn(certificates::keep(client.clone(), kept, writes, resolver, metrics));
+    }
+
+    let (known, watching) = Known::watch(&client, &metrics);
+    tokio::spawn(watching);
+    let form = form(options.sidecar_form, abilities);
+    let injector = Injector::new(Arc::clone(&known), announcer, metrics, settings, form, namespace);
+    let router = inject::router(Arc::new(injector));
+    let address = webhook::serve(options.webhook_listen, Arc::clone(&resolver), router)
+        .await
+        .with_context(|| {
+            let address = options.webhook_listen;
+            format!("cannot listen on {address}; choose another --webhook-listen")
+        })?;
+    info!(%address, ?form, "the webhook is listening");
+
+    tokio::spawn(async move {
+        let certificate = async {
+            while !resolver.is_loaded() {
+                sleep(PAUSE).await;
+            }
+        };
+        future::join(known.synced(), certificate).await;
+        readiness.set(true);
+        info!("the webhook is ready");
+    });
+    Ok(())
+}
+
+/// Whether this operator is to write certificates: if it leads, or if nobody has written any. The one
+/// that leads may be of an earlier release, without an injector, and would wait for this one to be
+/// ready, as this one for a certificate. Two that write don't harm each other.
+fn writes(mut leads: watch::Receiver<bool>, resolver: Arc<Resolver>) -> watch::Receiver<bool> {
+    let (writes, written) = watch::channel(*leads.borrow());
+    tokio::spawn(async move {
+        let mut waited = pin!(sleep(NOBODY));
+        loop {
+            select! {
+                changed = leads.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    writes.send_replace(*leads.borrow());
+                }
+                () = &mut waited, if !waited.is_elapsed() => {
+                    if !resolver.is_loaded() {
+                        info!("nobody has made a certificate for the webhook; making one");
+                        writes.send_replace(true);
+                    }
+                }
+            }
+        }
+    });
+    written
+}
+
+/// The form that was asked for, if the server can have it.
+fn form(wished: SidecarForm, abilities: Abilities) -> Form {
+    match (wished, abilities.native_sidecars) {
+        (SidecarForm::Plain, _) | (SidecarForm::Auto, false) => Form::Plain,
+        (SidecarForm::Auto | SidecarForm::Native, true) => Form::Native,
+        (SidecarForm::Native, false) => {
+            warn!(
+                "this server has no native sidecars, and pods with one would never start: plain ones it is"
+            );
+            Form::Plain
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! One look at one source: check it, build what it should be made of, apply that, tell how it is.
+//! Called for each change of a source, of its children or its pods, and at the end of each round in
+//! which its pods have written lines. Looking once more changes nothing.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client, Resource,
+    api::{ObjectMeta, Patch, PatchParams},
+    core::{DeserializeGuard, DynamicObject, error_boundary::InvalidObject},
+    runtime::controller::Action,
+};
+use serde_json::{Value, json};
+use tracing::{debug, warn};
+use visor_api::{
+    FakeLogSource,
+    source::{FakeLogSourceStatus, Workload},
+};
+
+use crate::{
+    apply::{Applier, ApplyError, touch_pods},
+    build::{self, Settings, labels::MANAGER},
+    cache::{self, Cache},
+    children::ChildKind,
+    events::{self, Announcer},
+    metrics::{Metrics, Write},
+    observed::{self, Observed},
+    source::{Refusal, ValidSource, place},
+    status::{self, Facts},
+    tallies::Tallies,
+};
+
+/// A source, or an object that should be one: it must not stop the others from being looked at.
+pub(crate) type Guarded = DeserializeGuard<FakeLogSource>;
+
+/// What a look needs.
+pub(crate) struct Context {
+    pub(crate) client: Client,
+    pub(crate) cache: Cache,
+    pub(crate) applier: Applier,
+    pub(crate) announcer: Announcer,
+    pub(crate) tallies: Arc<Tallies>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) settings: Settings,
+    pub(crate) failures: Failures,
+}
+
+/// Why a look is to be repeated.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReconcileError {
+    #[error(transparent)]
+    Build(#[from] build::BuildError),
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    #[error("touching the pods: {0}")]
+    Touch(kube::Error),
+    #[error("reading the object: {0}")]
+    Read(kube::Error),
+    #[error("writing the status: {0}")]
+    Status(kube::Error),
+}
+
+/// When to look again at a source whose name is taken, or that the API server refused: what was in
+/// the way may have gone, and nobody tells.
+const RETRY_REFUSED: Duration = Duration::from_secs(15);
+
+/// Looks at a source.
+///
+/// # Errors
+///
+/// What may go well the next time.
+pub(crate) async fn reconcile(
+    object: Arc<Guarded>,
+    context: Arc<Context>,
+) -> Result<Action, ReconcileError> {
+    let began = Instant::now();
+    let result = match &object.0 {
+        // Its children go with it; the garbage collector sees to that.
+        _ if object.meta().deletion_timestamp.is_some() => Ok(Action::await_change()),
+        Ok(source) => context.look_at(source).await,
+        Err(invalid) => context.tell_malformed(invalid).await,
+    };
+    context.metrics.reconciled(result.is_ok(), began.elapsed());
+    if result.is_ok() {
+        context.failures.forget(object.meta());
+    }
+    result
+}
+
+/// When to look again after an error: sooner at first, later if it goes on.
+#[expect(clippy::needless_pass_by_value, reason = "the controller hands over what it has")]
+pub(crate) fn after_error(
+    object: Arc<Guarded>,
+    error: &ReconcileError,
+    context: Arc<Context>,
+) -> Action {
+    let pause = context.failures.next_pause(object.meta());
+    let source = place(object.meta());
+    warn!(source, %error, pause_seconds = pause.as_secs_f64(), "trying again after a pause");
+    Action::requeue(pause)
+}
+
+impl Context {
+    async fn look_at(&self, source: &FakeLogSource) -> Result<Action, ReconcileError> {
+        let uid = source.metadata.uid.as_deref().unwrap_or_default();
+        let before = source.status.as_ref().map(status::counted_before).unwrap_or_default();
+        self.tallies.begin(uid, before, || self.cache.pods_of(uid));
+
+        let checked = ValidSource::check(source);
+        let is_valid = checked.is_ok();
+        let outcome = match checked {
+            Ok(valid) => match self.put_right(valid).await? {
+                // What was made comes back as a change in a moment, and then there is more to tell.
+                Ok(true) => return Ok(Action::await_change()),
+                Ok(false) => Ok(valid),
+                Err(refusal) => Err(refusal),
+            },
+            Err(refusal) => Err(refusal),
+        };
+        let facts = Facts {
+            generation: source.metadata.generation.unwrap_or(0),
+            source: outcome.as_ref().copied(),
+            workload: if source.spec.resolved_workload() == Workload::Sidecar {
+                Some((Workload::Sidecar, observed::guests(&self.cache.pods_of(uid))))
+            } else {
+                self.workload(&source.metadata, &self.cache.pods_of(uid))
+            },
+            sums: self.tallies.sums(uid),
+        };
+        self.publish(&source.metadata, source.status.as_ref(), &facts).await?;
+        // A source that breaks a rule waits for its author.
+        let retry = is_valid && outcome.is_err();
+        Ok(if retry { Action::requeue(RETRY_REFUSED) } else { Action::await_change() })
+    }
+
+    /// Builds and applies, and says whether children were made that weren't there. What the source's
+    /// author has to change is a refusal.
+    async fn put_right(
+        &self,
+        source: ValidSource<'_>,
+    ) -> Result<Result<bool, Refusal>, ReconcileError> {
+        let children = build::children(source, &self.settings)?;
+        match self.applier.apply(source, &children).await {
+            Ok(true) => return Ok(Ok(true)),
+            Ok(false) => {}
+            Err(ApplyError::Refused(refusal)) => return Ok(Err(refusal)),
+            Err(error) => return Err(error.into()),
+        }
+        let document = self.cache.child(ChildKind::ConfigMap, source.namespace(), source.name());
+        let changed = document.as_deref().and_then(cache::last_written);
+        let pods = self.cache.pods_of(source.uid());
+        touch_pods(&self.client, &self.metrics, &pods, &children.document_hash, changed)
+            .await
+            .map_err(ReconcileError::Touch)?;
+        Ok(Ok(false))
+    }
+
+    /// The workload that the source has, whatever kind it is of.
+    fn workload(&self, source: &ObjectMeta, pods: &[Arc<Pod>]) -> Option<(Workload, Observed)> {
+        let (namespace, name) = (source.namespace.as_deref()?, source.name.as_deref()?);
+        self.cache.kinds().find_map(|kind| {
+            let workload = kind.workload()?;
+            let object = self.cache.child(kind, namespace, name)?;
+            let owners = object.metadata.owner_references.iter().flatten();
+            let is_ours =
+                owners.map(|owner| Some(&owner.uid)).any(|uid| uid == source.uid.as_ref());
+            if !is_ours || object.metadata.deletion_timestamp.is_some() {
+                return None;
+            }
+            let mut observed = observed::workload(kind, &object, pods);
+            observed.settled &= !self.applier.is_behind(&object);
+            Some((workload, observed))
+        })
+    }
+
+    /// Writes the status, if it says something new, and tells of what matters in it.
+    async fn publish(
+        &self,
+        metadata: &ObjectMeta,
+        old: Option<&FakeLogSourceStatus>,
+        facts: &Facts<'_>,
+    ) -> Result<(), ReconcileError> {
+        let new = status::next(old, facts, Timestamp::now());
+        if Some(&new) == old {
+            return Ok(());
+        }
+        let resource = kube::core::ApiResource::erase::<FakeLogSource>(&());
+        let namespace = metadata.namespace.as_deref().unwrap_or_default();
+        let name = metadata.name.as_deref().unwrap_or_default();
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), namespace, &resource);
+        let patch = json!({
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            // Should the source have been replaced by one of the same name, the server refuses.
+            "metadata": {"name": name, "uid": metadata.uid},
+            "status": new,
+        });
+        let parameters = PatchParams::apply(MANAGER).force();
+        match api.patch_status(name, &parameters, &Patch::Apply(patch)).await {
+            Ok(_) => self.metrics.wrote(&resource.kind, Write::Status),
+            Err(kube::Error::Api(answer)) if matches!(answer.code, 404 | 409) => {
+                debug!(source = place(metadata), "the source went away");
+                return Ok(());
+            }
+            Err(error) => return Err(ReconcileError::Status(error)),
+        }
+        if let Some(announcement) = events::of_change(old, &new) {
+            self.announcer.announce(metadata, announcement).await;
+        }
+        Ok(())
+    }
+
+    /// What the schema let through but isn't a source: a duration beyond all bounds, say.
+    async fn tell_malformed(&self, invalid: &InvalidObject) -> Result<Action, ReconcileError> {
+        let metadata = &invalid.metadata;
+        let resource = kube::core::ApiResource::erase::<FakeLogSource>(&());
+        let namespace = metadata.namespace.as_deref().unwrap_or_default();
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), namespace, &resource);
+        let asked = api.get_opt(metadata.name.as_deref().unwrap_or_default()).await;
+        let Some(object) = asked.map_err(ReconcileError::Read)? else {
+            return Ok(Action::await_change());
+        };
+        let old = object.data.get("status").cloned().unwrap_or_default();
+        let old: Option<FakeLogSourceStatus> = serde_json::from_value(old).ok();
+        let json = serde_json::to_value(&object).unwrap_or(Value::Null);
+        let refusal = match visor_api::document::from_json(json) {
+            Err(problem) => Refusal::new("Malformed", problem.to_string()),
+            // It has been put right meanwhile, and the next look will see.
+            Ok(_) => return Ok(Action::await_change()),
+        };
+        let facts = Facts {
+            generation: metadata.generation.unwrap_or(0),
+            source: Err(&refusal),
+            workload: self.workload(
+                metadata,
+                &self.cache.pods_of(metadata.uid.as_deref().unwrap_or_default()),
+            ),
+            sums: None,
+        };
+        self.publish(metadata, old.as_ref(), &facts).await?;
+        Ok(Action::await_change())
+    }
+}
+
+/// How often in a row each source could not be put right.
+#[derive(Default)]
+pub(crate) struct Failures(Mutex<HashMap<String, u32>>);
+
+impl Failures {
+    const FIRST_PAUSE: Duration = Duration::from_millis(500);
+    const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+
+    fn next_pause(&self, source: &ObjectMeta) -> Duration {
+        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = failures.entry(place(source)).or_default();
+        let pause = Self::FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(*count));
+        *count = count.saturating_add(1);
+        // Sources that failed together are not to come back together.
+        pause.min(Self::LONGEST_PAUSE).mul_f64(rand::random_range(0.75..1.25))
+    }
+
+    fn forget(&self, source: &ObjectMeta) {
+        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.remove(&place(source));
+    }
+
+    /// Forgets sources that are no more.
+    pub(crate) fn forget_all_but(&self, places: &std::collections::HashSet<String>) {
+        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.retain(|place, _| places.contains(place));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_minute_and_begin_anew_after_a_success() {
+        let failures = Failures::default();
+        let source = ObjectMeta::default();
+        let pauses: Vec<_> = (0..20).map(|_| failures.next_pause(&source)).collect();
+        assert!(pauses[0] < Duration::from_secs(1));
+        assert!(pauses[3] > pauses[0]);
+        let longest = Failures::LONGEST_PAUSE.mul_f64(1.25);
+        assert!(pauses.iter().all(|pause| *pause <= longest), "{pauses:?}");
+        assert!(pauses[19] >= Failures::LONGEST_PAUSE.mul_f64(0.75));
+        failures.forget(&source);
+        assert!(failures.next_pause(&source) < Duration::from_secs(1));
+    }
+}

@@ -1,0 +1,181 @@
+//! What is told of a source in each of its situations.
+
+use super::*;
+use serde_json::json;
+use visor_api::FakeLogSource;
+
+const BEGIN: &str = "2026-01-01T00:00:00Z";
+const LATER: &str = "2026-01-01T00:01:00Z";
+
+fn source(spec: serde_json::Value) -> FakeLogSource {
+    let mut spec = spec;
+    spec["generators"] = json!([{"name": "web", "access": {}, "streams": [
+        {"name": "a", "kind": "Access", "interval": {"rate": {"linesPerSecond": 50}}},
+        {"name": "b", "kind": "Access", "interval": {"fixed": "4s"}},
+    ]}]);
+    serde_json::from_value(json!({
+        "apiVersion": "visor.dev/v1alpha1", "kind": "FakeLogSource",
+        "metadata": {"name": "shop", "namespace": "web", "uid": "1"}, "spec": spec,
+    }))
+    .unwrap()
+}
+
+fn running(ready: i32, desired: i32) -> Observed {
+    Observed { desired, replicas: desired, ready, settled: true, ..Observed::default() }
+}
+
+fn told(
+    source: &FakeLogSource,
+    workload: Option<(Workload, Observed)>,
+    old: Option<&FakeLogSourceStatus>,
+) -> FakeLogSourceStatus {
+    let source = ValidSource::check(source).unwrap();
+    let facts = Facts { generation: 7, source: Ok(source), workload, sums: None };
+    next(old, &facts, LATER.parse().unwrap())
+}
+
+/// Each condition as `Type=Status/Reason`.
+fn conditions(status: &FakeLogSourceStatus) -> Vec<String> {
+    let shown = |c: &Condition| format!("{}={}/{}", c.type_, c.status, c.reason);
+    status.conditions.iter().map(shown).collect()
+}
+
+#[test]
+fn a_source_whose_pods_all_write_is_ready() {
+    let status =
+        told(&source(json!({"replicas": 2})), Some((Workload::Deployment, running(2, 2))), None);
+    assert_eq!(
+        conditions(&status),
+        [
+            "Ready=True/Ready",
+            "Accepted=True/Valid",
+            "Available=True/PodsReady",
+            "Progressing=False/Settled"
+        ]
+    );
+    assert_eq!((status.replicas, status.ready_replicas), (Some(2), Some(2)));
+    assert_eq!(status.configured_rate.as_deref(), Some("100/s"));
+    assert_eq!(status.observed_generation, Some(7));
+    assert!(status.conditions.iter().all(|condition| condition.observed_generation == Some(7)));
+    assert_eq!(State::of(Some(&status)), State::Ready);
+}
+
+#[test]
+fn a_pod_that_is_missing_is_told_with_what_is_in_the_way() {
+    let trouble = "pod shop-1, container visor: ErrImagePull: not found";
+    let observed = Observed { trouble: Some(trouble.to_owned()), ..running(1, 2) };
+    let status =
+        told(&source(json!({"replicas": 2})), Some((Workload::Deployment, observed)), None);
+    assert_eq!(conditions(&status)[0], "Ready=False/PodsNotReady");
+    assert_eq!(status.conditions[0].message, format!("1 of 2 pods are ready; {trouble}"));
+    assert_eq!(State::of(Some(&status)), State::Progressing);
+}
+
+#[test]
+fn pods_that_are_being_replaced_make_it_progress() {
+    let observed = Observed { settled: false, ..running(2, 2) };
+    let status =
+        told(&source(json!({"replicas": 2})), Some((Workload::Deployment, observed)), None);
+    assert_eq!(conditions(&status)[0], "Ready=False/RollingOut");
+    assert_eq!(conditions(&status)[3], "Progressing=True/RollingOut");
+}
+
+#[test]
+fn a_source_that_is_suspended_or_scaled_to_nothing_is_ready_and_says_so() {
+    let suspended = source(json!({"suspend": true}));
+    let status = told(&suspended, Some((Workload::Deployment, running(1, 1))), None);
+    assert_eq!(conditions(&status)[0], "Ready=True/Suspended");
+    assert_eq!(status.configured_rate.as_deref(), Some("0.0/s"));
+    let nothing = source(json!({"replicas": 0}));
+    let status = told(&nothing, Some((Workload::Deployment, running(0, 0))), None);
+    assert_eq!(conditions(&status)[2], "Available=True/ScaledToZero");
+}
+
+#[test]
+fn a_source_that_ends_runs_and_then_is_complete_or_has_failed() {
+    let finite = source(json!({"stopAfter": {"lines": 10}}));
+    let with = |ended| Some((Workload::Job, Observed { ended, ..running(1, 1) }));
+    let status = told(&finite, with(None), None);
+    assert_eq!(conditions(&status)[4], "Complete=False/Running");
+    let status = told(&finite, with(Some(Ended::Finished)), Some(&status));
+    assert_eq!(conditions(&status)[0], "Ready=True/Finished");
+    assert_eq!(conditions(&status)[4], "Complete=True/Finished");
+    assert_eq!(State::of(Some(&status)), State::Complete);
+    let status = told(&finite, with(Some(Ended::Failed("too often".to_owned()))), None);
+    assert_eq!(conditions(&status)[0], "Ready=False/Failed");
+    assert_eq!(status.conditions[0].message, "too often");
+}
+
+#[test]
+fn a_refusal_says_why_and_leaves_what_there_is() {
+    let refusal = Refusal::new("Invalid", "spec.timeZone: there is no time zone `Mars`");
+    let facts = Facts {
+        generation: 8,
+        source: Err(&refusal),
+        workload: Some((Workload::Deployment, running(2, 2))),
+        sums: None,
+    };
+    let status = next(None, &facts, LATER.parse().unwrap());
+    assert_eq!(
+        conditions(&status),
+        [
+            "Ready=False/Invalid",
+            "Accepted=False/Invalid",
+            "Available=True/PodsReady",
+            "Progressing=False/Waiting"
+        ]
+    );
+    assert!(
+        status.conditions[1].message.starts_with("spec.timeZone: there is no time zone `Mars`")
+    );
+    assert!(status.conditions[1].message.contains("go on as they were"));
+    assert_eq!(status.ready_replicas, Some(2));
+    assert_eq!(State::of(Some(&status)), State::Refused);
+}
+
+#[test]
+fn a_condition_keeps_its_time_as_long_as_it_stays_what_it_is() {
+    let shop = source(json!({}));
+    let begin = Facts {
+        generation: 1,
+        source: Ok(ValidSource::check(&shop).unwrap()),
+        workload: Some((Workload::Deployment, running(0, 1))),
+        sums: None,
+    };
+    let first = next(None, &begin, BEGIN.parse().unwrap());
+    let second = told(&shop, Some((Workload::Deployment, running(1, 1))), Some(&first));
+    let since = |status: &FakeLogSourceStatus, type_| {
+        find(&status.conditions, type_).unwrap().last_transition_time.0.to_string()
+    };
+    assert_eq!(since(&second, ACCEPTED), BEGIN);
+    assert_eq!(since(&second, READY), LATER);
+    let third = told(&shop, Some((Workload::Deployment, running(1, 1))), Some(&second));
+    assert_eq!(second, third, "nothing new is nothing to write");
+}
+
+#[test]
+fn sums_are_told_and_a_rate_that_is_not_known_is_left_as_it_was() {
+    let sums = |rate, lines| Sums {
+        total: Counts { lines, bytes: 10 * lines },
+        ended: Counts::default(),
+        rate,
+        silent: 1,
+    };
+    let shop = source(json!({}));
+    let status = told(&shop, None, None);
+    assert!(!tells(Some(&status), &sums(None, 5)));
+    let mut status = status;
+    tell(&mut status, &sums(Some(2.5), 5));
+    assert!(tells(Some(&status), &sums(None, 5)));
+    assert_eq!(status.rate.as_deref(), Some("2.50/s"));
+    assert_eq!(status.lines, Some(5));
+    assert_eq!(status.silent_pods, Some(1));
+    let before = counted_before(&status);
+    assert_eq!(before.total, Counts { lines: 5, bytes: 50 });
+}
+
+#[test]
+fn rates_read_well() {
+    let texts = [0.0, 0.25, 9.5, 12.34, 156.25, 1e6, f64::INFINITY].map(rate_text);
+    assert_eq!(texts, ["0.0/s", "0.25/s", "9.50/s", "12.3/s", "156/s", "1000000/s", "unlimited"]);
+}

@@ -1,0 +1,111 @@
+//! `visor prepare-directory`: a directory that another user may write to. It runs as root before
+//! the generator, on a directory of the node that others may write to, too; so it changes nothing
+//! but the directory that it was told of, and follows no link that somebody put in its place.
+
+use std::{
+    fs::DirBuilder,
+    os::unix::fs::{DirBuilderExt, fchown},
+    path::Path,
+    process::ExitCode,
+    str::FromStr,
+};
+
+use anyhow::Context;
+use rustix::{
+    fs::{CWD, Mode, OFlags, mkdirat, openat},
+    io::Errno,
+};
+
+use crate::cli;
+
+/// What others may do with directories that are made: read them, not write to them.
+const MODE: u32 = 0o755;
+
+/// Whom a directory is given to, as `UID:GID`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Owner {
+    user: u32,
+    group: u32,
+}
+
+impl FromStr for Owner {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // The largest number means "leave it as it is" to the system.
+        let number = |text: &str| text.parse().ok().filter(|number| *number != u32::MAX);
+        let owner = text
+            .split_once(':')
+            .and_then(|(user, group)| Some(Self { user: number(user)?, group: number(group)? }));
+        owner.ok_or("write the numbers of a user and of a group, such as 65532:65532")
+    }
+}
+
+/// Makes the directory and those above it, as far as they are missing, and gives it to its owner.
+/// Those above stay whose they are.
+pub(crate) fn directory(options: &cli::PrepareDirectory) -> anyhow::Result<ExitCode> {
+    let path = options.directory.as_path();
+    prepare(path, options.owner).with_context(|| format!("preparing {}", path.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn prepare(path: &Path, owner: Owner) -> anyhow::Result<()> {
+    let name = path.file_name().context("its last part must be the name of a directory")?;
+    // Whoever the directory is for has to get there, whatever mask this was started with.
+    rustix::process::umask(Mode::from_raw_mode(!MODE & 0o777));
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent {
+        DirBuilder::new().recursive(true).mode(MODE).create(parent).context("making its parent")?;
+    }
+    let parent = parent.unwrap_or(Path::new("."));
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let parent = openat(CWD, parent, flags, Mode::empty()).context("opening its parent")?;
+    match mkdirat(&parent, name, Mode::from_raw_mode(MODE)) {
+        Err(error) if error != Errno::EXIST => return Err(error).context("making it"),
+        _ => {}
+    }
+    // What is there now may be something that somebody else has put there.
+    let directory = openat(&parent, name, flags | OFlags::NOFOLLOW, Mode::empty())
+        .context("opening it; it must be a directory, and no symbolic link")?;
+    fchown(&directory, Some(owner.user), Some(owner.group)).context("giving it to its owner")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        os::unix::fs::{MetadataExt, symlink},
+    };
+
+    use super::*;
+
+    #[test]
+    fn an_owner_is_two_numbers() {
+        assert_eq!("65532:0".parse(), Ok(Owner { user: 65532, group: 0 }));
+        for text in ["", "1", "1:", ":1", "root:root", "-1:-1", "1:2:3", "1:4294967295"] {
+            assert!(text.parse::<Owner>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_directory_is_made_with_those_above_it_and_a_link_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let mine = fs::metadata(home.path()).unwrap();
+        let owner = Owner { user: mine.uid(), group: mine.gid() };
+        let path = home.path().join("a/b/c/");
+        for _ in 0..2 {
+            prepare(&path, owner).unwrap();
+            for made in [&path, &home.path().join("a"), &home.path().join("a/b")] {
+                assert_eq!(fs::metadata(made).unwrap().mode() & 0o7777, MODE);
+            }
+        }
+        symlink(&path, home.path().join("link")).unwrap();
+        symlink(home.path().join("nowhere"), home.path().join("dangling")).unwrap();
+        fs::write(home.path().join("file"), "").unwrap();
+        for name in ["link", "link/", "dangling", "file", "a/..", "file/x"] {
+            assert!(prepare(&home.path().join(name), owner).is_err(), "{name}");
+        }
+        assert!(!home.path().join("nowhere").exists());
+        assert!(prepare(Path::new("/"), owner).is_err());
+    }
+}

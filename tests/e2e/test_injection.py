@@ -1,0 +1,456 @@
+"""Generators in pods of others: what is put into them, what isn't, and that nobody's pod is ever
+refused or held up for it."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from support.clusters import Cluster
+from support.dockerfile import ROOT
+from support.documents import Object, access, file, rate, source, stream
+from support.helm import Release
+from support.kubernetes import Kubernetes
+from support.metrics import parse
+from support.operators import Operators
+from support.sources import Source, apply
+
+GENERATOR = "visor"
+DIRECTORY = "/var/log/app"
+
+
+@pytest.fixture(autouse=True)
+def answering(cluster: Cluster, operators: Operators, namespace: Kubernetes) -> None:
+    """Each test begins when the API server gets answers: it may be some moments after the operators
+    have begun, for their Service learns of them late."""
+
+    def asked_about() -> float:
+        name = "visor_operator_injections_total"
+        return sum(operators.metrics(each).sum(name) for each in operators.names())
+
+    def answers() -> bool:
+        before = asked_about()
+        pod = json.dumps(bare(cluster, "question"))
+        namespace.run("create", "--dry-run=server", "-f", "-", stdin=pod)
+        return asked_about() > before
+
+    operators.are_ready()
+    namespace.wait_for("the webhook's answers", answers)
+
+
+def rider(pace: int = 50, **spec: Any) -> Object:
+    """A source that rides along."""
+    readers = stream("readers", "Access", rate(pace))
+    log = access("web", readers, output=file("access.log"))
+    return source("shop", log, seed=7, workload="Sidecar", **spec)
+
+
+def template(cluster: Cluster, *, own_volume: bool = False, **annotations: str) -> Object:
+    """A pod that asks for `shop`: its own container writes an error line a second."""
+    wishes = {"visor.dev/source": "shop", **annotations}
+    container: Object = {
+        "name": "app",
+        "image": cluster.image,
+        "args": ["emit", "error", "--rate", "1"],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+    spec: Object = {"containers": [container], "terminationGracePeriodSeconds": 2}
+    if own_volume:
+        wishes["visor.dev/volume"] = "logs"
+        container["volumeMounts"] = [{"name": "logs", "mountPath": DIRECTORY}]
+        spec["volumes"] = [{"name": "logs", "emptyDir": {}}]
+    labels = {"app": "web", "visor.dev/inject": "true"}
+    return {"metadata": {"labels": labels, "annotations": wishes}, "spec": spec}
+
+
+def bare(cluster: Cluster, name: str, **options: Any) -> Object:
+    pod = template(cluster, **options)
+    pod["metadata"]["name"] = name
+    return {"apiVersion": "v1", "kind": "Pod", **pod}
+
+
+def workload(cluster: Cluster, kind: str, replicas: int = 1, **options: Any) -> Object:
+    extra = {"serviceName": "web"} if kind == "StatefulSet" else {}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": {"name": kind.lower()},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": "web"}},
+            "template": template(cluster, **options),
+            **extra,
+        },
+    }
+
+
+def has_generator(pod: Object) -> bool:
+    spec = pod["spec"]
+    containers = spec["containers"] + spec.get("initContainers", [])
+    return GENERATOR in [container["name"] for container in containers]
+
+
+def generator(pod: Object) -> Object:
+    spec = pod["spec"]
+    containers = spec["containers"] + spec.get("initContainers", [])
+    (found,) = [container for container in containers if container["name"] == GENERATOR]
+    return found
+
+
+def is_running(pod: Object) -> bool:
+    statuses = pod["status"].get("containerStatuses", [])
+    return bool(statuses) and all("running" in status["state"] for status in statuses)
+
+
+def wait_until_running(kubernetes: Kubernetes, count: int = 1) -> list[Object]:
+    """The pods of `app: web`, once so many run."""
+
+    def running() -> list[Object] | None:
+        pods = [
+            p
+            for p in kubernetes.list("pods", "app=web")
+            if "deletionTimestamp" not in p["metadata"]
+        ]
+        return pods if len(pods) == count and all(map(is_running, pods)) else None
+
+    return kubernetes.wait_for(f"{count} pods to run", running)
+
+
+def wait_for_lines(shop: Source, least: int = 1) -> None:
+    """Waits until the source tells of so many lines."""
+    wanted = f"{least} lines of {shop.name}"
+    shop.kubernetes.wait_for(wanted, lambda: shop.status.get("lines", 0) >= least)
+
+
+@pytest.mark.parametrize("own_volume", [False, True])
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "Pod"])
+def test_a_pod_that_asks_writes_logs(
+    cluster: Cluster, namespace: Kubernetes, kind: str, own_volume: bool
+) -> None:
+    shop = apply(namespace, rider())
+    shop.wait_for("Available", reason="NoPods")
+    if kind == "Pod":
+        namespace.apply(bare(cluster, "web", own_volume=own_volume))
+    else:
+        namespace.apply(workload(cluster, kind, own_volume=own_volume))
+    (pod,) = wait_until_running(namespace)
+    mounts = {mount["name"]: mount["mountPath"] for mount in generator(pod)["volumeMounts"]}
+    if own_volume:
+        assert mounts["logs"] == DIRECTORY
+    else:
+        assert mounts["visor-logs"] == "/var/log/visor"
+    wait_for_lines(shop, 20)
+    shop.is_ready()
+    assert (shop.status["replicas"], shop.status["readyReplicas"]) == (1, 1)
+    assert shop.status["workload"] == "Sidecar"
+    assert shop.status["configuredRate"] == "50.0/s"
+    if own_volume and cluster.own:
+        log = cluster.empty_dir(pod["metadata"]["uid"], "logs") / "access.log"
+        assert len(log.read_text().splitlines()) >= 20
+
+
+def test_a_change_of_the_source_reaches_injected_pods(
+    cluster: Cluster, namespace: Kubernetes
+) -> None:
+    shop = apply(namespace, rider(pace=5))
+    namespace.apply(workload(cluster, "Deployment", 2))
+    pods = wait_until_running(namespace, 2)
+    wait_for_lines(shop)
+    shop.change(generators=rider(pace=200)["spec"]["generators"])
+
+    def faster() -> bool:
+        metrics = [namespace.page(p["metadata"]["name"], 9464, "/metrics") for p in pods]
+        return all("} 200" in page for page in metrics)
+
+    namespace.wait_for("the new rate", faster, 30)
+    same = wait_until_running(namespace, 2)
+    assert {p["metadata"]["uid"] for p in same} == {p["metadata"]["uid"] for p in pods}
+    # What the pods wrote is told when they are gone, too.
+    told = shop.status["lines"]
+    namespace.delete("deployment", "deployment")
+    namespace.wait_for("no pods", lambda: not namespace.list("pods", "app=web"))
+    shop.wait_for("Available", reason="NoPods")
+    assert shop.status["lines"] >= told
+    assert shop.status["replicas"] == 0
+
+
+def test_a_pod_whose_source_is_missing_starts_without_and_says_so(
+    cluster: Cluster, operators: Operators, namespace: Kubernetes
+) -> None:
+    namespace.apply(workload(cluster, "Deployment"))
+    (pod,) = wait_until_running(namespace)
+    assert not has_generator(pod)
+
+    def told() -> bool:
+        events = namespace.list("events")
+        return any(
+            event["reason"] == "NotInjected" and "no FakeLogSource `shop`" in event["message"]
+            for event in events
+        )
+
+    namespace.wait_for("an event", told)
+    counted = [
+        operators.metrics(name).sum("visor_operator_injections_total", result="missing_source")
+        for name in operators.names()
+    ]
+    assert sum(counted) > 0
+
+
+def test_who_asks_for_nothing_gets_nothing(cluster: Cluster, namespace: Kubernetes) -> None:
+    apply(namespace, rider())
+    quiet = bare(cluster, "quiet")
+    del quiet["metadata"]["labels"]["visor.dev/inject"]
+    out = bare(cluster, "out")
+    out["metadata"]["labels"]["visor.dev/inject"] = "false"
+    namespace.apply(quiet, out)
+    assert not any(map(has_generator, wait_until_running(namespace, 2)))
+
+
+def test_a_namespace_asks_for_its_pods_and_a_pod_counts_before_it(
+    cluster: Cluster, namespace: Kubernetes
+) -> None:
+    apply(namespace, rider())
+    name = namespace.namespace
+    metadata = {
+        "labels": {"visor.dev/inject": "true"},
+        "annotations": {"visor.dev/source": "shop"},
+    }
+    namespace.patch("namespace", name, {"metadata": metadata})
+    silent = bare(cluster, "silent")
+    del silent["metadata"]["labels"]["visor.dev/inject"]
+    del silent["metadata"]["annotations"]["visor.dev/source"]
+    out = bare(cluster, "out")
+    out["metadata"]["labels"]["visor.dev/inject"] = "false"
+
+    def asked() -> bool:
+        # The API server itself learns of the label a moment later.
+        answer = namespace.run(
+            "create", "--dry-run=server", "-f", "-", "-o", "json", stdin=json.dumps(silent)
+        )
+        return '"visor"' in answer
+
+    namespace.wait_for("the label to count", asked)
+    namespace.apply(silent, out)
+    pods = {p["metadata"]["name"]: p for p in wait_until_running(namespace, 2)}
+    assert has_generator(pods["silent"]) and not has_generator(pods["out"])
+
+
+def test_a_dry_run_leaves_no_trace(cluster: Cluster, namespace: Kubernetes) -> None:
+    said = namespace.run(
+        "create",
+        "--dry-run=server",
+        "-f",
+        "-",
+        "-o",
+        "json",
+        stdin=json.dumps(bare(cluster, "web")),
+    )
+    assert '"visor"' not in said
+    # Once a pod that is no dry run has left its event, one of the dry run would be there, too.
+    namespace.apply(bare(cluster, "real"))
+
+    def about(name: str) -> list[Object]:
+        return [e for e in namespace.list("events") if e["involvedObject"]["name"] == name]
+
+    namespace.wait_for(
+        "an event", lambda: [e for e in about("real") if e["reason"] == "NotInjected"]
+    )
+    assert not [e for e in about("web") if e["reason"] == "NotInjected"]
+
+
+def test_two_hundred_pods_at_once_are_all_injected(cluster: Cluster, namespace: Kubernetes) -> None:
+    apply(namespace, rider())
+    many = workload(cluster, "Deployment", 200)
+    # There is no node for them: it is their creation that matters.
+    many["spec"]["template"]["spec"]["nodeSelector"] = {"visor.dev/no-such": "node"}
+    namespace.apply(many)
+
+    def made() -> list[Object] | None:
+        pods = namespace.list("pods", "app=web")
+        return pods if len(pods) == 200 else None
+
+    pods = namespace.wait_for("200 pods", made)
+    assert [p["metadata"]["name"] for p in pods if not has_generator(p)] == []
+
+
+def test_pods_start_while_no_operator_is_there(
+    cluster: Cluster, operators: Operators, namespace: Kubernetes
+) -> None:
+    apply(namespace, rider())
+    operators.scale(0)
+    try:
+        # Those that were told to end answer for some moments more.
+        selector = "app.kubernetes.io/component=operator"
+        gone = operators.kubernetes
+        gone.wait_for("the last answers", lambda: not gone.list("pods", selector))
+        namespace.apply(bare(cluster, "web"))
+        (pod,) = wait_until_running(namespace)
+        assert not has_generator(pod)
+    finally:
+        operators.scale(2)
+
+
+@contextmanager
+def variables(operators: Operators, **values: str) -> Iterator[None]:
+    """Environment variables of the operators for a while."""
+    kubernetes = operators.kubernetes
+    names = [f"VISOR_OPERATOR_{name.upper()}" for name in values]
+
+    def change(words: list[str]) -> None:
+        kubernetes.run("set", "env", "deployment/visor", *words)
+        kubernetes.run("rollout", "status", "deployment/visor")
+        operators.leader()
+
+    change([f"{name}={value}" for name, value in zip(names, values.values(), strict=True)])
+    try:
+        yield
+    finally:
+        change([f"{name}-" for name in names])
+
+
+class Load:
+    """Pods that are created one after the other, for nothing but whether they are injected."""
+
+    def __init__(self, cluster: Cluster, kubernetes: Kubernetes) -> None:
+        self.cluster = cluster
+        self.kubernetes = kubernetes
+        self.answers: list[bool] = []
+        self.end = threading.Event()
+        self.thread = threading.Thread(target=self.create)
+
+    def create(self) -> None:
+        pod = json.dumps(bare(self.cluster, "web"))
+        while not self.end.is_set():
+            words = ("create", "--dry-run=server", "-f", "-", "-o", "json")
+            try:
+                answer = self.kubernetes.run(*words, stdin=pod)
+                self.answers.append('"visor"' in answer)
+            except Exception:
+                self.answers.append(False)
+
+    def __enter__(self) -> Load:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end.set()
+        self.thread.join()
+
+
+@pytest.mark.timeout(400)
+def test_certificates_change_under_load_without_one_pod_that_is_left_out(
+    cluster: Cluster, operators: Operators, namespace: Kubernetes
+) -> None:
+    apply(namespace, rider()).wait_for("Available", reason="NoPods")
+    keeper = operators.kubernetes
+
+    def secret() -> Object | None:
+        found = keeper.find("secret", "visor-webhook")
+        return found["data"] if found and "tls.crt" in found["data"] else None
+
+    authorities: set[str] = set()
+    certificates: set[str] = set()
+
+    def changed() -> bool:
+        now = secret()
+        if now:
+            authorities.add(now["ca.key"])
+            certificates.add(now["tls.crt"])
+        return len(authorities) >= 3 and len(certificates) >= 4
+
+    short = {"webhook_certificate_validity": "30s", "webhook_authority_validity": "45s"}
+    with variables(operators, **short):
+        with Load(cluster, namespace) as load:
+            # What is there holds for long. What is made anew is of the new, short kind.
+            keeper.delete("secret", "visor-webhook")
+            namespace.wait_for("authorities and certificates to change", changed, 240)
+        keeper.delete("secret", "visor-webhook")
+    keeper.wait_for("certificates that hold for long", secret)
+    assert len(load.answers) > 50
+    assert all(load.answers), load.answers.count(False)
+
+
+def test_an_upgrade_of_the_release_keeps_what_the_api_server_trusts(
+    cluster: Cluster, release: Release, operators: Operators
+) -> None:
+    def trusted() -> set[str]:
+        kind = "mutatingwebhookconfiguration"
+        webhooks = operators.kubernetes.get(kind, "visor-webhook")["webhooks"]
+        return {webhook["clientConfig"].get("caBundle", "") for webhook in webhooks}
+
+    before = trusted()
+    assert len(before) == 1 and "" not in before
+    release.values["injector.timeoutSeconds"] = "4"
+    try:
+        release.install()
+        assert trusted() == before
+    finally:
+        del release.values["injector.timeoutSeconds"]
+        release.install()
+        operators.leader()
+
+
+def test_nonsense_at_the_webhook_harms_nobody(
+    cluster: Cluster, operators: Operators, namespace: Kubernetes
+) -> None:
+    cluster.need_own("it calls the webhook itself")
+    service = operators.kubernetes.get("service", "visor-webhook")
+    url = f"https://{service['spec']['clusterIP']}/inject"
+    trust = ssl.create_default_context()
+    trust.check_hostname = False
+    trust.verify_mode = ssl.CERT_NONE
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)
+    )
+    for body in (b"", b"null", b"{", b"[" * 100_000, bytes(range(256)), b'{"request": {}}'):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            opener.open(urllib.request.Request(url, body), timeout=10)
+        assert refused.value.code == 400
+        assert b"no AdmissionReview" in refused.value.read()
+    apply(namespace, rider())
+    namespace.apply(bare(cluster, "web"))
+    (pod,) = wait_until_running(namespace)
+    assert has_generator(pod)
+
+
+def test_the_sample_rides_along_and_its_collector_reads_every_line(
+    cluster: Cluster, namespace: Kubernetes
+) -> None:
+    cluster.need_rsyslog()
+    namespace.apply(ROOT / "manifests" / "samples" / "sidecar")
+    sidecar = Source(namespace, "sidecar")
+    # At least one rotation is in between.
+    wait_for_lines(sidecar, 6000)
+    sidecar.change(suspend=True)
+    (pod,) = namespace.list("pods", "app=log-reader")
+    name = pod["metadata"]["name"]
+
+    def counted() -> int | None:
+        metrics = parse(namespace.page(name, 9464, "/metrics"))
+        quiet = metrics.sum("visor_target_lines_per_second") == 0
+        assert metrics.sum("visor_rotations_total") >= 1
+        return int(metrics.lines()) if quiet else None
+
+    lines = namespace.wait_for("the source to be suspended", counted)
+
+    def read() -> int:
+        log = namespace.logs(name, "rsyslog").splitlines()
+        return len([line for line in log if '"GET ' in line or " HTTP/" in line])
+
+    namespace.wait_for(f"{lines} lines to be read", lambda: read() == lines)
+    sidecar.wait_for("Ready", reason="Suspended")
+    namespace.wait_for("the same to be told", lambda: sidecar.status["lines"] == lines)

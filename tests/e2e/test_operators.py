@@ -1,0 +1,156 @@
+"""The operators themselves: one acts, and whatever ends it, another goes on where it was."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from support.clusters import Cluster, processes_of
+from support.documents import Object
+from support.kubernetes import KubectlError, Kubernetes
+from support.operators import Operators
+from support.sources import Source, apply, shop
+
+
+@pytest.fixture(autouse=True)
+def ready(operators: Operators) -> None:
+    """Each test begins with all of them."""
+    operators.are_ready()
+
+
+def named(name: str, **spec: object) -> Object:
+    return {**shop(pace=5, **spec), "metadata": {"name": name}}
+
+
+def test_one_of_two_acts(operators: Operators) -> None:
+    leader = operators.leader()
+    assert len(operators.names()) == 2
+    assert [name for name in operators.names() if operators.acts(name)] == [leader]
+    for name in operators.names():
+        metrics = operators.metrics(name)
+        assert metrics.sum("visor_operator_build_info") == 1
+        assert metrics.sum("process_resident_memory_bytes") > 0
+
+
+def test_when_the_acting_one_is_killed_another_goes_on(
+    cluster: Cluster, operators: Operators, namespace: Kubernetes
+) -> None:
+    leader = operators.leader()
+    kill(cluster, operators, leader)
+    # Its container would be started again, under the same name.
+    operators.kubernetes.delete("pod", leader, "--grace-period=0", "--force")
+    source = apply(namespace, shop())
+    assert operators.leader(leader) != leader
+    source.is_ready()
+
+
+def kill(cluster: Cluster, operators: Operators, name: str, number: int = signal.SIGKILL) -> None:
+    """Sends a signal to an operator's process; on a cluster of somebody else, its pod is deleted
+    without a grace."""
+    if not cluster.own:
+        operators.kubernetes.delete("pod", name, "--grace-period=0", "--force")
+        return
+    (process,) = processes_of(operators.pod(name)["metadata"]["uid"])
+    os.kill(process, number)
+
+
+def test_one_that_has_lost_the_lease_while_it_was_frozen_stops_acting(
+    cluster: Cluster, operators: Operators, namespace: Kubernetes
+) -> None:
+    cluster.need_own("it freezes a process")
+    leader = operators.leader()
+    restarts = operators.container(leader)["restartCount"]
+    kill(cluster, operators, leader, signal.SIGSTOP)
+    source = apply(namespace, shop())
+    other = operators.leader(leader)
+    source.is_ready()
+    kill(cluster, operators, leader, signal.SIGCONT)
+
+    def ended() -> Object | None:
+        container = operators.container(leader)
+        return container if container["restartCount"] > restarts else None
+
+    ended_ = operators.kubernetes.wait_for("its end", ended)
+    # By itself: a probe would have killed it.
+    assert ended_["lastState"]["terminated"]["exitCode"] == 1
+    operators.are_ready()
+    assert operators.leader() == other
+    assert [name for name in operators.names() if operators.acts(name)] == [other]
+
+
+def test_an_operator_killed_in_the_middle_of_its_work_leaves_nothing_half_done(
+    cluster: Cluster, operators: Operators, namespace: Kubernetes
+) -> None:
+    sources = [Source(namespace, f"shop-{number}") for number in range(20)]
+    documents = [named(source.name) for source in sources]
+    namespace.apply({"apiVersion": "v1", "kind": "List", "items": documents[:10]})
+    kill(cluster, operators, operators.leader())
+    namespace.apply({"apiVersion": "v1", "kind": "List", "items": documents[10:]})
+    for source in sources:
+        source.is_ready()
+        assert set(source.children()) == {"ConfigMap", "Service", "Deployment"}
+    for kind in ("configmaps", "services", "deployments"):
+        ours = namespace.list(kind, "app.kubernetes.io/managed-by=visor-operator")
+        assert len(ours) == len(sources)
+
+
+def test_the_api_server_may_be_away_for_a_while(
+    cluster: Cluster, operators: Operators, namespace: Kubernetes
+) -> None:
+    cluster.need_own("it restarts the API server")
+    source = apply(namespace, shop())
+    source.is_ready()
+    before = {pod["metadata"]["name"]: pod for pod in operators.pods()}
+    cluster.command("stop", "kube-apiserver")
+    cluster.command("start", "kube-apiserver")
+    namespace.wait_for("the API server", lambda: answers(namespace))
+    source.change(replicas=2)
+    namespace.wait_for("another pod", lambda: len(source.pods()) == 2)
+    source.is_ready()
+    another = apply(namespace, named("another"))
+    another.is_ready()
+    for name, pod in before.items():
+        (status,) = pod["status"]["containerStatuses"]
+        assert operators.container(name)["restartCount"] == status["restartCount"]
+
+
+def answers(kubernetes: Kubernetes) -> bool:
+    try:
+        return kubernetes.raw("/readyz") == "ok"
+    except KubectlError:
+        return False
+
+
+def test_an_idle_operator_asks_for_nothing_but_watches_and_its_lease(
+    operators: Operators, namespace: Kubernetes
+) -> None:
+    source = apply(namespace, shop(replicas=2))
+    source.suspend()
+    leader = operators.leader()
+
+    def count(**labels: str) -> float:
+        return operators.metrics(leader).sum("visor_operator_api_requests_total", **labels)
+
+    def rounds() -> float:
+        return operators.metrics(leader).sum("visor_operator_status_rounds_total")
+
+    def after(more: int, what: Callable[[], float]) -> None:
+        wanted = what() + more
+        operators.kubernetes.wait_for("time to pass", lambda: what() >= wanted)
+
+    def quiet() -> bool:
+        """Whether nothing but the lease was written while pods were asked twice."""
+        before = operators.metrics(leader).select("visor_operator_writes_total")
+        after(2, rounds)
+        return operators.metrics(leader).select("visor_operator_writes_total") == before
+
+    # Sources of other tests may just be on their way out.
+    operators.kubernetes.wait_for("idleness", quiet)
+    methods = ("GET", "POST", "PATCH", "DELETE")
+    before = {method: count(method=method) for method in methods}
+    # The lease is written by PUT, every five seconds.
+    after(4, lambda: count(method="PUT"))
+    assert {method: count(method=method) for method in methods} == before

@@ -1,0 +1,133 @@
+"""What can't be done is refused with what is wrong and where; what runs goes on, and so does
+everything else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from support.clusters import Cluster
+from support.documents import Object
+from support.kubernetes import KubectlError, Kubernetes
+from support.sources import KIND, Source, apply, shop
+
+BAD_TIME_ZONE = {"timeZone": "Europe/Nowhere"}
+
+
+def test_a_source_that_breaks_a_rule_says_where_and_is_put_right_later(
+    namespace: Kubernetes,
+) -> None:
+    source = apply(namespace, shop(**BAD_TIME_ZONE))
+    for condition in (source.wait_for("Accepted", "False"), source.wait_for("Ready", "False")):
+        assert condition.reason == "Invalid"
+        assert "spec.timeZone" in condition.message and "Europe/Nowhere" in condition.message
+    assert source.children() == {}
+    source.change(timeZone="Europe/Berlin")
+    source.wait_for("Accepted", reason="Valid")
+    source.is_ready()
+
+
+def test_the_last_good_pods_go_on_when_a_change_is_refused(namespace: Kubernetes) -> None:
+    source = apply(namespace, shop())
+    source.is_ready()
+    before = source.pod()
+    source.change(replicas=3, **BAD_TIME_ZONE)
+    refused = source.wait_for("Accepted", "False", "Invalid")
+    assert "spec.timeZone" in refused.message
+    assert source.wait_for("Available").reason == "PodsReady"
+    lines = before.metrics().lines()
+    namespace.wait_for("more lines", lambda: before.metrics().lines() > lines)
+    after = source.pod()
+    assert (after.uid, after.restarts) == (before.uid, 0)
+    namespace.wait_for("an event", lambda: "Invalid" in [e["reason"] for e in events_of(source)])
+    source.change(timeZone=None)
+    source.is_ready()
+    assert len(source.pods()) == 3
+
+
+def events_of(source: Source) -> list[Object]:
+    about = source.object["metadata"]["uid"]
+    return [e for e in source.kubernetes.list("events") if e["involvedObject"].get("uid") == about]
+
+
+FOREIGN = {
+    "configmap": {"apiVersion": "v1", "kind": "ConfigMap", "data": {"source.yaml": "mine"}},
+    "service": {"apiVersion": "v1", "kind": "Service", "spec": {"ports": [{"port": 80}]}},
+    "persistentvolumeclaim": {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Mi"}},
+            # Nothing binds it: it stays as it is.
+            "storageClassName": "none",
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_what_belongs_to_somebody_else_is_not_touched(namespace: Kubernetes, kind: str) -> None:
+    namespace.create({**FOREIGN[kind], "metadata": {"name": "shop"}})
+    volume = {"persistentVolumeClaim": {"size": "16Mi"}}
+    source = apply(namespace, shop(volume=volume))
+    refused = source.wait_for("Accepted", "False", "NameTaken")
+    assert "shop" in refused.message and FOREIGN[kind]["kind"] in refused.message
+    # The workload comes last: there is none without the rest.
+    assert source.workload() is None
+    assert FOREIGN[kind]["kind"] not in source.children()
+    theirs = namespace.get(kind, "shop")
+    assert "app.kubernetes.io/managed-by" not in theirs["metadata"].get("labels", {})
+    assert "visor-operator" not in {m["manager"] for m in theirs["metadata"]["managedFields"]}
+    # A source that is deleted takes nothing of theirs with it.
+    namespace.delete(kind, "shop")
+    source.is_ready()
+    assert source.children()[FOREIGN[kind]["kind"]]["metadata"]["uid"] != theirs["metadata"]["uid"]
+
+
+@contextmanager
+def without_schema(kubernetes: Kubernetes) -> Iterator[None]:
+    """The API server takes anything for a source."""
+    definition = kubernetes.get("crd", KIND)["spec"]["versions"][0]["schema"]
+    path = "/spec/versions/0/schema/openAPIV3Schema"
+    nothing = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+
+    def replace(schema: Object) -> None:
+        patch = json.dumps([{"op": "replace", "path": path, "value": schema}])
+        kubernetes.run("patch", "crd", KIND, "--type=json", f"--patch={patch}")
+
+    replace(nothing)
+    try:
+        yield
+    finally:
+        replace(definition["openAPIV3Schema"])
+
+
+def test_a_malformed_object_does_not_keep_others_from_being_served(
+    cluster: Cluster, namespace: Kubernetes
+) -> None:
+    cluster.need_own("it changes the definition of all sources")
+    malformed = shop()
+    malformed["metadata"]["name"] = "malformed"
+    malformed["spec"]["generators"] = "none"
+    with without_schema(namespace):
+        # The API server needs a moment to follow.
+        namespace.wait_for("no schema", lambda: taken(namespace, malformed))
+        broken = Source(namespace, "malformed")
+        refused = broken.wait_for("Accepted", "False", "Malformed")
+        assert "generators" in refused.message
+        source = apply(namespace, shop())
+        source.is_ready()
+        broken.delete()
+        namespace.wait_until_gone(KIND, "malformed")
+
+
+def taken(kubernetes: Kubernetes, document: Object) -> bool:
+    try:
+        kubernetes.run("apply", "--validate=false", "-f", "-", stdin=json.dumps(document))
+    except KubectlError:
+        return False
+    return True

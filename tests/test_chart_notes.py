@@ -1,0 +1,60 @@
+"""What `helm install` tells a person: a first source that is a good one, and warnings only where
+there is something to warn of."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from chart.rendering import CHART, ROOT, Object, Rendered, load
+
+NO_INJECTOR: Object = {"injector": {"enabled": False}}
+
+
+def notes(directory: Path, values: Object, version: str = "1.37.0") -> str:
+    """What a person is told after the installation. `helm template` leaves that out, so here it is
+    an object's text."""
+    chart = shutil.copytree(CHART, directory / "visor")
+    (chart / "templates" / "NOTES.txt").rename(chart / "notes")
+    said = '{"kind": "Notes", "text": {{ tpl (.Files.Get "notes") . | toJson }}}'
+    (chart / "templates" / "notes.yaml").write_text(said)
+    return Rendered(values, "--kube-version", version, chart=chart).one("Notes")["text"]
+
+
+def test_the_notes_have_a_first_source_and_no_warning(tmp_path: Path) -> None:
+    text = notes(tmp_path, {})
+    sample = ROOT / "manifests" / "samples" / "minimal.yaml"
+    source = re.search(r"<<END\n(.*?)\n +END\n", text, re.DOTALL)
+    assert load(source[1]) == load(sample.read_text())
+    assert "NOTE" not in text
+
+
+@pytest.mark.parametrize(
+    ("values", "version", "said"),
+    [
+        ({"crds": {"install": False}}, "1.37.0", "custom resource definition isn't part"),
+        ({"rbac": {"create": False}}, "1.37.0", "no rights were given"),
+        ({"watchNamespace": "team-a", **NO_INJECTOR}, "1.37.0", "may edit team-a"),
+        ({"watchNamespace": "team-a", "aggregateRoles": False}, "1.37.0", "webhook for all"),
+        ({"operator": {"replicas": 1}}, "1.37.0", "start without the generator"),
+        ({"operator": {"replicas": 1}, **NO_INJECTOR}, "1.37.0", "sources have to wait."),
+        ({}, "1.28.9", "made for Kubernetes 1.29"),
+    ],
+    ids=["crds", "rbac", "namespace", "injector", "replicas", "replicas alone", "version"],
+)
+def test_the_notes_warn(tmp_path: Path, values: Object, version: str, said: str) -> None:
+    (warning,) = re.findall("^NOTE: .*", notes(tmp_path, values, version), re.MULTILINE)
+    assert said in warning
+
+
+@pytest.mark.parametrize("values", [{}, NO_INJECTOR, {"watchNamespace": "team-a"}])
+def test_pods_of_ones_own_are_spoken_of_where_they_can_be_injected(
+    tmp_path: Path, values: Object
+) -> None:
+    text = notes(tmp_path, values)
+    assert ("visor.dev/inject" in text) == (not values)
+    # The operator's Secret isn't the release's, so Helm leaves it.
+    assert ("delete secret visor-webhook" in text) == (not values)

@@ -1,0 +1,202 @@
+"""What pods ask of the program beside its lines: a report at the end, a directory before the
+beginning, and whether it is ready."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.documents import UNLIMITED, access, file, rate, save, source, stream
+from support.files import every_line
+from support.metrics import get
+from support.program import BINARY, Running, visor
+from support.tools import need_root
+from support.waiting import PATIENCE, wait_for
+
+Run = Callable[..., Running]
+
+
+def shop(**spec: object) -> dict:
+    return source(
+        "shop",
+        access("web", stream("requests", "Access", rate(500)), output=file("web.log")),
+        access("more", stream("requests", "Access", rate(500)), output=file("more.log")),
+        **spec,
+    )
+
+
+def report(path: Path) -> tuple[int, int]:
+    """The lines and the bytes of a report; fails if it isn't one line of JSON."""
+    text = path.read_text()
+    assert text.count("\n") == 1 and text.endswith("\n"), text
+    told = json.loads(text)
+    assert list(told) == ["lines", "bytes"]
+    return told["lines"], told["bytes"]
+
+
+def written(logs: Path) -> tuple[int, int]:
+    """The lines and the bytes in all logs."""
+    lines = [line for log in logs.iterdir() for line in every_line(log)]
+    return len(lines), sum(len(line) + 1 for line in lines)
+
+
+def test_a_run_that_is_told_to_end_reports_what_it_wrote(run: Run, tmp_path: Path) -> None:
+    program = run(shop(), "--report", tmp_path / "report")
+    program.wait_for_lines(1000)
+    assert not (tmp_path / "report").exists()
+    program.signal(signal.SIGTERM)
+    assert program.wait() == 0
+    told = report(tmp_path / "report")
+    assert told == written(program.logs) and told[0] >= 1000
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--for", "1s"], ["--simulate"], ["--simulate", "--for", "1s"]], ids=" ".join
+)
+def test_a_run_that_ends_by_itself_reports_what_it_wrote(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    limit = {} if "--for" in arguments else {"stopAfter": {"lines": 300}}
+    document = save(tmp_path / "shop.yaml", shop(**limit))
+    done = visor(
+        *("run", "-f", document, "--listen", "none", "--report", "report", *arguments),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    told = report(tmp_path / "report")
+    assert told == written(tmp_path / "logs") and told[0] > 0
+    assert "--for" in arguments or told[0] == 300
+
+
+def test_sources_that_are_all_finite_end_the_run_when_the_last_one_has(tmp_path: Path) -> None:
+    def finite(name: str, lines: int) -> dict:
+        web = access("web", stream("requests", "Access", UNLIMITED), output=file(f"{name}.log"))
+        return source(name, web, stopAfter={"lines": lines})
+
+    document = save(tmp_path / "all.yaml", finite("one", 10), finite("two", 20_000))
+    done = visor("run", "-f", document, "--listen", "none", "--report", "report", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert report(tmp_path / "report")[0] == 20_010
+
+
+def test_a_report_takes_the_place_of_what_the_file_held(tmp_path: Path) -> None:
+    place = tmp_path / "report"
+    place.write_text("something longer than what will be written here, which must be gone\n" * 3)
+    place.chmod(0o666)
+    identity = place.stat().st_ino
+    document = save(tmp_path / "shop.yaml", shop(stopAfter={"lines": 3}))
+    done = visor("run", "-f", document, "--listen", "none", "--report", place, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert report(place)[0] == 3
+    assert place.stat().st_ino == identity, "a file that is mounted can't be replaced"
+
+
+def test_a_report_that_cannot_be_written_is_only_a_warning(tmp_path: Path) -> None:
+    document = save(tmp_path / "shop.yaml", shop(stopAfter={"lines": 3}))
+    place = tmp_path / "nowhere" / "report"
+    done = visor(
+        *("run", "-f", document, "--listen", "none", "--log-format", "json", "--report", place),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0
+    events = [json.loads(line) for line in done.stderr.splitlines()]
+    warnings = [event["message"] for event in events if event["level"] == "WARN"]
+    assert len(warnings) == 1 and str(place) in warnings[0]
+
+
+def test_a_suspended_source_is_ready(run: Run) -> None:
+    program = run(shop(suspend=True))
+    assert get(program.address, "/readyz")
+    assert program.metrics().lines() == 0
+
+
+def waiting(diagnostics: Path, document: Path) -> subprocess.Popen:
+    with diagnostics.open("wb") as stderr:
+        words = [BINARY, "run", "--wait", "-f", document, "--listen", "none"]
+        return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=stderr)
+
+
+def test_a_guest_waits_for_its_document_until_it_is_there_and_good(tmp_path: Path) -> None:
+    diagnostics, document = tmp_path / "diagnostics", tmp_path / "source.yaml"
+    with waiting(diagnostics, document) as program:
+        try:
+            wait_for("a first word", lambda: "can't be read" in diagnostics.read_text())
+            save(document, {**shop(), "spec": {"generators": []}})
+            wait_for("a second word", lambda: "must not be empty" in diagnostics.read_text())
+            web = access("web", stream("requests", "Access", rate(500)))
+            save(document, source("shop", web))
+            assert b"HTTP/" in program.stdout.readline()
+        finally:
+            program.terminate()
+            program.stdout.read()
+            assert program.wait(PATIENCE) == 0
+
+
+def test_a_guest_that_waits_can_be_told_to_end(tmp_path: Path) -> None:
+    diagnostics = tmp_path / "diagnostics"
+    with waiting(diagnostics, tmp_path / "nowhere.yaml") as program:
+        wait_for("a word", lambda: "can't be read" in diagnostics.read_text())
+        program.terminate()
+        assert program.wait(PATIENCE) == 0
+
+
+def prepare(path: Path | str, owner: str = "65532:65533", **more: object) -> tuple[int, str]:
+    done = visor("prepare-directory", "--owner", owner, path, **more)
+    assert done.stdout == b""
+    return done.returncode, done.stderr
+
+
+def owner_of(path: Path) -> tuple[int, int]:
+    status = path.stat(follow_symlinks=False)
+    return status.st_uid, status.st_gid
+
+
+def test_a_directory_is_made_and_only_the_last_one_is_given_away(tmp_path: Path) -> None:
+    need_root()
+    path = tmp_path / "visor" / "logs" / "shop-0"
+    for mask in (0o077, 0o000):
+        assert prepare(path, umask=mask) == (0, "")
+        assert owner_of(path) == (65532, 65533)
+        assert owner_of(path.parent) == owner_of(path.parent.parent) == (0, 0)
+        modes = [made.stat().st_mode & 0o7777 for made in (path, path.parent, path.parent.parent)]
+        assert modes == [0o755] * 3
+
+
+def test_a_directory_that_is_there_gets_its_owner_and_stays_as_it_is(tmp_path: Path) -> None:
+    need_root()
+    path = tmp_path / "logs"
+    path.mkdir()
+    path.chmod(0o2770)
+    (path / "access.log").write_text("a line\n")
+    assert prepare("logs", cwd=tmp_path) == (0, "")
+    assert owner_of(path) == (65532, 65533)
+    assert path.stat().st_mode & 0o7777 == 0o2770
+    assert owner_of(path / "access.log") == (0, 0)
+
+
+def test_nothing_but_a_directory_is_given_away(tmp_path: Path) -> None:
+    need_root()
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(secret)
+    (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
+    for name in ("link", "link/", "broken", "file", "link/.."):
+        code, said = prepare(f"{tmp_path}/{name}")
+        assert code == 1 and name.rstrip("/") in said, name
+    for path in (tmp_path, secret, tmp_path / "file", tmp_path / "link", tmp_path / "broken"):
+        assert owner_of(path) == (os.geteuid(), os.getegid())
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("owner", ["visor:visor", "1", "0:-1", "4294967295:0"])
+def test_an_owner_is_two_numbers(tmp_path: Path, owner: str) -> None:
+    code, said = prepare(tmp_path / "logs", owner=owner)
+    assert code == 2 and "65532:65532" in said
+    assert not (tmp_path / "logs").exists()
