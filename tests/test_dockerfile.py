@@ -29,7 +29,7 @@ from support.tools import PATH, free_port, need_root, tool
 from support.waiting import PATIENCE, wait_for
 
 # The images, and what each has in it.
-IMAGES = {"visor": ["visor", "var/log/visor"], "visor-operator": ["visor-operator"]}
+IMAGES = {"visor-operator": ["visor-operator"], "visor": ["visor", "var/log/visor"]}
 
 each_image = pytest.mark.parametrize("name", IMAGES)
 

@@ -7,20 +7,21 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support.clusters import Cluster, any_cluster, obstacle
-from support.helm import HelmError, Release
+from support.helm import CHART, HelmError, Release
 from support.kubernetes import Kubernetes, describe
 from support.operators import Operators
 from support.sources import KIND, Source
 
 # The module that removes Visor, and installs it anew.
 LAST = "test_helm.py"
+SOCKET = "/run/containerd/containerd.sock"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -57,8 +58,33 @@ def release(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
     yield made
     if not cluster.own:
         made.uninstall()
-        for kind, name in (("crd", KIND), ("namespace", made.namespace)):
-            cluster.kubernetes.run("delete", kind, name, "--ignore-not-found")
+        remove_traces(cluster, made)
+
+
+@pytest.fixture
+def without_visor(cluster: Cluster, release: Release) -> Iterator[None]:
+    """Visor isn't installed, but its images are known by the names that the chart gives them."""
+    cluster.need_own("it makes Visor's images known by other names")
+    version = re.search(r"^appVersion: (\S+)$", (CHART / "Chart.yaml").read_text(), re.M)
+    for image in (cluster.image, cluster.operator_image):
+        program = image.removeprefix("localhost/").split(":")[0]
+        name = f"docker.io/library/{program}:{version[1]}"
+        tag = ("ctr", "--address", SOCKET, "--namespace", "k8s.io", "images", "tag", "--force")
+        cluster.command("run", *tag, image, name)
+    release.uninstall()
+    remove_traces(cluster, release)
+    yield
+    with suppress(HelmError):
+        release.uninstall()
+    remove_traces(cluster, release)
+    # As the other tests have it.
+    release.install()
+
+
+def remove_traces(cluster: Cluster, release: Release) -> None:
+    """Removes what a release leaves when it is uninstalled."""
+    for kind, name in (("crd", KIND), ("namespace", release.namespace)):
+        cluster.kubernetes.run("delete", kind, name, "--ignore-not-found")
 
 
 @pytest.fixture(scope="package")

@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,11 +14,8 @@ import pytest
 from support import helm
 from support.clusters import Cluster
 from support.dockerfile import ROOT
-from support.helm import Release
-from support.sources import KIND
 from support.tools import PATH
 
-SOCKET = "/run/containerd/containerd.sock"
 # A whole block may start pods.
 MINUTES = 240
 
@@ -29,30 +25,11 @@ def blocks() -> list[str]:
 
 
 @pytest.fixture
-def path(cluster: Cluster, release: Release, tmp_path: Path) -> Iterator[str]:
-    """A path with the tools, on a cluster where Visor isn't installed, but its images are known by
-    their names."""
-    cluster.need_own("it makes Visor's images known by other names")
-    version = re.search(r"^appVersion: (\S+)$", (helm.CHART / "Chart.yaml").read_text(), re.M)
-    for image in (cluster.image, cluster.operator_image):
-        program = image.removeprefix("localhost/").split(":")[0]
-        name = f"docker.io/library/{program}:{version[1]}"
-        tag = ("ctr", "--address", SOCKET, "--namespace", "k8s.io", "images", "tag", "--force")
-        cluster.command("run", *tag, image, name)
-    release.uninstall()
-    cluster.kubernetes.run("delete", "namespace", release.namespace)
-    cluster.kubernetes.run("delete", "crd", KIND)
+def path(cluster: Cluster, without_visor: None, tmp_path: Path) -> str:
+    """A path with the tools."""
     (tmp_path / "helm").symlink_to(helm.program())
     (tmp_path / "kubectl").symlink_to(cluster.kubernetes.kubectl)
-    yield f"{tmp_path}:{PATH}"
-    # As the other tests have it.
-    cluster.kubernetes.run("delete", "crd", KIND, "--ignore-not-found")
-    subprocess.run(
-        [helm.program(), "uninstall", "visor", "--namespace", "visor-system", "--wait"],
-        env=shell_environment(cluster, f"{tmp_path}:{PATH}", tmp_path),
-    )
-    cluster.kubernetes.run("delete", "namespace", release.namespace, "--ignore-not-found")
-    release.install()
+    return f"{tmp_path}:{PATH}"
 
 
 def shell_environment(cluster: Cluster, path: str, home: Path) -> dict[str, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from node import settings
@@ -92,12 +93,12 @@ def members() -> set[int]:
 
 
 def processes_in(root: Path) -> set[int]:
+    """Every process in a group and those in it. Groups may go away meanwhile; a walk minds that
+    no more than that a file can't be read."""
     found: set[int] = set()
-    for file in root.rglob("cgroup.procs"):
-        try:
-            found.update(map(int, file.read_text().split()))
-        except OSError:
-            continue  # The group went away.
+    for group, _, _ in os.walk(root):
+        with suppress(OSError):
+            found.update(map(int, Path(group, "cgroup.procs").read_text().split()))
     return found
 
 
