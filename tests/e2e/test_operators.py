@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
 
 import pytest
 
@@ -124,33 +123,56 @@ def answers(kubernetes: Kubernetes) -> bool:
         return False
 
 
+METHODS = ("GET", "POST", "PATCH", "DELETE")
+
+
+def requests(operators: Operators, leader: str, *methods: str) -> dict[str, float]:
+    """How many requests of these methods it has made so far. The lease is written by PUT."""
+    metrics = operators.metrics(leader)
+    return {m: metrics.sum("visor_operator_api_requests_total", method=m) for m in methods}
+
+
+def wait_until_quiet(operators: Operators, leader: str) -> None:
+    """Waits until nothing but the lease is written while pods are asked twice: sources of other
+    tests may just be on their way out."""
+
+    def rounds() -> float:
+        return operators.metrics(leader).sum("visor_operator_status_rounds_total")
+
+    def quiet() -> bool:
+        before = operators.metrics(leader).select("visor_operator_writes_total")
+        wanted = rounds() + 2
+        operators.kubernetes.wait_for("two rounds", lambda: rounds() >= wanted)
+        return operators.metrics(leader).select("visor_operator_writes_total") == before
+
+    operators.kubernetes.wait_for("idleness", quiet)
+
+
 def test_an_idle_operator_asks_for_nothing_but_watches_and_its_lease(
     operators: Operators, namespace: Kubernetes
 ) -> None:
     source = apply(namespace, shop(replicas=2))
     source.suspend()
     leader = operators.leader()
+    wait_until_quiet(operators, leader)
+    before = requests(operators, leader, *METHODS)
+    # It is written every five seconds.
+    wanted = requests(operators, leader, "PUT")["PUT"] + 4
+    operators.kubernetes.wait_for(
+        "time to pass", lambda: requests(operators, leader, "PUT")["PUT"] >= wanted
+    )
+    assert requests(operators, leader, *METHODS) == before
 
-    def count(**labels: str) -> float:
-        return operators.metrics(leader).sum("visor_operator_api_requests_total", **labels)
 
-    def rounds() -> float:
-        return operators.metrics(leader).sum("visor_operator_status_rounds_total")
-
-    def after(more: int, what: Callable[[], float]) -> None:
-        wanted = what() + more
-        operators.kubernetes.wait_for("time to pass", lambda: what() >= wanted)
-
-    def quiet() -> bool:
-        """Whether nothing but the lease was written while pods were asked twice."""
-        before = operators.metrics(leader).select("visor_operator_writes_total")
-        after(2, rounds)
-        return operators.metrics(leader).select("visor_operator_writes_total") == before
-
-    # Sources of other tests may just be on their way out.
-    operators.kubernetes.wait_for("idleness", quiet)
-    methods = ("GET", "POST", "PATCH", "DELETE")
-    before = {method: count(method=method) for method in methods}
-    # The lease is written by PUT, every five seconds.
-    after(4, lambda: count(method="PUT"))
-    assert {method: count(method=method) for method in methods} == before
+def test_a_source_is_made_by_few_requests(operators: Operators, namespace: Kubernetes) -> None:
+    leader = operators.leader()
+    wait_until_quiet(operators, leader)
+    before = requests(operators, leader, *METHODS)
+    apply(namespace, shop(suspend=True)).is_ready()
+    wait_until_quiet(operators, leader)
+    after = requests(operators, leader, *METHODS)
+    used = {method: after[method] - before[method] for method in METHODS}
+    # Three objects and an event; that it is on its way, that it is ready, and, from the first round
+    # in which its pod was asked, what it has written.
+    assert used["POST"] == 4 and used["PATCH"] <= 3
+    assert used["GET"] == used["DELETE"] == 0

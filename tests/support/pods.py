@@ -87,7 +87,10 @@ class Pod:
         """Copies what the reading container sees of the logs, and returns where they are."""
         packed = self.kubernetes.read(self.name, READER, "/bin/tar", "-cC", LOGS, ".")
         with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
-            tar.extractall(directory, filter="data")
+            for member in filter(tarfile.TarInfo.isfile, tar):
+                target = directory / member.name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(tar.extractfile(member).read())
         return directory
 
     def change(self, document: Object) -> None:

@@ -34,12 +34,11 @@ def find(name: str) -> int | None:
 
 
 def inside() -> list[str]:
-    """The words before a command that is to run in the node's namespaces, and below the node's
-    root: in a chroot that isn't the root of its mount namespace."""
+    """The words before a command that is to run in the node's namespaces."""
     node = find("node")
     if node is None:
         raise SystemExit(f"cluster: {settings.NAME} is not up")
-    return ["nsenter", "--target", str(node), "--mount", "--net", "--root", "--wd", "--"]
+    return ["nsenter", "--target", str(node), "--mount", "--net", "--"]
 
 
 def spawn(name: str, *words: str | Path) -> None:
