@@ -168,7 +168,8 @@ def test_a_source_is_made_by_few_requests(operators: Operators, namespace: Kuber
     leader = operators.leader()
     wait_until_quiet(operators, leader)
     before = requests(operators, leader, *METHODS)
-    apply(namespace, shop(suspend=True)).is_ready()
+    # Suspended, so that rounds have no lines to tell of.
+    apply(namespace, shop(suspend=True)).wait_for("Ready", reason="Suspended")
     wait_until_quiet(operators, leader)
     after = requests(operators, leader, *METHODS)
     used = {method: after[method] - before[method] for method in METHODS}
