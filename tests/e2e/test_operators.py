@@ -133,8 +133,15 @@ def requests(operators: Operators, leader: str, *methods: str) -> dict[str, floa
 
 
 def wait_until_quiet(operators: Operators, leader: str) -> None:
-    """Waits until nothing but the lease is written while pods are asked twice: sources of other
-    tests may just be on their way out."""
+    """Waits until nothing but the lease is written while pods are asked twice. The counters are of
+    the whole cluster, and of a namespace that is about to end things go one by one, each of which
+    the operator sees: so those of other tests must be gone."""
+
+    def no_namespace_is_ending() -> bool:
+        found = operators.kubernetes.list("namespaces")
+        return all(each["status"]["phase"] == "Active" for each in found)
+
+    operators.kubernetes.wait_for("the end of other tests' namespaces", no_namespace_is_ending)
 
     def rounds() -> float:
         return operators.metrics(leader).sum("visor_operator_status_rounds_total")
