@@ -56,7 +56,7 @@ e2e: setup ## Run all tests in a real Kubernetes, made for them or named by VISO
 images: ## Build the images that the cluster tests run, and print their sizes (target/images).
 	@tests/cluster/images target/images
 
-cluster: setup ## Make a Kubernetes with the images in it, to play with (Debian 12, as root).
+cluster: setup ## Make a Kubernetes with Visor in it, to play with (Debian 12, as root).
 	@tests/cluster/playground up
 
 cluster-down: ## Remove it, and all of it.

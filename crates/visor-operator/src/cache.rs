@@ -1,8 +1,9 @@
 //! What the operator knows of the cluster without asking: a watch on every kind of child and on the
-//! pods with a generator in them, each told only of objects that carry our label. A change of one names the source that must
-//! be looked at again.
+//! pods with a generator in them, each told only of objects that carry our label. A change of one names
+//! the source that must be looked at again.
 //!
-//! A cache is late by nature. Whoever writes because of it asks the server first (see `apply`).
+//! A cache is late by nature. So what makes, changes or deletes a child because of it is a request that
+//! the server refuses if another object has the name by then (see `apply`).
 
 use std::{
     collections::{BTreeMap, HashSet},
