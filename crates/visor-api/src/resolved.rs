@@ -49,6 +49,7 @@ impl Stream {
             name: name.to_owned(),
             kind,
             interval: None,
+            initial_delay: None,
             surges: Vec::new(),
             messages: Vec::new(),
             heartbeat: None,

@@ -40,6 +40,15 @@ impl Span {
 pub enum Law {
     /// Always the same.
     Fixed(Span),
+    /// So many lines a second, evenly.
+    Rate {
+        /// The time between two lines, cut to a span.
+        span: Span,
+        /// What is cut off from it, in parts of a span's unit: so many ...
+        cut: i64,
+        /// ... of so many; this is the rate, too.
+        lines_per_second: i64,
+    },
     /// Evenly between `min` and `min + width`.
     Uniform {
         /// The shortest.
@@ -82,17 +91,20 @@ impl Law {
             },
             Interval::Rate(law) => {
                 let second = Span::from_nanos(1_000_000_000).0;
-                Self::Fixed(Span(second / i128::from(law.lines_per_second.max(1))))
+                let lines_per_second = i64::from(law.lines_per_second.max(1));
+                let span = Span(second / i128::from(lines_per_second));
+                let cut = (second % i128::from(lines_per_second)) as i64;
+                Self::Rate { span, cut, lines_per_second }
             }
             Interval::Unlimited(_) => Self::Unlimited,
         }
     }
 
-    /// Draws the time to the next line; never negative.
+    /// Draws the time to the next line; never negative. That of a rate is the one that is cut.
     #[inline]
     pub fn draw(&self, random: &mut Random) -> Span {
         match *self {
-            Self::Fixed(span) => span,
+            Self::Fixed(span) | Self::Rate { span, .. } => span,
             Self::Uniform { min, width } => {
                 // 64 random bits behind the point times the width; 32 of them are kept.
                 Span(min.0 + ((u128::from(random.bits()) * u128::from(width)) >> 32).cast_signed())

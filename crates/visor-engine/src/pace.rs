@@ -1,7 +1,7 @@
 //! A schedule that never drifts: each line is due so long after the last one was *due*, however
 //! late that one was written. Surges bend it.
 
-use visor_api::source::Surge;
+use visor_api::{quantity::Duration, source::Surge};
 
 use crate::{
     law::{Law, Span},
@@ -15,6 +15,11 @@ pub struct Pace {
     surges: Box<[Bend]>,
     /// Surges are counted from here.
     origin: Span,
+    /// The stretch of time that the schedule has come to, and how much of its own time is used.
+    stretch: Stretch,
+    used: i128,
+    /// What a rate's spans have been cut by, in parts of a span's unit: see [`Law::Rate`].
+    cut: i64,
     due: Span,
 }
 
@@ -26,22 +31,62 @@ struct Bend {
     factor: i128,
 }
 
+/// A stretch of time in which the surges don't change. They make time run faster for the schedule:
+/// an hour at factor 20 holds what 20 hours hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stretch {
+    start: i128,
+    end: i128,
+    factor: i128,
+}
+
+impl Stretch {
+    /// How much of the schedule's own time it holds.
+    const fn holds(self) -> i128 {
+        (self.end - self.start).saturating_mul(self.factor)
+    }
+}
+
 /// Beyond this, overlapping surges stop multiplying: a thousand million times as fast.
 const LARGEST_FACTOR: i128 = 1_000_000_000;
 
 impl Pace {
-    /// A schedule that begins at `start`, in nanoseconds since the epoch. Its first line is due one
-    /// draw later, as if one had just been written; an unlimited one is due at once.
-    pub fn new(law: Law, surges: &[Surge], start: i64, random: &mut Random) -> Self {
-        let span = |duration: visor_api::quantity::Duration| i128::from(duration.as_nanos()) << 32;
+    /// A schedule that begins at `start`, in nanoseconds since the epoch. Its first line is due
+    /// `initial_delay` later. If that isn't given, it is due one draw later, as if one had just been
+    /// written, but half of it where all draws are the same: then R lines a second for D seconds
+    /// are R times D, whatever the borders. An unlimited one is due at once.
+    pub fn new(
+        law: Law,
+        surges: &[Surge],
+        start: i64,
+        initial_delay: Option<Duration>,
+        random: &mut Random,
+    ) -> Self {
+        let origin = Span::from_nanos(start);
+        let mut pace = Self::from(law, surges, origin, start);
+        match initial_delay {
+            Some(delay) => {
+                pace.due.0 += i128::from(delay.as_nanos()) << 32;
+                pace.stretch = pace.stretch_from(pace.due.0);
+            }
+            None => pace.begin(random),
+        }
+        pace
+    }
+
+    /// A schedule at its start, before its first line.
+    fn from(law: Law, surges: &[Surge], origin: Span, start: i64) -> Self {
+        let span = |duration: Duration| i128::from(duration.as_nanos()) << 32;
         let bends = surges.iter().map(|surge| Bend {
             every: span(surge.every).max(1),
             duration: span(surge.duration),
             factor: i128::from(surge.factor),
         });
-        let start = Span::from_nanos(start);
-        let mut pace = Self { law, surges: bends.collect(), origin: start, due: start };
-        pace.advance(random);
+        let due = Span::from_nanos(start);
+        let stretch = Stretch { start: due.0, end: due.0, factor: 1 };
+        let surges = bends.collect();
+        let mut pace = Self { law, surges, origin, stretch, used: 0, cut: 0, due };
+        pace.stretch = pace.stretch_from(due.0);
         pace
     }
 
@@ -56,30 +101,56 @@ impl Pace {
         self.law == Law::Unlimited
     }
 
+    /// Goes on to the first line.
+    fn begin(&mut self, random: &mut Random) {
+        match self.law {
+            Law::Fixed(span) => self.spend(span.0 / 2),
+            Law::Rate { span, cut, .. } => {
+                self.cut = cut / 2;
+                self.spend(span.0 / 2);
+            }
+            _ => self.advance(random),
+        }
+    }
+
     /// Goes on to the line after the next.
     #[inline]
     pub fn advance(&mut self, random: &mut Random) {
-        let span = self.law.draw(random);
+        let mut span = self.law.draw(random).0;
+        if let Law::Rate { cut, lines_per_second, .. } = self.law {
+            self.cut += cut;
+            if self.cut >= lines_per_second {
+                self.cut -= lines_per_second;
+                span += 1;
+            }
+        }
+        self.spend(span);
+    }
+
+    /// Goes on by so much of the schedule's own time.
+    #[inline]
+    fn spend(&mut self, span: i128) {
         if self.surges.is_empty() {
-            self.due.0 = self.due.0.saturating_add(span.0);
+            self.due.0 = self.due.0.saturating_add(span);
         } else {
-            self.advance_through_surges(span.0);
+            self.spend_through_surges(span);
         }
     }
 
     /// Takes another law and other surges from `now` on. Surges go on being counted from the same
     /// origin.
     pub fn change(&mut self, law: Law, surges: &[Surge], now: i64, random: &mut Random) {
-        let origin = self.origin;
-        *self = Self::new(law, surges, now, random);
-        self.origin = origin;
+        *self = Self::from(law, surges, self.origin, now);
+        self.begin(random);
     }
 
     /// Begins anew at `now`, as after a suspension: what would have been due meanwhile is not made
     /// up for.
     pub fn resume(&mut self, now: i64, random: &mut Random) {
         self.due = Span::from_nanos(now);
-        self.advance(random);
+        self.stretch = self.stretch_from(self.due.0);
+        (self.used, self.cut) = (0, 0);
+        self.begin(random);
     }
 
     /// Passes over lines that were due before `limit`, at most `most` of them, and says how many.
@@ -92,24 +163,20 @@ impl Pace {
         skipped
     }
 
-    /// Surges make time run faster for the schedule: an hour at factor 20 holds what 20 hours hold.
-    /// So the draw is spent piece by piece, from one change of the factor to the next.
-    fn advance_through_surges(&mut self, mut rest: i128) {
-        loop {
-            let (factor, until_change) = self.factor();
-            let holds = until_change.saturating_mul(factor);
-            if factor > 0 && rest <= holds {
-                self.due.0 = self.due.0.saturating_add(rest / factor);
-                return;
-            }
-            rest -= holds;
-            self.due.0 = self.due.0.saturating_add(until_change);
+    /// The span is spent piece by piece, from one change of the factor to the next. Within a
+    /// stretch every time is reckoned from its start, so that nothing is cut off twice.
+    fn spend_through_surges(&mut self, span: i128) {
+        self.used = self.used.saturating_add(span);
+        while self.used >= self.stretch.holds() {
+            self.used -= self.stretch.holds();
+            self.stretch = self.stretch_from(self.stretch.end);
         }
+        self.due.0 = self.stretch.start.saturating_add(self.used / self.stretch.factor);
     }
 
-    /// The factor at the time that the schedule has come to, and how long it holds from there.
-    fn factor(&self) -> (i128, i128) {
-        let elapsed = self.due.0 - self.origin.0;
+    /// The stretch that begins at a time, or goes on from there.
+    fn stretch_from(&self, start: i128) -> Stretch {
+        let elapsed = start - self.origin.0;
         let (mut factor, mut until_change) = (1_i128, i128::MAX);
         for surge in &self.surges {
             let phase = elapsed.rem_euclid(surge.every);
@@ -120,7 +187,7 @@ impl Pace {
             let change = if surging { surge.duration } else { surge.every };
             until_change = until_change.min(change - phase);
         }
-        (factor, until_change)
+        Stretch { start, end: start.saturating_add(until_change), factor }
     }
 }
 
@@ -129,10 +196,7 @@ mod tests {
     use super::*;
     use crate::random::Seed;
     use proptest::prelude::*;
-    use visor_api::{
-        quantity::Duration,
-        source::{Interval, Rate, Uniform},
-    };
+    use visor_api::source::{Interval, Rate, Uniform};
 
     const SECOND: i64 = 1_000_000_000;
 
@@ -157,49 +221,81 @@ mod tests {
     #[test]
     fn a_day_of_lines_ends_where_it_should() {
         let mut random = Seed::new(1).random();
-        let mut pace = Pace::new(rate(7), &[], 0, &mut random);
+        let mut pace = Pace::new(rate(7), &[], 0, None, &mut random);
         for _ in 1..7 * 86_400 {
             pace.advance(&mut random);
         }
-        assert!((pace.due() - 86_400 * SECOND).abs() <= 1_000, "{}", pace.due());
+        assert_eq!(pace.due(), 86_400 * SECOND - SECOND / 14 - 1);
+    }
+
+    /// R lines a second for D seconds are R times D, whatever R is, and wherever surges begin.
+    #[test]
+    fn a_span_of_time_has_as_many_lines_as_its_rate_says() {
+        let surges = [vec![], vec![surge(2, 1, 0)], vec![surge(3, 1, 7), surge(5, 2, 3)]];
+        for (lines_per_second, surges) in [1, 2, 3, 7, 10, 333, 1000]
+            .into_iter()
+            .flat_map(|rate| surges.clone().map(|s| (rate, s)))
+        {
+            for initial_delay in [None, Some(Duration::from_secs(0))] {
+                let mut random = Seed::new(1).random();
+                let law = rate(lines_per_second);
+                let mut pace = Pace::new(law, &surges, 0, initial_delay, &mut random);
+                let mut lines = 0;
+                for second in 1..=20 {
+                    let end = second * SECOND;
+                    while pace.due() < end {
+                        pace.advance(&mut random);
+                        lines += 1;
+                    }
+                    let factor = |second: i64| -> i64 {
+                        let surging = |s: &&Surge| {
+                            let every = s.every.as_nanos().cast_signed() / SECOND;
+                            let long = s.duration.as_nanos().cast_signed() / SECOND;
+                            second >= every && second % every < long
+                        };
+                        surges.iter().filter(surging).map(|s| i64::from(s.factor)).product()
+                    };
+                    let wanted: i64 = (0..second).map(factor).sum();
+                    assert_eq!(
+                        lines,
+                        wanted * i64::from(lines_per_second),
+                        "{lines_per_second}/s, {surges:?}, {second} s, {initial_delay:?}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]
     fn a_surge_multiplies_and_the_first_comes_after_one_period() {
         let mut random = Seed::new(1).random();
-        let mut pace = Pace::new(rate(10), &[surge(4, 1, 20)], 0, &mut random);
+        let mut pace = Pace::new(rate(10), &[surge(4, 1, 20)], 0, None, &mut random);
         let counts = lines_per_second(&mut pace, &mut random, 10);
-        // Line k is due at the end of its own share, so a share on the border counts beyond it.
-        for (second, count) in counts.iter().enumerate() {
-            let wanted = if [4, 8].contains(&second) { 200 } else { 10 };
-            assert!(count.abs_diff(wanted) <= 1, "{second}: {count} in {counts:?}");
-        }
+        assert_eq!(counts, [10, 10, 10, 10, 200, 10, 10, 10, 200, 10]);
     }
 
     #[test]
     fn a_factor_of_zero_is_silence_and_overlapping_surges_multiply() {
         let mut random = Seed::new(1).random();
         let surges = [surge(4, 2, 0), surge(3, 1, 5), surge(6, 1, 2)];
-        let mut pace = Pace::new(rate(10), &surges, 0, &mut random);
+        let mut pace = Pace::new(rate(10), &surges, 0, None, &mut random);
         let counts = lines_per_second(&mut pace, &mut random, 8);
-        for (second, wanted) in [10, 10, 10, 50, 0, 0, 100, 10].into_iter().enumerate() {
-            assert!(counts[second].abs_diff(wanted) <= 1, "{second}: {counts:?}");
-        }
+        assert_eq!(counts, [10, 10, 10, 50, 0, 0, 100, 10]);
     }
 
     #[test]
     fn skipping_counts_what_it_passes_over() {
         let mut random = Seed::new(1).random();
-        let mut pace = Pace::new(rate(10), &[], 0, &mut random);
+        let mut pace = Pace::new(rate(10), &[], 0, None, &mut random);
         let skipped = pace.skip(SECOND, 4, &mut random) + pace.skip(SECOND, 100, &mut random);
-        assert_eq!(skipped, 9);
+        assert_eq!(skipped, 10);
         assert!(pace.due() >= SECOND);
     }
 
     #[test]
     fn a_suspended_schedule_resumes_without_a_backlog() {
         let mut random = Seed::new(1).random();
-        let mut pace = Pace::new(rate(10), &[], 0, &mut random);
+        let mut pace = Pace::new(rate(10), &[], 0, None, &mut random);
         pace.resume(50 * SECOND, &mut random);
         assert!(pace.due() > 50 * SECOND && pace.due() <= 51 * SECOND);
     }
@@ -213,7 +309,7 @@ mod tests {
                 min: Duration::from_millis(min), max: Duration::from_millis(min + width),
             }));
             let mut random = Seed::new(seed).random();
-            let mut pace = Pace::new(law, &[surge(every * 2, every, factor)], 0, &mut random);
+            let mut pace = Pace::new(law, &[surge(every * 2, every, factor)], 0, None, &mut random);
             for _ in 0..100 {
                 let before = pace.due();
                 pace.advance(&mut random);

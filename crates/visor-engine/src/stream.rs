@@ -49,7 +49,7 @@ impl Stream {
     pub fn new(spec: &source::Stream, content: Content, seed: Seed, start: i64) -> Self {
         let mut timing = seed.child("timing").random();
         let law = Law::new(&spec.resolved_interval());
-        let pace = Pace::new(law, &spec.surges, start, &mut timing);
+        let pace = Pace::new(law, &spec.surges, start, spec.initial_delay, &mut timing);
         Self { pace, timing, drawing: seed.child("content").random(), content }
     }
 

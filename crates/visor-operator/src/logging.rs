@@ -9,11 +9,14 @@ use crate::cli::LogFormat;
 /// Begins to write logs.
 pub(crate) fn start(format: LogFormat) {
     let filter = EnvFilter::try_from_env("VISOR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let coloured =
-        io::IsTerminal::is_terminal(&io::stderr()) && std::env::var_os("NO_COLOR").is_none();
+    let is_dumb = std::env::var_os("TERM").is_none_or(|terminal| terminal == "dumb");
+    let is_unwished = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let coloured = io::IsTerminal::is_terminal(&io::stderr()) && !is_dumb && !is_unwished;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
+        // The subscriber's own complaint about a failed write would be a write that panics.
+        .log_internal_errors(false)
         .with_ansi(coloured)
         .with_target(false);
     // It can fail only if logs have begun already, and then they go on.

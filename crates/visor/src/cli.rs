@@ -201,6 +201,11 @@ pub(crate) struct Emit {
     #[arg(long, group = "pace")]
     pub(crate) unlimited: bool,
 
+    /// How long after the start the first line is due; 0s is at once. [default: after one interval,
+    /// or half of one where all are the same]
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) initial_delay: Option<Duration>,
+
     /// The seed: the same one draws the same lines.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub(crate) seed: Option<u64>,

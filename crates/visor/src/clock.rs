@@ -44,6 +44,13 @@ impl Clock {
         self.start_nanos.saturating_add(nanos(self.start.elapsed()))
     }
 
+    /// A moment as a time of this clock.
+    pub(crate) fn at(&self, moment: Instant) -> i64 {
+        let since = moment.checked_duration_since(self.start);
+        let before = || nanos(self.start.saturating_duration_since(moment));
+        self.start_nanos.saturating_add(since.map_or_else(|| -before(), nanos))
+    }
+
     /// When to wake for what is due at this time; at once for what is past.
     pub(crate) fn wake(&self, time: i64) -> Instant {
         let mut ahead = u64::try_from(time.saturating_sub(self.start_nanos)).unwrap_or(0);

@@ -51,6 +51,7 @@ impl Emit {
             error,
             streams: vec![Stream {
                 interval: self.pace(),
+                initial_delay: self.initial_delay,
                 ..Stream::ordinary(kind.as_str(), kind)
             }],
             output,

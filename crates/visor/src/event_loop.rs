@@ -6,18 +6,19 @@
 
 use std::{
     collections::HashMap,
+    future::pending,
     io,
     rc::Rc,
     sync::{Arc, atomic::AtomicUsize, atomic::Ordering},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{
     runtime,
     sync::{Notify, mpsc, oneshot},
     task::{JoinHandle, LocalSet, spawn_local},
-    time::{MissedTickBehavior, interval, timeout},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use visor_api::source;
 use visor_engine::{generator::NamedStream, random::Seed};
@@ -26,13 +27,14 @@ use crate::{
     clock::Clock,
     live::{Control, LiveStream, Order},
     metrics::{Metrics, StreamMeter},
-    outlet::Outlet,
+    outlet::{End, Outlet, Persistence},
     plan::{GeneratorKey, GeneratorPlan, Limits, OutputPlan},
-    sink::{SharedSink, Sink, Target},
+    sink::{Closed, Target},
+    sinks::Sinks,
 };
 
-/// At the end, outputs have this long to take what is left. With the time to stop it is well
-/// within the second that a person, or a grace period, grants.
+/// When the end is hurried, outputs have this long to take what is left. With the time to stop it
+/// is well within the second that a person, or a grace period, grants.
 const FLUSH_TIME: Duration = Duration::from_millis(600);
 /// And those that can't, because a disk is full, this long to end with a whole line.
 const GIVE_UP_TIME: Duration = Duration::from_millis(150);
@@ -42,12 +44,29 @@ const CLOCK_CHECK: Duration = Duration::from_secs(1);
 
 /// What a loop is told.
 pub(crate) enum Command {
-    /// Run these generators and no others; what runs already goes on.
-    Follow(Vec<GeneratorPlan>),
+    /// Run these generators and no others; what runs already goes on, what is new begins at this
+    /// moment on every loop.
+    Follow(Vec<GeneratorPlan>, Instant),
     /// Open all files anew by their names.
     Reopen,
-    /// Stop all streams, write what is left, and say how many lines could not be written.
-    End(oneshot::Sender<u64>),
+    /// Stop all streams, write what is left however long that takes, and say what became of it.
+    End(oneshot::Sender<Vec<Remainder>>),
+    /// End within the second.
+    Hurry,
+}
+
+/// What became of an output whose lines are not all written, or not all read.
+#[derive(Debug)]
+pub(crate) struct Remainder {
+    /// The output's name.
+    pub(crate) output: String,
+    /// How many lines were not written.
+    pub(crate) lines: u64,
+    /// How it ended. `None` if a write is still under way: then some of the lines may have been
+    /// written, although none is counted.
+    pub(crate) end: Option<End>,
+    /// How many bytes of lines that were written, and counted, will never be read.
+    pub(crate) unread: u64,
 }
 
 /// What loops share and tell the rest of the program.
@@ -55,43 +74,33 @@ pub(crate) enum Command {
 pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) activity: Arc<Activity>,
-    pub(crate) standard: Arc<StandardSinks>,
+    pub(crate) sinks: Arc<Sinks>,
+    pub(crate) persistence: Arc<Persistence>,
+    /// How late a line may be written; later ones are skipped. `None` if none ever is.
+    pub(crate) longest_lag: Option<Duration>,
 }
 
-/// How many streams run, and what the program waits for.
+/// What is going on, and what the program waits for.
 #[derive(Default)]
 pub(crate) struct Activity {
-    streams: AtomicUsize,
-    /// Told when the last stream has ended by itself.
+    /// Streams that run, and plans that a loop has yet to follow: those may bring some.
+    ongoing: AtomicUsize,
+    /// Told when all streams have ended by themselves.
     pub(crate) finished: Notify,
-    /// Told when nobody reads an output any more.
+    /// Told when nobody reads a standard stream any more.
     pub(crate) nobody_reads: Notify,
 }
 
-/// Standard output and standard error, which all loops share.
-pub(crate) struct StandardSinks {
-    stdout: SharedSink,
-    stderr: SharedSink,
-}
-
-impl Default for StandardSinks {
-    fn default() -> Self {
-        Self {
-            stdout: SharedSink::new(Sink::new(Target::Stdout, None)),
-            stderr: SharedSink::new(Sink::new(Target::Stderr, None)),
-        }
+impl Activity {
+    /// Something begins.
+    pub(crate) fn begin(&self) {
+        self.ongoing.fetch_add(1, Ordering::AcqRel);
     }
-}
 
-impl StandardSinks {
-    /// The sink of an output: one of these, or one of its own for a file.
-    pub(crate) fn sink(&self, output: &OutputPlan) -> SharedSink {
-        match output.target {
-            Target::Stdout => self.stdout.clone(),
-            Target::Stderr => self.stderr.clone(),
-            Target::File(_) => {
-                SharedSink::of_one_owner(Sink::new(output.target.clone(), output.rotation.clone()))
-            }
+    /// Something has ended; if it was the last, all is finished.
+    fn end(&self) {
+        if self.ongoing.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.finished.notify_one();
         }
     }
 }
@@ -119,7 +128,6 @@ pub(crate) fn spawn(
 struct EventLoop {
     shared: Shared,
     clock: Rc<Clock>,
-    started: i64,
     generators: HashMap<GeneratorKey, RunningGenerator>,
     outlets: HashMap<Target, RunningOutlet>,
     /// Outlets that are writing what is left.
@@ -142,16 +150,14 @@ struct RunningStream {
 struct RunningOutlet {
     outlet: Rc<Outlet>,
     plan: OutputPlan,
-    task: JoinHandle<()>,
+    task: JoinHandle<(End, Closed)>,
 }
 
 impl EventLoop {
     fn new(shared: Shared) -> Self {
-        let clock = Rc::new(Clock::start());
         Self {
             shared,
-            started: clock.now(),
-            clock,
+            clock: Rc::new(Clock::start()),
             generators: HashMap::new(),
             outlets: HashMap::new(),
             closing: Vec::new(),
@@ -170,19 +176,22 @@ impl EventLoop {
                 }
             };
             match command {
-                Some(Command::Follow(plan)) => self.follow(plan),
+                Some(Command::Follow(plan, now)) => {
+                    self.follow(plan, self.clock.at(now.into()));
+                    self.shared.activity.end();
+                }
                 Some(Command::Reopen) => {
                     for running in self.outlets.values() {
                         running.outlet.reopen();
                     }
                 }
                 Some(Command::End(done)) => {
-                    let unwritten = self.end().await;
+                    let remainders = self.end(commands).await;
                     // Nobody waits for the answer if the program is ending in haste.
-                    let _ = done.send(unwritten);
+                    let _ = done.send(remainders);
                     return;
                 }
-                None => return,
+                Some(Command::Hurry) | None => return,
             }
         }
     }
@@ -198,7 +207,7 @@ impl EventLoop {
     }
 
     /// Runs these generators and no others.
-    fn follow(&mut self, plan: Vec<GeneratorPlan>) {
+    fn follow(&mut self, plan: Vec<GeneratorPlan>, now: i64) {
         let wanted: Vec<GeneratorKey> =
             plan.iter().map(|generator| generator.key.clone()).collect();
         let gone: Vec<GeneratorKey> =
@@ -210,14 +219,14 @@ impl EventLoop {
         // stream that changes its output has the new one before the old one is closed.
         for generator in plan {
             let outlet = self.outlet(&generator.output);
-            self.follow_generator(generator, &outlet);
+            self.follow_generator(generator, &outlet, now);
         }
         self.close_unused_outlets();
         let streams: usize = self.generators.values().map(|g| g.streams.len()).sum();
         self.clock.share_wakes(streams >= MANY_STREAMS);
     }
 
-    fn follow_generator(&mut self, plan: GeneratorPlan, outlet: &Rc<Outlet>) {
+    fn follow_generator(&mut self, plan: GeneratorPlan, outlet: &Rc<Outlet>, now: i64) {
         let mut earlier = self.generators.remove(&plan.key);
         let moved =
             earlier.as_ref().is_some_and(|earlier| earlier.output.target != plan.output.target);
@@ -247,7 +256,8 @@ impl EventLoop {
                 }
                 other => {
                     other.iter().for_each(RunningStream::stop);
-                    self.start_stream(named, meter, outlet, plan.limits.clone(), plan.suspended)
+                    let limits = plan.limits.clone();
+                    self.start_stream((named, now), meter, outlet, limits, plan.suspended)
                 }
             };
             streams.insert(running.spec.name.clone(), running);
@@ -260,7 +270,7 @@ impl EventLoop {
 
     fn start_stream(
         &self,
-        named: NamedStream,
+        (named, start): (NamedStream, i64),
         meter: Arc<StreamMeter>,
         outlet: &Rc<Outlet>,
         limits: Limits,
@@ -269,29 +279,28 @@ impl EventLoop {
         let control = Rc::new(Control::default());
         let (spec, seed) = (named.spec.clone(), named.seed);
         let live = LiveStream {
-            stream: named.start(self.clock.now()),
+            stream: named.start(start),
             meter: Arc::clone(&meter),
             outlet: Rc::clone(outlet),
             limits,
             suspended,
+            longest_lag: self.shared.longest_lag,
             clock: Rc::clone(&self.clock),
-            started: self.started,
             control: Rc::clone(&control),
         };
         let activity = Arc::clone(&self.shared.activity);
-        activity.streams.fetch_add(1, Ordering::Relaxed);
+        activity.begin();
         let task = spawn_local(async move {
             live.run().await;
-            if activity.streams.fetch_sub(1, Ordering::Relaxed) == 1 {
-                activity.finished.notify_one();
-            }
+            activity.end();
         });
         RunningStream { spec, seed, meter, control, task }
     }
 
     /// The outlet of an output: the one there is, or a new one.
     fn outlet(&mut self, plan: &OutputPlan) -> Rc<Outlet> {
-        if let Some(running) = self.outlets.get_mut(&plan.target) {
+        let alive = |running: &&mut RunningOutlet| running.outlet.end().is_none();
+        if let Some(running) = self.outlets.get_mut(&plan.target).filter(alive) {
             if running.plan.rotation != plan.rotation {
                 running.outlet.set_rotation(plan.rotation.clone());
                 running.plan = plan.clone();
@@ -300,24 +309,27 @@ impl EventLoop {
         }
         let outlet = Rc::new(Outlet::new(
             &plan.name,
-            self.shared.standard.sink(plan),
+            (self.shared.sinks.sink(plan), self.shared.sinks.turn(&plan.target)),
+            Arc::clone(&self.shared.persistence),
             self.shared.metrics.output(&plan.name),
             Rc::clone(&self.clock),
         ));
         let writer = Rc::clone(&outlet);
         let activity = Arc::clone(&self.shared.activity);
         let task = spawn_local(async move {
-            if writer.write().await.is_err() {
+            let (end, closed) = writer.write().await;
+            if end == End::NobodyReads {
                 activity.nobody_reads.notify_one();
             }
+            (end, closed)
         });
         let running = RunningOutlet { outlet: Rc::clone(&outlet), plan: plan.clone(), task };
-        self.outlets.insert(plan.target.clone(), running);
+        self.closing.extend(self.outlets.insert(plan.target.clone(), running));
         outlet
     }
 
     fn close_unused_outlets(&mut self) {
-        self.closing.retain(|closing| !closing.task.is_finished());
+        self.closing.retain(|closing| closing.outlet.end() != Some(End::Whole));
         let used = |target: &Target| {
             self.generators.values().any(|generator| generator.output.target == *target)
         };
@@ -328,8 +340,9 @@ impl EventLoop {
         }
     }
 
-    /// Stops all streams and writes what is left, as far as outputs take it in time.
-    async fn end(mut self) -> u64 {
+    /// Stops all streams and writes what is left: for as long as it takes, or, once that is
+    /// hurried, as far as outputs take it in time.
+    async fn end(mut self, commands: mpsc::UnboundedReceiver<Command>) -> Vec<Remainder> {
         let streams: Vec<RunningStream> = self
             .generators
             .drain()
@@ -343,31 +356,51 @@ impl EventLoop {
             let _ = stream.task.await;
         }
         self.close_unused_outlets();
-        let flushed = async {
-            for closing in &mut self.closing {
-                let _ = (&mut closing.task).await;
+        let outlets: Vec<Rc<Outlet>> =
+            self.closing.iter().map(|closing| Rc::clone(&closing.outlet)).collect();
+        tokio::select! {
+            () = ended(&outlets) => {}
+            () = hurried(commands, &outlets) => {
+                self.shared.sinks.give_up();
+                for outlet in &outlets {
+                    outlet.hurry();
+                }
+                let _ = timeout(GIVE_UP_TIME, ended(&outlets)).await;
             }
-        };
-        let _ = timeout(FLUSH_TIME, flushed).await;
-        let unwritten = self.closing.iter().map(|closing| closing.outlet.unwritten()).sum();
-        let given_up = self.closing.into_iter().filter(|closing| !closing.task.is_finished());
-        let cut: Vec<JoinHandle<()>> = given_up.map(|c| spawn_local(c.give_up())).collect();
-        let cut = async {
-            for outlet in cut {
-                let _ = outlet.await;
+        }
+        let mut remainders = Vec::new();
+        for RunningOutlet { outlet, task, .. } in self.closing {
+            let (end, closed) = match outlet.end() {
+                Some(_) => task.await.map_or((None, Closed::default()), |(end, c)| (Some(end), c)),
+                None => (None, Closed::default()),
+            };
+            let (lines, unread) = (outlet.unwritten(), closed.unread);
+            if lines > 0 || unread > 0 {
+                let output = outlet.name().to_owned();
+                remainders.push(Remainder { output, lines, end, unread });
             }
-        };
-        let _ = timeout(GIVE_UP_TIME, cut).await;
-        unwritten
+        }
+        remainders
     }
 }
 
-impl RunningOutlet {
-    /// Leaves what hasn't been written, and has the sink end with a whole line.
-    async fn give_up(self) {
-        self.task.abort();
-        let _ = self.task.await;
-        self.outlet.close_sink().await;
+/// Waits for all of them to end.
+async fn ended(outlets: &[Rc<Outlet>]) {
+    for outlet in outlets {
+        outlet.ended().await;
+    }
+}
+
+/// Returns when outputs have had all the time that a hurried end has for them. Until then, they can
+/// be opened anew.
+async fn hurried(mut commands: mpsc::UnboundedReceiver<Command>, outlets: &[Rc<Outlet>]) {
+    loop {
+        match commands.recv().await {
+            Some(Command::Hurry) => return sleep(FLUSH_TIME).await,
+            Some(Command::Reopen) => outlets.iter().for_each(|outlet| outlet.reopen()),
+            Some(_) => {}
+            None => return pending().await,
+        }
     }
 }
 

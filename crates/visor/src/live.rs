@@ -2,7 +2,7 @@
 //! line is due, waits for room in its output, writes all that has come due, and sleeps again. It
 //! knows nothing of other streams.
 
-use std::{cell::RefCell, future::pending, rc::Rc, sync::Arc};
+use std::{cell::RefCell, future::pending, rc::Rc, sync::Arc, time::Duration};
 
 use tokio::{sync::Notify, time::sleep_until};
 use visor_api::source;
@@ -10,8 +10,9 @@ use visor_engine::stream::{Content, Stream};
 
 use crate::{clock::Clock, metrics::StreamMeter, outlet::Outlet, plan::Limits};
 
-/// Lines that were due longer ago are not made up for; they count as skipped.
-const LONGEST_LAG: i64 = 10_000_000_000;
+/// When a stream's time is up, it has so long for lines that came due before but are not written:
+/// the machine may have paused. Beyond it, they are skipped: their output is too slow.
+const TIME_TO_CATCH_UP: i64 = 500_000_000;
 /// At most so many lines are passed over before other streams have their turn.
 const SKIPS_AT_ONCE: u64 = 100_000;
 /// At most so many lines are written before other streams have their turn.
@@ -56,8 +57,9 @@ pub(crate) struct LiveStream {
     pub(crate) limits: Limits,
     pub(crate) suspended: bool,
     pub(crate) clock: Rc<Clock>,
-    /// When the run began, in nanoseconds since the epoch: a limited duration counts from here.
-    pub(crate) started: i64,
+    /// Lines that were due longer ago are not made up for; they count as skipped. `None` if all are
+    /// made up for.
+    pub(crate) longest_lag: Option<Duration>,
     pub(crate) control: Rc<Control>,
 }
 
@@ -72,30 +74,37 @@ impl LiveStream {
     /// Runs the stream until it is told to stop or its source ends by itself.
     pub(crate) async fn run(mut self) {
         loop {
-            if self.obey() == Next::End || self.limits.is_spent() {
+            if self.obey() == Next::End || self.limits.is_spent() || self.outlet.end().is_some() {
                 return;
             }
+            let end = self.end();
             if self.suspended {
-                self.pause(None).await;
+                if end <= self.clock.now() {
+                    return;
+                }
+                self.pause(end).await;
                 continue;
             }
             let due = if self.stream.is_unlimited() { self.clock.now() } else { self.stream.due() };
-            let end = self.end();
             if due.min(end) > self.clock.now() {
-                self.pause(Some(due.min(end))).await;
+                self.pause(due.min(end)).await;
                 continue;
             }
             if due >= end {
                 return;
             }
+            let last_call = end.saturating_add(TIME_TO_CATCH_UP);
             if !self.outlet.has_room() {
                 tokio::select! {
                     biased;
                     () = self.control.arrived.notified() => continue,
+                    () = self.outlet.ended() => return,
                     () = self.outlet.room() => {}
+                    () = sleep_until(self.clock.wake(last_call)) => {}
                 }
             }
-            if self.catch_up().await && self.write(end) == Next::End {
+            let is_over = self.clock.now() >= last_call;
+            if self.catch_up(end, is_over).await && !is_over && self.write(end) == Next::End {
                 return;
             }
             if self.stream.is_unlimited() || self.stream.due() <= self.clock.now() {
@@ -104,22 +113,24 @@ impl LiveStream {
         }
     }
 
-    /// Sleeps until a time (or for good), an order, or the last line of the source.
-    async fn pause(&self, until: Option<i64>) {
+    /// Sleeps until a time (or for good), an order, the last line of the source, or the end of the
+    /// output.
+    async fn pause(&self, until: i64) {
         let spent = self.limits.spent();
         if self.limits.is_spent() {
             return;
         }
         let due = async {
             match until {
-                Some(time) => sleep_until(self.clock.wake(time)).await,
-                None => pending().await,
+                i64::MAX => pending().await,
+                time => sleep_until(self.clock.wake(time)).await,
             }
         };
         tokio::select! {
             biased;
             () = self.control.arrived.notified() => {}
             () = spent, if self.limits.counts_lines() => {}
+            () = self.outlet.ended() => {}
             () = due => {}
         }
     }
@@ -149,14 +160,20 @@ impl LiveStream {
 
     /// When the source ends, in nanoseconds since the epoch.
     fn end(&self) -> i64 {
-        self.limits.duration.map_or(i64::MAX, |duration| self.started.saturating_add(duration))
+        self.limits.end().map_or(i64::MAX, |end| self.clock.at(end.into()))
     }
 
-    /// Passes over what was due too long ago, letting other streams have their turns meanwhile.
-    /// Says whether that is done; if not, an order has come in between.
-    async fn catch_up(&mut self) -> bool {
+    /// Passes over what was due too long ago (or, when time is over, over all that was due before
+    /// the end), letting other streams have their turns meanwhile. Says whether that is done; if
+    /// not, an order has come in between.
+    async fn catch_up(&mut self, end: i64, is_over: bool) -> bool {
         loop {
-            let skipped = self.stream.skip(self.clock.now() - LONGEST_LAG, SKIPS_AT_ONCE);
+            let limit = match self.longest_lag {
+                _ if is_over => end,
+                None => return true,
+                Some(lag) => self.clock.now().saturating_sub(nanos(lag)),
+            };
+            let skipped = self.stream.skip(limit, SKIPS_AT_ONCE);
             self.meter.skipped.inc_by(skipped);
             if skipped < SKIPS_AT_ONCE {
                 return true;
@@ -198,4 +215,8 @@ impl LiveStream {
         });
         next
     }
+}
+
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }

@@ -1,11 +1,26 @@
-//! Diagnostics: on standard error, never among the lines that are emitted.
+//! Diagnostics: on standard error, never among the lines that are emitted. They are of no
+//! consequence to the run: where standard error takes none, because its reader is gone or a disk is
+//! full, they are left out, and nothing else happens; where its reader has stalled, nobody waits for
+//! it for long.
 
-use std::io;
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
 
 use indicatif::MultiProgress;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 use crate::cli::LogFormat;
+
+/// A diagnostic is left out if standard error doesn't take it within this time: streams may be
+/// waiting for the thread that writes it.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// The last words of the program have longer.
+const LAST_PATIENCE: Duration = Duration::from_secs(5);
+/// A write to a pipe of up to this many bytes (Linux's `PIPE_BUF`) finds room if there is any.
+const PIECE: usize = 4096;
 
 /// Begins to write diagnostics. Where a table is shown on the terminal, they go above it.
 pub(crate) fn start(format: LogFormat, table: Option<MultiProgress>) {
@@ -13,6 +28,8 @@ pub(crate) fn start(format: LogFormat, table: Option<MultiProgress>) {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(AboveTable(table))
+        // The subscriber's own complaint about a failed write would be a write that panics.
+        .log_internal_errors(false)
         .with_ansi(console_is_coloured());
     // It can fail only if diagnostics have begun already, and then they go on.
     let _ = match format {
@@ -21,8 +38,27 @@ pub(crate) fn start(format: LogFormat, table: Option<MultiProgress>) {
     };
 }
 
+/// Says the last words of the program on standard error, as they are.
+pub(crate) fn say_last(words: &str) {
+    write(words.as_bytes(), LAST_PATIENCE);
+}
+
 fn console_is_coloured() -> bool {
-    io::IsTerminal::is_terminal(&io::stderr()) && std::env::var_os("NO_COLOR").is_none()
+    let is_dumb = std::env::var_os("TERM").is_none_or(|terminal| terminal == "dumb");
+    let is_unwished = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::IsTerminal::is_terminal(&io::stderr()) && !is_dumb && !is_unwished
+}
+
+/// Writes to standard error as much as it takes in time; nobody is left to be told of the rest.
+fn write(text: &[u8], patience: Duration) {
+    let mut stderr = io::stderr();
+    let timeout = Timespec::try_from(patience).ok();
+    for piece in text.chunks(PIECE) {
+        let has_room = poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], timeout.as_ref());
+        if has_room != Ok(1) || stderr.write_all(piece).is_err() {
+            return;
+        }
+    }
 }
 
 /// Writes to standard error, and moves the table out of the way meanwhile.
@@ -41,15 +77,19 @@ impl<'a> MakeWriter<'a> for AboveTable {
 }
 
 impl io::Write for Line<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let write = || io::stderr().write(bytes);
+    /// Takes all there is: a diagnostic, which is written at once.
+    fn write(&mut self, diagnostic: &[u8]) -> io::Result<usize> {
         match self.table {
-            Some(table) => table.suspend(write),
-            None => write(),
+            Some(table) => {
+                // A terminal that is gone shows nothing any more.
+                let _ = table.println(String::from_utf8_lossy(diagnostic).trim_end());
+            }
+            None => write(diagnostic, PATIENCE),
         }
+        Ok(diagnostic.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
 }

@@ -22,6 +22,7 @@ mod prepare;
 mod run;
 mod simulated;
 mod sink;
+mod sinks;
 mod summary;
 mod table;
 
@@ -59,13 +60,11 @@ fn main() -> ExitCode {
 
 /// Says for people what went wrong.
 fn say(error: &anyhow::Error) {
-    let message = match error.downcast_ref::<Problems>() {
+    logging::say_last(&match error.downcast_ref::<Problems>() {
         // They name their places themselves.
         Some(problems) => format!("{problems}\n"),
         None => format!("visor: {error:#}\n"),
-    };
-    // There is nobody left to tell if standard error is closed.
-    let _ = io::stderr().write_all(message.as_bytes());
+    });
 }
 
 /// Says for programs what went wrong: an object for each problem.

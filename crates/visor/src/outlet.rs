@@ -9,7 +9,10 @@
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -26,7 +29,8 @@ use crate::{
     batch::Batch,
     clock::{Clock, wall},
     metrics::{OutputMeter, StreamMeter},
-    sink::{Progress, SharedSink, SinkError},
+    sink::{Closed, Progress, SharedSink, SinkError},
+    sinks::Turn,
 };
 
 /// Streams wait while this many bytes wait to be written.
@@ -41,6 +45,8 @@ const SOON: Duration = Duration::from_millis(50);
 /// After a failed write; doubled up to the second.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(1);
+/// In a run that ends by itself, an output that fails for so long has failed.
+const LONGEST_FAILURE: Duration = Duration::from_secs(2);
 /// Buffers that a burst has made larger are given back.
 const KEPT_CAPACITY: usize = 512 * 1024;
 
@@ -48,6 +54,8 @@ const KEPT_CAPACITY: usize = 512 * 1024;
 pub(crate) struct Outlet {
     name: String,
     sink: SharedSink,
+    turn: Option<Turn>,
+    persistence: Arc<Persistence>,
     meter: OutputMeter,
     clock: Rc<Clock>,
     waiting: RefCell<Batch>,
@@ -58,6 +66,47 @@ pub(crate) struct Outlet {
     room: Notify,
     orders: RefCell<Vec<Order>>,
     closing: Cell<bool>,
+    /// Whether nobody waits for this output any more.
+    hurried: Cell<bool>,
+    hurry: Notify,
+    /// How it ended, once it has.
+    end: Cell<Option<End>>,
+    ended: Notify,
+}
+
+/// Whether outputs that fail are tried again and again, or fail for good: a service goes on until
+/// the disk has room, but who waits for the end of a run is told.
+#[derive(Default)]
+pub(crate) struct Persistence(AtomicBool);
+
+impl Persistence {
+    /// Says whether the run goes on for ever.
+    pub(crate) fn set(&self, for_ever: bool) {
+        self.0.store(for_ever, Ordering::Relaxed);
+    }
+
+    fn is_for_ever(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How an output ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Everything is written.
+    Whole,
+    /// The reader of a standard stream has gone: the program is to end, quietly.
+    NobodyReads,
+    /// It failed, and has said so.
+    Failed,
+    /// It was told not to wait any longer.
+    GivenUp,
+}
+
+/// A write that has failed for some time.
+struct Failure {
+    reason: String,
+    since: Instant,
 }
 
 /// What the sink is told before the next write.
@@ -66,16 +115,21 @@ enum Order {
     Rotation(Option<Rotation>),
 }
 
-/// Nobody reads what the output writes: the program is to end, quietly.
-pub(crate) struct NobodyReads;
-
 impl Outlet {
     /// An output by this name that writes into this sink. It does nothing until its
     /// [`write`](Self::write) runs.
-    pub(crate) fn new(name: &str, sink: SharedSink, meter: OutputMeter, clock: Rc<Clock>) -> Self {
+    pub(crate) fn new(
+        name: &str,
+        (sink, turn): (SharedSink, Option<Turn>),
+        persistence: Arc<Persistence>,
+        meter: OutputMeter,
+        clock: Rc<Clock>,
+    ) -> Self {
         Self {
             name: name.to_owned(),
             sink,
+            turn,
+            persistence,
             meter,
             clock,
             waiting: RefCell::default(),
@@ -85,7 +139,16 @@ impl Outlet {
             room: Notify::new(),
             orders: RefCell::default(),
             closing: Cell::new(false),
+            hurried: Cell::new(false),
+            hurry: Notify::new(),
+            end: Cell::new(None),
+            ended: Notify::new(),
         }
+    }
+
+    /// What it is called.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Whether there is room for lines.
@@ -98,6 +161,25 @@ impl Outlet {
         while !self.has_room() {
             self.room.notified().await;
         }
+    }
+
+    /// How it ended; `None` if it hasn't.
+    pub(crate) fn end(&self) -> Option<End> {
+        self.end.get()
+    }
+
+    /// Waits until it has ended.
+    pub(crate) async fn ended(&self) {
+        while self.end.get().is_none() {
+            self.ended.notified().await;
+        }
+    }
+
+    /// Has the task end soon, whatever it is waiting for. A write that is under way is ended by
+    /// [`Sinks::give_up`](crate::sinks::Sinks::give_up).
+    pub(crate) fn hurry(&self) {
+        self.hurried.set(true);
+        self.hurry.notify_one();
     }
 
     /// Has `write` append whole lines of a stream and say how many; `due` is when the first was
@@ -137,14 +219,31 @@ impl Outlet {
         self.writing.get() + self.waiting.borrow().lines()
     }
 
-    /// The task that writes: until the output is closed and everything is written.
-    pub(crate) async fn write(&self) -> Result<(), NobodyReads> {
+    /// The task that writes: until the output is closed and everything is written, or until that
+    /// turns out to be impossible. What a closed pipe had left unread is in the answer.
+    pub(crate) async fn write(&self) -> (End, Closed) {
+        let mut turn = None;
+        if let Some(wanted) = &self.turn {
+            tokio::select! {
+                got = Arc::clone(wanted).lock_owned() => turn = Some(got),
+                () = self.hurry.notified() => {}
+            }
+        }
+        let has_turn = self.turn.is_none() || turn.is_some();
+        let end = if has_turn { self.write_all().await } else { End::GivenUp };
+        let closed = if has_turn { self.close_sink().await } else { Closed::default() };
+        self.end.set(Some(end));
+        self.ended.notify_waiters();
+        (end, closed)
+    }
+
+    async fn write_all(&self) -> End {
         let mut batch = Batch::default();
         let mut next_write = Instant::now();
         loop {
             if self.waiting.borrow().is_empty() {
                 if self.closing.get() {
-                    break;
+                    return End::Whole;
                 }
                 self.filled.notified().await;
                 continue;
@@ -155,20 +254,26 @@ impl Outlet {
             std::mem::swap(&mut batch, &mut self.waiting.borrow_mut());
             self.writing.set(batch.lines());
             self.room.notify_waiters();
-            batch = self.write_batch(batch).await?;
+            batch = match self.write_batch(batch).await {
+                Ok(batch) => batch,
+                Err(end) => return end,
+            };
             self.writing.set(0);
             next_write = Instant::now() + BETWEEN_WRITES;
         }
-        self.close_sink().await;
-        Ok(())
     }
 
     /// Closes the sink: a file that ends in the middle of a line is cut back to the last whole one.
-    pub(crate) async fn close_sink(&self) {
+    async fn close_sink(&self) -> Closed {
         let sink = self.sink.clone();
-        let closed = spawn_blocking(move || sink.close(now())).await;
-        if let Ok(Err(error)) = closed {
-            tracing::error!(output = self.name, "{error}");
+        match spawn_blocking(move || sink.close()).await {
+            Ok(Ok(closed)) => closed,
+            Ok(Err(error)) => {
+                tracing::error!(output = self.name, "{error}");
+                Closed::default()
+            }
+            // A panic in the sink. The release build aborts.
+            Err(_) => Closed::default(),
         }
     }
 
@@ -177,9 +282,9 @@ impl Outlet {
     }
 
     /// Writes a batch, however often it takes; gives it back empty.
-    async fn write_batch(&self, mut batch: Batch) -> Result<Batch, NobodyReads> {
+    async fn write_batch(&self, mut batch: Batch) -> Result<Batch, End> {
         let mut retry = FIRST_RETRY;
-        let mut failing: Option<String> = None;
+        let mut failing: Option<Failure> = None;
         while !batch.is_empty() {
             let (returned, progress) = self.write_once(batch).await;
             batch = returned;
@@ -190,15 +295,20 @@ impl Outlet {
                 self.meter.errors.inc();
                 tracing::error!(output = self.name, "{error}");
             }
-            match progress.error {
-                Some(error) if error.is_broken_pipe() => return Err(NobodyReads),
-                Some(error) => {
-                    self.failed(&error, &mut failing);
-                    sleep(retry).await;
-                    retry = (retry * 2).min(LAST_RETRY);
-                }
-                None => {}
+            let Some(error) = progress.error else { continue };
+            if matches!(error, SinkError::GivenUp { .. }) || self.hurried.get() {
+                return Err(End::GivenUp);
             }
+            if error.is_broken_pipe() {
+                return Err(End::NobodyReads);
+            }
+            self.failed(&error, &mut failing)?;
+            tokio::select! {
+                () = sleep(retry) => {}
+                () = self.hurry.notified() => {}
+            }
+            let is_waiting = matches!(error, SinkError::NoReader { .. });
+            retry = if is_waiting { FIRST_RETRY } else { (retry * 2).min(LAST_RETRY) };
         }
         if failing.is_some() {
             tracing::info!(output = self.name, "writing again; no line was lost");
@@ -207,14 +317,29 @@ impl Outlet {
         Ok(batch)
     }
 
-    /// Counts a failed write, and says so the first time and whenever the reason changes.
-    fn failed(&self, error: &SinkError, failing: &mut Option<String>) {
-        self.meter.errors.inc();
+    /// Says that a write failed, the first time and whenever the reason changes, and counts it. In a
+    /// run that ends by itself, one that goes on failing is the output's end.
+    fn failed(&self, error: &SinkError, failing: &mut Option<Failure>) -> Result<(), End> {
         let reason = error.to_string();
-        if failing.as_ref() != Some(&reason) {
-            tracing::error!(output = self.name, "{reason}; trying again until it works");
-            *failing = Some(reason);
+        let is_new = failing.as_ref().is_none_or(|failure| failure.reason != reason);
+        let since = failing.as_ref().map_or_else(Instant::now, |failure| failure.since);
+        if matches!(error, SinkError::NoReader { .. }) {
+            if is_new {
+                tracing::warn!(output = self.name, "{reason}");
+            }
+            *failing = Some(Failure { reason, since: Instant::now() });
+            return Ok(());
         }
+        self.meter.errors.inc();
+        if !self.persistence.is_for_ever() && since.elapsed() >= LONGEST_FAILURE {
+            tracing::error!(output = self.name, "{reason}");
+            return Err(End::Failed);
+        }
+        if is_new {
+            tracing::error!(output = self.name, "{reason}; trying again");
+        }
+        *failing = Some(Failure { reason, since });
+        Ok(())
     }
 
     /// Has a blocking thread do one write, and counts how long it is blocked.

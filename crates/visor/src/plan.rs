@@ -5,14 +5,16 @@ use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
+    time::{self, Instant},
 };
 
 use tokio::sync::{Notify, futures::Notified};
 use visor_api::{
     FakeLogSource,
+    quantity::Duration,
     source::{Output, Rotation, StopAfter},
 };
 use visor_engine::{
@@ -73,20 +75,57 @@ pub(crate) struct Limits {
     spent: Arc<Notify>,
     /// How many there were to be written in all.
     all_lines: Option<u64>,
-    /// How long the source runs, in nanoseconds.
-    pub(crate) duration: Option<i64>,
+    /// How long the source runs.
+    of_source: Limit,
+    /// How long the whole run is.
+    of_run: Limit,
+}
+
+/// A limit of time, and when it began to count, once it has.
+#[derive(Debug, Clone, Default)]
+struct Limit {
+    duration: Option<Duration>,
+    begun: Arc<OnceLock<Instant>>,
+}
+
+impl Limit {
+    fn end(&self) -> Option<Instant> {
+        let duration = time::Duration::from_nanos(self.duration?.as_nanos());
+        // A time beyond what the system can say is none.
+        self.begun.get()?.checked_add(duration)
+    }
 }
 
 impl Limits {
     fn new(stop: Option<&StopAfter>) -> Self {
         let lines = stop.and_then(|stop| u64::try_from(stop.lines?).ok());
-        let nanos = stop.and_then(|stop| i64::try_from(stop.duration?.as_nanos()).ok());
+        let duration = stop.and_then(|stop| stop.duration);
         Self {
             lines: lines.map(|lines| Arc::new(AtomicU64::new(lines))),
             spent: Arc::default(),
             all_lines: lines,
-            duration: nanos,
+            of_source: Limit { duration, begun: Arc::default() },
+            of_run: Limit::default(),
         }
+    }
+
+    /// Has the time count from now, unless it counts already.
+    pub(crate) fn begin(&self, now: Instant) {
+        for limit in [&self.of_source, &self.of_run] {
+            limit.begun.get_or_init(|| now);
+        }
+    }
+
+    /// When the source ends, if time says so and has begun to count.
+    pub(crate) fn end(&self) -> Option<Instant> {
+        let (one, other) = (self.of_source.end(), self.of_run.end());
+        one.into_iter().chain(other).min()
+    }
+
+    /// How long a source runs that begins with the run.
+    pub(crate) fn duration(&self) -> Option<Duration> {
+        let (one, other) = (self.of_source.duration, self.of_run.duration);
+        one.into_iter().chain(other).min()
     }
 
     /// Takes leave to write `wanted` lines; says how many may be written, which is less only when
@@ -120,8 +159,9 @@ impl Limits {
         self.lines.is_some()
     }
 
-    /// Goes on with what is left of another run's lines, where both have the same limit.
+    /// Goes on with the time, and, where both have the same limit, with what is left of the lines.
     fn resume(&mut self, earlier: &Self) {
+        self.of_source.begun = Arc::clone(&earlier.of_source.begun);
         if self.all_lines == earlier.all_lines {
             self.lines.clone_from(&earlier.lines);
             self.spent = Arc::clone(&earlier.spent);
@@ -136,6 +176,8 @@ pub(crate) struct Settings {
     pub(crate) output_dir: PathBuf,
     /// The seed of sources that have none of their own.
     pub(crate) seed: Option<u64>,
+    /// How long the run is, for all sources that don't end earlier.
+    pub(crate) duration: Option<Duration>,
     /// Who this is among several that run the same documents: mixed into every seed.
     pub(crate) identity: Option<String>,
 }
@@ -145,6 +187,7 @@ pub(crate) struct Settings {
 pub(crate) struct Memory {
     seeds: HashMap<String, u64>,
     limits: HashMap<String, Limits>,
+    run_begun: Arc<OnceLock<Instant>>,
 }
 
 impl Plan {
@@ -164,7 +207,7 @@ impl Plan {
             let name = source.metadata.name.clone().unwrap_or_default();
             let zone = generator::time_zone(&spec.time_zone)?;
             let seed = memory.seed(&name, spec.seed.and_then(|s| u64::try_from(s).ok()), settings);
-            let limits = memory.limits(&name, spec.stop_after.as_ref());
+            let limits = memory.limits(&name, spec.stop_after.as_ref(), settings.duration);
             for generator in &spec.generators {
                 generators.push(GeneratorPlan {
                     streams: generator::streams(generator, &zone, seed)?,
@@ -175,6 +218,10 @@ impl Plan {
                 });
             }
         }
+        // A source that comes back is another one, and begins anew.
+        let is_there =
+            |name: &String| sources.iter().any(|s| s.metadata.name.as_deref() == Some(name));
+        memory.limits.retain(|name, _| is_there(name));
         Ok(Self { generators })
     }
 }
@@ -198,8 +245,14 @@ impl Memory {
         settings.identity.as_ref().map_or(seed, |identity| seed.child(identity))
     }
 
-    fn limits(&mut self, source: &str, stop: Option<&StopAfter>) -> Limits {
+    fn limits(
+        &mut self,
+        source: &str,
+        stop: Option<&StopAfter>,
+        of_run: Option<Duration>,
+    ) -> Limits {
         let mut limits = Limits::new(stop);
+        limits.of_run = Limit { duration: of_run, begun: Arc::clone(&self.run_begun) };
         if let Some(earlier) = self.limits.get(source) {
             limits.resume(earlier);
         }
@@ -243,10 +296,10 @@ mod tests {
     fn a_reload_goes_on_with_the_lines_that_are_left() {
         let mut memory = Memory::default();
         let stop = StopAfter { lines: Some(10), duration: None };
-        assert_eq!(memory.limits("shop", Some(&stop)).take(8), 8);
-        assert_eq!(memory.limits("shop", Some(&stop)).take(8), 2);
+        assert_eq!(memory.limits("shop", Some(&stop), None).take(8), 8);
+        assert_eq!(memory.limits("shop", Some(&stop), None).take(8), 2);
         let more = StopAfter { lines: Some(20), duration: None };
-        assert_eq!(memory.limits("shop", Some(&more)).take(30), 20);
+        assert_eq!(memory.limits("shop", Some(&more), None).take(30), 20);
     }
 
     #[test]

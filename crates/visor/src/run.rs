@@ -1,20 +1,17 @@
 //! A run from its beginning to its end: what `visor run` and `visor emit` have in common, and where
 //! the two drivers part, live and simulated.
 
+mod endings;
 mod live;
 mod signals;
 mod simulated;
 mod wait;
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time};
 
 use anyhow::Context;
 use jiff::Timestamp;
-use visor_api::{
-    FakeLogSource,
-    quantity::Duration,
-    source::{Output, StopAfter},
-};
+use visor_api::{FakeLogSource, source::Output};
 
 use crate::{
     cli::{self, Listen, LogFormat},
@@ -32,6 +29,9 @@ use crate::{
 /// Where metrics are served unless the command line says otherwise.
 const ORDINARY_ADDRESS: &str = "127.0.0.1:9464";
 
+/// `visor run` is a service: after a long stall, a flood of old lines would help nobody.
+const LONGEST_LAG: time::Duration = time::Duration::from_secs(10);
+
 /// Everything that a run needs to know.
 struct Run {
     /// The documents, if they can change while they run.
@@ -43,10 +43,11 @@ struct Run {
     listen: Wish,
     /// When simulated time begins, in nanoseconds since the epoch; `None` for a live run.
     simulated_from: Option<i64>,
-    /// A limit of the command line on how long sources run.
-    duration: Option<Duration>,
+    /// How late a line may be written; later ones are skipped. `None` if none ever is.
+    longest_lag: Option<time::Duration>,
     log_format: LogFormat,
-    /// Whether to show a table meanwhile and a summary in the end.
+    /// Whether to show a table meanwhile and a summary in the end; and whether what was written
+    /// but never read is worth a word. If not, only that it was not is.
     summary: bool,
     /// Where to write the sums in the end.
     report: Option<PathBuf>,
@@ -88,12 +89,13 @@ pub(crate) fn run(options: cli::Run, log_format: LogFormat) -> anyhow::Result<Ex
             output_dir: options.output_dir,
             seed: options.seed,
             identity: options.identity,
+            duration: options.duration,
         },
         memory: Memory::default(),
         threads: options.threads.into(),
         listen,
         simulated_from: options.simulate.then(|| now_or(options.start)),
-        duration: options.duration,
+        longest_lag: Some(LONGEST_LAG),
         log_format,
         summary: true,
         report: options.report,
@@ -109,12 +111,13 @@ pub(crate) fn emit(options: &cli::Emit, log_format: LogFormat) -> anyhow::Result
     Run {
         documents: None,
         sources: vec![source],
-        settings: Settings { output_dir: or_here(output_dir), seed: None, identity: None },
+        settings: Settings { output_dir: or_here(output_dir), ..Settings::default() },
         memory: Memory::default(),
         threads: 1,
         listen: Wish::Nowhere,
         simulated_from: simulated.then_some(start),
-        duration: None,
+        // Who asks for lines gets them, however slow the reader is.
+        longest_lag: None,
         log_format,
         summary: false,
         report: None,
@@ -128,12 +131,11 @@ fn or_here(directory: PathBuf) -> PathBuf {
 
 impl Run {
     fn start(mut self) -> anyhow::Result<ExitCode> {
-        limit(&mut self.sources, self.duration);
         let bars = table::on_terminal().filter(|_| self.summary && self.has_the_terminal());
         logging::start(self.log_format, bars.clone());
         let metrics = Arc::new(Metrics::new().context("setting up the metrics")?);
         let plan = Plan::new(&self.sources, &self.settings, &mut self.memory)?;
-        let table = bars.map(|bars| Table::new(Arc::clone(&metrics), bars, length(&self.sources)));
+        let table = bars.map(|bars| Table::new(Arc::clone(&metrics), bars, self.length()));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -151,11 +153,46 @@ impl Run {
         if summary && !metrics.streams().is_empty() {
             summary::print(&metrics, log_format);
         }
+        let skipped: u64 = metrics.streams().iter().map(|meter| meter.skipped.get()).sum();
+        if skipped > 0 {
+            tracing::warn!(lines = skipped, "skipped: the output was too slow for them");
+        }
         let code = ended?;
         // Threads may still be blocked in writes to pipes that nobody reads; they go with the
         // process rather than hold it up.
         runtime.shutdown_background();
         Ok(code)
+    }
+
+    /// Whether the run ends by itself.
+    fn is_finite(&self) -> bool {
+        self.settings.duration.is_some()
+            || self.sources.iter().all(|source| source.spec.is_finite())
+    }
+
+    /// What a finite run has to go through: its lines if all sources count them, else milliseconds
+    /// of the longest source. `None` for a run without an end.
+    fn length(&self) -> Option<u64> {
+        if !self.is_finite() {
+            return None;
+        }
+        self.lines_to_write().or_else(|| {
+            let most = self.settings.duration;
+            let own = |source: &FakeLogSource| source.spec.stop_after.as_ref()?.duration;
+            let durations =
+                self.sources.iter().filter_map(|s| own(s).into_iter().chain(most).min());
+            durations.max().map(|longest| longest.as_nanos() / 1_000_000)
+        })
+    }
+
+    /// The lines of all sources together, if each has a limit of lines and none of time.
+    fn lines_to_write(&self) -> Option<u64> {
+        let lines = self.sources.iter().map(|source| {
+            let stop = source.spec.stop_after.as_ref()?;
+            let is_timed = stop.duration.is_some() || self.settings.duration.is_some();
+            u64::try_from(stop.lines?).ok().filter(|_| !is_timed)
+        });
+        lines.sum()
     }
 
     /// Whether the terminal is free for a table: no lines go to it.
@@ -210,36 +247,6 @@ fn serve(server: Option<Server>, metrics: &Arc<Metrics>, readiness: &Arc<Readine
             }
         });
     }
-}
-
-/// Ends sources after a time that the command line gives, if they don't end earlier.
-fn limit(sources: &mut [FakeLogSource], duration: Option<Duration>) {
-    let Some(most) = duration else { return };
-    for source in sources {
-        let stop = source.spec.stop_after.get_or_insert_with(StopAfter::default);
-        stop.duration = Some(stop.duration.map_or(most, |own| own.min(most)));
-    }
-}
-
-/// What a finite run has to go through: its lines if all sources count them, else milliseconds of
-/// the longest source. `None` for a run without an end.
-fn length(sources: &[FakeLogSource]) -> Option<u64> {
-    if !sources.iter().all(|source| source.spec.is_finite()) {
-        return None;
-    }
-    lines_of(sources).or_else(|| {
-        let durations = sources.iter().filter_map(|s| s.spec.stop_after.as_ref()?.duration);
-        durations.max().map(|longest| longest.as_nanos() / 1_000_000)
-    })
-}
-
-/// The lines of all sources together, if each has a limit of lines and none of time.
-fn lines_of(sources: &[FakeLogSource]) -> Option<u64> {
-    let lines = sources.iter().map(|source| {
-        let stop = source.spec.stop_after.as_ref()?;
-        u64::try_from(stop.lines?).ok().filter(|_| stop.duration.is_none())
-    });
-    lines.sum()
 }
 
 /// How many lines have been written in all.

@@ -7,11 +7,13 @@
 
 use std::{
     collections::HashMap,
+    io,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -19,10 +21,12 @@ use visor_engine::{simulate::Merge, stream::Stream};
 
 use crate::{
     batch::Batch,
-    event_loop::StandardSinks,
+    event_loop::Remainder,
     metrics::{Metrics, OutputMeter, StreamMeter},
+    outlet::End,
     plan::{GeneratorPlan, Limits, Plan},
     sink::{SharedSink, SinkError, Target},
+    sinks::Sinks,
 };
 
 /// Lines are written in pieces of about this size.
@@ -30,15 +34,37 @@ const PIECE: usize = 256 * 1024;
 /// While a file can become too old, it is written to at least this often, in simulated time.
 const SECOND: i64 = 1_000_000_000;
 
+/// How often a named pipe is asked whether it has a reader.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// How a simulated run is doing; anybody may look, and anybody may end it.
-#[derive(Default)]
 pub(crate) struct Course {
+    sinks: Sinks,
     stop: AtomicBool,
     /// The time that the slowest thread has come to, for a picture of the progress.
     reached: AtomicI64,
 }
 
 impl Course {
+    /// A run that has yet to begin.
+    ///
+    /// # Errors
+    ///
+    /// If the outputs can't be set up.
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self {
+            sinks: Sinks::new()?,
+            stop: AtomicBool::default(),
+            reached: AtomicI64::default(),
+        })
+    }
+
+    /// Has the run end at once, although an output hasn't taken the piece yet.
+    pub(crate) fn give_up(&self) {
+        self.stop();
+        self.sinks.give_up();
+    }
+
     /// Has the run end after the piece it is writing.
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
@@ -72,7 +98,8 @@ pub(crate) enum SimulationError {
     Sink(#[from] SinkError),
 }
 
-/// Writes the lines of all sources from `start` (nanoseconds since the epoch) to their ends.
+/// Writes the lines of all sources from `start` (nanoseconds since the epoch) to their ends. Says
+/// what outputs have left unwritten or unread.
 ///
 /// # Errors
 ///
@@ -83,36 +110,40 @@ pub(crate) fn run(
     threads: usize,
     metrics: &Metrics,
     course: &Course,
-) -> Result<(), SimulationError> {
-    for generator in &plan.generators {
-        check(generator)?;
+) -> (Vec<Remainder>, Result<(), SimulationError>) {
+    if let Err(error) = plan.generators.iter().try_for_each(check) {
+        return (Vec::new(), Err(error));
     }
     course.reached.store(start, Ordering::Relaxed);
-    let standard = StandardSinks::default();
     let groups: Vec<Group> = groups(plan)
         .into_iter()
-        .map(|generators| Group::new(generators, start, metrics, &standard))
+        .map(|generators| Group::new(generators, start, metrics, &course.sinks))
         .collect();
     let waiting = Mutex::new(groups.into_iter());
-    let work = || -> Result<(), SimulationError> {
+    let work = || {
+        let (mut remainders, mut outcome) = (Vec::new(), Ok(()));
         loop {
             let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some(group) = next else { return Ok(()) };
-            if let Err(error) = group.run(course) {
+            let Some(group) = next else { return (remainders, outcome) };
+            let (left, ended) = group.run(course);
+            remainders.extend(left);
+            if ended.is_err() {
                 course.stop();
-                return Err(error);
+                outcome = outcome.and(ended);
+                return (remainders, outcome);
             }
         }
     };
     thread::scope(|scope| {
         let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
-        let mut outcome = Ok(());
+        let (mut remainders, mut outcome) = (Vec::new(), Ok(()));
         for worker in workers {
             // A worker that panicked has said why on standard error.
-            let ended = worker.join().unwrap_or(Ok(()));
+            let (left, ended) = worker.join().unwrap_or((Vec::new(), Ok(())));
+            remainders.extend(left);
             outcome = outcome.and(ended);
         }
-        outcome
+        (remainders, outcome)
     })
 }
 
@@ -122,7 +153,7 @@ fn check(generator: &GeneratorPlan) -> Result<(), SimulationError> {
     if generator.suspended || limits.counts_lines() {
         return Ok(());
     }
-    if limits.duration.is_none() {
+    if limits.duration().is_none() {
         return Err(SimulationError::Endless(generator.key.source.clone()));
     }
     let unlimited = |interval: &visor_api::source::Interval| {
@@ -172,20 +203,17 @@ struct Lane {
 }
 
 struct SimulatedOutput {
+    name: String,
     sink: SharedSink,
     meter: OutputMeter,
     batch: Batch,
     ages: bool,
     written: i64,
+    end: End,
 }
 
 impl Group {
-    fn new(
-        generators: Vec<GeneratorPlan>,
-        start: i64,
-        metrics: &Metrics,
-        standard: &StandardSinks,
-    ) -> Self {
+    fn new(generators: Vec<GeneratorPlan>, start: i64, metrics: &Metrics, sinks: &Sinks) -> Self {
         let mut places: HashMap<Target, usize> = HashMap::new();
         let (mut outputs, mut lanes, mut streams): (Vec<_>, Vec<_>, Vec<Stream>) =
             Default::default();
@@ -193,7 +221,9 @@ impl Group {
             let plan = &generator.output;
             let output = *places.entry(plan.target.clone()).or_insert_with(|| {
                 outputs.push(SimulatedOutput {
-                    sink: standard.sink(plan),
+                    name: plan.name.clone(),
+                    end: End::Whole,
+                    sink: sinks.sink(plan),
                     meter: metrics.output(&plan.name),
                     batch: Batch::default(),
                     ages: plan.rotation.as_ref().is_some_and(|rule| rule.max_age.is_some()),
@@ -201,7 +231,8 @@ impl Group {
                 });
                 outputs.len() - 1
             });
-            let duration = generator.limits.duration;
+            let duration = generator.limits.duration();
+            let duration = duration.and_then(|duration| i64::try_from(duration.as_nanos()).ok());
             let end = duration.map_or(i64::MAX, |duration| start.saturating_add(duration));
             for named in generator.streams {
                 let meter = metrics.stream(&generator.key.stream(&named.spec));
@@ -216,16 +247,21 @@ impl Group {
         Self { merge: Merge::new(streams), lanes, outputs }
     }
 
-    /// Writes the lines of all streams up to their ends.
-    fn run(mut self, course: &Course) -> Result<(), SimulationError> {
-        let written = self.write_lines(course);
-        // Whatever happened, what was begun is brought to a whole line, or cut back to one.
-        let mut closed = Ok(());
-        for output in &self.outputs {
-            closed = closed.and(output.sink.close(stamp(output.written)).map(|_| ()));
+    /// Writes the lines of all streams up to their ends. Whatever happens, what was begun is brought
+    /// to a whole line, or cut back to one.
+    fn run(mut self, course: &Course) -> (Vec<Remainder>, Result<(), SimulationError>) {
+        let mut outcome = self.write_lines(course);
+        let mut remainders = Vec::new();
+        for output in self.outputs {
+            let closed = output.sink.close();
+            let (lines, unread) = (output.batch.lines(), closed.as_ref().map_or(0, |c| c.unread));
+            outcome = outcome.and(closed.map(|_| ()).map_err(Into::into));
+            if lines > 0 || unread > 0 {
+                let end = Some(output.end);
+                remainders.push(Remainder { output: output.name, lines, end, unread });
+            }
         }
-        written?;
-        Ok(closed?)
+        (remainders, outcome)
     }
 
     fn write_lines(&mut self, course: &Course) -> Result<(), SimulationError> {
@@ -238,7 +274,7 @@ impl Group {
             let output = &mut self.outputs[lane.output];
             let next_second = due - output.written >= SECOND;
             if output.batch.len() >= PIECE || (output.ages && next_second) {
-                output.write(due)?;
+                output.write(due, course)?;
                 course.reached.store(due, Ordering::Relaxed);
                 if course.is_stopped() {
                     return Ok(());
@@ -251,23 +287,36 @@ impl Group {
             });
         }
         let now = self.outputs.iter().map(|output| output.written).max().unwrap_or_default();
-        self.outputs.iter_mut().try_for_each(|output| output.write(now.max(output.written)))
+        self.outputs.iter_mut().try_for_each(|output| output.write(now.max(output.written), course))
     }
 }
 
 impl SimulatedOutput {
-    /// Writes what has been gathered, at this simulated time.
-    fn write(&mut self, now: i64) -> Result<(), SimulationError> {
-        let progress = self.sink.write(self.batch.bytes(), stamp(now));
-        self.written = now;
-        self.meter.rotations.inc_by(progress.rotations.into());
-        self.batch.written(progress.bytes, None);
-        match progress.error.or(progress.rotation_error) {
-            None => Ok(()),
-            Some(error) => {
-                self.meter.errors.inc();
-                Err(error.into())
+    /// Writes what has been gathered, at this simulated time. A named pipe waits for its reader.
+    fn write(&mut self, now: i64, course: &Course) -> Result<(), SimulationError> {
+        let mut is_told = false;
+        loop {
+            let progress = self.sink.write(self.batch.bytes(), stamp(now));
+            self.written = now;
+            self.meter.rotations.inc_by(progress.rotations.into());
+            self.batch.written(progress.bytes, None);
+            let Some(error) = progress.error.or(progress.rotation_error) else { return Ok(()) };
+            if matches!(error, SinkError::NoReader { .. }) && !course.is_stopped() {
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::warn!(output = self.name, "{error}");
+                }
+                thread::sleep(PAUSE);
+                continue;
             }
+            self.end = match &error {
+                SinkError::NoReader { .. } | SinkError::GivenUp { .. } => End::GivenUp,
+                error if error.is_broken_pipe() => End::NobodyReads,
+                SinkError::Failed { .. } => {
+                    self.meter.errors.inc();
+                    End::Failed
+                }
+            };
+            return Err(error.into());
         }
     }
 }

@@ -13,11 +13,13 @@
 //! | `names` | the names beside a log file, and how they shift |
 //! | `compress` | gzip of what was rotated, on a thread of its own |
 //! | `shared` | one sink with several owners |
+//! | `patience` | how long a write waits for room |
 //! | `error` | what went wrong, where, and what to do |
 
 mod compress;
 mod error;
 mod names;
+mod patience;
 mod rotation;
 mod shared;
 mod target;
@@ -31,6 +33,7 @@ use rotation::Rotator;
 use target::Output;
 
 pub(crate) use error::SinkError;
+pub(crate) use patience::Patience;
 pub(crate) use shared::SharedSink;
 pub(crate) use target::Target;
 
@@ -50,6 +53,15 @@ pub(crate) struct Progress {
     pub(crate) rotation_error: Option<SinkError>,
 }
 
+/// What closing a target has shown.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Closed {
+    /// Bytes of a line of which only the start could be written, and which were taken away again.
+    pub(crate) cut: u64,
+    /// Bytes in a pipe whose reader has gone without reading them, and which nobody ever will.
+    pub(crate) unread: u64,
+}
+
 /// A target, and the way lines take into it.
 ///
 /// Files rotate with a write only: one that nobody writes to stays as it is, however old.
@@ -59,17 +71,19 @@ pub(crate) struct Sink {
     rotator: Option<Rotator>,
     output: Option<Output>,
     reopen: bool,
+    patience: Patience,
 }
 
 impl Sink {
     /// A sink that has opened nothing yet: the first write does, so that its errors are an
     /// ordinary write's. `rotation` means nothing to the standard streams and to special files.
-    pub(crate) fn new(target: Target, rotation: Option<Rotation>) -> Self {
+    /// A write that finds no room waits as long as the `patience` isn't over.
+    pub(crate) fn new(target: Target, rotation: Option<Rotation>, patience: Patience) -> Self {
         let rotator = match &target {
             Target::File(path) => Some(Rotator::new(path, rotation)),
             Target::Stdout | Target::Stderr => None,
         };
-        Self { target, rotator, output: None, reopen: false }
+        Self { target, rotator, output: None, reopen: false, patience }
     }
 
     /// Appends whole lines, rotating where it is due.
@@ -94,7 +108,7 @@ impl Sink {
         now: Timestamp,
         progress: &mut Progress,
     ) -> Result<(), SinkError> {
-        if self.reopen && !self.in_mid_line() {
+        if self.reopen && !self.is_in_mid_line() {
             self.reopen = false;
             self.output = None;
         }
@@ -118,9 +132,15 @@ impl Sink {
             }
             _ => rest.len(),
         };
-        output
-            .append(&rest[..room], now, &mut progress.bytes)
-            .map_err(SinkError::at("write to", &self.target))
+        let place = || self.target.to_string();
+        match output.append(&rest[..room], now, &self.patience, &mut progress.bytes) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(SinkError::GivenUp { place: place() }),
+            Err(cause) if output.misses_its_reader(&self.target, &cause) => {
+                Err(SinkError::NoReader { place: place() })
+            }
+            Err(cause) => Err(SinkError::at("write to", &self.target)(cause)),
+        }
     }
 
     /// Has the next write open the file anew, by its name: what SIGHUP asks for after something
@@ -137,26 +157,27 @@ impl Sink {
         }
     }
 
-    /// Waits for a compression in progress and closes the target; the last call.
+    /// Waits for a compression in progress and closes the target; a write would open it anew.
     ///
     /// A file that ends in the middle of a line (the disk was full, and stayed so) is cut back to
-    /// its last whole line. Returns how many bytes that took away again: 0 as a rule. What the
-    /// standard streams lead to is not ours to cut.
+    /// its last whole line, if that is still where we left off.
     ///
     /// # Errors
     ///
     /// When the file cannot be cut; it is closed all the same.
-    pub(crate) fn close(&mut self) -> Result<u64, SinkError> {
+    pub(crate) fn close(&mut self) -> Result<Closed, SinkError> {
         let output = self.output.take();
-        let Some(rotator) = &mut self.rotator else { return Ok(0) };
-        rotator.wait();
-        output.map_or(Ok(0), |mut output| {
-            output.cut_back().map_err(SinkError::at("cut a torn line off", &self.target))
-        })
+        if let Some(rotator) = &mut self.rotator {
+            rotator.wait();
+        }
+        let Some(mut output) = output else { return Ok(Closed::default()) };
+        let unread = output.unread();
+        let cut = output.cut_back().map_err(SinkError::at("cut a torn line off", &self.target))?;
+        Ok(Closed { cut, unread })
     }
 
     /// Whether the target ends in the middle of a line.
-    fn in_mid_line(&self) -> bool {
+    fn is_in_mid_line(&self) -> bool {
         self.output.as_ref().is_some_and(|output| output.unfinished() > 0)
     }
 }

@@ -1,23 +1,16 @@
 //! What was written: said on standard error when a run ends, stream by stream; and, if that is
 //! asked for, to a file for a program.
 
-use std::{
-    fs,
-    io::{self, Write},
-    path::Path,
-};
+use std::{fs, io, path::Path};
 
-use crate::{cli::LogFormat, metrics::Metrics};
+use crate::{cli::LogFormat, logging, metrics::Metrics};
 
 const HEADER: [&str; 7] = ["SOURCE", "GENERATOR", "STREAM", "KIND", "LINES", "BYTES", "SKIPPED"];
 
 /// Says it: a table for people, or a JSON object a stream.
 pub(crate) fn print(metrics: &Metrics, format: LogFormat) {
     match format {
-        LogFormat::Text => {
-            // There is nobody left to tell if standard error is closed.
-            let _ = std::io::stderr().write_all(table(metrics).as_bytes());
-        }
+        LogFormat::Text => logging::say_last(&table(metrics)),
         LogFormat::Json => {
             for meter in metrics.streams() {
                 let name = &meter.name;

@@ -3,7 +3,7 @@
 use super::{content, pace};
 use crate::{
     problem::{Path, Problem},
-    source::{HeartbeatStyle, Stream, StreamKind},
+    source::{HeartbeatStyle, Interval, Stream, StreamKind},
 };
 
 /// Which log a stream is in.
@@ -37,6 +37,13 @@ pub(crate) fn stream(path: &Path, stream: &Stream, log: LogKind, problems: &mut 
     );
     if let Some(interval) = &stream.interval {
         pace::interval(&path.field("interval"), interval, problems);
+    }
+    if stream.initial_delay.is_some()
+        && matches!(stream.resolved_interval(), Interval::Unlimited(_))
+    {
+        let message =
+            "an unlimited stream writes from its start; remove it, or use another interval";
+        problems.push(Problem::new(path.field("initialDelay"), message));
     }
     pace::surges(&path.field("surges"), &stream.surges, &stream.resolved_interval(), problems);
     if let Some(content) = &stream.access {

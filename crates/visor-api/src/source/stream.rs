@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::quantity::Duration;
+
 use super::{
     NAME_PATTERN, access::AccessContent, choice::one, interval::Interval, interval::Surge,
 };
@@ -23,6 +25,12 @@ pub struct Stream {
     /// The law of the time between two lines. Absent: one that suits the kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<Interval>,
+
+    /// How long after its start the stream's first line is due; 0s is at once. Absent: after one
+    /// interval, as if a line had just been written, or half of one where all are the same. Not for
+    /// an unlimited stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial_delay: Option<Duration>,
 
     /// Times of more lines, or of fewer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

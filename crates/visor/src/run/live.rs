@@ -4,6 +4,7 @@
 use std::{
     collections::HashMap,
     future::pending,
+    pin::pin,
     process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
@@ -16,19 +17,21 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use super::{Run, limit, lines_of, lines_written, serve, signals::StopSignals};
+use super::{Run, endings, lines_written, serve, signals::StopSignals};
 use crate::{
     documents::Documents,
-    event_loop::{self, Activity, Command, Shared, StandardSinks},
+    event_loop::{self, Activity, Command, Remainder, Shared},
     http::Readiness,
     metrics::{Metrics, Reload},
+    outlet::Persistence,
     plan::{GeneratorKey, Plan},
+    sinks::Sinks,
     table::{self, Table},
 };
 
 /// How often documents are looked at.
 const DOCUMENT_CHECK: Duration = Duration::from_millis(500);
-/// All loops have ended by then, or never will.
+/// When the end is hurried, all loops have ended by then, or never will.
 const END_TIME: Duration = Duration::from_millis(900);
 
 /// Runs until a signal, or until all sources have ended by themselves.
@@ -44,10 +47,14 @@ pub(super) async fn run(
     serve(run.listen().await?, metrics, &readiness);
 
     let activity = Arc::new(Activity::default());
+    let persistence = Arc::new(Persistence::default());
+    persistence.set(!run.is_finite());
     let shared = Shared {
         metrics: Arc::clone(metrics),
         activity: Arc::clone(&activity),
-        standard: Arc::new(StandardSinks::default()),
+        sinks: Arc::new(Sinks::new().context("setting up the outputs")?),
+        persistence: Arc::clone(&persistence),
+        longest_lag: run.longest_lag,
     };
     let mut loops = Loops::start(run.threads, &shared)?;
     loops.follow(plan);
@@ -56,22 +63,24 @@ pub(super) async fn run(
     let mut document_check = ticker(DOCUMENT_CHECK);
     let mut table_tick = ticker(table::TICK);
     let started = Instant::now();
-    loop {
+    let has_finished = loop {
         tokio::select! {
-            _ = stop.recv() => break,
-            () = activity.finished.notified() => break,
-            () = activity.nobody_reads.notified() => break,
+            _ = stop.recv() => break false,
+            () = activity.nobody_reads.notified() => break false,
+            () = activity.finished.notified() => break true,
             _ = hang_up.recv() => {
                 reload(&mut run, &mut loops, metrics, true);
+                persistence.set(!run.is_finite());
                 loops.tell(|| Command::Reopen);
             }
             _ = document_check.tick() => {
                 if run.documents.as_mut().is_some_and(Documents::changed) {
                     reload(&mut run, &mut loops, metrics, false);
+                    persistence.set(!run.is_finite());
                 }
             }
             _ = async { if table.is_some() { table_tick.tick().await } else { pending().await } } => {
-                let position = match lines_of(&run.sources) {
+                let position = match run.lines_to_write() {
                     Some(_) => lines_written(metrics),
                     None => u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
                 };
@@ -80,17 +89,27 @@ pub(super) async fn run(
                 }
             }
         }
-    }
+    };
     readiness.set(false);
-    let unwritten = tokio::select! {
-        unwritten = loops.end() => unwritten,
-        () = stop.at_once() => std::process::exit(130),
+    let mut remainders = pin!(loops.end());
+    let remainders = 'ended: {
+        if has_finished {
+            // The outputs have all the time that they take, unless a signal says otherwise; and
+            // nobody needs it if nobody reads.
+            tokio::select! {
+                all = &mut remainders => break 'ended Some(all),
+                _ = stop.recv() => {}
+                () = activity.nobody_reads.notified() => {}
+            }
+        }
+        loops.tell(|| Command::Hurry);
+        tokio::select! {
+            all = timeout(END_TIME, &mut remainders) => all.ok(),
+            () = stop.at_once() => std::process::exit(130),
+        }
     };
     table.iter().for_each(Table::clear);
-    if unwritten > 0 {
-        tracing::warn!(lines = unwritten, "lines that an output didn't take in time; not counted");
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(endings::tell(remainders.as_deref(), run.summary))
 }
 
 /// Reads the documents again and follows them, or says why not and goes on as before.
@@ -104,8 +123,7 @@ fn reload(run: &mut Run, loops: &mut Loops, metrics: &Metrics, asked_for: bool) 
         None => return,
         Some(read) => read.map_err(anyhow::Error::from),
     };
-    let planned = read.and_then(|mut sources| {
-        limit(&mut sources, run.duration);
+    let planned = read.and_then(|sources| {
         let plan = Plan::new(&sources, &run.settings, &mut run.memory)?;
         Ok((sources, plan))
     });
@@ -126,6 +144,7 @@ fn reload(run: &mut Run, loops: &mut Loops, metrics: &Metrics, asked_for: bool) 
 /// The event loops, and which generator lives on which.
 struct Loops {
     senders: Vec<mpsc::UnboundedSender<Command>>,
+    activity: Arc<Activity>,
     homes: HashMap<GeneratorKey, usize>,
 }
 
@@ -136,7 +155,11 @@ impl Loops {
             Ok(sender)
         });
         let senders: std::io::Result<Vec<_>> = senders.collect();
-        Ok(Self { senders: senders.context("starting the event loops")?, homes: HashMap::new() })
+        Ok(Self {
+            senders: senders.context("starting the event loops")?,
+            activity: Arc::clone(&shared.activity),
+            homes: HashMap::new(),
+        })
     }
 
     /// Has the loops follow a plan: a generator stays where it is, a new one goes where there are
@@ -154,9 +177,13 @@ impl Loops {
             streams[home] += generator.streams.len();
             parts[home].push(generator);
         }
+        let now = Instant::now();
+        parts.iter().flatten().for_each(|generator| generator.limits.begin(now));
+        // All of them, before the first of them can be done.
+        self.senders.iter().for_each(|_| self.activity.begin());
         for (sender, part) in self.senders.iter().zip(parts) {
             // A loop that doesn't listen any more is ending with the program.
-            let _ = sender.send(Command::Follow(part));
+            let _ = sender.send(Command::Follow(part, now));
         }
     }
 
@@ -166,8 +193,8 @@ impl Loops {
         }
     }
 
-    /// Ends all loops; says how many lines their outputs didn't take in time.
-    async fn end(&self) -> u64 {
+    /// Ends all loops, and waits for what they say of it.
+    fn end(&self) -> impl Future<Output = Vec<Remainder>> + use<> {
         let mut answers = Vec::new();
         for sender in &self.senders {
             let (done, answer) = oneshot::channel();
@@ -175,14 +202,13 @@ impl Loops {
                 answers.push(answer);
             }
         }
-        let all = async {
-            let mut unwritten = 0;
+        async {
+            let mut remainders = Vec::new();
             for answer in answers {
-                unwritten += answer.await.unwrap_or(0);
+                remainders.extend(answer.await.unwrap_or_default());
             }
-            unwritten
-        };
-        timeout(END_TIME, all).await.unwrap_or(0)
+            remainders
+        }
     }
 }
 

@@ -2,16 +2,35 @@
 
 use std::{fmt, io};
 
-/// An action on a target, or on a file beside it, that failed.
+/// Why a target didn't take what it was to take.
 ///
 /// The message is whole in itself; the cause is part of it and not a `source` besides, so that
 /// a report of the chain doesn't say it twice.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {action} {place}: {cause}{}", advice(.cause))]
-pub(crate) struct SinkError {
-    action: &'static str,
-    place: String,
-    cause: io::Error,
+pub(crate) enum SinkError {
+    /// An action on a target, or on a file beside it, that failed.
+    #[error("cannot {action} {place}: {cause}{}", advice(.cause))]
+    Failed {
+        /// What was to be done, such as `write to`.
+        action: &'static str,
+        /// To what.
+        place: String,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// A named pipe that nobody has opened yet, or nobody has open any more. Nothing is lost: the
+    /// next reader has it all.
+    #[error("{place} is a named pipe without a reader; waiting for one")]
+    NoReader {
+        /// The pipe.
+        place: String,
+    },
+    /// A target that had no room until the patience was over.
+    #[error("{place} took no more in time")]
+    GivenUp {
+        /// The target.
+        place: String,
+    },
 }
 
 impl SinkError {
@@ -20,12 +39,12 @@ impl SinkError {
         action: &'static str,
         place: impl fmt::Display,
     ) -> impl FnOnce(io::Error) -> Self {
-        move |cause| Self { action, place: place.to_string(), cause }
+        move |cause| Self::Failed { action, place: place.to_string(), cause }
     }
 
     /// Whether the reader of a pipe has gone away (`| head -5`): a reason to end quietly.
     pub(crate) fn is_broken_pipe(&self) -> bool {
-        self.cause.kind() == io::ErrorKind::BrokenPipe
+        matches!(self, Self::Failed { cause, .. } if cause.kind() == io::ErrorKind::BrokenPipe)
     }
 }
 

@@ -3,50 +3,64 @@
 //! Batches go in one after the other, so lines never mix. The lock is held while a write blocks:
 //! it too is for threads that may block.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use jiff::Timestamp;
 use visor_api::source::Rotation;
 
-use super::{Progress, Sink, SinkError, first_line};
+use super::{Closed, Progress, Sink, SinkError, first_line};
 
-/// A handle to a shared sink; clones lead to the same one.
+/// An owner's handle to a sink. Clones are the same owner's; [`another_owner`](Self::another_owner)
+/// makes a handle for somebody else.
 ///
-/// Where an error strikes in the middle of a line, another owner might be the next to write. So
-/// the sink takes the rest of that line over: [`Progress::bytes`] counts the line to its end, and
-/// whoever writes next has that rest written first. Batches thus are always accepted as whole
-/// lines. The price: that one line counts a little before all of it is written, and if nothing
-/// can be written until the end, [`SharedSink::close`] says so. A file has one owner only, who
-/// brings the rest of the line himself; there each line counts when it is whole.
+/// Where an error strikes in the middle of a line, another owner might be the next to write. Then
+/// the end of that line is written first, whoever brings the next batch, and the line's own owner is
+/// told with its next call. So no line is glued to another, and none counts before it is whole.
 #[derive(Clone)]
-pub(crate) struct SharedSink(Arc<Mutex<Shared>>);
+pub(crate) struct SharedSink {
+    shared: Arc<Mutex<Shared>>,
+    owner: usize,
+}
 
 struct Shared {
     sink: Sink,
-    several_owners: bool,
-    /// The end of a line whose start is written and whose whole was accepted.
+    owners: usize,
+    torn: Option<Torn>,
+    /// Bytes at the start of an owner's batch that have been written on its behalf.
+    finished: HashMap<usize, usize>,
+    /// Whether an owner has been told of bytes that nobody will read.
+    unread_is_told: bool,
+}
+
+/// A line of which only the start is written.
+struct Torn {
+    owner: usize,
+    /// The end of it, which its owner's next batch starts with.
     rest: Vec<u8>,
 }
 
 impl SharedSink {
-    /// A sink for several owners.
+    /// A sink with its first owner.
     pub(crate) fn new(sink: Sink) -> Self {
-        Self::with(sink, true)
+        let shared =
+            Shared { sink, owners: 1, torn: None, finished: HashMap::new(), unread_is_told: false };
+        Self { shared: Arc::new(Mutex::new(shared)), owner: 0 }
     }
 
-    /// A sink for one owner, who brings the rest of a torn line himself.
-    pub(crate) fn of_one_owner(sink: Sink) -> Self {
-        Self::with(sink, false)
+    /// A handle to the same sink for another owner.
+    pub(crate) fn another_owner(&self) -> Self {
+        let mut shared = self.lock();
+        let owner = shared.owners;
+        shared.owners += 1;
+        Self { shared: Arc::clone(&self.shared), owner }
     }
 
-    fn with(sink: Sink, several_owners: bool) -> Self {
-        Self(Arc::new(Mutex::new(Shared { sink, several_owners, rest: Vec::new() })))
-    }
-
-    /// Appends whole lines, as [`Sink::write`] does, but where there may be other owners accepts
-    /// whole lines only.
+    /// Appends whole lines, as [`Sink::write`] does.
     pub(crate) fn write(&self, batch: &[u8], now: Timestamp) -> Progress {
-        self.lock().write(batch, now)
+        self.lock().write(self.owner, batch, now)
     }
 
     /// See [`Sink::reopen`].
@@ -59,43 +73,56 @@ impl SharedSink {
         self.lock().sink.set_rotation(rotation);
     }
 
-    /// Closes the sink for all owners, as [`Sink::close`] does, after another attempt to write
-    /// the rest of a line that was accepted.
+    /// Closes the sink, as [`Sink::close`] does, unless another owner has a line to finish in it:
+    /// then that one will.
     ///
     /// # Errors
     ///
-    /// When that rest still can't be written (so the last line that was counted is torn), or the
-    /// target can't be closed well.
-    pub(crate) fn close(&self, now: Timestamp) -> Result<u64, SinkError> {
+    /// When the target can't be closed well.
+    pub(crate) fn close(&self) -> Result<Closed, SinkError> {
         let mut shared = self.lock();
-        let progress = shared.write(b"", now);
-        let cut = shared.sink.close()?;
-        progress.error.map_or(Ok(cut), Err)
+        if shared.torn.as_ref().is_some_and(|torn| torn.owner != self.owner) {
+            return Ok(Closed::default());
+        }
+        shared.torn = None;
+        let mut closed = shared.sink.close()?;
+        if closed.unread > 0 && std::mem::replace(&mut shared.unread_is_told, true) {
+            closed.unread = 0;
+        }
+        Ok(closed)
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
         // The sink is good after any call, even one that didn't return.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Shared {
-    fn write(&mut self, batch: &[u8], now: Timestamp) -> Progress {
-        if !self.rest.is_empty() {
-            let mut progress = self.sink.write(&self.rest, now);
-            self.rest.drain(..progress.bytes);
-            progress.bytes = 0;
-            if progress.error.is_some() {
-                return progress;
+    fn write(&mut self, owner: usize, batch: &[u8], now: Timestamp) -> Progress {
+        let finished = self.finished.remove(&owner).unwrap_or(0);
+        match self.torn.take() {
+            // This batch starts with the rest itself.
+            Some(torn) if torn.owner == owner => {}
+            Some(torn) => {
+                let mut progress = self.sink.write(&torn.rest, now);
+                if let Some(error) = progress.error.take() {
+                    *self.finished.entry(torn.owner).or_default() += progress.bytes;
+                    let rest = torn.rest[progress.bytes..].to_vec();
+                    self.torn = Some(Torn { rest, ..torn });
+                    return Progress { bytes: finished, error: Some(error), ..progress };
+                }
+                *self.finished.entry(torn.owner).or_default() += progress.bytes;
             }
+            None => {}
         }
+        let batch = batch.get(finished..).unwrap_or_default();
         let mut progress = self.sink.write(batch, now);
-        if self.several_owners && self.sink.in_mid_line() {
+        if self.sink.is_in_mid_line() {
             let rest = &batch[progress.bytes..];
-            let rest = &rest[..first_line(rest)];
-            self.rest.extend_from_slice(rest);
-            progress.bytes += rest.len();
+            self.torn = Some(Torn { owner, rest: rest[..first_line(rest)].to_vec() });
         }
+        progress.bytes += finished;
         progress
     }
 }

@@ -5,7 +5,7 @@
 use std::{
     fmt,
     fs::{self, File, Metadata, OpenOptions},
-    io::{self, Seek, Write},
+    io::{self, IsTerminal, Seek, SeekFrom, Write},
     os::{
         fd::{AsFd, BorrowedFd},
         unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt},
@@ -14,11 +14,16 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::OFlags,
+    io::Errno,
+};
 
-use super::{SinkError, first_line, whole_lines};
+use super::{Patience, SinkError, whole_lines};
 
-/// A write to a pipe of up to this many bytes (Linux's `PIPE_BUF`) happens whole or not at all.
+/// A write to a pipe of up to this many bytes (Linux's `PIPE_BUF`) happens whole or not at all, and
+/// at once if there is any room.
 const ATOMIC_PIPE_WRITE: usize = 4096;
 
 /// Where lines go.
@@ -47,8 +52,10 @@ impl fmt::Display for Target {
 enum Kind {
     Regular,
     Pipe,
-    /// Terminals, other devices, sockets.
-    Other,
+    /// Sockets and terminals.
+    Stream,
+    /// Other devices, such as /dev/null.
+    Device,
 }
 
 /// An open target.
@@ -91,11 +98,23 @@ impl Output {
         let mut options = OpenOptions::new();
         options.append(true).mode(0o644);
         // Its last byte and, for copy-and-truncate, its content are read. A named pipe is not: its
-        // reader would be ourselves, and nobody's leaving would be noticed.
-        if fs::metadata(path).map_or(true, |metadata| metadata.is_file()) {
-            options.read(true).create(true);
+        // reader would be ourselves, and nobody's leaving would be noticed; and nobody waits in
+        // the system for its reader, where waiting has no end.
+        match fs::metadata(path) {
+            Ok(metadata) if metadata.file_type().is_fifo() => {
+                options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+            }
+            Ok(metadata) if !metadata.is_file() => {}
+            _ => {
+                options.read(true).create(true);
+            }
         }
-        let file = options.open(path).map_err(SinkError::at("open", path.display()))?;
+        let file = options.open(path).map_err(|cause| {
+            if cause.raw_os_error() == Some(Errno::NXIO.raw_os_error()) {
+                return SinkError::NoReader { place: path.display().to_string() };
+            }
+            SinkError::at("open", path.display())(cause)
+        })?;
         let mut output = Self::new(file, now).map_err(SinkError::at("look at", path.display()))?;
         output.end_last_line(now).map_err(SinkError::at("end the last line of", path.display()))?;
         Ok(output)
@@ -108,7 +127,8 @@ impl Output {
         let kind = match metadata.file_type() {
             file_type if file_type.is_file() => Kind::Regular,
             file_type if file_type.is_fifo() => Kind::Pipe,
-            _ => Kind::Other,
+            file_type if file_type.is_socket() || file.is_terminal() => Kind::Stream,
+            _ => Kind::Device,
         };
         let since = born(&metadata).map_or(now, |born| born.min(now));
         Ok(Self { file, kind, size: metadata.len(), unfinished: 0, since })
@@ -119,21 +139,36 @@ impl Output {
         if self.is_regular() && self.size > 0 {
             self.file.read_exact_at(&mut last, self.size - 1)?;
         }
-        if last == [b'\n'] { Ok(()) } else { self.append(b"\n", now, &mut 0) }
+        if last == [b'\n'] {
+            return Ok(());
+        }
+        if self.size == 0 {
+            self.since = now;
+        }
+        self.file.write_all(b"\n")?;
+        self.account(b"\n");
+        Ok(())
     }
 
-    /// Writes `bytes`, and adds to `accepted` how many of them were taken, all or not.
+    /// Writes `bytes`, and adds to `accepted` how many of them were taken, all or not. Says
+    /// whether all were: not if there was no room until the patience was over.
     pub(super) fn append(
         &mut self,
         bytes: &[u8],
         now: Timestamp,
+        patience: &Patience,
         accepted: &mut usize,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         if self.size == 0 {
             self.since = now;
         }
         let mut rest = bytes;
         while !rest.is_empty() {
+            // Room is waited for here also because whoever shares the descriptor with us may have
+            // made it non-blocking.
+            if self.may_stall() && !patience.wait_for_room(&self.file)? {
+                return Ok(false);
+            }
             match self.file.write(self.one_write(rest)) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(taken) => {
@@ -142,23 +177,22 @@ impl Output {
                     rest = &rest[taken..];
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Whoever shares the descriptor with us has made it non-blocking.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.await_room()?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.may_stall() => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// The part of `rest` for one write: all of it, except that a pipe gets whole lines of at
+    /// The part of `rest` for one write: all of it, except that what may stall gets whole lines of at
     /// most as many bytes as go in at once. A process that ends while the reader has stalled then
-    /// leaves no torn line behind; only a line that is longer may be torn.
+    /// leaves no torn line behind; only a line that is longer goes in pieces, and may be torn.
     fn one_write<'a>(&self, rest: &'a [u8]) -> &'a [u8] {
-        if self.kind != Kind::Pipe || rest.len() <= ATOMIC_PIPE_WRITE {
+        if !self.may_stall() || rest.len() <= ATOMIC_PIPE_WRITE {
             return rest;
         }
-        let end = whole_lines(&rest[..ATOMIC_PIPE_WRITE]).unwrap_or_else(|| first_line(rest));
-        &rest[..end]
+        let piece = &rest[..ATOMIC_PIPE_WRITE];
+        &piece[..whole_lines(piece).unwrap_or(piece.len())]
     }
 
     fn account(&mut self, taken: &[u8]) {
@@ -169,10 +203,27 @@ impl Output {
         };
     }
 
-    fn await_room(&self) -> io::Result<()> {
-        match poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], None) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Err(error) => Err(error.into()),
+    /// Whether there is somebody at the other end, who may stall.
+    fn may_stall(&self) -> bool {
+        matches!(self.kind, Kind::Pipe | Kind::Stream)
+    }
+
+    /// Whether an error of a write says that a named pipe has lost its reader: another may come,
+    /// and read on where that one stopped. That of a standard stream never does.
+    pub(super) fn misses_its_reader(&self, target: &Target, error: &io::Error) -> bool {
+        let is_named = matches!(target, Target::File(_));
+        is_named && self.kind == Kind::Pipe && error.kind() == io::ErrorKind::BrokenPipe
+    }
+
+    /// Bytes in a pipe that nobody will ever read, for nobody has it open for reading.
+    pub(super) fn unread(&self) -> u64 {
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut pipe = [PollFd::new(&self.file, PollFlags::OUT)];
+        let has_answer = self.kind == Kind::Pipe && poll(&mut pipe, Some(&at_once)) == Ok(1);
+        if has_answer && pipe[0].revents().contains(PollFlags::ERR) {
+            rustix::io::ioctl_fionread(&self.file).unwrap_or(0)
+        } else {
+            0
         }
     }
 
@@ -237,6 +288,8 @@ impl Output {
             return Ok(0);
         }
         self.file.set_len(self.size - cut)?;
+        // A descriptor that doesn't append, such as that of `> file`, would leave a hole.
+        self.file.seek(SeekFrom::End(0))?;
         self.size -= cut;
         self.unfinished = 0;
         Ok(cut)

@@ -20,7 +20,7 @@ use visor_api::{
     source::{Compression, Rotation, RotationMethod},
 };
 
-use super::{Progress, Sink, Target};
+use super::{Patience, Progress, Sink, Target};
 
 /// A directory, and a log file in it that isn't there yet.
 fn log() -> (TempDir, PathBuf) {
@@ -30,7 +30,7 @@ fn log() -> (TempDir, PathBuf) {
 }
 
 fn sink(path: &Path, rotation: Option<Rotation>) -> Sink {
-    Sink::new(Target::File(path.to_owned()), rotation)
+    Sink::new(Target::File(path.to_owned()), rotation, Patience::new().unwrap())
 }
 
 /// A time, in seconds after one that is long past (as in a simulated run).

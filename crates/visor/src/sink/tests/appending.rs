@@ -10,7 +10,7 @@ fn nothing_is_opened_before_the_first_line() {
     let mut sink = sink(&path, None);
     assert_eq!(write(&mut sink, b"", at(0)), 0);
     assert!(names(directory.path()).is_empty());
-    assert_eq!(sink.close().unwrap(), 0);
+    assert_eq!(sink.close().unwrap().cut, 0);
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn a_line_that_stays_torn_is_cut_off_at_the_end() {
     let progress = sink.write(&awkward(0, 100), at(0));
     assert!(progress.error.is_some());
     assert_eq!(progress.bytes, 8 * KIB);
-    assert_eq!(sink.close().unwrap(), 8192 % 101);
+    assert_eq!(sink.close().unwrap().cut, 8192 % 101);
     assert_eq!(fs::read(disk.log()).unwrap(), awkward(0, 8192 / 101));
 }
 
@@ -104,19 +104,22 @@ fn a_line_may_be_torn_more_than_once() {
     truncate(&filler, 56 * KIB);
     let second = own.write(&long[first..], at(0)).bytes;
     assert_eq!((first, second), (4 * KIB, 4 * KIB));
-    assert_eq!(own.close().unwrap(), 8 * KIB as u64);
+    assert_eq!(own.close().unwrap().cut, 8 * KIB as u64);
     assert_eq!(fs::read(disk.log()).unwrap(), b"");
 
     let filler = disk.fill(64 * KIB, 4 * KIB);
-    let shared = SharedSink::new(sink(&disk.log(), None));
-    assert_eq!(shared.write(&long, at(0)).bytes, long.len());
+    let one = SharedSink::new(sink(&disk.log(), None));
+    let other = one.another_owner();
+    let first = one.write(&long, at(0)).bytes;
     truncate(&filler, 56 * KIB);
-    let progress = shared.write(&lines(0, 1), at(0));
+    let progress = other.write(&lines(0, 1), at(0));
     assert!(progress.error.is_some());
-    assert_eq!(progress.bytes, 0);
+    assert_eq!((first, progress.bytes), (4 * KIB, 0));
     truncate(&filler, 0);
-    assert_eq!(shared.write(&lines(0, 1), at(0)).bytes, 10);
-    assert_eq!(shared.close(at(0)).unwrap(), 0);
+    assert_eq!(other.write(&lines(0, 1), at(0)).bytes, 10);
+    // The other one has written the rest of the line, and that is told.
+    assert_eq!(one.write(&long[first..], at(0)).bytes, long.len() - first);
+    assert_eq!(one.close().unwrap().cut, 0);
     assert_eq!(fs::read(disk.log()).unwrap(), [long, lines(0, 1)].concat());
 }
 
@@ -125,21 +128,26 @@ fn owners_of_a_shared_sink_finish_each_others_lines() {
     let Some(disk) = Disk::mount("size=64k") else { return };
     let filler = disk.fill(64 * KIB, 8 * KIB);
     let one = SharedSink::new(sink(&disk.log(), None));
-    let other = one.clone();
-    let batch = awkward(0, 100);
+    let other = one.another_owner();
+    let batch = awkward(0, 82);
 
     let progress = one.write(&batch, at(0));
     assert!(progress.error.is_some());
-    assert_eq!(progress.bytes, 82 * 101, "the torn line is accepted whole");
+    assert_eq!(progress.bytes, 8 * KIB, "the torn line is not accepted yet");
     let refused = other.write(&awkward(500, 1), at(0));
     assert!(refused.error.is_some());
     assert_eq!(refused.bytes, 0);
-    assert!(one.close(at(0)).is_err(), "a line that counted is not whole");
+    assert_eq!(other.close().unwrap().cut, 0, "it isn't this owner's to cut");
 
     fs::remove_file(filler).unwrap();
     let progress = other.write(&awkward(500, 1), at(1));
     assert!(progress.error.is_none());
     assert_eq!(progress.bytes, 101);
+    let progress = one.write(&[&batch[8 * KIB..], &awkward(82, 1)].concat(), at(1));
+    assert!(progress.error.is_none());
+    assert_eq!(progress.bytes, 83 * 101 - 8 * KIB);
+    let written = [awkward(0, 82), awkward(500, 1), awkward(82, 1)].concat();
+    assert_eq!(fs::read(disk.log()).unwrap(), written);
 }
 
 #[test]

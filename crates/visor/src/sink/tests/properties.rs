@@ -75,7 +75,7 @@ proptest! {
                 Event::Wait(seconds) => now += seconds,
                 Event::Reopen => current.reopen(),
                 Event::Restart => {
-                    prop_assert_eq!(current.close().unwrap(), 0);
+                    prop_assert_eq!(current.close().unwrap().cut, 0);
                     current = sink(&path, rule.clone());
                 }
                 Event::Reload(new) => {

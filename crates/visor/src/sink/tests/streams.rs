@@ -13,13 +13,13 @@ use rustix::{
 };
 
 use super::*;
-use crate::sink::{SharedSink, target::Output};
+use crate::sink::{Closed, SharedSink, SinkError, target::Output};
 
 /// A sink into a pipe, as if the pipe were standard output, and the pipe's other end.
 fn piped() -> (Sink, io::PipeReader, io::PipeWriter) {
     let (reader, writer) = io::pipe().unwrap();
     let ours = writer.as_fd().try_clone_to_owned().unwrap();
-    let mut sink = Sink::new(Target::Stdout, None);
+    let mut sink = Sink::new(Target::Stdout, None, Patience::new().unwrap());
     sink.output = Some(Output::new(File::from(ours), at(0)).unwrap());
     (sink, reader, writer)
 }
@@ -83,25 +83,88 @@ fn a_line_longer_than_an_atomic_write_goes_through_whole() {
     assert!(read == expected);
 }
 
+/// A named pipe at this path.
+fn named_pipe(path: &Path) {
+    let mode = 0o600.into();
+    rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+}
+
 #[test]
-fn a_named_pipe_is_written_to_and_its_reader_missed() {
+fn a_named_pipe_waits_for_its_reader_and_for_the_next_one() {
     let (_directory, path) = log();
-    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0)
-        .unwrap();
-    let there = path.clone();
-    let writing = thread::spawn(move || {
-        let mut sink = sink(&there, Some(by_size(20)));
-        let rotations = write(&mut sink, &lines(0, 5), at(0));
-        (sink, rotations)
-    });
-    let mut reader = BufReader::new(File::open(&path).unwrap());
-    let (mut sink, rotations) = writing.join().unwrap();
-    assert_eq!(rotations, 0, "a named pipe doesn't rotate");
-    let mut line = String::new();
-    reader.read_line(&mut line).unwrap();
-    assert_eq!(line, "line 0000\n");
+    named_pipe(&path);
+    let mut sink = sink(&path, Some(by_size(20)));
+    let no_reader = |progress: Progress| {
+        assert_eq!(progress.bytes, 0);
+        assert!(matches!(progress.error, Some(SinkError::NoReader { .. })));
+    };
+    no_reader(sink.write(&lines(0, 5), at(0)));
+    // Opening it for reading would wait for a writer as well.
+    let open = || {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+        let file = File::from(rustix::fs::open(&path, flags, 0.into()).unwrap());
+        fcntl_setfl(&file, OFlags::empty()).unwrap();
+        BufReader::with_capacity(10, file)
+    };
+    let read = |reader: &mut BufReader<File>| {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        line
+    };
+    let mut reader = open();
+    assert_eq!(write(&mut sink, &lines(0, 5), at(0)), 0, "a named pipe doesn't rotate");
+    assert_eq!(read(&mut reader), "line 0000\n");
     drop(reader);
-    assert!(sink.write(&lines(5, 1), at(0)).error.unwrap().is_broken_pipe());
+    no_reader(sink.write(&lines(5, 1), at(0)));
+    // What the first one left is still there for the second.
+    let mut reader = open();
+    write(&mut sink, &lines(5, 1), at(0));
+    let rest: String = (1..6).map(|_| read(&mut reader)).collect();
+    assert_eq!(rest.into_bytes(), lines(1, 5));
+    drop(reader);
+    assert_eq!(sink.close().unwrap(), Closed::default());
+}
+
+#[test]
+fn bytes_that_a_reader_left_behind_are_counted() {
+    let (mut sink, reader, _writer) = piped();
+    let mut reader = BufReader::with_capacity(10, reader);
+    write(&mut sink, &lines(0, 5), at(0));
+    reader.read_line(&mut String::new()).unwrap();
+    drop(reader);
+    assert_eq!(sink.close().unwrap().unread, 40);
+}
+
+#[test]
+fn who_waits_for_room_can_be_told_to_give_up_and_says_what_went_in() {
+    let (sink, mut reader, writer) = piped();
+    let patience = sink.patience.clone();
+    let shared = SharedSink::new(sink);
+    let batch = lines(0, 9000).repeat(3);
+    let expected = batch.clone();
+    let writing: Vec<_> = [shared.clone(), shared.another_owner()]
+        .into_iter()
+        .map(|owner| {
+            let batch = batch.clone();
+            thread::spawn(move || owner.write(&batch, at(0)))
+        })
+        .collect();
+    while has_room(&writer) {
+        thread::yield_now();
+    }
+    patience.end();
+    let mut written = 0;
+    for owner in writing {
+        let progress = owner.join().unwrap();
+        assert!(matches!(progress.error, Some(SinkError::GivenUp { .. })));
+        written += progress.bytes;
+    }
+    shared.close().unwrap();
+    drop((shared, writer));
+    let mut read = Vec::new();
+    reader.read_to_end(&mut read).unwrap();
+    assert_eq!(read.len(), written);
+    assert!(expected.starts_with(&read) && read.ends_with(b"\n"));
 }
 
 #[test]
@@ -111,7 +174,7 @@ fn owners_of_a_stream_never_mix_their_lines() {
     let shared = SharedSink::new(sink);
     let writers: Vec<_> = (0..4)
         .map(|owner| {
-            let shared = shared.clone();
+            let shared = shared.another_owner();
             thread::spawn(move || {
                 for number in 0..300 {
                     let line = format!("{owner} {number} {}\n", "x".repeat(90 * owner));
