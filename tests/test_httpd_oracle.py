@@ -7,12 +7,15 @@ comes from a log of bare numbers that httpd writes beside the others.
 from __future__ import annotations
 
 import itertools
+import string
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import pytest
 
 from support import formatter
+from support.formatter import text
 from support.httpd import Httpd
 from support.requests import REQUESTS, Request
 
@@ -27,6 +30,26 @@ CUSTOM = (
     r"tab\tback\\slash \q %% end"
 )
 
+# Every conversion of strftime, the letters that are none, with modifiers and flags, each in an
+# argument of its own. A newline is not for a line.
+CONVERSIONS = [letter for letter in string.ascii_letters + "+%" if letter != "n"]
+STRFTIME = "|".join(
+    f"%{{{form.format(letter)}}}t"
+    for letter in CONVERSIONS
+    for form in (
+        "%{}",
+        "begin:%{}",
+        "<%E{}>",
+        "%O{}",
+        "%-{}",
+        "%_{}",
+        "%0{}",
+        "%^{}",
+        "%#{}",
+        "%7{}",
+    )
+)
+
 SERVERS = [
     pytest.param(("event", "UTC"), id="event-UTC"),
     pytest.param(("worker", "America/St_Johns"), id="worker-St_Johns"),
@@ -38,7 +61,7 @@ SERVERS = [
 def httpd(request: pytest.FixtureRequest) -> Iterator[Httpd]:
     """A server that has served every request, one after the other, and has ended."""
     mpm, time_zone = request.param
-    with Httpd(mpm=mpm, time_zone=time_zone, custom=CUSTOM) as server:
+    with Httpd(mpm=mpm, time_zone=time_zone, custom=CUSTOM, strftime=STRFTIME) as server:
         (server.documents / "index.html").write_text("<p>What a fine day.</p>\n")
         (server.documents / "empty.txt").write_text("")
         (server.documents / "members").write_text("Frank\n")
@@ -87,15 +110,26 @@ def facts_of(request: Request, numbers: bytes, server: Httpd) -> dict[str, Any]:
         "port": 8008,
         "localPort": server.port,
         "localAddress": request.address,
-        "filename": f"{server.documents}/{request.facts.get('path', '').lstrip('/')}",
+        "filename": filename(request, server),
         "cookies": dict(pair.split("=", 1) for pair in cookies.split("; ") if pair),
         "environment": {"FLAVOUR": 'va"nilla'} if served_from_documents(request) else {},
     }
 
 
+def filename(request: Request, server: Httpd) -> str | None:
+    """The file that httpd maps a request to; the request says so where it isn't its path."""
+    path = request.facts.get("path") or request.facts.get("target") or ""
+    decoded = text(unquote_to_bytes(path.encode("latin-1"))).lstrip("/")
+    name = request.facts.get("filename", decoded)
+    return None if name is None else f"{server.documents}/{name}"
+
+
 def served_from_documents(request: Request) -> bool:
     """Whether the request reached the directory of documents, so that its `SetEnv` holds."""
-    return request.status in (200, 206, 301, 304, 404, 501) and request.facts.get("path") != "*"
+    if request.facts.get("target") == "*":
+        return False
+    is_directory = request.facts.get("filename") == "empty/"
+    return is_directory or request.status in (200, 206, 301, 304, 404, 501)
 
 
 def test_every_request_was_answered_as_it_should_provoke(httpd: Httpd) -> None:
@@ -111,6 +145,14 @@ def test_the_standard_formats_are_byte_identical(httpd: Httpd, name: str) -> Non
 
 def test_every_other_directive_is_byte_identical(httpd: Httpd) -> None:
     compare(httpd, "Custom", [request for request in REQUESTS if request.is_well_formed])
+
+
+def test_every_conversion_of_a_time_is_byte_identical(httpd: Httpd) -> None:
+    numbers, theirs = httpd.lines("facts")[0], httpd.lines("Strftime")[0]
+    facts = facts_of(REQUESTS[0], numbers, httpd)
+    ours = formatter.render([formatter.access(STRFTIME, httpd.time_zone, facts)])[0]
+    # Side by side, so that a failure shows which.
+    assert ours.split(b"|") == theirs.split(b"|")
 
 
 def compare(httpd: Httpd, log: str, judged: list[Request]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -12,7 +13,7 @@ import pytest
 
 from support.documents import access, error, file, fixed, rate, save, source, stream
 from support.error_lines import nanoseconds
-from support.files import every_line
+from support.files import every_line, whole_lines
 from support.program import Running, visor
 
 START = datetime(2026, 3, 29, 0, 0, tzinfo=UTC)
@@ -81,9 +82,10 @@ def test_lines_are_in_time_order_within_the_span(tmp_path: Path) -> None:
         datetime.strptime(ACCESS_TIME.search(line)[1].decode(), "%d/%b/%Y:%H:%M:%S %z")
         for line in every_line(logs / "access-0.log")
     ]
-    assert stamps == sorted(stamps)
-    assert START <= stamps[0] < START + timedelta(minutes=1)
-    assert START + timedelta(minutes=59) < stamps[-1] < START + timedelta(hours=1)
+    # A request is stamped with when it began; its line comes when it ends, within the span.
+    assert timedelta() < max(a - b for a, b in pairwise(stamps)) < timedelta(minutes=1)
+    assert START - timedelta(minutes=1) < stamps[0] < START + timedelta(minutes=1)
+    assert START + timedelta(minutes=58) < stamps[-1] < START + timedelta(hours=1)
     assert {stamp.utcoffset() for stamp in stamps} == {timedelta(hours=5, minutes=45)}
     exact = [
         nanoseconds(ERROR_TIME.match(line)[1], "Asia/Kathmandu")
@@ -179,3 +181,23 @@ def test_a_live_run_with_a_seed_draws_the_same_contents(
         shortest = min(len(draws[name]) for draws in seen)
         assert shortest >= 2000
         assert seen[0][name][:shortest] == seen[1][name][:shortest] == seen[2][name][:shortest]
+
+
+@pytest.mark.parametrize("start", [[], ["--start", "2026-01-01T00:00:00Z"]], ids=["live", "then"])
+def test_a_line_is_written_when_its_request_ends(start: list[str]) -> None:
+    """Beginning, duration and end agree; lines are in order of end, and none is of the future."""
+    pace = ["-n", "2000", "--rate", "4000"]
+    log_format = "%{usec}t %D %{end:usec}t %T %{ms}T %{end:%T}t %t %^FB"
+    done = visor("emit", "access", "--format", log_format, *pace, *start)
+    now = time.time()
+    rows = [line.split() for line in whole_lines(done.stdout)]
+    ends = [int(row[2]) for row in rows]
+    begins = [int(row[0]) for row in rows]
+    assert ends == sorted(ends)
+    assert begins != sorted(begins), "requests overlap"
+    for begin, row in zip(begins, rows, strict=True):
+        duration = int(row[1])
+        assert begin + duration == int(row[2])
+        assert int(row[3]) == duration // 1_000_000 and int(row[4]) == duration // 1000
+        assert int(row[-1]) <= duration
+    assert start or max(ends) / 1e6 <= now

@@ -74,10 +74,11 @@ class Httpd:
         time_zone: str = "UTC",
         log_level: str = "warn",
         custom: str | None = None,
+        strftime: str | None = None,
         extra: str = "",
     ) -> None:
-        """`mpm` is event, worker or prefork. `custom` is one more LogFormat, of the log Custom.
-        `extra` is appended to the configuration."""
+        """`mpm` is event, worker or prefork. `custom` and `strftime` are LogFormats of the
+        logs Custom and Strftime. `extra` is appended to the configuration."""
         self.mpm = mpm
         self.time_zone = time_zone
         self.port = free_port()
@@ -85,7 +86,8 @@ class Httpd:
         self.root.chmod(0o755)
         self.documents = self.root / "htdocs"
         (self.documents / "empty").mkdir(parents=True)
-        self.formats = LOG_FORMATS | ({"Custom": custom} if custom else {})
+        more = {"Custom": custom, "Strftime": strftime}
+        self.formats = LOG_FORMATS | {name: text for name, text in more.items() if text}
         names = (
             "alias auth_basic authn_core authn_file authz_core authz_host authz_user autoindex dir"
             f" env mime mpm_{mpm} reqtimeout rewrite"

@@ -38,11 +38,13 @@ def request(
     user: bytes | None = None,
     path: bytes | None = None,
     location: str | None = None,
+    filename: str | None = "",
     keep_alive: bool = False,
     **more: Any,
 ) -> Request:
-    """A well-formed request. `path` is the target's path as httpd understands it, where it differs
-    from what is sent; `user` is given with a password; `location` is where httpd sends it on."""
+    """A well-formed request. `path` is the target's path as httpd understands it, where more than
+    the target itself decides; `user` is given with a password; `location` is where httpd sends it on;
+    `filename` is what of the documents it leads to, if not what the path says."""
     line = method + b" " + target + b" " + protocol
     headers = dict(headers or {})
     if user is not None:
@@ -55,13 +57,14 @@ def request(
     facts = {
         "requestLine": text(line),
         "method": text(method),
-        "path": text(plain if path is None else path),
+        **({"target": text(plain)} if path is None else {"path": text(path)}),
         "query": text(mark + query),
         "protocol": text(protocol),
         "user": None if user is None else text(user),
         "requestHeaders": {name: text(value.strip()) for name, value in headers.items()}
         | {"Host": "www.oracle.example"},
         "responseHeaders": {"Location": location} if location else {},
+        **({"filename": filename} if filename != "" else {}),
     }
     return Request(name, b"\r\n".join(sent) + b"\r\n\r\n", facts, **more)
 
@@ -86,10 +89,20 @@ REQUESTS = [
     request("every printable byte", headers={"User-Agent": bytes(range(0x20, 0x7F)) + b"x"}),
     request("every byte above", headers={"User-Agent": bytes(range(0x80, 0x100))}),
     request("query", b'/index.html?a=b&c="d"\\e%20f'),
-    request("query mark alone", b"/index.html?", path=b"/index.html"),
+    request("query mark alone", b"/index.html?"),
     request("raw UTF-8 in the target", "/index.html?ä=€".encode()),
-    request("escaped UTF-8 in the path", b"/%c3%a9t%C3%A9", path=b"/\xc3\xa9t\xc3\xa9", status=404),
-    request("escaped controls", b"/a%01%0a%22%5c%7f", path=b'/a\x01\n"\\\x7f', status=404),
+    request("escaped UTF-8 in the path", b"/%c3%a9t%C3%A9", status=404),
+    request("escaped controls", b"/a%01%0a%22%5c%7f", status=404),
+    request("an escaped space", b"/not%20here", status=404),
+    request("escaped letters", b"/%69n%64ex.html"),
+    request("slashes", b"//index.html"),
+    request("dot segments", b"/empty/../././index.html", filename="index.html"),
+    request("escaped dot segments", b"/empty/%2e%2E/index.html", filename="index.html"),
+    request("a dot at the end", b"/empty/.", status=403, filename="empty/"),
+    request(
+        "an absolute URI", b"http://www.oracle.example//%69ndex.html?a=b", filename="index.html"
+    ),
+    request("an escape that is none", b"/%zz", status=400, filename=None),
     request("HEAD", method=b"HEAD"),
     request("not modified", headers={"If-None-Match": b"*"}, status=304),
     request("partial", headers={"Range": b"bytes=2-5"}, status=206),

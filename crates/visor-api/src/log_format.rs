@@ -127,6 +127,10 @@ pub enum Field {
     ConnectionStatus,
     /// `%k`: how many requests the connection had before.
     KeepAliveRequests,
+    /// `%^FB`: the time from when the request came to the first byte of the response.
+    TimeToFirstByte,
+    /// An argument that httpd knows nothing to do with, and writes as it is: `%{x}p`.
+    Verbatim(String),
 }
 
 /// Where a directive that names something looks for the name.

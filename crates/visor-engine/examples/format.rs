@@ -14,7 +14,7 @@ use visor_api::{
 use visor_engine::{
     access::{
         self,
-        request::{NamedTable, NamedValues, Request, RequestLine, Server},
+        request::{NamedTable, NamedValues, Request, RequestLine, Server, Tls},
     },
     choice::Table,
     error, escape,
@@ -49,6 +49,9 @@ struct AccessFacts {
     user: Option<String>,
     request_line: Option<String>,
     method: Option<String>,
+    /// The path as it was asked for; what httpd makes of it is reckoned.
+    target: Option<String>,
+    /// The path as httpd understands it, where that depends on more.
     path: Option<String>,
     query: String,
     protocol: Option<String>,
@@ -164,16 +167,21 @@ fn write_access(input: &AccessInput, out: &mut Lines) -> Result<(), Box<dyn std:
     };
     let client = item(facts.client.as_ref());
     let user = facts.user.as_ref();
+    let reckoned = |target: &String| escape::log_item(&access::uri::path(&bytes(target)));
+    let path = item(facts.path.as_ref());
+    let uri = facts.target.as_ref().map_or_else(|| path.clone(), reckoned);
     let request = Request {
         time: facts.time,
         duration: facts.duration_nanoseconds,
+        time_to_first_byte: 0,
         remote_host: &item(facts.remote_host.as_ref().or(facts.client.as_ref())),
         client_address: &client,
         remote_user: &user.map_or_else(Text::absent, |user| escape::remote_user(&bytes(user))),
         request_line: RequestLine {
             whole: Some(&item(facts.request_line.as_ref())),
             method: &item(facts.method.as_ref()),
-            path: &item(facts.path.as_ref()),
+            path: &path,
+            uri: &uri,
             query: &escape::log_item(&bytes(&facts.query)),
             protocol: &item(facts.protocol.as_ref()),
         },
@@ -190,6 +198,9 @@ fn write_access(input: &AccessInput, out: &mut Lines) -> Result<(), Box<dyn std:
         pid: facts.pid,
         tid: facts.tid,
         keep_alive_requests: facts.keep_alive_requests,
+        id: 0,
+        content_type: &Text::absent(),
+        tls: &Tls::default(),
         connection_status: facts.connection_status.map_or(b'-', |status| status as u8),
         named: NamedValues { tables: &tables, drawn: &drawn },
         server: &server,

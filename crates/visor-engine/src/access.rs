@@ -5,12 +5,14 @@ pub mod content;
 mod exchange;
 pub mod format;
 pub mod heartbeat;
+mod id;
 mod ordinary;
 pub mod request;
+pub mod uri;
 
 pub use content::{Content, Drawn};
 pub use format::Format;
-pub use request::{NamedTable, NamedValues, Request};
+pub use request::{NamedTable, NamedValues, Request, Tls};
 
 use ipnet::IpNet;
 
@@ -24,7 +26,10 @@ pub(crate) fn ordinary_networks() -> impl Iterator<Item = (IpNet, u64)> {
 /// What error messages are about: an ordinary server's virtual hosts, its users, the pages that its
 /// requests come from, and what is asked of it.
 pub(crate) mod subjects {
-    use super::ordinary::{self, Class};
+    use super::{
+        ordinary::{self, Class},
+        uri,
+    };
 
     /// What the server calls itself.
     pub(crate) const SERVER: &str = "Apache/2.4.59 (Debian)";
@@ -51,23 +56,7 @@ pub(crate) mod subjects {
                 Class::Asset => 4,
                 _ => 1,
             };
-            (percent_decode(path.as_bytes()), weight)
+            (uri::path(path.as_bytes()), weight)
         })
-    }
-
-    fn percent_decode(mut text: &[u8]) -> Vec<u8> {
-        let mut decoded = Vec::with_capacity(text.len());
-        while let [first, rest @ ..] = text {
-            let hexadecimal =
-                |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
-            if let Some(byte) = rest.get(..2).filter(|_| *first == b'%').and_then(hexadecimal) {
-                decoded.push(byte);
-                text = &rest[2..];
-            } else {
-                decoded.push(*first);
-                text = rest;
-            }
-        }
-        decoded
     }
 }

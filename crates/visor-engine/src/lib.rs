@@ -14,6 +14,7 @@
 //! | [`escape`] | httpd's escaping of what clients sent |
 //! | [`text`] | texts that are quick to write, and the buffer they are written to |
 //! | [`stamp`] | time stamps, rendered once a second |
+//! | [`strftime`] | times in a format of C's strftime |
 //! | [`access`] | access lines: what a request is, how it is drawn, how it is written |
 //! | [`error`] | error lines: the same for httpd's messages |
 //! | [`stream`] | a pace and a content of its own: one kind of line |
@@ -36,4 +37,5 @@ pub mod random;
 pub mod simulate;
 pub mod stamp;
 pub mod stream;
+pub mod strftime;
 pub mod text;

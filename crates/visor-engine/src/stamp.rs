@@ -1,9 +1,12 @@
 //! Time stamps. A stamp is rendered when its second begins; within the second it is copied.
 
-use jiff::{Timestamp, fmt::strtime, tz::TimeZone};
+use jiff::{Timestamp, tz::TimeZone};
 use visor_api::log_format::TimeFormat;
 
-use crate::text::{Lines, Text};
+use crate::{
+    strftime::Strftime,
+    text::{Lines, Text},
+};
 
 const SECOND: i64 = 1_000_000_000;
 const MONTHS: [&str; 12] =
@@ -37,25 +40,64 @@ impl PerSecond {
     }
 }
 
+/// The texts of a few neighbouring seconds: requests end in order, but began some time before.
+#[derive(Debug, Clone)]
+struct PerRecentSecond([PerSecond; 4]);
+
+impl PerRecentSecond {
+    fn new() -> Self {
+        Self(std::array::from_fn(|_| PerSecond::new()))
+    }
+
+    /// As [`PerSecond::at`].
+    #[inline]
+    fn at(&mut self, time: i64, render: impl FnOnce(Timestamp, &mut Lines)) -> &Text {
+        let place = time.div_euclid(SECOND).rem_euclid(4);
+        self.0[place as usize].at(time, render)
+    }
+}
+
 /// The time in an access log, in one of the forms that `%t` knows.
 #[derive(Debug, Clone)]
 pub struct AccessStamp {
     zone: TimeZone,
-    format: TimeFormat,
-    cache: PerSecond,
+    form: Form,
+    cache: PerRecentSecond,
+}
+
+/// How a time is written.
+#[derive(Debug, Clone)]
+enum Form {
+    Strftime(Strftime),
+    Other(TimeFormat),
 }
 
 impl AccessStamp {
     /// Stamps of this form in this zone.
     pub fn new(format: TimeFormat, zone: TimeZone) -> Self {
-        Self { zone, format, cache: PerSecond::new() }
+        let form = match format {
+            TimeFormat::Strftime(format) => Form::Strftime(Strftime::new(&format)),
+            other => Form::Other(other),
+        };
+        Self { zone, form, cache: PerRecentSecond::new() }
     }
 
     /// Writes `time`, in nanoseconds since the epoch.
     #[inline]
     pub fn write(&mut self, time: i64, out: &mut Lines) {
         let zone = &self.zone;
-        match &self.format {
+        let format = match &self.form {
+            Form::Other(format) => format,
+            Form::Strftime(format) => {
+                let text = self.cache.at(time, |second, text| {
+                    let mut written = String::new();
+                    format.write(&second.to_zoned(zone.clone()), &mut written);
+                    text.extend(written.as_bytes());
+                });
+                return out.put(text);
+            }
+        };
+        match format {
             TimeFormat::Clf => {
                 let text = self.cache.at(time, |second, text| render_clf(second, zone, text));
                 out.put(text);
@@ -67,15 +109,8 @@ impl AccessStamp {
                 out.digits(time.rem_euclid(SECOND) / 1_000_000, 3);
             }
             TimeFormat::MicrosecondFraction => out.digits(time.rem_euclid(SECOND) / 1_000, 6),
-            TimeFormat::Strftime(format) => {
-                let text = self.cache.at(time, |second, text| {
-                    // The format was tried when it was read; one that fails all the same for some
-                    // time leaves its place empty rather than break the line.
-                    let civil = second.to_zoned(zone.clone());
-                    text.extend(strtime::format(format, &civil).unwrap_or_default().as_bytes());
-                });
-                out.put(text);
-            }
+            // That is a form of its own.
+            TimeFormat::Strftime(_) => {}
         }
     }
 }

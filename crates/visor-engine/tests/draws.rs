@@ -204,5 +204,5 @@ fn the_bytes_of_a_seed_are_the_same_everywhere() {
             hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         }
     }
-    assert_eq!(hash, 4_232_182_637_639_549_061);
+    assert_eq!(hash, 13_510_513_598_812_901_332);
 }

@@ -15,7 +15,8 @@ use super::{
     exchange::{Exchange, Response, exchanges},
     format::{Format, Uses},
     ordinary::{self, Class},
-    request::{NamedTable, NamedValues, Request, RequestLine, Server},
+    request::{NamedTable, NamedValues, Request, RequestLine, Server, Tls},
+    uri,
 };
 use crate::{
     choice::{NothingToDraw, Table, weight},
@@ -37,15 +38,20 @@ pub struct Content {
     virtual_hosts: Arc<Table<Text>>,
     durations: Arc<Table<Range>>,
     sizes: Arc<Table<Range>>,
+    tls: Arc<Table<Tls>>,
     named: Box<[NamedTable]>,
     server: Server,
+    nothing: Text,
+    error_page_type: Text,
 }
 
 /// Something that can be asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Resource {
     path: Text,
+    uri: Text,
     query: Text,
+    content_type: Text,
     class: usize,
     size: Option<Range>,
 }
@@ -119,12 +125,15 @@ impl Content {
                     (Range { min: bytes(s.min), max: bytes(s.max) }, weight(s.weight))
                 }))
             })?,
+            tls: Arc::clone(&ordinary.tls),
             named: named.collect::<Result<_, _>>()?,
             server: Server::default(),
+            nothing: Text::absent(),
+            error_page_type: log_item("text/html; charset=iso-8859-1"),
         })
     }
 
-    /// Draws a request that is due at `time`, in nanoseconds since the epoch, and writes its line.
+    /// Draws a request that ends at `time`, in nanoseconds since the epoch, and writes its line.
     pub fn write(
         &self,
         time: i64,
@@ -153,6 +162,7 @@ impl Content {
         let mut request = Request {
             time,
             duration: 0,
+            time_to_first_byte: 0,
             remote_host: client,
             client_address: client,
             remote_user: first(&self.users),
@@ -160,6 +170,7 @@ impl Content {
                 whole: None,
                 method: &exchange.method,
                 path: &resource.path,
+                uri: &resource.uri,
                 query: &resource.query,
                 protocol: self.protocols.draw(random),
             },
@@ -176,6 +187,9 @@ impl Content {
             pid: 0,
             tid: 0,
             keep_alive_requests: 0,
+            id: 0,
+            content_type: self.content_type(resource, exchange.status_code, body_bytes),
+            tls: &self.tls.values()[0],
             connection_status: b'+',
             named: NamedValues::NONE,
             server: &self.server,
@@ -194,7 +208,12 @@ impl Content {
             request.virtual_host = self.virtual_hosts.draw(random);
         }
         if uses.duration {
-            request.duration = self.durations.draw(random).draw(random);
+            // httpd's own unit, so that beginning, end and duration agree to the last digit.
+            request.duration = self.durations.draw(random).draw(random) / 1_000 * 1_000;
+            let duration = i64::try_from(request.duration).unwrap_or(i64::MAX);
+            request.time = time.saturating_sub(duration);
+            // What comes first takes most of the time, but for large bodies.
+            request.time_to_first_byte = request.duration - request.duration / 8;
         }
         if uses.bytes_in {
             let line = &request.request_line;
@@ -203,6 +222,12 @@ impl Content {
             request.bytes_in = (head + request.user_agent.len() + request.referer.len()) as u64
                 + random.between(180, 640)
                 + body;
+        }
+        if uses.id {
+            request.id = u128::from(random.bits()) << 64 | u128::from(random.bits());
+        }
+        if uses.tls {
+            request.tls = self.tls.draw(random);
         }
         if uses.connection {
             draw_connection(&mut request, random);
@@ -213,6 +238,16 @@ impl Content {
             request.named = NamedValues { tables: &self.named, drawn: &drawn.0 };
         }
         request
+    }
+
+    /// The type of the response's body: the resource's, or that of httpd's own page about a status.
+    #[inline]
+    fn content_type<'a>(&'a self, resource: &'a Resource, status: u16, bytes: u64) -> &'a Text {
+        match status {
+            _ if bytes == 0 => &self.nothing,
+            300.. => &self.error_page_type,
+            _ => &resource.content_type,
+        }
     }
 
     /// The bytes of the body: the response's own, or those of the resource, whole or in part.
@@ -262,6 +297,7 @@ struct Ordinary {
     virtual_hosts: Arc<Table<Text>>,
     durations: Arc<Table<Range>>,
     sizes: Arc<Table<Range>>,
+    tls: Arc<Table<Tls>>,
 }
 
 impl Ordinary {
@@ -291,6 +327,10 @@ impl Ordinary {
             virtual_hosts: texts(ordinary::VIRTUAL_HOSTS)?,
             durations: Arc::new(Table::new(durations)?),
             sizes: Arc::new(Table::new(sizes)?),
+            tls: Arc::new(Table::new(ordinary::TLS.iter().map(|(protocol, cipher, weight)| {
+                let (protocol, cipher) = (log_item(protocol), log_item(cipher));
+                (Tls { protocol, cipher }, u64::from(*weight))
+            }))?),
         })
     }
 
@@ -298,25 +338,32 @@ impl Ordinary {
         size: impl Fn(&ordinary::Page) -> Option<Range>,
     ) -> Result<Table<Resource>, NothingToDraw> {
         Table::new(ordinary::RESOURCES.iter().map(|page| {
-            let (path, query) = split_target(page.target);
-            let resource = Resource { path, query, class: page.class as usize, size: size(page) };
-            (resource, u64::from(page.weight))
+            let class = page.class as usize;
+            (Resource::new(page.target, class, size(page)), u64::from(page.weight))
         }))
     }
 }
 
 /// A resource of a document with its weight.
 fn resource(resource: &source::Resource) -> (Resource, u64) {
-    let (path, query) = split_target(&resource.value);
     let size = resource.size.and_then(|size| u64::try_from(size).ok());
     let size = size.map(|size| Range { min: size, max: size });
-    (Resource { path, query, class: Class::Other as usize, size }, weight(resource.weight))
+    (Resource::new(&resource.value, Class::Other as usize, size), weight(resource.weight))
 }
 
-/// A request target's path, and its query with the `?`.
-fn split_target(target: &str) -> (Text, Text) {
-    let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
-    (log_item(path), log_item(query))
+impl Resource {
+    /// The resource of a request target.
+    fn new(target: &str, class: usize, size: Option<Range>) -> Self {
+        let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
+        Self {
+            uri: escape::log_item(&uri::path(path.as_bytes())),
+            content_type: log_item(ordinary::content_type(path)),
+            path: log_item(path),
+            query: log_item(query),
+            class,
+            size,
+        }
+    }
 }
 
 /// Where `%{NAME}i` and its like look, and for what name.

@@ -11,7 +11,7 @@ use visor_api::{
     source::{AccessFormat, AccessLog},
 };
 
-use super::request::Request;
+use super::{id, request::Request};
 use crate::{
     stamp::AccessStamp,
     text::{Lines, Text},
@@ -47,12 +47,17 @@ pub struct Uses {
     pub user_agent: bool,
     /// `%v`, `%V`, `%{Host}i`
     pub virtual_host: bool,
-    /// `%D`, `%T`, `%{end}t`
+    /// `%D`, `%T`, `%^FB`, `%t`: a line is written when its request ends, so when that began
+    /// depends on it.
     pub duration: bool,
     /// `%P`, `%k`, `%X`, `%{remote}p`
     pub connection: bool,
     /// `%I`, `%S`
     pub bytes_in: bool,
+    /// `%{UNIQUE_ID}e`, `%{X-Request-Id}i`
+    pub id: bool,
+    /// `%{SSL_PROTOCOL}x`, `%{SSL_CIPHER}x`
+    pub tls: bool,
 }
 
 /// A directive, and the literal text in front of it.
@@ -199,15 +204,18 @@ fn is_header(field: &Field, wanted: &str) -> bool {
 impl Uses {
     fn note(&mut self, field: &Field) {
         match field {
-            Field::Time { end, .. } => self.duration |= end,
-            Field::Named(..) => {
+            Field::Time { end, .. } => self.duration |= !end,
+            Field::Named(namespace, name) => {
                 self.referer |= is_header(field, "Referer");
                 self.user_agent |= is_header(field, "User-Agent");
                 self.virtual_host |= is_header(field, "Host");
+                self.id |= is_header(field, "X-Request-Id")
+                    || (*namespace == Namespace::Environment && name == "UNIQUE_ID");
+                self.tls |= *namespace == Namespace::TlsVariable;
             }
             Field::RemoteUser => self.remote_user = true,
             Field::VirtualHost | Field::ServerName => self.virtual_host = true,
-            Field::Duration(_) => self.duration = true,
+            Field::Duration(_) | Field::TimeToFirstByte => self.duration = true,
             Field::BytesIn | Field::BytesTransferred => self.bytes_in = true,
             Field::ProcessId
             | Field::ThreadId
@@ -243,7 +251,7 @@ fn write_rare(field: &Field, request: &Request<'_>, out: &mut Lines) {
         Field::ThreadIdHexadecimal => write_hexadecimal(request.tid, out),
         Field::Protocol => out.put(line.protocol),
         Field::Method => out.put(line.method),
-        Field::Path => out.put(line.path),
+        Field::Path => out.put(line.uri),
         Field::Query => out.put(line.query),
         Field::Duration(unit) => {
             let nanos_per_unit = match unit {
@@ -257,6 +265,8 @@ fn write_rare(field: &Field, request: &Request<'_>, out: &mut Lines) {
         Field::LogId => out.put(&request.server.log_id),
         Field::ConnectionStatus => out.push(request.connection_status),
         Field::KeepAliveRequests => out.number(request.keep_alive_requests),
+        Field::TimeToFirstByte => out.number(request.time_to_first_byte / 1_000),
+        Field::Verbatim(text) => out.extend(text.as_bytes()),
         // These are directives of their own.
         Field::RemoteHost
         | Field::RemoteLogname
@@ -291,15 +301,24 @@ fn write_filename(request: &Request<'_>, out: &mut Lines) {
         return out.put(filename);
     }
     out.put(&request.server.document_root);
-    out.put(request.request_line.path);
+    out.put(request.request_line.uri);
 }
 
+/// What a document gives for the name, else what every request has of that name, else `-`.
 fn write_named(namespace: Namespace, name: &str, request: &Request<'_>, out: &mut Lines) {
-    let host = namespace == Namespace::RequestHeader && name.eq_ignore_ascii_case("Host");
-    match request.named.get(namespace, name) {
-        Some(value) => out.put(value),
-        None if host => out.put(request.virtual_host),
-        None => out.push(b'-'),
+    if let Some(value) = request.named.get(namespace, name) {
+        return out.put(value);
+    }
+    let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
+    match namespace {
+        Namespace::RequestHeader if is("Host") => out.put(request.virtual_host),
+        Namespace::RequestHeader if is("X-Forwarded-For") => out.put(request.client_address),
+        Namespace::RequestHeader if is("X-Request-Id") => id::write_uuid(request.id, out),
+        Namespace::ResponseHeader if is("Content-Type") => out.put(request.content_type),
+        Namespace::Environment if name == "UNIQUE_ID" => id::write_unique_id(request, out),
+        Namespace::TlsVariable if name == "SSL_PROTOCOL" => out.put(&request.tls.protocol),
+        Namespace::TlsVariable if name == "SSL_CIPHER" => out.put(&request.tls.cipher),
+        _ => out.push(b'-'),
     }
 }
 

@@ -5,7 +5,7 @@ use visor_api::source::{HeartbeatStyle, Message, Stream};
 
 use super::{
     format::Format,
-    request::{NamedValues, Request, RequestLine, Server},
+    request::{NamedValues, Request, RequestLine, Server, Tls},
     subjects::SERVER,
 };
 use crate::{
@@ -36,6 +36,7 @@ pub struct Heartbeat {
     user_agent: Text,
     nothing: Text,
     server: Server,
+    tls: Tls,
 }
 
 impl Heartbeat {
@@ -47,7 +48,7 @@ impl Heartbeat {
     pub fn new(stream: &Stream) -> Result<Self, NothingToDraw> {
         let text = |text: &str| escape::log_item(text.as_bytes());
         let nothing = Text::absent();
-        let server = Server::default();
+        let (server, tls) = (Server::default(), Tls::default());
         Ok(match stream.resolved_heartbeat() {
             HeartbeatStyle::KubeProbe => Self {
                 client: text("198.18.0.1"),
@@ -64,6 +65,7 @@ impl Heartbeat {
                 user_agent: text("kube-probe/1.33"),
                 nothing,
                 server,
+                tls,
             },
             // As `dummy_connection` of httpd's server/mpm_unix.c asks.
             HeartbeatStyle::InternalDummyConnection => Self {
@@ -81,6 +83,7 @@ impl Heartbeat {
                 user_agent: text(&format!("{SERVER} (internal dummy connection)")),
                 nothing,
                 server,
+                tls,
             },
             HeartbeatStyle::Message => Self {
                 client: nothing.clone(),
@@ -97,6 +100,7 @@ impl Heartbeat {
                 user_agent: nothing.clone(),
                 nothing,
                 server,
+                tls,
             },
         })
     }
@@ -108,12 +112,14 @@ impl Heartbeat {
             whole: self.messages.as_ref().map(|messages| messages.draw(random)),
             method: &self.method,
             path: &self.path,
+            uri: &self.path,
             query: &self.query,
             protocol: &self.protocol,
         };
         let request = Request {
             time,
             duration: 0,
+            time_to_first_byte: 0,
             remote_host: &self.client,
             client_address: &self.client,
             remote_user: nothing,
@@ -131,6 +137,9 @@ impl Heartbeat {
             pid: 1,
             tid: 0,
             keep_alive_requests: 0,
+            id: 0,
+            content_type: nothing,
+            tls: &self.tls,
             connection_status: b'-',
             named: NamedValues::NONE,
             server: &self.server,

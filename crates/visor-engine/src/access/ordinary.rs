@@ -226,6 +226,43 @@ pub(super) const RESOURCES: &[Page] = &[
 pub(super) const PROTOCOLS: &[(&str, u32)] =
     &[("HTTP/1.1", 620), ("HTTP/2.0", 360), ("HTTP/1.0", 20)];
 
+/// What TLS connections are made with: protocol, cipher, weight.
+pub(super) const TLS: &[(&str, &str, u32)] = &[
+    ("TLSv1.3", "TLS_AES_256_GCM_SHA384", 620),
+    ("TLSv1.3", "TLS_AES_128_GCM_SHA256", 180),
+    ("TLSv1.3", "TLS_CHACHA20_POLY1305_SHA256", 90),
+    ("TLSv1.2", "ECDHE-RSA-AES256-GCM-SHA384", 60),
+    ("TLSv1.2", "ECDHE-RSA-AES128-GCM-SHA256", 50),
+];
+
+/// The type of what a path leads to, by the ending of its name; pages are HTML.
+pub(super) fn content_type(path: &str) -> &'static str {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    match name.rsplit_once('.').map_or("", |(_, ending)| ending) {
+        "css" => "text/css",
+        "js" => "text/javascript",
+        "json" | "map" => "application/json",
+        "webmanifest" => "application/manifest+json",
+        "xml" => "application/xml",
+        "txt" => "text/plain",
+        "csv" => "text/csv",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "gif" => "image/gif",
+        "webp" => "image/webp",
+        "avif" => "image/avif",
+        "ico" => "image/vnd.microsoft.icon",
+        "woff2" => "font/woff2",
+        "pdf" => "application/pdf",
+        "mp4" => "video/mp4",
+        "zip" => "application/zip",
+        "gz" => "application/gzip",
+        _ if path.starts_with("/api/") => "application/json",
+        _ => "text/html; charset=UTF-8",
+    }
+}
+
 /// The authenticated users. `-` is a request without one.
 #[rustfmt::skip]
 pub(super) const USERS: &[(&str, u32)] = &[

@@ -13,6 +13,8 @@ pub struct Request<'a> {
     pub time: i64,
     /// How long it took, in nanoseconds (`%D`, `%T`).
     pub duration: u64,
+    /// How long it took to the first byte of the response, in nanoseconds (`%^FB`).
+    pub time_to_first_byte: u64,
     /// The client's host name or address (`%h`).
     pub remote_host: &'a Text,
     /// The client's address (`%a`).
@@ -47,6 +49,12 @@ pub struct Request<'a> {
     pub tid: u64,
     /// How many requests the connection had before (`%k`).
     pub keep_alive_requests: u32,
+    /// A number that no other request has (`%{UNIQUE_ID}e`, `%{X-Request-Id}i`).
+    pub id: u128,
+    /// The type of the response's body (`%{Content-Type}o`).
+    pub content_type: &'a Text,
+    /// What TLS version and cipher the connection has (`%{SSL_PROTOCOL}x`, `%{SSL_CIPHER}x`).
+    pub tls: &'a Tls,
     /// `X` aborted, `+` kept alive, `-` closed (`%X`).
     pub connection_status: u8,
     /// The values of directives that name something.
@@ -55,19 +63,37 @@ pub struct Request<'a> {
     pub server: &'a Server,
 }
 
-/// A request line, whole or in its parts; the parts serve `%m`, `%U`, `%q` and `%H`, too.
+/// A request line, whole or in its parts; the parts serve `%m`, `%q` and `%H`, too.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestLine<'a> {
     /// The line where it isn't made of the parts, such as a malformed one or `-`.
     pub whole: Option<&'a Text>,
     /// The method.
     pub method: &'a Text,
-    /// The path.
+    /// The path as it was asked for.
     pub path: &'a Text,
+    /// The path as httpd understands it, decoded and normalised (`%U`, `%f`).
+    pub uri: &'a Text,
     /// The query with its `?`, or nothing.
     pub query: &'a Text,
     /// The protocol.
     pub protocol: &'a Text,
+}
+
+/// What a TLS connection was made with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The protocol, such as `TLSv1.3`.
+    pub protocol: Text,
+    /// The cipher by OpenSSL's name.
+    pub cipher: Text,
+}
+
+impl Default for Tls {
+    /// No TLS at all.
+    fn default() -> Self {
+        Self { protocol: Text::absent(), cipher: Text::absent() }
+    }
 }
 
 /// What is the same for all requests of a server.

@@ -1,0 +1,34 @@
+//! What tells one request from all others: as `mod_unique_id` writes it, and as proxies do.
+
+use super::request::Request;
+use crate::text::Lines;
+
+/// `%{UNIQUE_ID}e`: as `gen_unique_id` of httpd's `modules/metadata/mod_unique_id.c` encodes a time
+/// of four bytes, ten bytes of the process, a counter of two, and a thread's number of four.
+pub(super) fn write_unique_id(request: &Request<'_>, out: &mut Lines) {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789@-";
+    let mut record = [0; 20];
+    let seconds = request.time.div_euclid(1_000_000_000) as u32;
+    record[..4].copy_from_slice(&seconds.to_be_bytes());
+    record[4..16].copy_from_slice(&request.id.to_be_bytes()[..12]);
+    record[19] = request.id as u8 % 64;
+    for three in record.chunks(3) {
+        let bits = three.iter().fold(0, |bits, byte| bits << 8 | u32::from(*byte));
+        let bits = bits << (8 * (3 - three.len()));
+        for sextet in 0..=three.len() {
+            out.push(ALPHABET[(bits >> (18 - 6 * sextet)) as usize & 63]);
+        }
+    }
+}
+
+/// A UUID of version 4, as proxies put it into `X-Request-Id`.
+pub(super) fn write_uuid(id: u128, out: &mut Lines) {
+    let id = id & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+    let digits = format!("{id:032x}");
+    for (number, part) in [(0, 8), (8, 12), (12, 16), (16, 20), (20, 32)].into_iter().enumerate() {
+        if number > 0 {
+            out.push(b'-');
+        }
+        out.extend(&digits.as_bytes()[part.0..part.1]);
+    }
+}
