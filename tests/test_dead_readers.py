@@ -144,7 +144,7 @@ def test_no_colours_where_they_are_not_wished(tmp_path: Path, variable: dict[str
     document.write_text(BAD)
     for arguments in (["--help"], ["run", "--nonsense"], ["run", "-f", "-", "--wait"]):
         master, terminal = pty.openpty()
-        environment = {**os.environ, "TERM": "xterm-256color", **variable}
+        environment = {**os.environ, "TERM": "xterm-256color", "CI": "true", **variable}
         process = subprocess.Popen(
             [BINARY, *arguments],
             stdin=subprocess.DEVNULL,

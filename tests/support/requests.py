@@ -43,8 +43,8 @@ def request(
     **more: Any,
 ) -> Request:
     """A well-formed request. `path` is the target's path as httpd understands it, where more than
-    the target itself decides; `user` is given with a password; `location` is where httpd sends it on;
-    `filename` is what of the documents it leads to, if not what the path says."""
+    the target itself decides; `user` is given with a password; `location` is where httpd sends it
+    on; `filename` is what of the documents it leads to, if not what the path says."""
     line = method + b" " + target + b" " + protocol
     headers = dict(headers or {})
     if user is not None:

@@ -60,14 +60,24 @@ impl fmt::Display for DocumentProblem {
     }
 }
 
-/// Reads the sources of all inputs, in the order they are written.
+/// What was read.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Read {
+    /// The sources, in the order they are written.
+    pub sources: Vec<FakeLogSource>,
+    /// What is no problem, but may not be what was meant: objects of other kinds, and such.
+    pub notes: Vec<DocumentProblem>,
+}
+
+/// Reads the sources of all inputs. Objects that are none of Visor's are passed over, as they come
+/// in what is applied to a cluster together, if there is a source among them.
 ///
 /// # Errors
 ///
 /// Every problem of every input, in the order of inputs and lines; but no more than
 /// [`MOST_PROBLEMS`].
-pub fn read(inputs: &[Input]) -> Result<Vec<FakeLogSource>, Vec<DocumentProblem>> {
-    let mut problems = Problems::default();
+pub fn read(inputs: &[Input]) -> Result<Read, Vec<DocumentProblem>> {
+    let (mut problems, mut notes) = (Problems::default(), Problems::default());
     let mut objects = Vec::new();
     if let Some(input) = too_large(inputs) {
         let message = format!(
@@ -81,11 +91,21 @@ pub fn read(inputs: &[Input]) -> Result<Vec<FakeLogSource>, Vec<DocumentProblem>
         read_objects(index, &input.text, &mut objects, &mut problems);
     }
 
+    // If there is nothing else, one of them was meant.
+    let is_mixed = objects.iter().any(|object| !object.is_foreign());
+    let (foreign, own): (Vec<_>, Vec<_>) =
+        objects.iter().partition(|object| is_mixed && object.is_foreign());
+    for object in foreign {
+        object.pass_over(&mut notes);
+    }
     let mut sources = Vec::new();
     let mut origins = Vec::new();
-    for object in &objects {
+    for object in own {
         let before = problems.0.len();
         if let Some(source) = object.read(&mut problems) {
+            for note in rules::notes(&source) {
+                object.tell(note, &mut notes);
+            }
             sources.push(source);
             origins.push(object);
         }
@@ -96,7 +116,11 @@ pub fn read(inputs: &[Input]) -> Result<Vec<FakeLogSource>, Vec<DocumentProblem>
             object.tell(problem, &mut problems);
         }
     }
-    if problems.0.is_empty() { Ok(sources) } else { Err(problems.in_order(inputs)) }
+    if problems.0.is_empty() {
+        Ok(Read { sources, notes: notes.in_order(inputs) })
+    } else {
+        Err(problems.in_order(inputs))
+    }
 }
 
 /// A source from an object as the API server has it, which has checked its schema. What that let

@@ -43,6 +43,16 @@ pub fn check(source: &FakeLogSource) -> Vec<Problem> {
     problems
 }
 
+/// What in one source is no problem, but may not be what was meant.
+pub fn notes(source: &FakeLogSource) -> Vec<Problem> {
+    let path = Path::root().field("spec").field("generators");
+    let mut notes = Vec::new();
+    for (index, generator) in source.spec.generators.iter().enumerate() {
+        files::notes(&path.index(index).field("output"), &generator.output, &mut notes);
+    }
+    notes
+}
+
 /// Everything in which sources that are run together get into each other's way, each with the
 /// position of the source to change. What [`check`] says of each of them is left out.
 pub fn check_together(sources: &[FakeLogSource]) -> Vec<(usize, Problem)> {
@@ -109,7 +119,11 @@ pub(crate) fn generator(path: &Path, generator: &Generator, problems: &mut Vec<P
     }
     let log = LogKind::of(generator.access.is_some(), generator.error.is_some());
     for (index, item) in generator.streams.iter().enumerate() {
-        stream(&path.field("streams").index(index), item, log, problems);
+        let path = path.field("streams").index(index);
+        stream(&path, item, log, problems);
+        if let (Some(access), Some(content)) = (&generator.access, &item.access) {
+            content::directives(&path.field("access"), access, content, problems);
+        }
     }
     output(&path.field("output"), &generator.output, problems);
 }

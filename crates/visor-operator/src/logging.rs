@@ -9,9 +9,7 @@ use crate::cli::LogFormat;
 /// Begins to write logs.
 pub(crate) fn start(format: LogFormat) {
     let filter = EnvFilter::try_from_env("VISOR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let is_dumb = std::env::var_os("TERM").is_none_or(|terminal| terminal == "dumb");
-    let is_unwished = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let coloured = io::IsTerminal::is_terminal(&io::stderr()) && !is_dumb && !is_unwished;
+    let coloured = io::IsTerminal::is_terminal(&io::stderr()) && !colours_are_unwished();
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
@@ -24,4 +22,10 @@ pub(crate) fn start(format: LogFormat) {
         LogFormat::Text => subscriber.try_init(),
         LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
     };
+}
+
+/// Whether colours are out of place whatever the output is: on a dumb terminal, or by `NO_COLOR`.
+pub(crate) fn colours_are_unwished() -> bool {
+    let is_dumb = std::env::var_os("TERM").is_none_or(|terminal| terminal == "dumb");
+    is_dumb || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }

@@ -49,12 +49,15 @@ use std::{
 };
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{ColorChoice, CommandFactory, FromArgMatches};
 
 use cli::{Cli, Command};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let colour =
+        if logging::colours_are_unwished() { ColorChoice::Never } else { ColorChoice::Auto };
+    let matches = Cli::command().color(colour).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let done = match cli.command {
         Command::Crd => print_definition(),
         Command::Check { url } => check(&url),

@@ -3,13 +3,12 @@
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use jiff::Timestamp;
 use visor_api::{
     quantity::Duration,
     source::{AccessFormat, ErrorFormat, Exponential, Interval, Mpm, Normal, StreamKind, Uniform},
 };
 
-use crate::prepare::Owner;
+use crate::{prepare::Owner, start::Start};
 
 /// Fake but faithful Apache logs, every kind of line on its own clock.
 #[derive(Debug, Parser)]
@@ -91,7 +90,12 @@ Examples:
   visor emit error --interval exponential:200ms --for 1m -o error.log
       Errors that arrive by chance for a minute, into a file.
   visor emit access --seed 42 --start 2026-01-01T00:00:00Z --for 1h
-      The lines of an hour, at once; the same bytes every time.";
+      The lines of an hour, at once; the same bytes every time.
+  visor emit access --format '%h %t \"%r\" %>s %{X-Tenant}i' --set '%{X-Tenant}i=acme'
+      A header of your own.
+
+Lines are never left out while the reader stalls: they come late, stamped with the time they were
+due. What --for leaves no time for is left out, and how much that is, is said.";
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
@@ -116,9 +120,10 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) simulate: bool,
 
-    /// When simulated time begins. [default: now]
-    #[arg(long, value_name = "TIME", requires = "simulate", value_parser = parse_time)]
-    pub(crate) start: Option<Timestamp>,
+    /// When simulated time begins: a time, a day, `yesterday`, or a time ago such as -24h. Where it
+    /// has no zone of its own, it is UTC. [default: now]
+    #[arg(long, value_name = "TIME", requires = "simulate", allow_hyphen_values = true)]
+    pub(crate) start: Option<Start>,
 
     /// How long to run; sources that end earlier by themselves do.
     #[arg(long = "for", value_name = "DURATION")]
@@ -172,13 +177,18 @@ pub(crate) struct Emit {
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<String>,
 
-    /// The multi-processing module of an error log.
-    #[arg(long, value_name = "MPM", value_parser = parse_mpm, default_value = "Event")]
-    pub(crate) mpm: Mpm,
+    /// A value for a directive of a LogFormat string, such as '%{X-Tenant}i=acme'. Can be given
+    /// several times; a directive that is given several has one of them in each line.
+    #[arg(long, value_name = "DIRECTIVE=VALUE")]
+    pub(crate) set: Vec<Setting>,
 
-    /// The level of an error log's lines, such as `warn`.
-    #[arg(long, value_name = "LEVEL", value_parser = parse_level, default_value = "error")]
-    pub(crate) level: StreamKind,
+    /// The multi-processing module of an error log. [default: Event]
+    #[arg(long, value_name = "MPM", value_parser = parse_mpm)]
+    pub(crate) mpm: Option<Mpm>,
+
+    /// The level of an error log's lines, such as `warn`. [default: error]
+    #[arg(long, value_name = "LEVEL", value_parser = parse_level)]
+    pub(crate) level: Option<StreamKind>,
 
     /// How many lines. [default: 1000 if nothing else says when to end or how fast to go]
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
@@ -210,15 +220,16 @@ pub(crate) struct Emit {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub(crate) seed: Option<u64>,
 
-    /// Stamp the lines from this time on, and write them at once.
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    pub(crate) start: Option<Timestamp>,
+    /// Stamp the lines from this time on, and write them at once: a time, a day, `yesterday`, or a
+    /// time ago such as -24h. Where it has no zone of its own, it is that of --time-zone.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) start: Option<Start>,
 
-    /// The time zone of the stamps.
+    /// The time zone of the stamps, such as Europe/Berlin; `local` for this machine's.
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
     pub(crate) time_zone: String,
 
-    /// A file to write to instead of standard output; lines are appended.
+    /// A file to write to instead of standard output; lines are appended. `-` is standard output.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 }
@@ -293,13 +304,33 @@ impl FromStr for IntervalLaw {
     }
 }
 
+/// A value for a directive: `%{X-Tenant}i=acme`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Setting {
+    pub(crate) directive: String,
+    pub(crate) value: String,
+}
+
+impl FromStr for Setting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str = "write a directive of the format and its value: '%{X-Tenant}i=acme'";
+        // A name may have an equals sign in it; the directive ends behind its braces.
+        let braces = text.find('}').ok_or(EXPECTED)?;
+        let equals = braces + text[braces..].find('=').ok_or(EXPECTED)?;
+        Ok(Self { directive: text[..equals].to_owned(), value: text[equals + 1..].to_owned() })
+    }
+}
+
 /// An access log's format: a name, or a format string.
 pub(crate) fn access_format(text: &str) -> Result<(AccessFormat, Option<String>), String> {
-    let named = match text {
-        "Common" | "common" => AccessFormat::Common,
-        "Combined" | "combined" => AccessFormat::Combined,
-        "CombinedIo" | "combinedio" => AccessFormat::CombinedIo,
-        "VhostCombined" | "vhost_combined" => AccessFormat::VhostCombined,
+    // In any case, and as httpd's own configuration has them.
+    let named = match text.to_ascii_lowercase().replace('_', "").as_str() {
+        "common" => AccessFormat::Common,
+        "combined" => AccessFormat::Combined,
+        "combinedio" => AccessFormat::CombinedIo,
+        "vhostcombined" => AccessFormat::VhostCombined,
         _ if text.contains('%') => return Ok((AccessFormat::Custom, Some(text.to_owned()))),
         _ => {
             return Err(format!(
@@ -313,15 +344,11 @@ pub(crate) fn access_format(text: &str) -> Result<(AccessFormat, Option<String>)
 
 /// An error log's format by its name.
 pub(crate) fn error_format(text: &str) -> Result<ErrorFormat, String> {
-    match text {
-        "Httpd24" => Ok(ErrorFormat::Httpd24),
-        "Httpd22" => Ok(ErrorFormat::Httpd22),
+    match text.to_ascii_lowercase().as_str() {
+        "httpd24" => Ok(ErrorFormat::Httpd24),
+        "httpd22" => Ok(ErrorFormat::Httpd22),
         _ => Err(format!("`{text}` is no format of an error log; use Httpd24 or Httpd22")),
     }
-}
-
-fn parse_time(text: &str) -> Result<Timestamp, String> {
-    text.parse().map_err(|error| format!("{error}; write a time such as 2026-01-31T12:00:00Z"))
 }
 
 fn parse_mpm(text: &str) -> Result<Mpm, String> {

@@ -23,6 +23,7 @@ const LARGEST: u64 = document::MOST_BYTES as u64;
 pub(crate) struct Documents {
     inputs: Vec<Source>,
     texts: Vec<Input>,
+    notes: Vec<DocumentProblem>,
 }
 
 /// Where a document comes from.
@@ -68,7 +69,7 @@ impl Documents {
             }
         }
         if problems.is_empty() {
-            Ok(Self { inputs, texts: Vec::new() })
+            Ok(Self { inputs, texts: Vec::new(), notes: Vec::new() })
         } else {
             Err(Problems(problems))
         }
@@ -97,9 +98,23 @@ impl Documents {
         if !problems.is_empty() {
             return Err(Problems(problems));
         }
-        let sources = document::read(&texts).map_err(Problems);
+        let read = document::read(&texts).map_err(Problems);
         self.texts = texts;
-        sources
+        let document::Read { sources, notes } = read?;
+        self.notes = notes;
+        Ok(sources)
+    }
+
+    /// What the last reading found that is no problem, but worth a word. It is told once.
+    pub(crate) fn take_notes(&mut self) -> Vec<DocumentProblem> {
+        std::mem::take(&mut self.notes)
+    }
+
+    /// Logs what is worth a word.
+    pub(crate) fn log_notes(&mut self) {
+        for note in self.take_notes() {
+            tracing::warn!("{note}");
+        }
     }
 
     /// Reads them again; `None` if their texts are what they were when they were read last.

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use visor_api::{
     FakeLogSource, Problem, rules,
     source::{
-        AccessLog, ErrorLog, FakeLogSourceSpec, FileOutput, Generator, Interval, Output, Rate,
-        StandardStream, StopAfter, Stream, StreamKind, Unlimited,
+        AccessLog, Choice, DirectiveValues, ErrorLog, FakeLogSourceSpec, FileOutput, Generator,
+        Interval, Mpm, Output, Rate, StandardStream, StopAfter, Stream, StreamKind, Unlimited,
     },
 };
 
@@ -20,8 +20,9 @@ const ORDINARY_LINES: u64 = 1000;
 pub(crate) struct Emission {
     pub(crate) source: FakeLogSource,
     pub(crate) output_dir: PathBuf,
-    /// Whether time is simulated: the lines are stamped from a given time on.
-    pub(crate) simulated: bool,
+    /// When simulated time begins, in nanoseconds since the epoch, if the lines are stamped from a
+    /// given time on.
+    pub(crate) simulated_from: Option<i64>,
 }
 
 impl Emit {
@@ -33,15 +34,25 @@ impl Emit {
     pub(crate) fn emission(&self) -> Result<Emission, String> {
         let (access, error, kind) = match self.log {
             Log::Access => {
+                if self.level.is_some() || self.mpm.is_some() {
+                    return Err(
+                        "--level and --mpm are for an error log; an access log has neither".into(),
+                    );
+                }
                 let format = self.format.as_deref().unwrap_or("Combined");
                 let (format, log_format) = access_format(format)?;
-                let log = AccessLog { format, log_format, ..AccessLog::default() };
+                let mut log = AccessLog { format, log_format, ..AccessLog::default() };
+                log.content.directives = self.directives();
                 (Some(log), None, StreamKind::Access)
             }
             Log::Error => {
+                if !self.set.is_empty() {
+                    return Err("--set is for an access log; an error log has no directives".into());
+                }
                 let format = error_format(self.format.as_deref().unwrap_or("Httpd24"))?;
-                let log = ErrorLog { format, mpm: self.mpm, ..ErrorLog::default() };
-                (None, Some(log), self.level)
+                let mpm = self.mpm.unwrap_or(Mpm::Event);
+                let log = ErrorLog { format, mpm, ..ErrorLog::default() };
+                (None, Some(log), self.level.unwrap_or(StreamKind::Error))
             }
         };
         let (output, output_dir) = self.output()?;
@@ -60,7 +71,7 @@ impl Emit {
             replicas: 1,
             workload: None,
             seed: self.seed.and_then(|seed| i64::try_from(seed).ok()),
-            time_zone: self.time_zone.clone(),
+            time_zone: self.time_zone()?,
             suspend: false,
             stop_after: self.stop_after(),
             generators: vec![generator],
@@ -70,7 +81,10 @@ impl Emit {
         let source = FakeLogSource::new("emit", spec);
         let problems = rules::check(&source);
         if problems.is_empty() {
-            Ok(Emission { source, output_dir, simulated: self.start.is_some() })
+            let zone = &source.spec.time_zone;
+            let start = self.start.map(|start| start.nanoseconds(zone, self.duration));
+            let simulated_from = start.transpose().map_err(|error| error.to_string())?;
+            Ok(Emission { source, output_dir, simulated_from })
         } else {
             // The document is of this program's making; of its paths only the last name says
             // something to who gave options.
@@ -80,6 +94,33 @@ impl Emit {
             };
             Err(problems.iter().map(message).collect::<Vec<_>>().join("\n"))
         }
+    }
+
+    /// The values of directives, each directive once.
+    fn directives(&self) -> Vec<DirectiveValues> {
+        let mut directives: Vec<DirectiveValues> = Vec::new();
+        for setting in &self.set {
+            let choice = Choice { value: setting.value.clone(), weight: 1 };
+            match directives.iter_mut().find(|known| known.directive == setting.directive) {
+                Some(known) => known.values.push(choice),
+                None => directives.push(DirectiveValues {
+                    directive: setting.directive.clone(),
+                    values: vec![choice],
+                }),
+            }
+        }
+        directives
+    }
+
+    /// The name of the time zone.
+    fn time_zone(&self) -> Result<String, String> {
+        if self.time_zone != "local" {
+            return Ok(self.time_zone.clone());
+        }
+        let zone = jiff::tz::TimeZone::system();
+        zone.iana_name().map(ToOwned::to_owned).ok_or_else(|| {
+            "this machine's time zone has no name; give one such as Europe/Berlin".to_owned()
+        })
     }
 
     /// How fast to go. Simulated time needs a pace; else, without one, lines come at once.
@@ -109,7 +150,7 @@ impl Emit {
 
     /// Standard output, or a file; the directory is given apart, as for a document.
     fn output(&self) -> Result<(Output, PathBuf), String> {
-        let Some(path) = &self.output else {
+        let Some(path) = self.output.as_ref().filter(|path| path.as_os_str() != "-") else {
             return Ok((Output::Stdout(StandardStream {}), PathBuf::new()));
         };
         let name = path.file_name().and_then(|name| name.to_str());

@@ -43,10 +43,14 @@ pub(crate) fn say_last(words: &str) {
     write(words.as_bytes(), LAST_PATIENCE);
 }
 
-fn console_is_coloured() -> bool {
+/// Whether colours are out of place whatever the output is: on a dumb terminal, or by `NO_COLOR`.
+pub(crate) fn colours_are_unwished() -> bool {
     let is_dumb = std::env::var_os("TERM").is_none_or(|terminal| terminal == "dumb");
-    let is_unwished = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    io::IsTerminal::is_terminal(&io::stderr()) && !is_dumb && !is_unwished
+    is_dumb || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+fn console_is_coloured() -> bool {
+    io::IsTerminal::is_terminal(&io::stderr()) && !colours_are_unwished()
 }
 
 /// Writes to standard error as much as it takes in time; nobody is left to be told of the rest.

@@ -23,6 +23,7 @@ mod run;
 mod simulated;
 mod sink;
 mod sinks;
+mod start;
 mod summary;
 mod table;
 
@@ -34,13 +35,16 @@ use std::{
 };
 
 use anyhow::Context;
-use clap::{CommandFactory, Parser};
+use clap::{ColorChoice, CommandFactory, FromArgMatches};
 
 use cli::{Cli, Command, LogFormat};
 use documents::{Documents, Problems};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let colour =
+        if logging::colours_are_unwished() { ColorChoice::Never } else { ColorChoice::Auto };
+    let matches = Cli::command().color(colour).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let outcome = match cli.command {
         Command::Run(options) => run::run(options, cli.log_format),
         Command::Emit(options) => run::emit(&options, cli.log_format),
@@ -82,7 +86,11 @@ fn log(error: &anyhow::Error) {
 
 /// `visor validate`.
 fn validate(options: &cli::Validate) -> anyhow::Result<ExitCode> {
-    let sources = Documents::open(&options.file)?.read()?;
+    let mut documents = Documents::open(&options.file)?;
+    let sources = documents.read()?;
+    for note in documents.take_notes() {
+        logging::say_last(&format!("{note}\n"));
+    }
     let names = sources.iter().filter_map(|source| source.metadata.name.as_deref());
     print(&format!("valid: {}\n", names.collect::<Vec<_>>().join(", ")))
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::{
     Counter, CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
-    IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder, process_collector::ProcessCollector,
 };
 
 const STREAM_LABELS: [&str; 4] = ["source", "generator", "stream", "kind"];
@@ -142,6 +142,7 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.lag.clone()))?;
         metrics.registry.register(Box::new(metrics.blocked.clone()))?;
         metrics.registry.register(Box::new(metrics.reloads.clone()))?;
+        metrics.registry.register(Box::new(ProcessCollector::for_self()))?;
         for result in [Reload::Success, Reload::Failure] {
             metrics.reloads.with_label_values(&[result.as_str()]);
         }

@@ -10,7 +10,6 @@ mod wait;
 use std::{path::PathBuf, process::ExitCode, sync::Arc, time};
 
 use anyhow::Context;
-use jiff::Timestamp;
 use visor_api::{FakeLogSource, source::Output};
 
 use crate::{
@@ -79,8 +78,10 @@ pub(crate) fn run(options: cli::Run, log_format: LogFormat) -> anyhow::Result<Ex
         None if !options.simulate => Wish::IfFree,
         Some(Listen::Nowhere) | None => Wish::Nowhere,
     };
-    let now_or = |time: Option<Timestamp>| {
-        time.map_or_else(wall, |time| i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX))
+    let simulated_from = match (options.simulate, options.start) {
+        (false, _) => None,
+        (true, None) => Some(wall()),
+        (true, Some(start)) => Some(start.nanoseconds("UTC", options.duration)?),
     };
     Run {
         documents: Some(documents),
@@ -94,7 +95,7 @@ pub(crate) fn run(options: cli::Run, log_format: LogFormat) -> anyhow::Result<Ex
         memory: Memory::default(),
         threads: options.threads.into(),
         listen,
-        simulated_from: options.simulate.then(|| now_or(options.start)),
+        simulated_from,
         longest_lag: Some(LONGEST_LAG),
         log_format,
         summary: true,
@@ -105,9 +106,8 @@ pub(crate) fn run(options: cli::Run, log_format: LogFormat) -> anyhow::Result<Ex
 
 /// `visor emit`.
 pub(crate) fn emit(options: &cli::Emit, log_format: LogFormat) -> anyhow::Result<ExitCode> {
-    let Emission { source, output_dir, simulated } =
+    let Emission { source, output_dir, simulated_from } =
         options.emission().map_err(anyhow::Error::msg)?;
-    let start = options.start.map_or(0, |t| i64::try_from(t.as_nanosecond()).unwrap_or(i64::MAX));
     Run {
         documents: None,
         sources: vec![source],
@@ -115,7 +115,7 @@ pub(crate) fn emit(options: &cli::Emit, log_format: LogFormat) -> anyhow::Result
         memory: Memory::default(),
         threads: 1,
         listen: Wish::Nowhere,
-        simulated_from: simulated.then_some(start),
+        simulated_from,
         // Who asks for lines gets them, however slow the reader is.
         longest_lag: None,
         log_format,
@@ -133,6 +133,9 @@ impl Run {
     fn start(mut self) -> anyhow::Result<ExitCode> {
         let bars = table::on_terminal().filter(|_| self.summary && self.has_the_terminal());
         logging::start(self.log_format, bars.clone());
+        if let Some(documents) = &mut self.documents {
+            documents.log_notes();
+        }
         let metrics = Arc::new(Metrics::new().context("setting up the metrics")?);
         let plan = Plan::new(&self.sources, &self.settings, &mut self.memory)?;
         let table = bars.map(|bars| Table::new(Arc::clone(&metrics), bars, self.length()));

@@ -8,11 +8,14 @@ use visor_api::document::{Input, read};
 fuzz_target!(|text: &str| {
     let input = |text: String| [Input { name: "fuzz.yaml".to_owned(), text }];
     match read(&input(text.to_owned())) {
-        Ok(sources) => {
-            for source in &sources {
+        Ok(found) => {
+            for note in &found.notes {
+                assert!(!note.to_string().contains(char::is_control), "{note:?}");
+            }
+            for source in &found.sources {
                 let json = serde_json::to_string(source).expect("a source is JSON");
                 match read(&input(json)) {
-                    Ok(again) => assert_eq!(std::slice::from_ref(source), again),
+                    Ok(again) => assert_eq!(std::slice::from_ref(source), again.sources),
                     Err(problems) => panic!("{problems:?}"),
                 }
             }

@@ -46,6 +46,24 @@ impl<'a> Object<'a> {
         self.document.root.member("metadata")?.member("name")?.as_text().map(shown)
     }
 
+    /// Whether this is an object of another API: what is applied to a cluster has many. One whose
+    /// kind or group is ours is meant as a source, however wrong it is.
+    pub(super) fn is_foreign(&self) -> bool {
+        let root = &self.document.root;
+        let text = |name| root.member(name).and_then(Node::as_text);
+        let (Some(version), Some(kind)) = (text("apiVersion"), text("kind")) else { return false };
+        let group = version.split_once('/').map_or("", |(group, _)| group);
+        group != FakeLogSource::group(&()) && kind != FakeLogSource::kind(&())
+    }
+
+    /// Notes that this object is not read.
+    pub(super) fn pass_over(&self, notes: &mut Problems) {
+        let kind = self.document.root.member("kind").and_then(Node::as_text).map(shown);
+        let name = self.name().map(|name| format!(" `{name}`")).unwrap_or_default();
+        let message = format!("passed over: {}{name}", kind.unwrap_or_default());
+        self.tell(Problem::new(Path::root(), message), notes);
+    }
+
     /// Tells a problem of this object at the line of its path.
     pub(super) fn tell(&self, problem: Problem, problems: &mut Problems) {
         let line = self.document.root.line_of(problem.path.as_str());

@@ -39,7 +39,7 @@ fn stream_messages(stream: &str) -> String {
 #[test]
 fn the_smallest_document_is_a_source() {
     let text = format!("{HEADER}spec:\n  generators: [{{name: web, access: {{}}}}]\n");
-    let sources = read(&[input("shop.yaml", text)]).unwrap();
+    let sources = read(&[input("shop.yaml", text)]).unwrap().sources;
     assert_eq!(sources.len(), 1);
     assert_eq!(sources[0].metadata.name.as_deref(), Some("shop"));
     assert!(sources[0].spec.generators[0].access.is_some());
@@ -157,7 +157,7 @@ fn json_lists_anchors_and_merges_are_read() {
     let list = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: visor.dev/v1alpha1\n  \
                 kind: FakeLogSource\n  metadata: {name: b}\n  spec:\n    generators:\n    \
                 - &web {name: web, access: {}}\n    - {<<: *web, name: other}\n";
-    let sources = read(&[input("a.json", json), input("b.yaml", list)]).unwrap();
+    let sources = read(&[input("a.json", json), input("b.yaml", list)]).unwrap().sources;
     let names: Vec<_> = sources.iter().map(|source| source.metadata.name.as_deref()).collect();
     assert_eq!(names, [Some("a"), Some("b")]);
     assert_eq!(sources[1].spec.generators[1].name, "other");
@@ -197,4 +197,41 @@ fn too_much_is_refused_at_once() {
     }
     let message = messages(&bomb);
     assert!(message.contains("not YAML: "), "{message}");
+}
+
+/// What kustomize builds has objects of every kind.
+#[test]
+fn objects_of_other_kinds_are_passed_over_and_noted() {
+    let source = r#"{"apiVersion": "visor.dev/v1alpha1", "kind": "FakeLogSource",
+        "metadata": {"name": "shop"}, "spec": {"generators": [{"name": "web", "access": {},
+        "output": {"file": {"path": "~/access.%Y.log"}}}]}}"#;
+    let text = format!(
+        "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: shop\n---\n{source}\n---\n\
+         apiVersion: apps/v1\nkind: Deployment\n"
+    );
+    let found = read(&[input("all.yaml", &text)]).unwrap();
+    assert_eq!(found.sources.len(), 1);
+    let notes: Vec<String> = found.notes.iter().map(ToString::to_string).collect();
+    let wanted = ["passed over: Namespace `shop`", "`%Y` stands", "`~` is the name", "Deployment"];
+    assert_eq!(notes.len(), wanted.len(), "{notes:?}");
+    for (note, wanted) in notes.iter().zip(wanted) {
+        assert!(note.contains(wanted), "{note}");
+    }
+    assert_eq!(found.notes[0].line, 1);
+}
+
+#[test]
+fn nothing_but_objects_of_other_kinds_is_a_problem_and_so_is_a_kind_nearly_ours() {
+    for (text, wanted) in [
+        (
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n",
+            "must be FakeLogSource; found `ConfigMap`",
+        ),
+        ("apiVersion: visor.dev/v1alpha1\nkind: FakeLogSourc\n", "must be FakeLogSource"),
+        ("apiVersion: v1\nkind: FakeLogSource\n", "apiVersion"),
+    ] {
+        let problems = read(&[input("all.yaml", text)]).unwrap_err();
+        let told = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        assert!(told.contains(wanted), "{told}");
+    }
 }

@@ -4,7 +4,7 @@ use ipnet::IpNet;
 
 use super::{messages, pace::reversed};
 use crate::{
-    log_format,
+    log_format::{self, Field, Item, Namespace},
     problem::{Path, Problem},
     source::{AccessContent, AccessFormat, AccessLog, Choice, Clients, ErrorLog},
     structure::{one_line, shown},
@@ -27,6 +27,69 @@ pub(crate) fn access_log(path: &Path, log: &AccessLog, problems: &mut Vec<Proble
         (_, None) => {}
     }
     access_content(path, &log.content, problems);
+    directives(path, log, &log.content, problems);
+}
+
+/// Directives that are given values, but that no line has: of a format that has others, or that
+/// take theirs from lists of their own. `content` is that of the log, or of one of its streams.
+pub(super) fn directives(
+    path: &Path,
+    log: &AccessLog,
+    content: &AccessContent,
+    problems: &mut Vec<Problem>,
+) {
+    let path = path.field("directives");
+    if log.format != AccessFormat::Custom {
+        if !content.directives.is_empty() {
+            let message = "only a format string has directives that take values; use \
+                           `format: Custom` with `logFormat`, or remove them";
+            problems.push(Problem::new(path, message));
+        }
+        return;
+    }
+    let Some(Ok(format)) = log.log_format.as_deref().map(log_format::parse) else { return };
+    let named: Vec<_> = format.items.iter().filter_map(named).collect();
+    for (index, values) in content.directives.iter().enumerate() {
+        let path = path.index(index).field("directive");
+        let Ok(parsed) = log_format::parse(&values.directive) else { continue };
+        let Some((namespace, name)) = parsed.items.first().and_then(self::named) else { continue };
+        let own_list = match name.to_ascii_lowercase().as_str() {
+            _ if namespace != Namespace::RequestHeader => None,
+            "referer" => Some("referers"),
+            "user-agent" => Some("userAgents"),
+            _ => None,
+        };
+        let directive = shown(&values.directive);
+        if let Some(list) = own_list {
+            let message = format!("`{directive}` takes its values from `{list}`; give them there");
+            problems.push(Problem::new(path, message));
+        } else if !named
+            .iter()
+            .any(|(n, other)| *n == namespace && other.eq_ignore_ascii_case(name))
+        {
+            let message = match nearest(name, &named) {
+                Some(near) => {
+                    format!("`logFormat` has no `{directive}`; did you mean the name `{near}`?")
+                }
+                None => format!("`logFormat` has no `{directive}`; add it there, or remove this"),
+            };
+            problems.push(Problem::new(path, message));
+        }
+    }
+}
+
+/// What a part of a format names, and where.
+fn named(item: &Item) -> Option<(Namespace, &str)> {
+    let Item::Directive(directive) = item else { return None };
+    let Field::Named(namespace, name) = &directive.field else { return None };
+    Some((*namespace, name))
+}
+
+/// The name of the format that is most like this one, if one is.
+fn nearest<'a>(name: &str, named: &[(Namespace, &'a str)]) -> Option<&'a str> {
+    let distance = |other: &str| strsim::damerau_levenshtein(name, other);
+    let near = named.iter().map(|(_, other)| *other).min_by_key(|other| distance(other))?;
+    (distance(near) <= near.len() / 3).then_some(near)
 }
 
 pub(crate) fn error_log(path: &Path, log: &ErrorLog, problems: &mut Vec<Problem>) {

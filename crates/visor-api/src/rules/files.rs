@@ -41,6 +41,25 @@ pub(crate) fn output(path: &Path, output: &Output, problems: &mut Vec<Problem>) 
     }
 }
 
+/// What of a path is taken as it is written, although a shell or rotatelogs would not.
+pub(super) fn notes(path: &Path, output: &Output, notes: &mut Vec<Problem>) {
+    let Output::File(file) = output else { return };
+    let mut note = |message: String| {
+        notes.push(Problem::new(path.field("file").field("path"), message));
+    };
+    let conversion =
+        file.path.split('%').skip(1).find(|text| text.starts_with(char::is_alphabetic));
+    if let Some(letter) = conversion.and_then(|text| text.chars().next()) {
+        note(format!(
+            "`%{letter}` stands in the file's name as it is written, and no date takes its place; \
+             for a new file each day use rotation with `maxAge: 24h`"
+        ));
+    }
+    if file.path.starts_with('~') {
+        note("`~` is the name of a directory as it is written, not anybody's home".to_owned());
+    }
+}
+
 fn name(path: &str) -> Result<(), String> {
     if path.starts_with('/') {
         return Err("must be relative; it is below the output directory (`--output-dir`)".into());

@@ -130,13 +130,28 @@ pub(super) fn not_exactly_one(
     match (chosen, blank) {
         ([_], _) => None,
         ([], Some(blank)) => Some(format!(
-            "exactly one of {options} must be set; `{blank}` has no value, write `{blank}: {{}}`"
+            "exactly one of {options} must be set; `{blank}` has no value, write `{blank}: {}`",
+            example(blank)
         )),
         ([], None) => Some(format!("exactly one of {options} must be set; found none")),
         _ => Some(format!(
             "exactly one of {options} must be set; found {}; remove all but one",
             names(chosen.iter().copied())
         )),
+    }
+}
+
+/// A value that a field can have, for who has left it out.
+fn example(field: &str) -> &'static str {
+    match field {
+        "fixed" => "3s",
+        "uniform" => "{min: 5ms, max: 50ms}",
+        "exponential" => "{mean: 20ms}",
+        "normal" => "{mean: 5ms, standardDeviation: 2ms}",
+        "rate" => "{linesPerSecond: 10}",
+        "file" => "{path: access.log}",
+        "hostPath" => "{path: /var/log/visor}",
+        _ => "{}",
     }
 }
 

@@ -32,7 +32,7 @@ fn source(spec: &str) -> FakeLogSource {
          metadata: {{name: shop, namespace: web}}\nspec:\n  {spec}\n"
     );
     let input = Input { name: "test".to_owned(), text };
-    let mut source = document::read(&[input]).unwrap().remove(0);
+    let mut source = document::read(&[input]).unwrap().sources.remove(0);
     source.metadata.uid = Some("b2a7c0de".to_owned());
     source
 }
@@ -166,7 +166,8 @@ fn the_document_of_a_pod_means_what_the_source_means() {
                 \x20 streams:\n  - {name: a, kind: Access, interval: {uniform: {min: 5ms, max: 1s}}}\n";
     let config_map = child(&build(spec), ChildKind::ConfigMap);
     let text = config_map["data"]["source.yaml"].as_str().unwrap().to_owned();
-    let read = document::read(&[Input { name: "document".to_owned(), text }]).unwrap().remove(0);
+    let read =
+        document::read(&[Input { name: "document".to_owned(), text }]).unwrap().sources.remove(0);
     let original = source(spec);
     assert_eq!(read.spec.generators, original.spec.generators);
     assert_eq!(read.spec.seed, Some(42));
@@ -185,7 +186,7 @@ fn every_sample_can_be_built_and_is_what_is_applied() {
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();
         let input = Input { name: file.display().to_string(), text };
-        let mut source = document::read(&[input]).unwrap().remove(0);
+        let mut source = document::read(&[input]).unwrap().sources.remove(0);
         source.metadata.namespace = Some("web".to_owned());
         source.metadata.uid = Some("b2a7c0de".to_owned());
         let children = children(ValidSource::check(&source).unwrap(), &settings()).unwrap();

@@ -130,6 +130,7 @@ fn reload(run: &mut Run, loops: &mut Loops, metrics: &Metrics, asked_for: bool) 
     match planned {
         Ok((sources, plan)) => {
             tracing::info!(sources = sources.len(), "reloaded the documents");
+            documents.log_notes();
             run.sources = sources;
             loops.follow(plan);
             metrics.reloaded(Reload::Success);

@@ -18,10 +18,10 @@ fn answers(text: String) {
     let length = text.matches(['\r', '\n']).count() + 1;
     let twice = [input("a.yaml", text.clone()), input("b.yaml", text)];
     match read(&twice[..1]) {
-        Ok(sources) => {
+        Ok(Read { sources, .. }) => {
             let texts: Vec<_> =
                 sources.iter().map(|source| serde_json::to_string(source).unwrap()).collect();
-            let again = read(&[input("a.json", texts.join("\n---\n"))]).unwrap();
+            let again = read(&[input("a.json", texts.join("\n---\n"))]).unwrap().sources;
             assert_eq!(sources, again);
         }
         Err(problems) => {
