@@ -236,6 +236,24 @@ def test_what_was_counted_until_a_signal_is_what_was_read(
         assert ended.events("not counted"), ended.said
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("output", ["stderr", "file", "rotating"])
+def test_what_was_counted_until_a_signal_is_what_is_in_the_file(
+    case: Start, mode: str, output: str
+) -> None:
+    ending = case(output, mode)
+    stop = {"lines": 1_000_000_000} if mode == "simulated" else {}
+    ending.start(rate(50_000), **stop)
+    log = ending.directory / "said" if output == "stderr" else ending.log
+    wait_for("lines", lambda: log.exists() and log.stat().st_size > 10_000)
+    ending.process.terminate()
+    ended = ending.end()
+    assert ended.code == 0, ended.said
+    lines = ending.in_stderr() if output == "stderr" else every_line(ending.log)
+    assert len(lines) == ended.lines > 0
+    assert sum(len(line) + 1 for line in lines) == ended.bytes
+
+
 @pytest.mark.parametrize("lines", [MANY, 1000], ids=["streams wait", "the output waits"])
 def test_a_signal_ends_the_wait_for_a_slow_reader(case: Start, lines: int) -> None:
     ending = case("stdout", "live")
@@ -370,16 +388,20 @@ def test_one_output_that_fails_is_a_failure_and_the_others_are_whole(tmp_path: P
     assert len(every_line(tmp_path / "logs" / "good.log")) == 30_000
 
 
+# Into the buffer go about a thousand lines: with more, streams wait for a disk that has no room.
+FULL_DISKS = [(output, 1000) for output in ("stdout", "stderr", "file", "rotating")]
+
+
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("output", ["stdout", "stderr", "file", "rotating"])
+@pytest.mark.parametrize(("output", "lines"), [*FULL_DISKS, ("file", MANY)])
 def test_a_disk_that_is_full_ends_it_with_whole_lines_that_were_counted(
-    case: Start, tmp_path: Path, output: str, mode: str
+    case: Start, tmp_path: Path, output: str, lines: int, mode: str
 ) -> None:
     ending = case(output, mode)
     with small_disk(tmp_path / "logs", "size=100k") as disk:
         if output == "stderr":
             # What the program says would go there, too; but it can be told to say nothing.
-            with (disk / "lines").open("wb") as lines:
+            with (disk / "lines").open("wb") as there:
                 program = [
                     BINARY,
                     "run",
@@ -394,14 +416,14 @@ def test_a_disk_that_is_full_ends_it_with_whole_lines_that_were_counted(
                 document = source(
                     "shop",
                     access("web", stream("a", "Access", UNLIMITED), output={"stderr": {}}),
-                    stopAfter={"lines": MANY},
+                    stopAfter={"lines": lines},
                 )
                 text = save(tmp_path / "shop.yaml", document).read_bytes()
                 simulated = ["--simulate"] if mode == "simulated" else []
                 done = subprocess.run(
                     [*program, *simulated, "--log-format", "json"],
                     input=text,
-                    stderr=lines,
+                    stderr=there,
                     cwd=tmp_path,
                     env=quiet,
                 )
@@ -409,12 +431,12 @@ def test_a_disk_that_is_full_ends_it_with_whole_lines_that_were_counted(
             assert counted(tmp_path / "sum") == len(whole_lines((disk / "lines").read_bytes())) > 0
             return
         if output == "stdout":
-            with (disk / "lines").open("wb") as lines:
-                ending.start(UNLIMITED, stdout=lines, lines=MANY)
+            with (disk / "lines").open("wb") as there:
+                ending.start(UNLIMITED, stdout=there, lines=lines)
                 ended = ending.end()
             read = whole_lines((disk / "lines").read_bytes())
         else:
-            ending.start(UNLIMITED, lines=MANY)
+            ending.start(UNLIMITED, lines=lines)
             ended = ending.end()
             read = every_line(disk / "a.log")
         assert ended.code == 1

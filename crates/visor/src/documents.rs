@@ -113,7 +113,7 @@ impl Documents {
     /// Logs what is worth a word.
     pub(crate) fn log_notes(&mut self) {
         for note in self.take_notes() {
-            tracing::warn!("{note}");
+            tracing::info!("{note}");
         }
     }
 

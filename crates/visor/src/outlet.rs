@@ -11,7 +11,7 @@ use std::{
     rc::Rc,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -45,8 +45,8 @@ const SOON: Duration = Duration::from_millis(50);
 /// After a failed write; doubled up to the second.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(1);
-/// In a run that ends by itself, an output that fails for so long has failed.
-const LONGEST_FAILURE: Duration = Duration::from_secs(2);
+/// An output that fails although its streams have ended holds up the end for no longer than this.
+const LONGEST_LAST_FAILURE: Duration = Duration::from_secs(2);
 /// Buffers that a burst has made larger are given back.
 const KEPT_CAPACITY: usize = 512 * 1024;
 
@@ -74,19 +74,21 @@ pub(crate) struct Outlet {
     ended: Notify,
 }
 
-/// Whether outputs that fail are tried again and again, or fail for good: a service goes on until
-/// the disk has room, but who waits for the end of a run is told.
+/// For how long outputs that fail are tried again before they have failed for good: a service goes
+/// on until the disk has room, but who waits for the end of a run is told.
 #[derive(Default)]
-pub(crate) struct Persistence(AtomicBool);
+pub(crate) struct Persistence(AtomicU64);
 
 impl Persistence {
-    /// Says whether the run goes on for ever.
-    pub(crate) fn set(&self, for_ever: bool) {
-        self.0.store(for_ever, Ordering::Relaxed);
+    /// Says for how long; `None` is for ever.
+    pub(crate) fn set(&self, most: Option<Duration>) {
+        let millis = most.map(|most| u64::try_from(most.as_millis()).unwrap_or(u64::MAX));
+        self.0.store(millis.unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    fn is_for_ever(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    fn most(&self) -> Option<Duration> {
+        let millis = self.0.load(Ordering::Relaxed);
+        (millis < u64::MAX).then(|| Duration::from_millis(millis))
     }
 }
 
@@ -331,7 +333,11 @@ impl Outlet {
             return Ok(());
         }
         self.meter.errors.inc();
-        if !self.persistence.is_for_ever() && since.elapsed() >= LONGEST_FAILURE {
+        let mut most = self.persistence.most();
+        if self.closing.get() {
+            most = most.map(|most| most.min(LONGEST_LAST_FAILURE));
+        }
+        if most.is_some_and(|most| since.elapsed() >= most) {
             tracing::error!(output = self.name, "{reason}");
             return Err(End::Failed);
         }

@@ -31,6 +31,11 @@ const ORDINARY_ADDRESS: &str = "127.0.0.1:9464";
 /// `visor run` is a service: after a long stall, a flood of old lines would help nobody.
 const LONGEST_LAG: time::Duration = time::Duration::from_secs(10);
 
+/// In a run that ends by itself, an output that fails for so long has failed.
+const LONGEST_FAILURE: time::Duration = time::Duration::from_secs(10);
+/// And under `visor emit`, where somebody waits.
+const LONGEST_FAILURE_OF_EMIT: time::Duration = time::Duration::from_secs(2);
+
 /// Everything that a run needs to know.
 struct Run {
     /// The documents, if they can change while they run.
@@ -165,6 +170,15 @@ impl Run {
         // process rather than hold it up.
         runtime.shutdown_background();
         Ok(code)
+    }
+
+    /// For how long an output that fails is tried again; `None` is for ever, as for a service.
+    fn longest_failure(&self) -> Option<time::Duration> {
+        match &self.documents {
+            None => Some(LONGEST_FAILURE_OF_EMIT),
+            Some(_) if self.is_finite() => Some(LONGEST_FAILURE),
+            Some(_) => None,
+        }
     }
 
     /// Whether the run ends by itself.

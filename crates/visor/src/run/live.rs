@@ -48,7 +48,7 @@ pub(super) async fn run(
 
     let activity = Arc::new(Activity::default());
     let persistence = Arc::new(Persistence::default());
-    persistence.set(!run.is_finite());
+    persistence.set(run.longest_failure());
     let shared = Shared {
         metrics: Arc::clone(metrics),
         activity: Arc::clone(&activity),
@@ -70,13 +70,13 @@ pub(super) async fn run(
             () = activity.finished.notified() => break true,
             _ = hang_up.recv() => {
                 reload(&mut run, &mut loops, metrics, true);
-                persistence.set(!run.is_finite());
+                persistence.set(run.longest_failure());
                 loops.tell(|| Command::Reopen);
             }
             _ = document_check.tick() => {
                 if run.documents.as_mut().is_some_and(Documents::changed) {
                     reload(&mut run, &mut loops, metrics, false);
-                    persistence.set(!run.is_finite());
+                    persistence.set(run.longest_failure());
                 }
             }
             _ = async { if table.is_some() { table_tick.tick().await } else { pending().await } } => {
