@@ -360,7 +360,7 @@ impl EventLoop {
             self.closing.iter().map(|closing| Rc::clone(&closing.outlet)).collect();
         tokio::select! {
             () = ended(&outlets) => {}
-            () = hurried(commands, &outlets) => {
+            () = hurried(commands) => {
                 self.shared.sinks.give_up();
                 for outlet in &outlets {
                     outlet.hurry();
@@ -391,13 +391,11 @@ async fn ended(outlets: &[Rc<Outlet>]) {
     }
 }
 
-/// Returns when outputs have had all the time that a hurried end has for them. Until then, they can
-/// be opened anew.
-async fn hurried(mut commands: mpsc::UnboundedReceiver<Command>, outlets: &[Rc<Outlet>]) {
+/// Returns when outputs have had all the time that a hurried end has for them.
+async fn hurried(mut commands: mpsc::UnboundedReceiver<Command>) {
     loop {
         match commands.recv().await {
             Some(Command::Hurry) => return sleep(FLUSH_TIME).await,
-            Some(Command::Reopen) => outlets.iter().for_each(|outlet| outlet.reopen()),
             Some(_) => {}
             None => return pending().await,
         }
