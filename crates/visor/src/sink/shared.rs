@@ -5,7 +5,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use jiff::Timestamp;
@@ -23,11 +26,12 @@ use super::{Closed, Progress, Sink, SinkError, first_line};
 pub(crate) struct SharedSink {
     shared: Arc<Mutex<Shared>>,
     owner: usize,
+    /// Outside of the lock, which is held while a write blocks: who makes a handle mustn't wait.
+    owners: Arc<AtomicUsize>,
 }
 
 struct Shared {
     sink: Sink,
-    owners: usize,
     torn: Option<Torn>,
     /// Bytes at the start of an owner's batch that have been written on its behalf.
     finished: HashMap<usize, usize>,
@@ -45,17 +49,15 @@ struct Torn {
 impl SharedSink {
     /// A sink with its first owner.
     pub(crate) fn new(sink: Sink) -> Self {
-        let shared =
-            Shared { sink, owners: 1, torn: None, finished: HashMap::new(), unread_is_told: false };
-        Self { shared: Arc::new(Mutex::new(shared)), owner: 0 }
+        let shared = Shared { sink, torn: None, finished: HashMap::new(), unread_is_told: false };
+        let owners = Arc::new(AtomicUsize::new(1));
+        Self { shared: Arc::new(Mutex::new(shared)), owner: 0, owners }
     }
 
     /// A handle to the same sink for another owner.
     pub(crate) fn another_owner(&self) -> Self {
-        let mut shared = self.lock();
-        let owner = shared.owners;
-        shared.owners += 1;
-        Self { shared: Arc::clone(&self.shared), owner }
+        let owner = self.owners.fetch_add(1, Ordering::Relaxed);
+        Self { owner, ..self.clone() }
     }
 
     /// Appends whole lines, as [`Sink::write`] does.
