@@ -105,7 +105,7 @@ def test_a_slip_in_the_directives_of_a_document_has_its_path(tmp_path: Path) -> 
             "%{X-Request-Id}i",
             r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}",
         ),
-        ("%{UNIQUE_ID}e", r"[A-Za-z0-9@-]{27}"),
+        ("%{UNIQUE_ID}e", r"[A-Za-z0-9_-]{27}"),
     ],
 )
 def test_requests_have_names_of_their_own(directive: str, pattern: str) -> None:

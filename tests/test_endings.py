@@ -452,11 +452,11 @@ def counted(report: Path) -> int:
 def test_emit_skips_nothing_while_its_reader_has_stalled(tmp_path: Path) -> None:
     """Longer than `visor run` would wait for a late line."""
     process = subprocess.Popen(
-        [BINARY, "emit", "access", "--rate", "1000", "-n", "12500"], stdout=subprocess.PIPE
+        [BINARY, "emit", "access", "--rate", "1000", "--for", "16s"], stdout=subprocess.PIPE
     )
     with process:
-        threading.Event().wait(11.5)
-        assert len(whole_lines(process.stdout.read())) == 12_500
+        threading.Event().wait(13)
+        assert len(whole_lines(process.stdout.read())) == 16_000
     assert process.returncode == 0
 
 
@@ -556,6 +556,28 @@ def test_loops_that_have_nothing_to_do_for_a_moment_do_not_end_the_program(
     # Each file has had two writers in turn, at times on two loops, and is of whole lines.
     lines = sum(len(every_line(log)) for log in program.logs.iterdir())
     assert lines == sum(written.lines for written in summary.values())
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_a_stream_that_moves_to_another_loop_does_not_end_the_program(
+    run: Run, tmp_path: Path, attempt: int
+) -> None:
+    """The only stream that goes on is replaced by one on the other loop: neither must think that
+    all is over."""
+
+    def one(name: str, streams: int, pace: int, **spec: Any) -> dict:
+        names = [stream(f"s{number}", "Access", rate(pace)) for number in range(streams)]
+        return source(name, access(name, *names, output=file(f"{name}.log")), **spec)
+
+    ended = {"stopAfter": {"lines": 10}}
+    heavy, heavier = one("heavy", 2, 1000, **ended), one("heavier", 3, 1000, **ended)
+    path = save(tmp_path / "shops.yaml", heavy, heavier, one("old", 1, 200))
+    program = run(path, "--threads", "2")
+    program.wait_for_lines(100, source="old")
+    save(path, heavy, one("new", 1, 200))
+    program.signal(signal.SIGHUP)
+    wait_for("the new one", lambda: program.metrics().lines(source="new") > 50)
+    program.stop()
 
 
 @pytest.mark.parametrize("per_second", [1, 3, 7, 10, 64, 333])

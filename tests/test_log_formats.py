@@ -153,7 +153,7 @@ def shape(log_format: str) -> re.Pattern[bytes]:
         elif name == "t":
             parts.append(shape_of_time(argument.removeprefix("begin:").removeprefix("end:")))
         elif name == "e" and argument == "UNIQUE_ID":
-            parts.append(r"[A-Za-z0-9@-]{27}")
+            parts.append(r"[A-Za-z0-9_-]{27}")
         elif re.search(r"\d", found[0].split("{")[0]) or argument in ("x", "tid", "hextid"):
             parts.append(".*")
         else:

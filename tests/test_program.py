@@ -172,11 +172,13 @@ def test_emit_writes_as_many_lines_as_asked(
 
 def test_emit_simulates_a_span_from_a_start() -> None:
     span = ["--start", "2026-01-01T00:00:00Z", "--for", "1h", "--time-zone", "Asia/Tokyo"]
-    done = visor("emit", "access", *span, "--interval", "fixed:3s")
+    # An error log, since a request is stamped with when it began, be that before the span.
+    done = visor("emit", "error", *span, "--interval", "fixed:3s")
     assert done.returncode == 0, done.stderr
     lines = whole_lines(done.stdout)
     assert len(lines) == 1200
-    assert b"[01/Jan/2026:09:00:0" in lines[0] and b"[01/Jan/2026:09:59:5" in lines[-1]
+    assert b"Jan 01 09:00:01.500000 2026]" in lines[0]
+    assert b"Jan 01 09:59:58.500000 2026]" in lines[-1]
 
 
 def test_emit_with_a_seed_is_the_same_anywhere(tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ use super::request::Request;
 use crate::text::Lines;
 
 /// `%{UNIQUE_ID}e`: as `gen_unique_id` of httpd's `modules/metadata/mod_unique_id.c` encodes a time
-/// of four bytes, ten bytes of the process, a counter of two, and a thread's number of four.
+/// of four bytes, ten bytes of the process, a counter of two, and a thread's number of four, in
+/// base64url (before 2.4.47 with `@-` for `-_`).
 pub(super) fn write_unique_id(request: &Request<'_>, out: &mut Lines) {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789@-";
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut record = [0; 20];
     let seconds = request.time.div_euclid(1_000_000_000) as u32;
     record[..4].copy_from_slice(&seconds.to_be_bytes());
