@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from support.documents import access, file, rate, save, source, stream
-from support.files import every_line
+from support.files import every_line, size
 from support.program import BINARY
 from support.waiting import PATIENCE, wait_for
 
@@ -85,7 +85,7 @@ def test_lines_go_on_after_nobody_reads_the_diagnostics(tmp_path: Path) -> None:
     os.close(deaf)
     with process:
         log = tmp_path / "logs" / "access.log"
-        wait_for("lines", lambda: log.exists() and len(log.read_bytes()) > 10_000)
+        wait_for("lines", lambda: size(log) > 10_000)
         # Whatever there is to say: documents that are good, bad, and the same.
         save(document, shop(pace=600))
         wait_for("lines", grows(log))
@@ -112,7 +112,7 @@ def test_lines_go_on_while_the_reader_of_the_diagnostics_has_stalled(tmp_path: P
     os.close(writer)
     with process:
         log = tmp_path / "logs" / "access.log"
-        wait_for("lines", lambda: log.exists() and len(log.read_bytes()) > 10_000)
+        wait_for("lines", lambda: size(log) > 10_000)
         document.write_text(BAD)
         wait_for("lines", grows(log))
         process.send_signal(signal.SIGTERM)
@@ -182,4 +182,4 @@ def read(master: int, until: bytes) -> bytes:
 def grows(log: Path) -> Callable[[], bool]:
     """Whether a log has grown by some lines since now."""
     before = log.stat().st_size if log.exists() else 0
-    return lambda: log.exists() and log.stat().st_size > before + 10_000
+    return lambda: size(log) > before + 10_000

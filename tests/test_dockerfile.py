@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from support.dockerfile import BUILD, ROOT, Stage, assemble, build, stages
-from support.files import every_line
+from support.files import every_line, size
 from support.metrics import get
 from support.tools import PATH, free_port, need_root, tool
 from support.waiting import PATIENCE, wait_for
@@ -115,7 +115,7 @@ def test_the_generators_image_runs_its_document(tmp_path: Path) -> None:
 
         def is_writing() -> bool:
             assert process.poll() is None, diagnostics.read_text()
-            return all(log.exists() and log.stat().st_size > 0 for log in logs)
+            return all(size(log) > 0 for log in logs)
 
         wait_for("lines in every log", is_writing)
         assert "visor_build_info{" in get(address)

@@ -22,7 +22,7 @@ import pytest
 
 from support.disk import small_disk
 from support.documents import UNLIMITED, access, file, rate, save, source, stream
-from support.files import every_line, whole_lines
+from support.files import every_line, size, whole_lines
 from support.program import BINARY, Running, fields_of, summary_of, visor
 from support.waiting import PATIENCE, wait_for
 
@@ -245,7 +245,7 @@ def test_what_was_counted_until_a_signal_is_what_is_in_the_file(
     stop = {"lines": 1_000_000_000} if mode == "simulated" else {}
     ending.start(rate(50_000), **stop)
     log = ending.directory / "said" if output == "stderr" else ending.log
-    wait_for("lines", lambda: log.exists() and log.stat().st_size > 10_000)
+    wait_for("lines", lambda: size(log) > 10_000)
     ending.process.terminate()
     ended = ending.end()
     assert ended.code == 0, ended.said

@@ -20,6 +20,14 @@ def rotated(path: Path) -> list[Path]:
     return [file for _, file in sorted(found, reverse=True)]
 
 
+def size(path: Path) -> int:
+    """The bytes of a file; 0 where there is none, such as for a moment while a log rotates."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def content(path: Path) -> bytes:
     """What a file holds, unpacked."""
     return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
