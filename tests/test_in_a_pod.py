@@ -36,7 +36,7 @@ def report(path: Path) -> tuple[int, int]:
     text = path.read_text()
     assert text.count("\n") == 1 and text.endswith("\n"), text
     told = json.loads(text)
-    assert list(told) == ["lines", "bytes"]
+    assert list(told) == ["lines", "bytes", "ended"] and told["ended"]
     return told["lines"], told["bytes"]
 
 
@@ -49,11 +49,28 @@ def written(logs: Path) -> tuple[int, int]:
 def test_a_run_that_is_told_to_end_reports_what_it_wrote(run: Run, tmp_path: Path) -> None:
     program = run(shop(), "--report", tmp_path / "report")
     program.wait_for_lines(1000)
-    assert not (tmp_path / "report").exists()
+    assert '"ended":false' in (tmp_path / "report").read_text()
     program.signal(signal.SIGTERM)
     assert program.wait() == 0
     told = report(tmp_path / "report")
     assert told == written(program.logs) and told[0] >= 1000
+
+
+def test_a_run_that_is_killed_has_reported_nearly_all_that_it_wrote(
+    run: Run, tmp_path: Path
+) -> None:
+    place = tmp_path / "report"
+    program = run(shop(), "--report", place)
+    program.wait_for_lines(1000)
+    # It is written every second, whole each time.
+    wait_for("reports", lambda: json.loads(place.read_text() or '{"lines": 0}')["lines"] > 2000)
+    program.signal(signal.SIGKILL)
+    program.wait()
+    told = json.loads(place.read_text())
+    assert told["ended"] is False
+    lines = sum(log.read_bytes().count(b"\n") for log in program.logs.iterdir())
+    # A second's lines, and what the machine makes of a second.
+    assert 2000 < told["lines"] <= lines <= told["lines"] + 5000
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""A proxy before an API server that answers as badly as it is told to: with an error, or never."""
+"""A proxy before an API server that answers as badly as it is told to: with an error, late, or
+never. It keeps a record of what it was asked."""
 
 from __future__ import annotations
 
@@ -6,11 +7,13 @@ import json
 import select
 import socket
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple
 
 WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 # In place of a status: there is no answer until the client gives up.
@@ -18,6 +21,28 @@ SILENCE = 0
 REASONS = {409: "Conflict", 429: "TooManyRequests", 500: "InternalError", 503: "ServiceUnavailable"}
 # What is between two hosts, and not between two programs.
 HOP_BY_HOP = {"connection", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
+# What a watch is told whose past the server has forgotten.
+TOO_OLD = {
+    "type": "ERROR",
+    "object": {
+        "apiVersion": "v1",
+        "kind": "Status",
+        "status": "Failure",
+        "message": "too old resource version: 1 (2)",
+        "reason": "Expired",
+        "code": 410,
+    },
+}
+
+
+class Seen(NamedTuple):
+    """A request that came."""
+
+    time: float
+    method: str
+    path: str
+    # How it was made to fail, if it was.
+    fault: int | None
 
 
 class FaultyProxy(ThreadingHTTPServer):
@@ -30,15 +55,29 @@ class FaultyProxy(ThreadingHTTPServer):
         self.backend = backend
         self.given: Counter[int] = Counter()
         self.ended = threading.Event()
+        # How many seconds each answer takes more than it would.
+        self.delay = 0.0
+        # How many seconds an overloaded server (429) wishes to be left alone.
+        self.retry_after = 0
+        # Whether connections are ended without an answer, as by a server that is away.
+        self.is_away = False
+        # What every new watch is told at once, before it ends; None for one that goes on.
+        self.watches_end_with: bytes | None = None
         self._lock = threading.Lock()
         self._writes: deque[int] = deque()
         # By a part of their path.
         self._watches: dict[str, deque[int]] = {}
         self._watching: dict[socket.socket, str] = {}
+        self._seen: list[Seen] = []
 
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.server_port}"
+
+    def seen(self) -> list[Seen]:
+        """All requests so far."""
+        with self._lock:
+            return list(self._seen)
 
     def fail_writes(self, *statuses: int) -> None:
         """The next writes are answered by these statuses."""
@@ -49,6 +88,11 @@ class FaultyProxy(ThreadingHTTPServer):
         there are end now."""
         with self._lock:
             self._watches[part] = deque(statuses)
+        self.cut_watches(part)
+
+    def cut_watches(self, part: str = "") -> None:
+        """Ends the watches that there are with this in their path."""
+        with self._lock:
             for connection, path in self._watching.items():
                 if part in path:
                     with suppress(OSError):
@@ -68,6 +112,7 @@ class FaultyProxy(ThreadingHTTPServer):
             fault = faults.popleft() if faults else None
             if fault is not None:
                 self.given[fault] += 1
+            self._seen.append(Seen(time.monotonic(), method, path, fault))
             return fault
 
     @contextmanager
@@ -92,14 +137,20 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         fault = self.server.fault(self.command, self.path)
-        if fault is None:
+        if self.server.is_away:
+            self.close_connection = True
+            return
+        self.server.ended.wait(self.server.delay)
+        if fault == SILENCE:
+            self.say_nothing()
+        elif fault is not None:
+            self.refuse(fault)
+        elif is_watch(self.path) and self.server.watches_end_with is not None:
+            self.reply(200, self.server.watches_end_with)
+        else:
             # Either side may end a connection at any time.
             with suppress(ConnectionError, HTTPException):
                 self.hand_on(body)
-        elif fault == SILENCE:
-            self.say_nothing()
-        else:
-            self.refuse(fault)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer
 
@@ -145,8 +196,15 @@ class Handler(BaseHTTPRequestHandler):
             "reason": REASONS.get(status, "Unknown"),
             "code": status,
         }
-        content = json.dumps(told).encode()
+        headers = {}
+        if status == 429 and self.server.retry_after:
+            headers["Retry-After"] = str(self.server.retry_after)
+        self.reply(status, json.dumps(told).encode(), headers)
+
+    def reply(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

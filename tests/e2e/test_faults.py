@@ -6,13 +6,14 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from e2e.faults import SILENCE, FaultyProxy, faulty_proxy
+from e2e.faults import SILENCE, TOO_OLD, FaultyProxy, faulty_proxy, is_watch
 from support import dockerfile
 from support.clusters import Cluster
 from support.documents import Object
@@ -167,3 +168,126 @@ def test_a_source_is_not_ready_by_what_was_seen_before_it_was_changed(
     source.change(podTemplate={"annotations": {"shop.example/round": "2"}})
     source.is_ready()
     assert before not in {pod.uid for pod in source.pods()}
+
+
+# How many seconds a fault lasts that is not about single requests, and how many requests an
+# operator may make in them: each of its nine watches once a second, and what a source takes.
+TROUBLE = 12
+ALLOWED = 9 * (TROUBLE + 1) + 30
+
+
+def is_well(namespace: Kubernetes, operator: Operator, source: Source) -> None:
+    """A change is carried out, and a new source is served."""
+    source.change(replicas=2)
+    namespace.wait_for("another pod", lambda: len(source.pods()) == 2)
+    are_as_they_should_be([source, apply(namespace, named(99))])
+    assert repeated_events(namespace) == []
+
+
+def repeated_events(namespace: Kubernetes) -> list[Object]:
+    """Events of the operator that were said before."""
+    ours = [e for e in namespace.list("events") if e["source"].get("component") != "kubelet"]
+    ours = [e for e in ours if e["involvedObject"]["kind"] == "FakeLogSource"]
+    said = [(e["involvedObject"].get("uid"), e["reason"], e["message"]) for e in ours]
+    again = [e for e in ours if e.get("series") or (e.get("count") or 1) > 1]
+    return again + [e for e, what in zip(ours, said, strict=True) if said.count(what) > 1]
+
+
+def test_a_server_that_is_too_busy_is_left_alone_for_as_long_as_it_wishes(
+    namespace: Kubernetes, proxy: FaultyProxy, operator: Operator
+) -> None:
+    proxy.retry_after = 3
+    proxy.fail_writes(*[429] * 3)
+    source = apply(namespace, named(1))
+    namespace.wait_for("all refusals", proxy.is_done)
+    are_as_they_should_be([source])
+    refusals = [seen.time for seen in proxy.seen() if seen.fault == 429]
+    assert len(refusals) == 3
+    for refusal in refusals:
+        # What is on its way by then comes all the same.
+        meanwhile = [s for s in proxy.seen() if refusal + 0.3 < s.time < refusal + 2.9]
+        assert meanwhile == []
+    assert operator.count("api_requests_total", code="429") == 3
+
+
+def test_watches_that_end_at_once_are_not_begun_over_and_over(
+    namespace: Kubernetes, proxy: FaultyProxy, operator: Operator
+) -> None:
+    source = apply(namespace, named(1))
+    source.is_ready()
+    before = len(proxy.seen())
+    proxy.watches_end_with = b""
+    proxy.cut_watches()
+    threading.Event().wait(TROUBLE)
+    during = proxy.seen()[before:]
+    proxy.watches_end_with = None
+    assert len([seen for seen in during if is_watch(seen.path)]) > 9 and len(during) <= ALLOWED
+    is_well(namespace, operator, source)
+
+
+def test_a_server_that_has_forgotten_the_past_is_asked_for_the_present(
+    namespace: Kubernetes, proxy: FaultyProxy, operator: Operator
+) -> None:
+    source = apply(namespace, named(1))
+    source.is_ready()
+    before = len(proxy.seen())
+    proxy.watches_end_with = json.dumps(TOO_OLD).encode() + b"\n"
+    proxy.cut_watches()
+    # Lists alone tell of it.
+    source.change(replicas=2)
+    namespace.wait_for("another pod", lambda: len(source.pods()) == 2)
+    threading.Event().wait(TROUBLE)
+    during = proxy.seen()[before:]
+    proxy.watches_end_with = None
+    # Each time a list and a watch.
+    assert len(during) <= 2 * ALLOWED
+    source.is_ready()
+    is_well(namespace, operator, source)
+
+
+def test_a_server_that_is_away_is_waited_for(
+    namespace: Kubernetes, proxy: FaultyProxy, operator: Operator
+) -> None:
+    source = apply(namespace, named(1))
+    source.is_ready()
+    before = len(proxy.seen())
+    proxy.is_away = True
+    proxy.cut_watches()
+    # Meanwhile something happens that nobody is told of.
+    namespace.delete("service", source.name)
+    threading.Event().wait(TROUBLE)
+    during = proxy.seen()[before:]
+    proxy.is_away = False
+    assert 9 < len(during) <= ALLOWED
+    are_as_they_should_be([source])
+    is_well(namespace, operator, source)
+
+
+def test_a_slow_server_is_asked_no_more_than_a_fast_one(
+    namespace: Kubernetes, proxy: FaultyProxy, operator: Operator
+) -> None:
+    fast = apply(namespace, named(1))
+    fast.is_ready()
+    proxy.delay = 2
+    before = len(proxy.seen())
+    slow = apply(namespace, named(2))
+    are_as_they_should_be([slow])
+    during = [seen for seen in proxy.seen()[before:] if seen.method in ("POST", "PATCH")]
+    # Three objects, an event, and statuses: one for each of its conditions and for each round.
+    assert [seen.method for seen in during].count("POST") == 4
+    assert len(during) <= 4 + 20
+    proxy.delay = 0
+    is_well(namespace, operator, slow)
+
+
+def test_what_goes_wrong_for_long_is_told_in_the_server_s_words(
+    namespace: Kubernetes, proxy: FaultyProxy, operator: Operator
+) -> None:
+    source = apply(namespace, named(1))
+    source.is_ready()
+    proxy.fail_writes(*[500] * 5)
+    source.change(replicas=2)
+    refused = source.wait_for("Accepted", "False", "Failing")
+    assert "told to fail" in refused.message and "go on as they were" in refused.message
+    are_as_they_should_be([source])
+    is_well(namespace, operator, source)

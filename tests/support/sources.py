@@ -37,6 +37,10 @@ class Source:
         return self.kubernetes.get(KIND, self.name)
 
     @property
+    def uid(self) -> str:
+        return self.object["metadata"]["uid"]
+
+    @property
     def status(self) -> Object:
         return self.object.get("status", {})
 

@@ -93,6 +93,20 @@ use crate::quantity::Duration;
         priority = 1
     ),
     printcolumn(
+        name = "Counted",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Counted\")].status",
+        description = "Whether Lines is all that had been written when the pods were last asked.",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Bytes",
+        type_ = "integer",
+        json_path = ".status.bytes",
+        description = "Bytes of these lines.",
+        priority = 1
+    ),
+    printcolumn(
         name = "Workload",
         type_ = "string",
         json_path = ".status.workload",

@@ -17,7 +17,7 @@ use std::{
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy},
-    core::DynamicObject,
+    core::{DynamicObject, Status},
 };
 use serde_json::json;
 
@@ -63,6 +63,9 @@ pub(crate) enum ApplyError {
     /// It was deleted, but is still there.
     #[error("{kind} {name} is about to go")]
     Going { kind: &'static str, name: String },
+    /// The namespace is about to go, and the source with it.
+    #[error("the namespace of {kind} {name} is being terminated")]
+    NamespaceGoing { kind: &'static str, name: String },
     /// It may go well the next time.
     #[error("{action} {kind} {name}: {error}")]
     Failed { action: &'static str, kind: &'static str, name: String, error: kube::Error },
@@ -287,6 +290,14 @@ fn owned(source: ValidSource<'_>, kind: ChildKind, object: &DynamicObject) -> Re
     Err(Refusal::new("NameTaken", message))
 }
 
+/// Why nothing can be made in a namespace, by the server's own name for it.
+const NAMESPACE_GOING: &str = "NamespaceTerminating";
+
+fn says_namespace_is_going(answer: &Status) -> bool {
+    let causes = answer.details.iter().flat_map(|details| &details.causes);
+    causes.into_iter().any(|cause| cause.reason == NAMESPACE_GOING)
+}
+
 /// Sorts an error of the server's: what it will refuse again is refused.
 fn failed(
     action: &'static str,
@@ -295,9 +306,14 @@ fn failed(
 ) -> impl FnOnce(kube::Error) -> ApplyError {
     let name = source.name().to_owned();
     move |error| match &error {
-        kube::Error::Api(answer) if matches!(answer.code, 400 | 422) => {
+        kube::Error::Api(answer) if says_namespace_is_going(answer) => {
+            ApplyError::NamespaceGoing { kind: kind.name(), name }
+        }
+        // A quota, a webhook, a rule of the server's, or what we may do.
+        kube::Error::Api(answer) if matches!(answer.code, 400 | 403 | 422) => {
+            let reason = if answer.code == 403 { "Forbidden" } else { "Refused" };
             let message = format!("the API server refuses the {}: {}", kind.name(), answer.message);
-            ApplyError::Refused(Refusal::new("Refused", message))
+            ApplyError::Refused(Refusal::new(reason, message))
         }
         _ => ApplyError::Failed { action, kind: kind.name(), name, error },
     }

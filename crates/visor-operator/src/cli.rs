@@ -54,8 +54,8 @@ pub(crate) struct Run {
     #[arg(long, env = "VISOR_OPERATOR_POD_MONITORS")]
     pub(crate) pod_monitors: bool,
 
-    /// How often pods are asked how much they wrote.
-    #[arg(long, env = "VISOR_OPERATOR_STATUS_INTERVAL", value_parser = interval, default_value = "30s", value_name = "DURATION")]
+    /// How often pods are asked how much they wrote, and a source's status is written for it.
+    #[arg(long, env = "VISOR_OPERATOR_STATUS_INTERVAL", value_parser = interval, default_value = "15s", value_name = "DURATION")]
     pub(crate) status_interval: Duration,
 
     /// How many sources are worked on at once.

@@ -1,5 +1,10 @@
 //! Events: what has changed about a source, said once, where `kubectl describe` shows it.
 
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client, Resource,
@@ -21,6 +26,15 @@ const LONGEST_NOTE: usize = 1000;
 #[derive(Clone)]
 pub(crate) struct Announcer {
     recorder: Recorder,
+    /// What was told of each source, by its uid.
+    told: Arc<Mutex<HashMap<String, Told>>>,
+}
+
+/// The reasons of what was told of a source, as it was in that generation.
+#[derive(Default)]
+struct Told {
+    generation: Option<i64>,
+    reasons: Vec<String>,
 }
 
 /// Something to tell.
@@ -36,12 +50,36 @@ impl Announcer {
     pub(crate) fn new(client: Client, identity: &str) -> Self {
         let reporter =
             Reporter { controller: MANAGER.to_owned(), instance: Some(identity.to_owned()) };
-        Self { recorder: Recorder::new(client, reporter) }
+        Self { recorder: Recorder::new(client, reporter), told: Arc::default() }
     }
 
-    /// Tells it of a source.
+    /// Tells it of a source, unless the like was told of it as it is now: pods that come and go, and
+    /// a server that refuses now and then, are worth a word the first time.
     pub(crate) async fn announce(&self, source: &ObjectMeta, announcement: Announcement) {
-        self.announce_about(&reference(source), announcement).await;
+        if self.is_new(source, &announcement.reason) {
+            self.announce_about(&reference(source), announcement).await;
+        }
+    }
+
+    fn is_new(&self, source: &ObjectMeta, reason: &str) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let Told { generation, reasons } =
+            told.entry(source.uid.clone().unwrap_or_default()).or_default();
+        if *generation != source.generation {
+            *generation = source.generation;
+            reasons.clear();
+        }
+        let is_new = !reasons.iter().any(|known| known == reason);
+        if is_new {
+            reasons.push(reason.to_owned());
+        }
+        is_new
+    }
+
+    /// Forgets sources that are no more.
+    pub(crate) fn forget_all_but(&self, uids: &HashSet<String>) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.retain(|uid, _| uids.contains(uid));
     }
 
     /// Tells it of any object. An event that can't be written is no reason to hold up anything.
@@ -76,6 +114,8 @@ fn reference(source: &ObjectMeta) -> ObjectReference {
         name: source.name.clone(),
         namespace: source.namespace.clone(),
         uid: source.uid.clone(),
+        // One of another state of the source is another event, not the same once more.
+        resource_version: source.resource_version.clone(),
         ..ObjectReference::default()
     }
 }

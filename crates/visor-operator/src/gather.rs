@@ -29,7 +29,7 @@ use crate::{
     source::place,
     status::{self, State},
     tallies::Answer,
-    tally::{Counts, add_metric},
+    tally::{Counts, Silence, add_metric},
 };
 
 /// The longest that a pod may take to answer.
@@ -62,8 +62,8 @@ pub(crate) async fn rounds(
     }
 }
 
-/// Asks all pods, and returns how many of each source said nothing.
-async fn ask_all(context: &Context, client: &PlainClient) -> HashMap<String, usize> {
+/// Asks all pods, and returns which of each source said nothing.
+async fn ask_all(context: &Context, client: &PlainClient) -> HashMap<String, Silence> {
     let pods = context.cache.pods();
     let questions =
         pods.iter().filter_map(|pod| Question::for_pod(pod)).map(|question| async move {
@@ -79,15 +79,20 @@ async fn ask_all(context: &Context, client: &PlainClient) -> HashMap<String, usi
                 }
                 Err(error) => {
                     debug!(pod = question.name, %error, "a pod did not answer");
-                    Some(question.source)
+                    Some((question.source, format!("{}: {error}", question.name)))
                 }
             }
         });
-    let mut silent = HashMap::new();
+    let mut silent: HashMap<String, Silence> = HashMap::new();
     let mut answers = stream::iter(questions).buffer_unordered(AT_ONCE);
-    while let Some(source) = answers.next().await {
-        if let Some(source) = source {
-            *silent.entry(source).or_default() += 1;
+    while let Some(answer) = answers.next().await {
+        if let Some((source, example)) = answer {
+            let silence = silent.entry(source).or_default();
+            silence.pods += 1;
+            // Always the same one, as long as it is silent.
+            if silence.example.is_empty() || example < silence.example {
+                silence.example = example;
+            }
         }
     }
     silent
@@ -125,13 +130,16 @@ fn end_round(
     context: &Context,
     sources: &Store<Guarded>,
     seconds: f64,
-    silent: &HashMap<String, usize>,
+    silent: &HashMap<String, Silence>,
 ) -> Vec<ObjectRef<Guarded>> {
     let sources = sources.state();
     let uids = |objects: &[Arc<Guarded>]| -> HashSet<String> {
         objects.iter().filter_map(|object| object.meta().uid.clone()).collect()
     };
-    context.tallies.forget_all_but(&uids(&sources));
+    let uids = uids(&sources);
+    context.tallies.forget_all_but(&uids);
+    context.pace.forget_all_but(&uids);
+    context.announcer.forget_all_but(&uids);
     context.failures.forget_all_but(&sources.iter().map(|object| place(object.meta())).collect());
     context.applier.forget_all_but(&context.cache.child_uids());
 
@@ -140,7 +148,8 @@ fn end_round(
     let mut behind = Vec::new();
     for object in &sources {
         let (Ok(source), Some(uid)) = (&object.0, &object.meta().uid) else { continue };
-        context.tallies.round_is_over(uid, seconds, silent.get(uid).copied().unwrap_or(0), &pods);
+        let silence = silent.get(uid).cloned().unwrap_or_default();
+        context.tallies.round_is_over(uid, seconds, silence, &pods);
         let sums = context.tallies.sums(uid);
         if sums.is_some_and(|sums| !status::tells(source.status.as_ref(), &sums)) {
             behind.push(ObjectRef::from_obj(&**object));
@@ -150,7 +159,7 @@ fn end_round(
         Ok(source) => State::of(source.status.as_ref()),
         Err(_) => State::Refused,
     });
-    let silent_pods = silent.values().sum::<usize>();
+    let silent_pods = silent.values().map(|silence| silence.pods).sum::<usize>();
     context.metrics.round(states, i64::try_from(silent_pods).unwrap_or(i64::MAX));
     behind
 }

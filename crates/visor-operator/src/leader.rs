@@ -7,11 +7,12 @@
 //!
 //! The holder counts its own time from *before* a renewal was asked for. If none has succeeded for
 //! two thirds of the duration, it stops acting while the Lease still is its own, whether the API
-//! server can be reached or not.
+//! server can be reached or not; and no request of its goes out after that (see [`Fence`]).
 //!
 //! Why not a library: `docs/decisions` says.
 
 mod claim;
+mod fence;
 
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
 use claim::{Observation, Step};
+pub(crate) use fence::Fence;
 
 /// An operator that would act.
 #[derive(Clone)]
@@ -33,6 +35,8 @@ pub(crate) struct Candidate {
     name: String,
     identity: String,
     duration: Duration,
+    /// What lets through what it writes while it leads.
+    fence: Fence,
 }
 
 /// An operator that acts, until [`Leadership::lost`] says otherwise.
@@ -50,12 +54,14 @@ impl Candidate {
         name: &str,
         identity: &str,
         duration: Duration,
+        fence: Fence,
     ) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
             name: name.to_owned(),
             identity: identity.to_owned(),
             duration,
+            fence,
         }
     }
 
@@ -67,6 +73,7 @@ impl Candidate {
             match self.attempt(&mut seen).await {
                 Ok(Ok((lease, renewed))) => {
                     info!(lease = self.name, identity = self.identity, "acting");
+                    self.fence.open_until(renewed + self.grace());
                     return Leadership { candidate: self.clone(), lease, renewed };
                 }
                 Ok(Err(wait)) => sleep(wait).await,
@@ -146,6 +153,7 @@ impl Leadership {
             let deadline = self.renewed + self.candidate.grace();
             sleep_until(self.renewed + self.candidate.renew_period()).await;
             if let Err(why) = self.renew(deadline).await {
+                self.candidate.fence.close();
                 return why;
             }
         }
@@ -162,6 +170,7 @@ impl Leadership {
                     debug!(lease = self.candidate.name, "renewed");
                     self.lease = lease;
                     self.renewed = asked;
+                    self.candidate.fence.open_until(asked + self.candidate.grace());
                     return Ok(());
                 }
                 Ok(Err(kube::Error::Api(answer))) if matches!(answer.code, 404 | 409) => {
@@ -199,6 +208,7 @@ impl Leadership {
 
     /// Gives the Lease back, so that another operator need not wait.
     pub(crate) async fn give_back(self) {
+        self.candidate.fence.close();
         let mut lease = self.lease;
         if let Some(spec) = &mut lease.spec {
             spec.holder_identity = Some(String::new());

@@ -8,6 +8,7 @@
 //! | `apply` | from the one to the other |
 //! | `tally` | how many lines there were, from what pods said (pure) |
 //! | `status` | what a person is told (pure) |
+//! | `pace` | how often they are told |
 //! | `reconcile` | all of that, once for each change |
 //! | `inject` | puts generators into pods of others, as the API server asks about them |
 //! | `webhook` | the HTTPS server by which it asks |
@@ -34,6 +35,7 @@ mod logging;
 mod metrics;
 mod observed;
 mod operate;
+mod pace;
 mod reconcile;
 mod requests;
 mod source;

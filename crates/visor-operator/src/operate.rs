@@ -11,6 +11,7 @@ mod injecting;
 
 use std::{env, fs, future::Future, pin::pin, sync::Arc, time::Duration};
 
+use ::http::{HeaderValue, header::USER_AGENT};
 use anyhow::{Context as _, bail};
 use kube::{Client, Config, client::ClientBuilder};
 use tokio::{
@@ -27,9 +28,9 @@ use crate::{
     cluster::{self, Abilities},
     events::Announcer,
     http::{self, Readiness},
-    leader::{Candidate, Leadership},
+    leader::{Candidate, Fence, Leadership},
     metrics::Metrics,
-    requests::CountRequests,
+    requests::{Manners, Requests},
 };
 
 const LOST: &str = "the Lease is lost; ending at once, for another operator acts";
@@ -57,7 +58,10 @@ pub(crate) async fn run(options: Run) -> anyhow::Result<()> {
     let identity = identity(&options);
     info!(version = env!("CARGO_PKG_VERSION"), identity, %address, "visor-operator");
 
-    let client = client(&metrics).await?;
+    let config = config(&identity).await?;
+    let manners = Some(Arc::new(Manners::default()));
+    let polite = Requests { metrics: Arc::clone(&metrics), manners, fence: None };
+    let client = client(&config, &polite)?;
     let Some(abilities) = unless(&mut end, server_ready(&client, &options)).await else {
         return Ok(());
     };
@@ -67,7 +71,6 @@ pub(crate) async fn run(options: Run) -> anyhow::Result<()> {
         native_sidecars: abilities.native_sidecars,
         pod_monitors: options.pod_monitors && abilities.pod_monitors,
     };
-    let announcer = Announcer::new(client.clone(), &identity);
     let namespace = own_namespace(&options);
     let (leads, led) = watch::channel(false);
     if options.inject {
@@ -76,7 +79,7 @@ pub(crate) async fn run(options: Run) -> anyhow::Result<()> {
             metrics: Arc::clone(&metrics),
             settings: settings.clone(),
             abilities,
-            announcer: announcer.clone(),
+            announcer: Announcer::new(client.clone(), &identity),
             namespace: namespace.clone(),
             leads: led,
         };
@@ -84,19 +87,29 @@ pub(crate) async fn run(options: Run) -> anyhow::Result<()> {
     } else {
         readiness.set(true);
     }
-    let leadership = if options.no_leader_election {
-        None
-    } else {
+    let fence = (!options.no_leader_election).then(Fence::default);
+    let leadership = if let Some(fence) = &fence {
         let name = &options.lease_name;
-        let candidate =
-            Candidate::new(client.clone(), &namespace, name, &identity, options.lease_duration);
+        let prompt = Requests { manners: None, ..polite.clone() };
+        let candidate = Candidate::new(
+            self::client(&config, &prompt)?,
+            &namespace,
+            name,
+            &identity,
+            options.lease_duration,
+            fence.clone(),
+        );
         match unless(&mut end, candidate.lead()).await {
             Some(leadership) => Some(leadership),
             None => return linger(&options, &readiness).await,
         }
+    } else {
+        None
     };
     metrics.leads(true);
     leads.send_replace(true);
+    let client = self::client(&config, &Requests { fence, ..polite })?;
+    let announcer = Announcer::new(client.clone(), &identity);
     let work = Work { client, metrics, settings, announcer, options: options.clone() };
     let done = lead(work, leadership, &mut end).await;
     leads.send_replace(false);
@@ -145,7 +158,9 @@ async fn lead(work: Work, mut leadership: Option<Leadership>, end: &mut End) -> 
         let _ = stop.send(());
         select! {
             done = timeout(LAST_WORK, &mut acting) => if done.is_err() {
+                // It may still be under way, so the Lease is left to run out.
                 warn!("some of it was not finished in time; another operator will");
+                return Ok(());
             },
             why = &mut lost => bail!("{LOST}: {why}"),
             () = end.come() => bail!("told to end twice; ending at once"),
@@ -157,12 +172,22 @@ async fn lead(work: Work, mut leadership: Option<Leadership>, end: &mut End) -> 
     Ok(())
 }
 
-/// A client that finds the API server as kubectl or a pod does.
-async fn client(metrics: &Arc<Metrics>) -> anyhow::Result<Client> {
-    let config =
+/// Where the API server is, found as kubectl or a pod does, and as whom it is asked.
+async fn config(identity: &str) -> anyhow::Result<Config> {
+    let mut config =
         Config::infer().await.context("there is neither a kubeconfig nor a pod's account")?;
-    let builder = ClientBuilder::try_from(config).context("connecting to the API server")?;
-    Ok(builder.with_layer(&CountRequests(Arc::clone(metrics))).build())
+    let program = concat!("visor-operator/", env!("CARGO_PKG_VERSION"));
+    let who = HeaderValue::from_str(&format!("{program} ({identity})"));
+    config.headers.push((USER_AGENT, who.unwrap_or(HeaderValue::from_static(program))));
+    // It would begin after 5 ms, and go on whatever becomes of the Lease. Whoever asks tries again.
+    config.default_retry = false;
+    Ok(config)
+}
+
+fn client(config: &Config, requests: &Requests) -> anyhow::Result<Client> {
+    let builder =
+        ClientBuilder::try_from(config.clone()).context("connecting to the API server")?;
+    Ok(builder.with_layer(requests).build())
 }
 
 /// Waits until the API server serves `FakeLogSource`s, and says what else it can do.

@@ -31,6 +31,7 @@ use crate::{
     events::{self, Announcer},
     metrics::{Metrics, Write},
     observed::{self, Observed},
+    pace::Pace,
     source::{Refusal, ValidSource, place},
     status::{self, Facts},
     tallies::Tallies,
@@ -46,6 +47,7 @@ pub(crate) struct Context {
     pub(crate) applier: Applier,
     pub(crate) announcer: Announcer,
     pub(crate) tallies: Arc<Tallies>,
+    pub(crate) pace: Pace,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) settings: Settings,
     pub(crate) failures: Failures,
@@ -69,6 +71,9 @@ pub(crate) enum ReconcileError {
 /// When to look again at a source whose name is taken, or that the API server refused: what was in
 /// the way may have gone, and nobody tells.
 const RETRY_REFUSED: Duration = Duration::from_secs(15);
+
+/// So many looks in a row may fail before that is told: some seconds.
+const FAILURES_UNTOLD: u32 = 4;
 
 /// Looks at a source.
 ///
@@ -106,6 +111,16 @@ pub(crate) fn after_error(
     Action::requeue(pause)
 }
 
+/// What came of putting a source's children right.
+enum Done {
+    /// Children were made that weren't there.
+    Made,
+    /// All are as they should be.
+    Right,
+    /// Nothing can be made any more where the source is.
+    NamespaceGoing,
+}
+
 impl Context {
     async fn look_at(&self, source: &FakeLogSource) -> Result<Action, ReconcileError> {
         let uid = source.metadata.uid.as_deref().unwrap_or_default();
@@ -114,12 +129,23 @@ impl Context {
 
         let checked = ValidSource::check(source);
         let is_valid = checked.is_ok();
+        // What is in the way of more than a few looks is told, and tried again all the same.
+        let mut failure = None;
         let outcome = match checked {
-            Ok(valid) => match self.put_right(valid).await? {
+            Ok(valid) => match self.put_right(valid).await {
                 // What was made comes back as a change in a moment, and then there is more to tell.
-                Ok(true) => return Ok(Action::await_change()),
-                Ok(false) => Ok(valid),
-                Err(refusal) => Err(refusal),
+                Ok(Ok(Done::Made)) => return Ok(Action::await_change()),
+                Ok(Ok(Done::NamespaceGoing)) => return Ok(Action::requeue(RETRY_REFUSED)),
+                Ok(Ok(Done::Right)) => Ok(valid),
+                Ok(Err(refusal)) => Err(refusal),
+                Err(error) if self.failures.count(&source.metadata) < FAILURES_UNTOLD => {
+                    return Err(error);
+                }
+                Err(error) => {
+                    let refusal = Refusal::new("Failing", error.to_string());
+                    failure = Some(error);
+                    Err(refusal)
+                }
             },
             Err(refusal) => Err(refusal),
         };
@@ -133,23 +159,27 @@ impl Context {
             },
             sums: self.tallies.sums(uid),
         };
-        self.publish(&source.metadata, source.status.as_ref(), &facts).await?;
+        let untold = self.publish(&source.metadata, source.status.as_ref(), &facts).await?;
+        if let Some(error) = failure {
+            return Err(error);
+        }
         // A source that breaks a rule waits for its author.
-        let retry = is_valid && outcome.is_err();
-        Ok(if retry { Action::requeue(RETRY_REFUSED) } else { Action::await_change() })
+        let retry = (is_valid && outcome.is_err()).then_some(RETRY_REFUSED);
+        Ok(next_look(retry.into_iter().chain(untold).min()))
     }
 
-    /// Builds and applies, and says whether children were made that weren't there. What the source's
-    /// author has to change is a refusal.
+    /// Builds and applies, and says what came of it. What the source's author has to change, or
+    /// whoever runs the cluster, is a refusal.
     async fn put_right(
         &self,
         source: ValidSource<'_>,
-    ) -> Result<Result<bool, Refusal>, ReconcileError> {
+    ) -> Result<Result<Done, Refusal>, ReconcileError> {
         let children = build::children(source, &self.settings)?;
         match self.applier.apply(source, &children).await {
-            Ok(true) => return Ok(Ok(true)),
+            Ok(true) => return Ok(Ok(Done::Made)),
             Ok(false) => {}
             Err(ApplyError::Refused(refusal)) => return Ok(Err(refusal)),
+            Err(ApplyError::NamespaceGoing { .. }) => return Ok(Ok(Done::NamespaceGoing)),
             Err(error) => return Err(error.into()),
         }
         let document = self.cache.child(ChildKind::ConfigMap, source.namespace(), source.name());
@@ -158,7 +188,7 @@ impl Context {
         touch_pods(&self.client, &self.metrics, &pods, &children.document_hash, changed)
             .await
             .map_err(ReconcileError::Touch)?;
-        Ok(Ok(false))
+        Ok(Ok(Done::Right))
     }
 
     /// The workload that the source has, whatever kind it is of.
@@ -179,16 +209,23 @@ impl Context {
         })
     }
 
-    /// Writes the status, if it says something new, and tells of what matters in it.
+    /// Writes the status, if it says something new, and tells of what matters in it. What may wait
+    /// waits: then it says for how long.
     async fn publish(
         &self,
         metadata: &ObjectMeta,
         old: Option<&FakeLogSourceStatus>,
         facts: &Facts<'_>,
-    ) -> Result<(), ReconcileError> {
+    ) -> Result<Option<Duration>, ReconcileError> {
         let new = status::next(old, facts, Timestamp::now());
         if Some(&new) == old {
-            return Ok(());
+            return Ok(None);
+        }
+        let uid = metadata.uid.as_deref().unwrap_or_default();
+        if !status::is_urgent(old, &new)
+            && let Some(wait) = self.pace.wait(uid)
+        {
+            return Ok(Some(wait));
         }
         let resource = kube::core::ApiResource::erase::<FakeLogSource>(&());
         let namespace = metadata.namespace.as_deref().unwrap_or_default();
@@ -204,17 +241,20 @@ impl Context {
         });
         let parameters = PatchParams::apply(MANAGER).force();
         match api.patch_status(name, &parameters, &Patch::Apply(patch)).await {
-            Ok(_) => self.metrics.wrote(&resource.kind, Write::Status),
+            Ok(_) => {
+                self.pace.wrote(uid);
+                self.metrics.wrote(&resource.kind, Write::Status);
+            }
             Err(kube::Error::Api(answer)) if matches!(answer.code, 404 | 409) => {
                 debug!(source = place(metadata), "the source went away");
-                return Ok(());
+                return Ok(None);
             }
             Err(error) => return Err(ReconcileError::Status(error)),
         }
         if let Some(announcement) = events::of_change(old, &new) {
             self.announcer.announce(metadata, announcement).await;
         }
-        Ok(())
+        Ok(None)
     }
 
     /// What the schema let through but isn't a source: a duration beyond all bounds, say.
@@ -245,9 +285,12 @@ impl Context {
             ),
             sums: None,
         };
-        self.publish(metadata, old.as_ref(), &facts).await?;
-        Ok(Action::await_change())
+        Ok(next_look(self.publish(metadata, old.as_ref(), &facts).await?))
     }
+}
+
+fn next_look(wait: Option<Duration>) -> Action {
+    wait.map_or_else(Action::await_change, Action::requeue)
 }
 
 /// How often in a row each source could not be put right.
@@ -265,6 +308,12 @@ impl Failures {
         *count = count.saturating_add(1);
         // Sources that failed together are not to come back together.
         pause.min(Self::LONGEST_PAUSE).mul_f64(rand::random_range(0.75..1.25))
+    }
+
+    /// How often in a row it could not.
+    fn count(&self, source: &ObjectMeta) -> u32 {
+        let failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.get(&place(source)).copied().unwrap_or(0)
     }
 
     fn forget(&self, source: &ObjectMeta) {

@@ -1,5 +1,8 @@
-//! The operator's requests to the API server, counted, and none without an end: a layer around the
+//! The operator's requests to the API server: counted, none without an end, none sooner than the
+//! server wishes, and none that writes for a leader which no longer leads. A layer around the
 //! client's connection.
+
+mod manners;
 
 use std::{
     future::Future,
@@ -9,11 +12,12 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use tokio::time::timeout;
 use tower::{BoxError, Layer, Service};
 
-use crate::metrics::Metrics;
+use crate::{leader::Fence, metrics::Metrics};
+pub(crate) use manners::Manners;
 
 /// The longest that the server may take to begin an answer. A watch may be silent for longer, and
 /// ends by a rule of its own.
@@ -21,27 +25,34 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Wraps the client's connection.
 #[derive(Clone)]
-pub(crate) struct CountRequests(pub(crate) Arc<Metrics>);
-
-/// The connection, counted.
-#[derive(Clone)]
-pub(crate) struct Counted<S> {
-    inner: S,
-    metrics: Arc<Metrics>,
+pub(crate) struct Requests {
+    pub(crate) metrics: Arc<Metrics>,
+    /// What the client keeps to, if it does: whoever renews a Lease can't wait.
+    pub(crate) manners: Option<Arc<Manners>>,
+    /// What keeps it from writing, if something does.
+    pub(crate) fence: Option<Fence>,
 }
 
-impl<S> Layer<S> for CountRequests {
-    type Service = Counted<S>;
+/// The connection, wrapped.
+#[derive(Clone)]
+pub(crate) struct Wrapped<S> {
+    inner: S,
+    requests: Requests,
+}
+
+impl<S> Layer<S> for Requests {
+    type Service = Wrapped<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Counted { inner, metrics: Arc::clone(&self.0) }
+        Wrapped { inner, requests: self.clone() }
     }
 }
 
-impl<S, B, C> Service<Request<B>> for Counted<S>
+impl<S, B, C> Service<Request<B>> for Wrapped<S>
 where
     S: Service<Request<B>, Response = Response<C>, Error = BoxError>,
     S::Future: Send + 'static,
+    C: Send,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -52,22 +63,37 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let metrics = Arc::clone(&self.metrics);
+        let requests = self.requests.clone();
         let method = verb(&request);
+        let writes = *request.method() != Method::GET;
+        let path = (method == WATCH).then(|| request.uri().path().to_owned());
+        // It is sent when its future is first polled, and not yet.
         let answer = self.inner.call(request);
         Box::pin(async move {
-            let answer = if method == WATCH {
+            match (&requests.manners, &path) {
+                (Some(manners), Some(path)) => manners.wait_to_watch(path).await,
+                (Some(manners), None) => manners.wait().await,
+                (None, _) => {}
+            }
+            if writes && requests.fence.as_ref().is_some_and(|fence| !fence.is_open()) {
+                return Err(FENCED.into());
+            }
+            let answer = if path.is_some() {
                 answer.await
             } else {
                 timeout(PATIENCE, answer).await.unwrap_or_else(|_| Err(NO_ANSWER.into()))
             };
             let code = answer.as_ref().map_or(0, |response| response.status().as_u16());
-            metrics.requested(method, code);
+            requests.metrics.requested(method, code);
+            if let (Some(manners), Ok(response)) = (&requests.manners, &answer) {
+                manners.heard(response);
+            }
             answer
         })
     }
 }
 
+const FENCED: &str = "the Lease has run out: another operator may act, so this one does not";
 const WATCH: &str = "WATCH";
 const NO_ANSWER: &str = "the API server did not answer within 15 s";
 

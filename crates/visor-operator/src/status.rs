@@ -10,7 +10,7 @@ use crate::{
     build::labels,
     observed::{Ended, Observed},
     source::{Refusal, ValidSource},
-    tally::{Before, Counts, Sums},
+    tally::{Before, Counts, Silence, Sums},
 };
 
 /// What the status is derived from.
@@ -69,6 +69,14 @@ pub(crate) const READY: &str = "Ready";
 pub(crate) const ACCEPTED: &str = "Accepted";
 const AVAILABLE: &str = "Available";
 const PROGRESSING: &str = "Progressing";
+const COUNTED: &str = "Counted";
+
+const NOT_ASKED: &str = "NotAskedYet";
+const PODS_SILENT: &str = "PodsSilent";
+const CONTAINERS_KILLED: &str = "ContainersKilled";
+const ALL_COUNTED: &str = "AllCounted";
+/// The reasons of `Counted`.
+const COUNTED_REASONS: [&str; 4] = [NOT_ASKED, PODS_SILENT, CONTAINERS_KILLED, ALL_COUNTED];
 pub(crate) const COMPLETE: &str = "Complete";
 
 /// The status as it should be now.
@@ -91,13 +99,25 @@ pub(crate) fn next(
     if let Some(sums) = &facts.sums {
         tell(&mut status, sums);
     }
-    let judged = judge(facts);
     let old_conditions = old.map(|old| old.conditions.as_slice()).unwrap_or_default();
+    let judged = judge(facts).into_iter().chain([counted(facts.sums.as_ref(), old_conditions)]);
     status.conditions = judged
-        .into_iter()
         .map(|verdict| verdict.into_condition(old_conditions, facts.generation, now))
         .collect();
     status
+}
+
+/// Whether what is new in a status can't wait: it is about another state of the source, or one of
+/// its conditions has changed.
+pub(crate) fn is_urgent(old: Option<&FakeLogSourceStatus>, new: &FakeLogSourceStatus) -> bool {
+    let said = |status: &FakeLogSourceStatus| {
+        let conditions = status.conditions.iter();
+        let said: Vec<_> = conditions
+            .map(|one| (one.type_.clone(), one.status.clone(), one.reason.clone()))
+            .collect();
+        (status.observed_generation, said)
+    };
+    old.map(said) != Some(said(new))
 }
 
 /// Whether a status tells these sums already.
@@ -113,7 +133,8 @@ fn tell(status: &mut FakeLogSourceStatus, sums: &Sums) {
     status.bytes = Some(number(sums.total.bytes));
     status.ended_lines = Some(number(sums.ended.lines));
     status.ended_bytes = Some(number(sums.ended.bytes));
-    status.silent_pods = Some(i32::try_from(sums.silent).unwrap_or(i32::MAX));
+    status.silent_pods = Some(i32::try_from(sums.silence.pods).unwrap_or(i32::MAX));
+    status.killed_containers = Some(number(sums.killed));
     if let Some(rate) = sums.rate {
         status.rate = Some(rate_text(rate));
     }
@@ -125,6 +146,7 @@ pub(crate) fn counted_before(status: &FakeLogSourceStatus) -> Before {
     Before {
         total: Counts { lines: count(status.lines), bytes: count(status.bytes) },
         ended: Counts { lines: count(status.ended_lines), bytes: count(status.ended_bytes) },
+        killed: count(status.killed_containers),
     }
 }
 
@@ -275,6 +297,35 @@ fn ready(
         return Verdict { type_: READY, holds: true, reason: "Suspended", message };
     }
     Verdict { reason: "Ready", ..like(available, true) }
+}
+
+/// Whether the sums are all that was written. Until the pods have been asked what an earlier operator
+/// said of it holds.
+fn counted(sums: Option<&Sums>, old: &[Condition]) -> Verdict {
+    let verdict = |holds, reason, message| Verdict { type_: COUNTED, holds, reason, message };
+    let Some(sums) = sums.filter(|sums| sums.asked) else {
+        let known = find(old, COUNTED).and_then(|old| {
+            let reason = COUNTED_REASONS.into_iter().find(|reason| *reason == old.reason)?;
+            Some(verdict(old.status == "True", reason, old.message.clone()))
+        });
+        let message = "the pods have not been asked yet how much they wrote".to_owned();
+        return known.unwrap_or_else(|| verdict(false, NOT_ASKED, message));
+    };
+    let Silence { pods, example } = &sums.silence;
+    if *pods > 0 {
+        let message =
+            format!("what {pods} pods wrote lately is missing, for they did not say: {example}");
+        return verdict(false, PODS_SILENT, message);
+    }
+    if sums.killed > 0 {
+        let message = format!(
+            "{} containers were killed before they could say all that they wrote: what each wrote \
+             last is missing",
+            sums.killed
+        );
+        return verdict(false, CONTAINERS_KILLED, message);
+    }
+    verdict(true, ALL_COUNTED, "all pods have said how much they wrote".to_owned())
 }
 
 /// How many pods there should be.

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use crate::{
     cache::source_uid,
-    tally::{Before, Counts, Sums, Tally},
+    tally::{Before, Counts, Silence, Sums, Tally},
 };
 
 /// A tally for each source, by its uid.
@@ -69,18 +69,17 @@ impl Tallies {
         }
     }
 
-    /// A round is over in which so many pods of the source said nothing. `pods` are those that there
-    /// are: the end of others may have been missed while a watch was interrupted.
+    /// A round is over, and of the source these pods said nothing. `pods` are those that there are: the end of others may have been missed while a watch was interrupted.
     pub(crate) fn round_is_over(
         &self,
         uid: &str,
         seconds: f64,
-        silent: usize,
+        silence: Silence,
         pods: &HashSet<String>,
     ) {
         if let Some(tally) = self.lock().get_mut(uid) {
             tally.keep_only(pods);
-            tally.round_is_over(seconds, silent);
+            tally.round_is_over(seconds, silence);
         }
     }
 

@@ -3,16 +3,17 @@
 //!
 //! A generator counts from 0 each time its container starts. So what a container wrote stays in the
 //! sum after it has ended: by its own last word (`visor run --report`), which the kubelet puts into
-//! the pod's status, or, where it had none (it was killed), by what it said when it was last asked.
-//! What a container wrote between that and being killed is not known, and not counted: a sum is never
-//! more than what was written.
+//! the pod's status. One that was killed has written that word up to a second before; of one whose
+//! status has gone with its pod, only what it said when it was last asked is known. What it wrote
+//! after that is not counted, for a sum is never more than what was written; that something may be
+//! missing is.
 //!
 //! An operator that starts takes the sum from the source's status and goes on from there. It does so
 //! once all pods have answered, for only then it knows which part of the sum is theirs.
 
 use std::collections::{BTreeMap, HashSet};
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 use serde::Deserialize;
 
 use crate::observed;
@@ -44,6 +45,28 @@ impl Counts {
     }
 }
 
+/// A container's last word.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+struct LastWord {
+    #[serde(flatten)]
+    counts: Counts,
+    /// Whether it had ended by then, with every line written. Older generators wrote it only then.
+    #[serde(default = "yes")]
+    ended: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The pods of a source that said nothing when they were last asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Silence {
+    pub(crate) pods: usize,
+    /// One of them, and what came instead of an answer, for people.
+    pub(crate) example: String,
+}
+
 /// What is known of one source.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -56,7 +79,9 @@ pub(crate) struct Tally {
     last_round: Option<Round>,
     /// Lines a second between the last two rounds.
     rate: Option<f64>,
-    silent: usize,
+    silence: Silence,
+    /// Containers that ended without their last word.
+    killed: u64,
 }
 
 /// What the status of a source says of an earlier operator's count.
@@ -67,6 +92,8 @@ pub(crate) struct Before {
     /// The part of it that no pod can tell any more: of containers that were replaced, and of pods
     /// that are gone.
     pub(crate) ended: Counts,
+    /// Containers that ended without their last word.
+    pub(crate) killed: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -82,8 +109,10 @@ struct PodTally {
     /// What the present one, or the last one, said last.
     present: Counts,
     restarts: i32,
-    /// Whether the present container has given its last word.
-    final_: bool,
+    /// Whether the present container has been seen to run, and so may have written something.
+    ran: bool,
+    /// Whether the present container has ended, and what it said then is known.
+    ended_by_now: bool,
 }
 
 /// The sums to tell.
@@ -92,13 +121,16 @@ pub(crate) struct Sums {
     pub(crate) total: Counts,
     pub(crate) ended: Counts,
     pub(crate) rate: Option<f64>,
-    pub(crate) silent: usize,
+    pub(crate) silence: Silence,
+    pub(crate) killed: u64,
+    /// Whether the pods have been asked yet.
+    pub(crate) asked: bool,
 }
 
 impl Tally {
     /// A tally that goes on from what a status says.
     pub(crate) fn going_on_from(before: Before) -> Self {
-        Self { before: Some(before), ..Self::default() }
+        Self { before: Some(before), killed: before.killed, ..Self::default() }
     }
 
     /// A pod has changed, or is seen for the first time.
@@ -113,16 +145,20 @@ impl Tally {
         });
         if container.restart_count > known.restarts {
             let state = container.last_state.as_ref();
-            let word = state.and_then(|state| last_word(state.terminated.as_ref()?));
-            known.ended = known.ended.plus(known.present.at_least(word.unwrap_or_default()));
-            known.present = Counts::default();
-            known.final_ = false;
-            known.restarts = container.restart_count;
+            let ended = state.and_then(|state| state.terminated.as_ref());
+            self.killed += u64::from(!known.end(ended));
+            // Of others in between nothing was seen.
+            self.killed += u64::from((container.restart_count - known.restarts).unsigned_abs() - 1);
+            *known = PodTally {
+                ended: known.ended.plus(known.present),
+                restarts: container.restart_count,
+                ..PodTally::default()
+            };
         }
         let state = container.state.as_ref();
+        known.ran |= state.is_some_and(|state| state.running.is_some());
         if let Some(ended) = state.and_then(|state| state.terminated.as_ref()) {
-            known.final_ = true;
-            known.present = known.present.at_least(last_word(ended).unwrap_or_default());
+            self.killed += u64::from(!known.end(Some(ended)));
         }
     }
 
@@ -130,6 +166,7 @@ impl Tally {
     pub(crate) fn lost(&mut self, uid: &str) {
         if let Some(pod) = self.pods.remove(uid) {
             self.gone = self.gone.plus(pod.ended).plus(pod.present);
+            self.killed += u64::from(pod.ran && !pod.ended_by_now);
         }
     }
 
@@ -149,15 +186,16 @@ impl Tally {
             .or_insert_with(|| PodTally { restarts, ..PodTally::default() });
         // An answer of a container that has since been replaced comes too late, and what is known of
         // that one is as good.
-        if restarts == pod.restarts && !pod.final_ {
+        if restarts == pod.restarts && !pod.ended_by_now {
+            pod.ran = true;
             pod.present = pod.present.at_least(counts);
         }
     }
 
     /// A round of questions is over.
-    pub(crate) fn round_is_over(&mut self, seconds: f64, silent: usize) {
-        self.silent = silent;
-        if silent == 0
+    pub(crate) fn round_is_over(&mut self, seconds: f64, silence: Silence) {
+        self.silence = silence;
+        if self.silence.pods == 0
             && let Some(before) = self.before.take()
         {
             // Pods that are gone since are in the old sum only.
@@ -178,7 +216,14 @@ impl Tally {
             || (self.sum(), self.pods.values().fold(self.gone, |sum, pod| sum.plus(pod.ended))),
             |before| (before.total, before.ended),
         );
-        Sums { total, ended, rate: self.rate, silent: self.silent }
+        Sums {
+            total,
+            ended,
+            rate: self.rate,
+            silence: self.silence.clone(),
+            killed: self.killed,
+            asked: self.last_round.is_some(),
+        }
     }
 
     fn sum(&self) -> Counts {
@@ -186,9 +231,20 @@ impl Tally {
     }
 }
 
-/// What a container said as it ended.
-fn last_word(ended: &k8s_openapi::api::core::v1::ContainerStateTerminated) -> Option<Counts> {
-    serde_json::from_str(ended.message.as_deref()?).ok()
+impl PodTally {
+    /// The present container has ended, so: its last word counts. Says whether that was its last
+    /// word indeed, with every line written.
+    fn end(&mut self, ended: Option<&ContainerStateTerminated>) -> bool {
+        if self.ended_by_now {
+            return true;
+        }
+        self.ended_by_now = true;
+        let message = ended.and_then(|ended| ended.message.as_deref());
+        let word: Option<LastWord> = message.and_then(|text| serde_json::from_str(text).ok());
+        let word = word.unwrap_or(LastWord { ended: false, ..LastWord::default() });
+        self.present = self.present.at_least(word.counts);
+        word.ended
+    }
 }
 
 /// Adds a line of a generator's `/metrics` to the counts of that generator.

@@ -142,8 +142,9 @@ pub(crate) struct Run {
     #[arg(long, value_name = "NAME", env = "VISOR_IDENTITY")]
     pub(crate) identity: Option<String>,
 
-    /// Where to write how much was written, when the run ends: `{"lines":N,"bytes":N}`, all
-    /// sources together. A pod has /dev/termination-log for it.
+    /// Where to write how much was written, every second and when the run ends:
+    /// `{"lines":N,"bytes":N,"ended":true}`, all sources together. A pod has /dev/termination-log
+    /// for it.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
 }

@@ -19,6 +19,7 @@ mod metrics;
 mod outlet;
 mod plan;
 mod prepare;
+mod report;
 mod run;
 mod simulated;
 mod sink;

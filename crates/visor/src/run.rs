@@ -21,6 +21,7 @@ use crate::{
     logging,
     metrics::Metrics,
     plan::{Memory, Plan, Settings},
+    report::Report,
     summary,
     table::{self, Table},
 };
@@ -53,7 +54,7 @@ struct Run {
     /// Whether to show a table meanwhile and a summary in the end; and whether what was written
     /// but never read is worth a word. If not, only that it was not is.
     summary: bool,
-    /// Where to write the sums in the end.
+    /// Where to write the sums, meanwhile and in the end.
     report: Option<PathBuf>,
 }
 
@@ -148,15 +149,18 @@ impl Run {
             .enable_all()
             .build()
             .context("starting the event loop")?;
-        let (summary, log_format, report) = (self.summary, self.log_format, self.report.take());
+        let report = self.report.take();
+        let report = report.map(|path| Arc::new(Report::open(path, Arc::clone(&metrics))));
+        let (summary, log_format) = (self.summary, self.log_format);
         let ended = match self.simulated_from {
-            None => runtime.block_on(live::run(self, plan, &metrics, table)),
+            None => runtime.block_on(async {
+                report.iter().for_each(Report::keep);
+                live::run(self, plan, &metrics, table).await
+            }),
             Some(start) => runtime.block_on(simulated::run(self, plan, start, &metrics, table)),
         };
-        if let Some(path) = report
-            && let Err(error) = summary::report(&metrics, &path)
-        {
-            tracing::warn!("the report can't be written to {}: {error}", path.display());
+        if let Some(report) = report {
+            report.end();
         }
         if summary && !metrics.streams().is_empty() {
             summary::print(&metrics, log_format);

@@ -1,7 +1,4 @@
-//! What was written: said on standard error when a run ends, stream by stream; and, if that is
-//! asked for, to a file for a program.
-
-use std::{fs, io, path::Path};
+//! What was written: said on standard error when a run ends, stream by stream.
 
 use crate::{cli::LogFormat, logging, metrics::Metrics};
 
@@ -27,17 +24,6 @@ pub(crate) fn print(metrics: &Metrics, format: LogFormat) {
             }
         }
     }
-}
-
-/// Writes the sums of all streams to a file, as one JSON object. The file is written to as it is:
-/// that of a container can't be replaced.
-pub(crate) fn report(metrics: &Metrics, path: &Path) -> io::Result<()> {
-    let (mut lines, mut bytes) = (0, 0);
-    for meter in metrics.streams() {
-        lines += meter.lines.get();
-        bytes += meter.bytes.get();
-    }
-    fs::write(path, format!("{{\"lines\":{lines},\"bytes\":{bytes}}}\n"))
 }
 
 /// The table: names to the left, numbers to the right, and a last row of sums.

@@ -1,4 +1,5 @@
-"""The files that containerd, its network plugins and the kubelet are configured by."""
+"""The files that containerd, its network plugins, the kubelet and the API server are configured
+by."""
 
 from __future__ import annotations
 
@@ -41,6 +42,8 @@ disabled_plugins = [
 """
 
 PAUSE = "localhost/pause:1"
+# What the API server keeps a record of.
+AUDIT = settings.ETC / "audit.json"
 
 
 def make() -> None:
@@ -48,6 +51,24 @@ def make() -> None:
     write(settings.ETC / "containerd.toml", containerd())
     write(settings.DIRECTORY / "cni" / "10-bridge.conflist", network())
     write(settings.ETC / "kubelet.json", kubelet())
+    write(AUDIT, audit())
+
+
+def audit() -> dict[str, object]:
+    """All that service accounts ask for, and of Leases what they write; nothing of the cluster's
+    own daemons, which are other users."""
+    pods = {"userGroups": ["system:serviceaccounts"]}
+    leases = {"group": "coordination.k8s.io", "resources": ["leases"]}
+    return {
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "omitStages": ["RequestReceived", "ResponseStarted"],
+        "rules": [
+            {"level": "Request", "resources": [leases], **pods},
+            {"level": "Metadata", **pods},
+            {"level": "None"},
+        ],
+    }
 
 
 def containerd() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 from node import settings
-from node.configuration import PAUSE
+from node.configuration import AUDIT, PAUSE
 from node.files import command
 from node.processes import spawn
 
@@ -58,6 +58,8 @@ def apiserver() -> None:
         f"--kubelet-client-certificate={PKI}/client.crt",
         f"--kubelet-client-key={PKI}/client.key",
         "--kubelet-preferred-address-types=InternalIP",
+        f"--audit-policy-file={AUDIT}",
+        f"--audit-log-path={settings.LOG}/audit.log",
     )
 
 

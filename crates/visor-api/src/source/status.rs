@@ -19,7 +19,8 @@ pub struct FakeLogSourceStatus {
 
     /// Accepted: whether the source is one that can run. Available: whether its pods are ready.
     /// Progressing: whether a change is still being rolled out. Complete (only of a source that
-    /// ends by itself): whether it has. Ready: all of it in one word.
+    /// ends by itself): whether it has. Ready: all of it in one word. Counted: whether `lines` is
+    /// all that had been written when the pods were last asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 16),
@@ -55,8 +56,8 @@ pub struct FakeLogSourceStatus {
     pub rate: Option<String>,
 
     /// Lines that were written since the source was created, by the pods that there are and those
-    /// that are gone, as far as they could tell: what a pod wrote after it was last asked and before
-    /// it was killed is missing.
+    /// that are gone, as far as they could tell (see the condition Counted). Never more than were
+    /// written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub lines: Option<i64>,
@@ -82,4 +83,10 @@ pub struct FakeLogSourceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub silent_pods: Option<i32>,
+
+    /// How many containers ended without a last word of all that they wrote, for they were killed:
+    /// what each wrote last is missing in `lines` and `bytes`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub killed_containers: Option<i64>,
 }

@@ -22,6 +22,7 @@ use crate::{
     cache::Cache,
     children::ChildKind,
     gather,
+    pace::Pace,
     reconcile::{self, Context, Failures, Guarded},
     tallies::Tallies,
 };
@@ -47,6 +48,7 @@ pub(super) async fn act(work: Work, stop: impl Future<Output = ()> + Send + Sync
         applier,
         announcer,
         tallies,
+        pace: Pace::new(options.status_interval),
         metrics: Arc::clone(&metrics),
         settings,
         failures: Failures::default(),

@@ -50,7 +50,8 @@ fn a_source_whose_pods_all_write_is_ready() {
             "Ready=True/Ready",
             "Accepted=True/Valid",
             "Available=True/PodsReady",
-            "Progressing=False/Settled"
+            "Progressing=False/Settled",
+            "Counted=False/NotAskedYet"
         ]
     );
     assert_eq!((status.replicas, status.ready_replicas), (Some(2), Some(2)));
@@ -122,7 +123,8 @@ fn a_refusal_says_why_and_leaves_what_there_is() {
             "Ready=False/Invalid",
             "Accepted=False/Invalid",
             "Available=True/PodsReady",
-            "Progressing=False/Waiting"
+            "Progressing=False/Waiting",
+            "Counted=False/NotAskedYet"
         ]
     );
     assert!(
@@ -159,7 +161,9 @@ fn sums_are_told_and_a_rate_that_is_not_known_is_left_as_it_was() {
         total: Counts { lines, bytes: 10 * lines },
         ended: Counts::default(),
         rate,
-        silent: 1,
+        silence: Silence { pods: 1, example: "web/shop-1: no answer".to_owned() },
+        killed: 3,
+        asked: true,
     };
     let shop = source(json!({}));
     let status = told(&shop, None, None);
@@ -172,6 +176,54 @@ fn sums_are_told_and_a_rate_that_is_not_known_is_left_as_it_was() {
     assert_eq!(status.silent_pods, Some(1));
     let before = counted_before(&status);
     assert_eq!(before.total, Counts { lines: 5, bytes: 50 });
+    assert_eq!(before.killed, 3);
+}
+
+#[test]
+fn what_is_not_in_the_sum_is_told() {
+    let shop = source(json!({}));
+    let sums = |pods: usize, killed, asked| Sums {
+        total: Counts::default(),
+        ended: Counts::default(),
+        rate: None,
+        silence: Silence { pods, example: "web/shop-1: no answer within 3 s".to_owned() },
+        killed,
+        asked,
+    };
+    let told = |sums, old: Option<&FakeLogSourceStatus>| {
+        let source = Ok(ValidSource::check(&shop).unwrap());
+        let facts = Facts { generation: 1, source, workload: None, sums };
+        next(old, &facts, LATER.parse().unwrap())
+    };
+    let counted = |status: &FakeLogSourceStatus| {
+        let Condition { status, reason, message, .. } = find(&status.conditions, COUNTED).unwrap();
+        format!("{status}/{reason}: {message}")
+    };
+    assert!(counted(&told(None, None)).starts_with("False/NotAskedYet"));
+    assert!(counted(&told(Some(sums(0, 0, false)), None)).starts_with("False/NotAskedYet"));
+    let good = told(Some(sums(0, 0, true)), None);
+    assert!(counted(&good).starts_with("True/AllCounted"));
+    // Another operator believes what it finds until it has asked itself.
+    assert!(counted(&told(Some(sums(0, 0, false)), Some(&good))).starts_with("True/AllCounted"));
+    let silent = counted(&told(Some(sums(2, 1, true)), Some(&good)));
+    assert!(silent.starts_with("False/PodsSilent: "), "{silent}");
+    assert!(silent.ends_with("web/shop-1: no answer within 3 s"), "{silent}");
+    let killed = counted(&told(Some(sums(0, 3, true)), Some(&good)));
+    assert!(killed.starts_with("False/ContainersKilled: 3 containers"), "{killed}");
+}
+
+#[test]
+fn numbers_may_wait_and_conditions_may_not() {
+    let shop = source(json!({"replicas": 3}));
+    let workload = |ready| Some((Workload::Deployment, running(ready, 3)));
+    let one = told(&shop, workload(1), None);
+    assert!(is_urgent(None, &one));
+    let two = told(&shop, workload(2), Some(&one));
+    assert!(one != two && !is_urgent(Some(&one), &two));
+    let three = told(&shop, workload(3), Some(&two));
+    assert!(is_urgent(Some(&two), &three));
+    let changed = FakeLogSourceStatus { observed_generation: Some(8), ..three.clone() };
+    assert!(is_urgent(Some(&three), &changed));
 }
 
 #[test]

@@ -25,6 +25,16 @@ fn pod(uid: &str, restarts: i32, state: &Value, last_state: &Value) -> Pod {
     .unwrap()
 }
 
+fn silent(pods: usize) -> Silence {
+    Silence { pods, example: String::new() }
+}
+
+/// The last that a container wrote down before it was killed.
+fn last_note(lines: u64) -> Value {
+    let message = json!({"lines": lines, "bytes": lines * 10, "ended": false}).to_string();
+    json!({"terminated": {"exitCode": 137, "message": message}})
+}
+
 fn running() -> Value {
     json!({"running": {}})
 }
@@ -59,6 +69,32 @@ fn a_container_that_was_killed_counts_by_its_last_answer() {
     tally.saw(&pod("a", 1, &running(), &json!({"terminated": {"exitCode": 137}})));
     tally.answered("a", 1, counts(1));
     assert_eq!(tally.sums().total, counts(6));
+    assert_eq!(tally.sums().killed, 1);
+    // Or by what it wrote down later than that.
+    tally.saw(&pod("a", 2, &running(), &last_note(3)));
+    assert_eq!(tally.sums().total, counts(8));
+    assert_eq!(tally.sums().killed, 2);
+    tally.saw(&pod("a", 2, &last_note(2), &last_note(3)));
+    tally.saw(&pod("a", 3, &running(), &last_note(2)));
+    assert_eq!(tally.sums().total, counts(10));
+    assert_eq!(tally.sums().killed, 3, "each once");
+}
+
+#[test]
+fn a_pod_that_goes_without_a_last_word_is_told_of_if_it_may_have_written() {
+    let mut tally = Tally::default();
+    tally.saw(&pod("waiting", 0, &json!({"waiting": {}}), &json!({})));
+    tally.lost("waiting");
+    tally.saw(&pod("finished", 0, &word(5), &json!({})));
+    tally.lost("finished");
+    assert_eq!(tally.sums().killed, 0);
+    tally.saw(&pod("a", 0, &running(), &json!({})));
+    tally.lost("a");
+    assert_eq!(tally.sums().killed, 1);
+    // Three restarts at once: of two of these nothing was seen.
+    tally.saw(&pod("b", 0, &running(), &json!({})));
+    tally.saw(&pod("b", 3, &running(), &word(5)));
+    assert_eq!(tally.sums().killed, 3);
 }
 
 #[test]
@@ -85,15 +121,15 @@ fn a_late_answer_of_a_container_that_was_replaced_changes_nothing() {
 
 #[test]
 fn another_operator_goes_on_from_the_status_once_all_pods_have_answered() {
-    let before = Before { total: counts(100), ended: counts(30) };
+    let before = Before { total: counts(100), ended: counts(30), killed: 0 };
     let mut tally = Tally::going_on_from(before);
     // It restarted before this operator began, so its first container is in the sum already.
     tally.saw(&pod("a", 1, &running(), &word(20)));
     tally.answered("a", 1, counts(75));
-    tally.round_is_over(0.0, 1);
+    tally.round_is_over(0.0, silent(1));
     assert_eq!(tally.sums().total, counts(100), "not all have answered");
     tally.answered("b", 0, counts(1));
-    tally.round_is_over(1.0, 0);
+    tally.round_is_over(1.0, silent(0));
     assert_eq!(tally.sums().total, counts(30 + 76));
     tally.answered("a", 1, counts(80));
     assert_eq!(tally.sums().total, counts(30 + 81));
@@ -101,8 +137,9 @@ fn another_operator_goes_on_from_the_status_once_all_pods_have_answered() {
 
 #[test]
 fn what_pods_wrote_that_vanished_between_two_operators_is_not_lost() {
-    let mut tally = Tally::going_on_from(Before { total: counts(100), ended: counts(30) });
-    tally.round_is_over(0.0, 0);
+    let mut tally =
+        Tally::going_on_from(Before { total: counts(100), ended: counts(30), killed: 0 });
+    tally.round_is_over(0.0, silent(0));
     assert_eq!(tally.sums().total, counts(100));
     assert_eq!(tally.sums().ended, counts(100));
     tally.answered("new", 0, counts(1));
@@ -111,9 +148,10 @@ fn what_pods_wrote_that_vanished_between_two_operators_is_not_lost() {
 
 #[test]
 fn a_pod_that_finished_under_another_operator_counts_once() {
-    let mut tally = Tally::going_on_from(Before { total: counts(100), ended: counts(0) });
+    let mut tally =
+        Tally::going_on_from(Before { total: counts(100), ended: counts(0), killed: 0 });
     tally.saw(&pod("a", 0, &word(100), &json!({})));
-    tally.round_is_over(0.0, 0);
+    tally.round_is_over(0.0, silent(0));
     assert_eq!(tally.sums().total, counts(100));
     tally.lost("a");
     assert_eq!(tally.sums().total, counts(100));
@@ -123,14 +161,14 @@ fn a_pod_that_finished_under_another_operator_counts_once() {
 fn the_rate_is_that_between_two_rounds() {
     let mut tally = Tally::default();
     tally.answered("a", 0, counts(100));
-    tally.round_is_over(10.0, 0);
+    tally.round_is_over(10.0, silent(0));
     assert_eq!(tally.sums().rate, None);
     tally.answered("a", 0, counts(150));
-    tally.round_is_over(20.0, 0);
+    tally.round_is_over(20.0, silent(0));
     assert_eq!(tally.sums().rate, Some(5.0));
-    tally.round_is_over(30.0, 1);
+    tally.round_is_over(30.0, silent(1));
     assert_eq!(tally.sums().rate, Some(0.0));
-    assert_eq!(tally.sums().silent, 1);
+    assert_eq!(tally.sums().silence.pods, 1);
 }
 
 #[test]
@@ -174,7 +212,8 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
 }
 
 proptest! {
-    /// Whatever happens, the sum never goes back, and never is more than what was written.
+    /// Whatever happens, the sum never goes back, and never is more than what was written; and it is
+    /// less only if a container was killed.
     #[test]
     fn a_sum_never_goes_back_and_never_is_too_much(happenings in happenings()) {
         let mut tally = Tally::default();
@@ -189,6 +228,8 @@ proptest! {
                 Happening::Writes(index, lines) => {
                     pods[index].0 += lines;
                     written += lines;
+                    let (_, restarts, life) = pods[index];
+                    tally.saw(&pod(&uid(index, life), restarts, &running(), &json!({})));
                 }
                 Happening::Answers(index) => {
                     let (lines, restarts, life) = pods[index];
@@ -212,13 +253,14 @@ proptest! {
                 }
                 Happening::OperatorRestarts => {
                     let sums = tally.sums();
-                    tally = Tally::going_on_from(Before { total: sums.total, ended: sums.ended });
+                    let Sums { total, ended, killed, .. } = sums;
+                    tally = Tally::going_on_from(Before { total, ended, killed });
                     for (index, (lines, restarts, life)) in pods.into_iter().enumerate() {
                         tally.saw(&pod(&uid(index, life), restarts, &running(), &json!({})));
                         tally.answered(&uid(index, life), restarts, counts(lines));
                     }
                     seconds += 1.0;
-                    tally.round_is_over(seconds, 0);
+                    tally.round_is_over(seconds, silent(0));
                 }
             }
             let sum = tally.sums().total.lines;
@@ -226,5 +268,10 @@ proptest! {
             prop_assert!(sum <= written, "{sum} of {written}");
             told = sum;
         }
+        for (index, (lines, restarts, life)) in pods.into_iter().enumerate() {
+            tally.answered(&uid(index, life), restarts, counts(lines));
+        }
+        let sums = tally.sums();
+        prop_assert!(sums.killed > 0 || sums.total.lines == written, "{sums:?} of {written}");
     }
 }

@@ -1,0 +1,194 @@
+"""What the API server refuses on somebody's behalf: a quota, a webhook, an administrator, a
+namespace that is about to go. It is told in the server's words, asked again now and then, and well
+again when the reason is gone."""
+
+from __future__ import annotations
+
+import json
+import re
+import ssl
+import subprocess
+import threading
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from support.audit import WRITES, Audit
+from support.clusters import NET, Cluster
+from support.kubernetes import Kubernetes
+from support.operators import Operators
+from support.sources import Source, apply, shop
+from support.tools import tool
+
+WHOLE = {"ConfigMap", "Service", "Deployment"}
+
+
+def is_served(source: Source) -> None:
+    source.kubernetes.wait_for("all children", lambda: set(source.children()) == WHOLE)
+    source.is_ready()
+    assert source.wait_for("Accepted").reason == "Valid"
+
+
+def warnings(source: Source) -> list[str]:
+    events = source.kubernetes.list("events")
+    ours = [e for e in events if e["involvedObject"].get("uid") == source.uid]
+    return [e["reason"] for e in ours if e["type"] == "Warning"]
+
+
+def test_a_quota(namespace: Kubernetes) -> None:
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"}}
+    namespace.apply({**quota, "spec": {"hard": {"count/services": "0"}}})
+    namespace.wait_for("its count", lambda: "used" in namespace.get("quota", "few")["status"])
+    source = apply(namespace, shop())
+    refused = source.wait_for("Accepted", "False", "Forbidden")
+    assert "exceeded quota: few" in refused.message and "Service" in refused.message
+    assert source.wait_for("Ready", "False", "Forbidden").message == refused.message
+    assert "Deployment" not in source.children()
+    namespace.delete("quota", "few")
+    is_served(source)
+    assert warnings(source) == ["Forbidden"]
+
+
+@contextmanager
+def refusing_webhook(
+    cluster: Cluster, kubernetes: Kubernetes, directory: Path
+) -> Iterator[threading.Event]:
+    """A webhook that refuses all Deployments of the namespace, until the event is set."""
+    cluster.need_own("it serves a webhook from this machine")
+    host, relents = f"{NET}.0.1", threading.Event()
+    certificate, key = directory / "tls.crt", directory / "tls.key"
+    subprocess.run(
+        [
+            *(tool("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"),
+            *("-subj", "/CN=webhook", "-addext", f"subjectAltName=IP:{host}"),
+            *("-keyout", key, "-out", certificate),
+        ],
+        check=True,
+        capture_output=True,
+    )
+
+    class Webhook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            answer = {"uid": review["request"]["uid"], "allowed": relents.is_set()}
+            answer["status"] = {"message": "not on a Thursday", "code": 403}
+            content = json.dumps({**review, "request": None, "response": answer}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer((host, 0), Webhook) as server:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        name = kubernetes.namespace
+        rule = {"apiGroups": ["apps"], "apiVersions": ["v1"], "resources": ["deployments"]}
+        webhook = {
+            "name": "thursdays.shop.example",
+            "clientConfig": {
+                "url": f"https://{host}:{server.server_port}/",
+                "caBundle": b64encode(certificate.read_bytes()).decode(),
+            },
+            "rules": [{**rule, "operations": ["CREATE", "UPDATE"]}],
+            "namespaceSelector": {"matchLabels": {"shop.example/thursdays": name}},
+            "admissionReviewVersions": ["v1"],
+            "sideEffects": "None",
+        }
+        kind = "ValidatingWebhookConfiguration"
+        kubernetes.run("label", "namespace", name, f"shop.example/thursdays={name}")
+        kubernetes.apply(
+            {
+                "apiVersion": "admissionregistration.k8s.io/v1",
+                "kind": kind,
+                "metadata": {"name": name},
+                "webhooks": [webhook],
+            }
+        )
+        try:
+            yield relents
+        finally:
+            kubernetes.delete(kind, name)
+            server.shutdown()
+
+
+def test_a_webhook(cluster: Cluster, namespace: Kubernetes, tmp_path: Path) -> None:
+    with refusing_webhook(cluster, namespace, tmp_path) as relents:
+        # It takes the API server a moment to know of it.
+        probe = shop()
+        namespace.wait_for("a refusal", lambda: is_refused(namespace))
+        source = apply(namespace, probe)
+        refused = source.wait_for("Accepted", "False", "Forbidden")
+        assert "not on a Thursday" in refused.message and "thursdays" in refused.message
+        relents.set()
+        is_served(source)
+        assert warnings(source) == ["Forbidden"]
+
+
+def is_refused(kubernetes: Kubernetes) -> bool:
+    words = ("create", "deployment", "probe", "--image=none", "--dry-run=server")
+    done = subprocess.run([*kubernetes.command(), *words], capture_output=True, text=True)
+    return "not on a Thursday" in done.stderr
+
+
+def test_rights_that_are_taken_away_and_given_back(
+    cluster: Cluster, operators: Operators, namespace: Kubernetes
+) -> None:
+    cluster.need_own("it changes what the operator may do")
+    role = namespace.get("clusterrole", operators.release)
+    running = apply(namespace, {**shop(), "metadata": {"name": "running"}})
+    is_served(running)
+    before = running.pod().uid
+
+    def allow(*rules: object) -> None:
+        patch = json.dumps([{"op": "replace", "path": "/rules", "value": list(rules)}])
+        namespace.run("patch", "clusterrole", role["metadata"]["name"], "--type=json", "-p", patch)
+
+    audit = Audit(cluster)
+    account = f"{operators.kubernetes.namespace}:{operators.release}"
+    try:
+        # It may look at workloads, but not make any.
+        reads = [{**r, "verbs": ["get", "list", "watch"]} for r in role["rules"]]
+        allow(*(reads[i] if "apps" in r["apiGroups"] else r for i, r in enumerate(role["rules"])))
+        source = apply(namespace, {**shop(), "metadata": {"name": "late"}})
+        refused = source.wait_for("Accepted", "False", "Forbidden")
+        assert re.search('cannot create resource "deployments"', refused.message)
+        # And now nothing at all, not even look.
+        allow()
+        refusals = audit.count(account, code=403)
+        running.change(replicas=2)
+        namespace.wait_for("refusals", lambda: audit.count(account, code=403) > refusals + 5)
+    finally:
+        allow(*role["rules"])
+    is_served(source)
+    running.is_ready()
+    assert len(running.pods()) == 2 and before in {pod.uid for pod in running.pods()}
+    for each in (source, running):
+        assert warnings(each) in (["Forbidden"], [])
+
+
+def test_a_namespace_that_is_about_to_go(
+    cluster: Cluster, operators: Operators, namespace: Kubernetes
+) -> None:
+    sources = [
+        apply(namespace, {**shop(), "metadata": {"name": f"shop-{number}"}}) for number in range(3)
+    ]
+    for source in sources:
+        is_served(source)
+    audit = Audit(cluster)
+    namespace.delete("namespace", namespace.namespace)
+    namespace.wait_until_gone("namespace", namespace.namespace)
+    requests = audit.requests(f"{operators.kubernetes.namespace}:{operators.release}")
+    writes = [
+        r for r in requests if r.verb in WRITES and r.what.get("namespace") == namespace.namespace
+    ]
+    # What goes is told to it one by one, and it tries to put it right at most each time.
+    assert len(writes) <= 3 * 10, [(r.verb, r.what) for r in writes]
+    said = operators.logs(200)
+    assert "trying again" not in [line for line in said.splitlines() if namespace.namespace in line]

@@ -1,0 +1,128 @@
+"""One operator acts at a time, whatever becomes of it: proved by what the API server noted."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from support.audit import WRITES, Audit, Request
+from support.clusters import Cluster, processes_of
+from support.kubernetes import KubectlError, Kubernetes
+from support.operators import Operators
+from support.sources import Source, apply, shop
+
+# What every operator may write, whether it acts or not: the Lease, events about pods that it was
+# asked about, the webhook's certificate and who trusts it.
+ANYBODYS = {"leases", "events", "secrets", "mutatingwebhookconfigurations"}
+
+
+def strays(requests: list[Request], lease: str) -> list[Request]:
+    """The writes of operators that did not hold the lease while they were under way. Whoever holds
+    it does so from when it asked for it until another one has got it."""
+    taken = takings(requests)
+    assert {taking.what["name"] for taking in taken} == {lease}
+    tenures: list[tuple[str, Request, Request | None]] = []
+    for taking in sorted(taken, key=lambda request: request.end):
+        holder = taking.event["requestObject"]["spec"].get("holderIdentity") or ""
+        if not tenures or tenures[-1][0] != holder:
+            if tenures:
+                tenures[-1] = (*tenures[-1][:2], taking)
+            tenures.append((holder, taking, None))
+
+    def is_held(write: Request) -> bool:
+        return any(
+            f"({holder})" in write.agent
+            and write.begin >= first.begin
+            and (after is None or write.end <= after.end)
+            for holder, first, after in tenures
+            if holder
+        )
+
+    begin = min(taking.begin for taking in taken)
+    return [w for w in acts(requests) if w.begin >= begin and not is_held(w)]
+
+
+def takings(requests: list[Request]) -> list[Request]:
+    """Each time that a Lease was taken, renewed or given back."""
+    return [r for r in requests if r.verb in WRITES and r.resource == "leases" and r.succeeded]
+
+
+def acts(requests: list[Request]) -> list[Request]:
+    return [r for r in requests if r.verb in WRITES and r.resource not in ANYBODYS]
+
+
+@contextmanager
+def restless(sources: list[Source]) -> Iterator[None]:
+    """All the while there is something to do for whoever acts."""
+    ended = threading.Event()
+
+    def change() -> None:
+        number = 0
+        while not ended.wait(0.2):
+            number += 1
+            with suppress(KubectlError):
+                sources[number % len(sources)].change(seed=number)
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def send(operators: Operators, name: str, number: int) -> None:
+    for process in processes_of(operators.pod(name)["metadata"]["uid"]):
+        os.kill(process, number)
+
+
+@pytest.fixture
+def calm(operators: Operators) -> Iterator[None]:
+    """Containers that were killed over and over are started late; the next test gets new pods."""
+    yield
+    operators.kubernetes.run("rollout", "restart", f"deployment/{operators.release}")
+    operators.are_ready()
+
+
+def test_there_never_are_two_that_act(
+    cluster: Cluster, calm: None, operators: Operators, namespace: Kubernetes
+) -> None:
+    cluster.need_own("it kills and freezes processes, and reads what the API server notes")
+    operators.are_ready()
+    audit = Audit(cluster)
+    leaders = [operators.leader()]
+    account = f"{operators.kubernetes.namespace}:{operators.release}"
+    # That it holds the Lease must be in the record before it acts.
+    namespace.wait_for("a renewal", lambda: takings(audit.requests(account)))
+    sources = [
+        apply(namespace, {**shop(pace=5), "metadata": {"name": f"shop-{number}"}})
+        for number in range(4)
+    ]
+    with restless(sources):
+        for number in [signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP] * 2:
+            leader = leaders[-1]
+            send(operators, leader, number)
+            if number == signal.SIGSTOP:
+                leaders.append(operators.leader(leader))
+                send(operators, leader, signal.SIGCONT)
+            else:
+                # Perhaps the same one, when it has been started again.
+                leaders.append(operators.kubernetes.wait_for("a leader", operators.leader))
+    for source in sources:
+        source.is_ready()
+    requests = audit.requests(account)
+    written = acts(requests)
+    assert len({write.agent for write in written}) >= 2 and len(written) > 50
+    # With the Lease as it was at the time.
+    found = strays(requests, operators.lease)
+    assert not found, "\n".join(map(str, [*found[:5], *takings(requests)]))
+    # It would have been seen: the same, if the last one had been somebody else's doing.
+    other = dataclasses.replace(written[-1], event={**written[-1].event, "userAgent": "(nobody)"})
+    assert strays([*requests, other], operators.lease) == [other]
