@@ -33,7 +33,7 @@ EVERYTHING: Object = {
     "injector": {"certificates": {"certManager": {"enabled": True}}},
 }
 NO_INJECTOR: Object = {"injector": {"enabled": False}}
-ONE_NAMESPACE: Object = {"watchNamespace": "team-a"}
+ONE_NAMESPACE: Object = {"watchNamespaces": ["team-a"]}
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_helm_finds_nothing_to_say(values: Object, version: str) -> None:
         ({"operator": {"leaseDuration": "1.5s"}}, "operator.leaseDuration: Does not match"),
         ({"operator": {"image": {"digest": "abc"}}}, "operator.image.digest: Does not match"),
         ({"generator": {"image": {"pullPolicy": "Sometimes"}}}, "generator.image.pullPolicy"),
-        ({"watchNamespace": "Team_A"}, "watchNamespace: Does not match"),
+        ({"watchNamespaces": ["Team_A"]}, "watchNamespaces.0: Does not match"),
         ({"crds": {"install": "yes"}}, "crds.install: Invalid type. Expected: boolean"),
         ({"networkPolicy": {"apiServerPorts": []}}, "networkPolicy.apiServerPorts"),
         ({"injector": {"sidecarForm": "native"}}, "injector.sidecarForm"),
@@ -165,11 +165,12 @@ def test_the_service_and_the_probes_lead_to_the_operator(default: Rendered) -> N
 
 
 def test_the_flags_are_the_operators(default: Rendered) -> None:
-    every = {"watchNamespace": "team-a", **MONITORS}
+    every = {"watchNamespaces": ["team-a"], **MONITORS}
     rendered = [default, Rendered(every), Rendered(EVERYTHING)]
     flags = {flag for one in rendered for flag in one.arguments()}
     cli = (ROOT / "crates" / "visor-operator" / "src" / "cli.rs").read_text()
     fields = re.findall(r"^    pub\(crate\) (\w+): ", cli, re.MULTILINE)
+    fields += re.findall(r'long = "([\w-]+)"', cli)
     known = {f"--{field.replace('_', '-')}" for field in fields}
     assert flags <= known, flags - known
 
@@ -322,7 +323,7 @@ def test_pod_monitors_are_a_right_only_where_they_are_wished() -> None:
 # One that is a number where nobody quotes it.
 @pytest.mark.parametrize("namespace", ["team-a", "2026"])
 def test_one_namespace_takes_no_cluster_role(namespace: str) -> None:
-    rendered = Rendered({"watchNamespace": namespace})
+    rendered = Rendered({"watchNamespaces": [namespace]})
     assert not {"ClusterRole", "ClusterRoleBinding"} & rendered.kinds()
     role = bound(rendered, "Role", "visor")
     assert role["metadata"]["namespace"] == namespace
@@ -330,6 +331,17 @@ def test_one_namespace_takes_no_cluster_role(namespace: str) -> None:
     lease = bound(rendered, "Role", "visor-operator")
     assert lease["metadata"]["namespace"] == "visor-system"
     assert rules_of(lease) == LEASE
+
+
+def test_several_namespaces_take_a_role_in_each() -> None:
+    rendered = Rendered({"watchNamespaces": ["team-a", "team-b"]})
+    assert not {"ClusterRole", "ClusterRoleBinding"} & rendered.kinds()
+    for kind in ("Role", "RoleBinding"):
+        ours = [o["metadata"] for o in rendered.all(kind) if o["metadata"]["name"] == "visor"]
+        assert [metadata["namespace"] for metadata in ours] == ["team-a", "team-b"]
+    (container,) = rendered.pods()[0]["containers"]
+    named = [word for word in container["args"] if word.startswith("--namespace=")]
+    assert named == ["--namespace=team-a", "--namespace=team-b"]
 
 
 def test_whoever_may_edit_a_namespace_may_edit_its_sources(default: Rendered) -> None:

@@ -20,7 +20,7 @@ SIDECAR = SAMPLES / "sidecar"
 
 CERT_MANAGER: Object = {"injector": {"certificates": {"certManager": {"enabled": True}}}}
 OFF: Object = {"injector": {"enabled": False}}
-ONE_NAMESPACE: Object = {"watchNamespace": "team-a"}
+ONE_NAMESPACE: Object = {"watchNamespaces": ["team-a"]}
 NOBODYS_PODS = ["kube-system", "kube-node-lease", "visor-system"]
 
 

@@ -37,8 +37,8 @@ def test_the_notes_have_a_first_source_and_no_warning(tmp_path: Path) -> None:
     [
         ({"crds": {"install": False}}, "1.37.0", "custom resource definition isn't part"),
         ({"rbac": {"create": False}}, "1.37.0", "no rights were given"),
-        ({"watchNamespace": "team-a", **NO_INJECTOR}, "1.37.0", "may edit team-a"),
-        ({"watchNamespace": "team-a", "aggregateRoles": False}, "1.37.0", "webhook for all"),
+        ({"watchNamespaces": ["team-a"], **NO_INJECTOR}, "1.37.0", "may edit team-a"),
+        ({"watchNamespaces": ["team-a"], "aggregateRoles": False}, "1.37.0", "webhook for all"),
         ({"operator": {"replicas": 1}}, "1.37.0", "start without the generator"),
         ({"operator": {"replicas": 1}, **NO_INJECTOR}, "1.37.0", "sources have to wait."),
         ({}, "1.28.9", "made for Kubernetes 1.29"),
@@ -50,7 +50,7 @@ def test_the_notes_warn(tmp_path: Path, values: Object, version: str, said: str)
     assert said in warning
 
 
-@pytest.mark.parametrize("values", [{}, NO_INJECTOR, {"watchNamespace": "team-a"}])
+@pytest.mark.parametrize("values", [{}, NO_INJECTOR, {"watchNamespaces": ["team-a"]}])
 def test_pods_of_ones_own_are_spoken_of_where_they_can_be_injected(
     tmp_path: Path, values: Object
 ) -> None:

@@ -21,7 +21,10 @@ DASHBOARD = json.loads((CHART / "files" / "dashboard.json").read_text())
 
 # What Prometheus adds when it scrapes, and what it makes of a histogram.
 TARGET_LABELS = {"namespace", "pod", "job", "instance"}
-LABELS_OF_THE_OPERATOR = {"state", "result", "kind", "action", "method", "code"}
+LABELS_OF_THE_OPERATOR = {"state", "result", "kind", "action", "method", "code"} | {
+    "condition",
+    "status",
+}
 # Of the process itself, by Prometheus' own library.
 METRICS_OF_THE_PROCESS = {"process_resident_memory_bytes"}
 

@@ -13,7 +13,14 @@ from chart.rendering import CHART, ROOT, Rendered, load, script
 from support.tools import tool
 
 INSTALL = ROOT / "manifests" / "install.yaml"
-COLLECTOR = ROOT / "manifests" / "samples" / "collector"
+SAMPLES = ROOT / "manifests" / "samples"
+# By the collector's program: its sample, and how it checks a configuration.
+CHECKS = {
+    "rsyslogd": (SAMPLES / "collector", ("-N1", "-f")),
+    "syslog-ng": (SAMPLES / "collector-syslog-ng", ("--no-caps", "--syntax-only", "--cfgfile")),
+}
+# Where `make setup` has unpacked what can't be installed beside the other.
+SYSLOG_NG = ROOT / "target" / "syslog-ng"
 
 
 def printed(name: str) -> str:
@@ -70,9 +77,13 @@ def test_the_plain_installation_is_the_charts_without_helm() -> None:
     assert "helm" not in INSTALL.read_text().lower()
 
 
-def test_the_collector_of_the_sample_is_given_a_configuration_that_it_takes(tmp_path: Path) -> None:
-    (source,) = load((COLLECTOR / "source.yaml").read_text())
-    (configuration,) = load((COLLECTOR / "configuration.yaml").read_text())
+@pytest.mark.parametrize("collector", CHECKS)
+def test_the_collector_of_a_sample_is_given_a_configuration_that_it_takes(
+    tmp_path: Path, collector: str
+) -> None:
+    directory, check = CHECKS[collector]
+    (source,) = load((directory / "source.yaml").read_text())
+    (configuration,) = load((directory / "configuration.yaml").read_text())
     name = configuration["metadata"]["name"]
     pod = source["spec"]["podTemplate"]
     assert {"name": name} in [volume.get("configMap") for volume in pod["volumes"]]
@@ -81,14 +92,29 @@ def test_the_collector_of_the_sample_is_given_a_configuration_that_it_takes(tmp_
     (container,) = pod["containers"]
     mounted = {mount["name"] for mount in container["volumeMounts"]}
     assert mounted == {volume["name"] for volume in pod["volumes"]}
-    file = tmp_path / "rsyslog.conf"
-    text = configuration["data"]["rsyslog.conf"]
+    ((file_name, text),) = configuration["data"].items()
+    file = tmp_path / file_name
     # It wants to see the directory that it is going to write to.
     file.write_text(text.replace("/var/lib/collector", str(tmp_path)))
     (path,) = {output["file"]["path"] for output in outputs(source)}
-    assert f'file="/var/log/visor/{path}"' in text
-    done = subprocess.run([tool("rsyslogd"), "-N1", "-f", file], capture_output=True, text=True)
+    assert f'"/var/log/visor/{path}"' in text
+    done = subprocess.run([*program(collector), *check, file], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def program(collector: str) -> list[str | Path]:
+    """The words by which a collector runs on this machine."""
+    if collector != "syslog-ng":
+        return [tool(collector)]
+    if not SYSLOG_NG.exists():
+        pytest.skip("syslog-ng is missing; `make setup` on Debian 12 fetches it")
+    libraries = [SYSLOG_NG / "usr/lib/syslog-ng"]
+    libraries += [*SYSLOG_NG.glob("usr/lib/*-linux-gnu"), *SYSLOG_NG.glob("lib/*-linux-gnu")]
+    (modules,) = SYSLOG_NG.glob("usr/lib/syslog-ng/3.*")
+    return [
+        *("env", f"LD_LIBRARY_PATH={':'.join(map(str, libraries))}"),
+        *(SYSLOG_NG / "usr/sbin/syslog-ng", f"--module-path={modules}"),
+    ]
 
 
 def outputs(source: dict) -> list[dict]:

@@ -1,54 +1,97 @@
-"""A real collector beside the generator: rsyslog tails a log that rotates, and has read what the
-metrics count, to the line."""
+"""Real collectors beside the generator. They follow a log that rotates, by name and by copying and
+truncating, and what they have read is what the metrics count, to the line; or, where they missed
+something by their own doing, it is in the files that were rotated away, which the numbers say."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
+
+import pytest
 
 from support.clusters import Cluster
 from support.dockerfile import ROOT
-from support.documents import access, file, rate, stream
+from support.documents import Object, access, file, rate, stream
+from support.files import every_line
 from support.kubernetes import Kubernetes
 from support.pods import Pod
 from support.sources import Source
+from support.volumes import logs_directory
 
-SAMPLE = ROOT / "manifests" / "samples" / "collector"
-
-
-def collected(pod: Pod) -> int:
-    """How many lines rsyslog has printed; what it says itself comes from `rsyslogd`."""
-    return len([line for line in pod.logs("rsyslog") if not line.startswith("rsyslogd")])
+SAMPLES = ROOT / "manifests" / "samples"
+# Each in the container of its name.
+COLLECTORS = {"rsyslog": "collector", "syslog-ng": "collector-syslog-ng"}
 
 
-def test_rsyslog_reads_what_was_written(cluster: Cluster, namespace: Kubernetes) -> None:
-    cluster.need_rsyslog()
-    namespace.apply(SAMPLE)
-    source = Source(namespace, "collector")
-    # Smaller files, and more of them.
-    output = file("access.log", maxSize="64Ki", keep=5, method="Rename")
-    requests = stream("requests", "Access", rate(500))
+def collected(pod: Pod, collector: str) -> list[str]:
+    """The lines that a collector has printed, but for what it says itself."""
+    own = ("rsyslogd", "syslog-ng", "[")
+    return [line for line in pod.logs(collector) if not line.startswith(own)]
+
+
+def start(namespace: Kubernetes, collector: str, output: Object, pace: int = 500) -> Source:
+    """The sample of a collector, with smaller files, and more of them."""
+    namespace.apply(SAMPLES / COLLECTORS[collector])
+    source = Source(namespace, COLLECTORS[collector])
+    requests = stream("requests", "Access", rate(pace))
     source.change(generators=[access("access", requests, output=output)])
     source.is_ready()
     pod = source.pod()
+    namespace.wait_for("rotations", lambda: pod.metrics().sum("visor_rotations_total") >= 10)
+    return source
 
-    def rotations() -> float:
-        return pod.metrics().sum("visor_rotations_total")
 
-    namespace.wait_for("rotations", lambda: rotations() >= 10)
+@pytest.mark.parametrize("collector", COLLECTORS)
+def test_a_collector_reads_what_was_written(
+    cluster: Cluster, namespace: Kubernetes, collector: str
+) -> None:
+    cluster.need_collectors()
+    log = file("access.log", maxSize="64Ki", keep=5, method="Rename")
+    source = start(namespace, collector, log)
+    pod = source.pod()
     counted = source.suspend()[pod.name].lines()
-    namespace.wait_for(f"{counted} lines", lambda: collected(pod) == counted)
+    namespace.wait_for(f"{counted} lines", lambda: len(collected(pod, collector)) == counted)
     assert source.pod().uid == pod.uid and source.pod().restarts == 0
     # Nothing more comes.
     namespace.wait_for("the status", lambda: source.status["lines"] == counted)
-    assert collected(pod) == counted
+    assert len(collected(pod, collector)) == counted
+
+
+@pytest.mark.parametrize("collector", COLLECTORS)
+def test_what_a_collector_misses_when_a_file_is_truncated_is_its_own_doing(
+    cluster: Cluster, namespace: Kubernetes, collector: str
+) -> None:
+    cluster.need_collectors()
+    cluster.need_own("it reads files of the node")
+    # All are kept.
+    log = file("access.log", maxSize="64Ki", keep=100, method="CopyTruncate")
+    source = start(namespace, collector, log)
+    pod = source.pod()
+    counted = source.suspend()[pod.name].lines()
+    lines = every_line(logs_directory(cluster, pod) / "access.log")
+    written = Counter(line.decode() for line in lines)
+    assert written.total() == counted
+    namespace.wait_for("the status", lambda: source.status["lines"] == counted)
+    # Those in the last file are never truncated, so they come.
+    last = every_line(logs_directory(cluster, pod) / "access.log")[-1].decode()
+    namespace.wait_for("the last line", lambda: last in collected(pod, collector))
+    read = Counter(collected(pod, collector))
+    whole = read & written
+    missed, torn = written - read, read - written
+    print(f"{collector}: {counted:.0f} written, {missed.total()} missed, {torn.total()} torn")
+    # It has read most; and what it has that was never written are pieces of what was.
+    assert whole.total() > counted / 2
+    text = "\n".join(written)
+    assert all(line in text for line in torn), torn
+    assert whole.total() + missed.total() == counted
 
 
 def test_a_finite_source_ends_although_its_collector_never_would(
     cluster: Cluster, namespace: Kubernetes
 ) -> None:
-    cluster.need_rsyslog()
+    cluster.need_collectors()
     cluster.need_native_sidecars()
-    namespace.apply(SAMPLE)
+    namespace.apply(SAMPLES / "collector")
     source = Source(namespace, "collector")
     source.change(stopAfter={"lines": 2000})
     source.wait_for("Complete", reason="Finished")

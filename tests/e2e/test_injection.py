@@ -430,7 +430,7 @@ def test_nonsense_at_the_webhook_harms_nobody(
 def test_the_sample_rides_along_and_its_collector_reads_every_line(
     cluster: Cluster, namespace: Kubernetes
 ) -> None:
-    cluster.need_rsyslog()
+    cluster.need_collectors()
     namespace.apply(ROOT / "manifests" / "samples" / "sidecar")
     sidecar = Source(namespace, "sidecar")
     # At least one rotation is in between.

@@ -39,8 +39,8 @@ WITH_PODS = [path for path in sorted(SAMPLES.iterdir()) if path.name != "sidecar
 def test_what_a_sample_writes_is_what_it_counts(
     cluster: Cluster, namespace: Kubernetes, path: Path
 ) -> None:
-    if path.stem == "collector":
-        cluster.need_rsyslog()
+    if path.stem.startswith("collector"):
+        cluster.need_collectors()
     applied = namespace.apply(path)
     (name,) = [o["metadata"]["name"] for o in applied if o["kind"] == "FakeLogSource"]
     source = Source(namespace, name)

@@ -8,8 +8,8 @@ this machine.
     VISOR_E2E_IMAGE, VISOR_E2E_OPERATOR_IMAGE, VISOR_E2E_READER_IMAGE
                            what they are called there, if not localhost/visor:test,
                            localhost/visor-operator:test and localhost/visor-reader:test
-    VISOR_E2E_RSYSLOG      set, if that cluster can run the image of manifests/samples/collector
-                           though it wasn't loaded
+    VISOR_E2E_COLLECTORS   set, if that cluster can run the collectors of manifests/samples though
+                           their images weren't loaded
     VISOR_E2E_NAME, VISOR_E2E_NET   of the own one; see cluster/cluster
 """
 
@@ -48,7 +48,7 @@ class Cluster:
     image: str
     operator_image: str
     reader_image: str
-    has_rsyslog: bool
+    has_collectors: bool
     # Whether the tests made it, and so may do to it what they like.
     own: bool
 
@@ -57,10 +57,10 @@ class Cluster:
         if not self.own:
             pytest.skip(f"only on a cluster of the tests' own: {why}")
 
-    def need_rsyslog(self) -> None:
-        """Skips the test on a cluster that can't run rsyslog."""
-        if not self.has_rsyslog:
-            pytest.skip("VISOR_E2E_RSYSLOG doesn't say that the cluster can run rsyslog's image")
+    def need_collectors(self) -> None:
+        """Skips the test on a cluster that can't run the samples' collectors."""
+        if not self.has_collectors:
+            pytest.skip("VISOR_E2E_COLLECTORS doesn't say that the cluster has the samples' images")
 
     def need_native_sidecars(self) -> None:
         """Skips the test where init containers can't go on running."""
@@ -161,7 +161,7 @@ def any_cluster(cache: Path) -> Iterator[Cluster]:
         os.environ.get("VISOR_E2E_IMAGE", "localhost/visor:test"),
         os.environ.get("VISOR_E2E_OPERATOR_IMAGE", "localhost/visor-operator:test"),
         os.environ.get("VISOR_E2E_READER_IMAGE", "localhost/visor-reader:test"),
-        has_rsyslog=bool(load or os.environ.get("VISOR_E2E_RSYSLOG")),
+        has_collectors=bool(load or os.environ.get("VISOR_E2E_COLLECTORS")),
         own=False,
     )
 
@@ -180,7 +180,7 @@ def own_cluster(cache: Path) -> Iterator[Cluster]:
                 "localhost/visor:test",
                 "localhost/visor-operator:test",
                 "localhost/visor-reader:test",
-                has_rsyslog=True,
+                has_collectors=True,
                 own=True,
             )
         finally:

@@ -73,10 +73,10 @@ namespaces may live in a third one, so it has the release's name.
 
 {{/*
 Not empty if generators are put into pods that ask for it. Those of all namespaces go through one
-webhook, so an operator of one namespace has none.
+webhook, so an operator of some namespaces has none.
 */}}
 {{- define "visor.injects" -}}
-{{- if and .Values.injector.enabled (not .Values.watchNamespace) }}yes{{ end }}
+{{- if and .Values.injector.enabled (not .Values.watchNamespaces) }}yes{{ end }}
 {{- end }}
 
 {{/*

@@ -6,6 +6,8 @@ mod claim;
 pub(crate) mod container;
 pub(crate) mod document;
 pub(crate) mod hash;
+#[cfg(test)]
+mod hostile;
 pub(crate) mod labels;
 mod monitor;
 mod pod;
@@ -23,6 +25,7 @@ use visor_api::source::{PersistentVolumeClaim, Volume, Workload};
 
 use crate::{
     children::{Child, ChildKind},
+    policy::Forbidden,
     source::ValidSource,
 };
 
@@ -37,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) native_sidecars: bool,
     /// Whether sources get a `PodMonitor`.
     pub(crate) pod_monitors: bool,
+    /// What sources may not wish for.
+    pub(crate) forbidden: Vec<Forbidden>,
 }
 
 /// The children of a source.

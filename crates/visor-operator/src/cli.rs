@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::policy::Forbidden;
+
 /// Turns FakeLogSources into pods that write logs.
 #[derive(Debug, Parser)]
 #[command(name = "visor-operator", version, about, long_about = None, arg_required_else_help = true)]
@@ -15,7 +17,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Operates the FakeLogSources of a cluster, or of one namespace.
+    /// Operates the FakeLogSources of a cluster, or of some namespaces.
     Run(Box<Run>),
     /// Prints the custom resource definition of FakeLogSource.
     #[command(after_help = "Example:\n  visor-operator crd | kubectl apply -f -")]
@@ -46,9 +48,10 @@ pub(crate) struct Run {
     )]
     pub(crate) image_pull_policy: PullPolicy,
 
-    /// The one namespace to operate. [default: all]
-    #[arg(long, env = "VISOR_OPERATOR_NAMESPACE", value_name = "NAMESPACE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    pub(crate) namespace: Option<String>,
+    /// A namespace to operate, and no others but those that are named as well: may be given several
+    /// times, or as a list with commas. [default: all]
+    #[arg(long = "namespace", env = "VISOR_OPERATOR_NAMESPACE", value_name = "NAMESPACE", value_delimiter = ',', value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) namespaces: Vec<String>,
 
     /// Make a PodMonitor for each source, where the API server knows them.
     #[arg(long, env = "VISOR_OPERATOR_POD_MONITORS")]
@@ -58,9 +61,20 @@ pub(crate) struct Run {
     #[arg(long, env = "VISOR_OPERATOR_STATUS_INTERVAL", value_parser = interval, default_value = "15s", value_name = "DURATION")]
     pub(crate) status_interval: Duration,
 
-    /// How many sources are worked on at once.
+    /// How many sources are worked on at once (in each namespace, where namespaces are named).
     #[arg(long, env = "VISOR_OPERATOR_CONCURRENCY", default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) concurrency: u16,
+
+    /// What sources may not wish for, so that their authors don't get by a source what they may not
+    /// have otherwise: may be given several times, or as a list with commas.
+    #[arg(
+        long = "forbid",
+        env = "VISOR_OPERATOR_FORBID",
+        value_enum,
+        value_delimiter = ',',
+        value_name = "WISH"
+    )]
+    pub(crate) forbidden: Vec<Forbidden>,
 
     /// Where to serve /metrics, /livez and /readyz.
     #[arg(
@@ -97,7 +111,7 @@ pub(crate) struct Run {
     pub(crate) identity: Option<String>,
 
     /// Put generators into pods of others that ask for it, by a webhook. For a whole cluster only.
-    #[arg(long, env = "VISOR_OPERATOR_INJECT", conflicts_with = "namespace")]
+    #[arg(long, env = "VISOR_OPERATOR_INJECT", conflicts_with = "namespaces")]
     pub(crate) inject: bool,
 
     /// How a generator is put into a pod: as a native sidecar, as one more container, or as the

@@ -15,7 +15,7 @@ use kube::{
     runtime::reflector::{ObjectRef, Store},
 };
 use tokio::{
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
     time::{MissedTickBehavior, interval},
 };
 use tracing::debug;
@@ -24,9 +24,10 @@ use crate::{
     build::METRICS_PORT,
     cache::source_uid,
     fetch::{self, PlainClient},
+    metrics::Census,
     observed,
     reconcile::{Context, Guarded},
-    source::place,
+    source::{place, place_of},
     status::{self, State},
     tallies::Answer,
     tally::{Counts, Silence, add_metric},
@@ -36,8 +37,9 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(3);
 /// The longest page that is read: one of some 60,000 streams.
 const MOST_BYTES: usize = 64 << 20;
-/// How many pods are asked at once.
+/// How many pods are asked at once, in whatever namespaces.
 const AT_ONCE: usize = 32;
+static ASKING: Semaphore = Semaphore::const_new(AT_ONCE);
 
 /// Asks round after round, and sends the sources to look at. Ends when nobody listens any more.
 pub(crate) async fn rounds(
@@ -47,6 +49,7 @@ pub(crate) async fn rounds(
     touched: mpsc::Sender<ObjectRef<Guarded>>,
 ) {
     let began = Instant::now();
+    let mut census = Census::default();
     let client = fetch::client();
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -54,7 +57,11 @@ pub(crate) async fn rounds(
         ticks.tick().await;
         let silent = ask_all(&context, &client).await;
         let seconds = began.elapsed().as_secs_f64();
-        for source in end_round(&context, &sources, seconds, &silent) {
+        let (found, behind) = end_round(&context, &sources, seconds, &silent);
+        context.metrics.round(&census, &found);
+        census = found;
+        for source in behind {
+            context.queue.enter(place_of(&source));
             if touched.send(source).await.is_err() {
                 return;
             }
@@ -67,6 +74,8 @@ async fn ask_all(context: &Context, client: &PlainClient) -> HashMap<String, Sil
     let pods = context.cache.pods();
     let questions =
         pods.iter().filter_map(|pod| Question::for_pod(pod)).map(|question| async move {
+            // It is closed never, so there always is one at some time.
+            let _permit = ASKING.acquire().await;
             let mut counts = Counts::default();
             let answer = fetch::lines(client, question.url, PATIENCE, MOST_BYTES, |line| {
                 add_metric(&mut counts, line);
@@ -125,13 +134,14 @@ impl Question {
     }
 }
 
-/// Ends a round: forgets what is no more, and returns the sources whose status is behind.
+/// Ends a round: forgets what is no more, and returns how all sources are, and those whose status is
+/// behind.
 fn end_round(
     context: &Context,
     sources: &Store<Guarded>,
     seconds: f64,
     silent: &HashMap<String, Silence>,
-) -> Vec<ObjectRef<Guarded>> {
+) -> (Census, Vec<ObjectRef<Guarded>>) {
     let sources = sources.state();
     let uids = |objects: &[Arc<Guarded>]| -> HashSet<String> {
         objects.iter().filter_map(|object| object.meta().uid.clone()).collect()
@@ -140,7 +150,9 @@ fn end_round(
     context.tallies.forget_all_but(&uids);
     context.pace.forget_all_but(&uids);
     context.announcer.forget_all_but(&uids);
-    context.failures.forget_all_but(&sources.iter().map(|object| place(object.meta())).collect());
+    let places = sources.iter().map(|object| place(object.meta())).collect();
+    context.failures.forget_all_but(&places);
+    context.queue.forget_all_but(&places);
     context.applier.forget_all_but(&context.cache.child_uids());
 
     let pods = context.cache.pods();
@@ -155,11 +167,16 @@ fn end_round(
             behind.push(ObjectRef::from_obj(&**object));
         }
     }
-    let states = sources.iter().map(|object| match &object.0 {
-        Ok(source) => State::of(source.status.as_ref()),
-        Err(_) => State::Refused,
-    });
-    let silent_pods = silent.values().map(|silence| silence.pods).sum::<usize>();
-    context.metrics.round(states, i64::try_from(silent_pods).unwrap_or(i64::MAX));
-    behind
+    let mut census = Census::new(silent.values().map(|silence| silence.pods).sum());
+    for object in &sources {
+        match &object.0 {
+            Ok(source) => {
+                let status = source.status.as_ref();
+                let conditions = status.map(|status| status.conditions.as_slice());
+                census.count(State::of(status), conditions.unwrap_or_default());
+            }
+            Err(_) => census.count(State::Refused, &[]),
+        }
+    }
+    (census, behind)
 }

@@ -8,7 +8,15 @@ use crate::cli::LogFormat;
 
 /// Begins to write logs.
 pub(crate) fn start(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("VISOR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let mut levels = std::env::var("VISOR_LOG").unwrap_or_default();
+    if EnvFilter::try_new(&levels).is_err() || levels.is_empty() {
+        "info".clone_into(&mut levels);
+    }
+    // What kube's client says of a request that failed is said by whoever made it, and better.
+    if !levels.contains("kube") {
+        levels.push_str(",kube_client=off");
+    }
+    let filter = EnvFilter::new(levels);
     let coloured = io::IsTerminal::is_terminal(&io::stderr()) && !colours_are_unwished();
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -20,7 +28,8 @@ pub(crate) fn start(format: LogFormat) {
     // It can fail only if logs have begun already, and then they go on.
     let _ = match format {
         LogFormat::Text => subscriber.try_init(),
-        LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
+        // The look at a source that a line is about (`span`) says which one it is.
+        LogFormat::Json => subscriber.json().flatten_event(true).with_span_list(false).try_init(),
     };
 }
 

@@ -3,6 +3,7 @@
 //! | module | idea |
 //! |---|---|
 //! | `source` | a source that has passed every rule |
+//! | `policy` | what sources may not wish for |
 //! | `build` | the objects that it is made of, as they should be (pure) |
 //! | `cache` | the objects that there are, watched |
 //! | `apply` | from the one to the other |
@@ -14,6 +15,7 @@
 //! | `webhook` | the HTTPS server by which it asks |
 //! | `certificates` | what it trusts that server by |
 //! | `gather` | asks the pods for their counts, round by round |
+//! | `queue` | how many looks are waiting |
 //! | `leader` | one operator acts, the others wait |
 //! | `operate` | starts all of it, and ends it |
 
@@ -36,6 +38,8 @@ mod metrics;
 mod observed;
 mod operate;
 mod pace;
+mod policy;
+mod queue;
 mod reconcile;
 mod requests;
 mod source;

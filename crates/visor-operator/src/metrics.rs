@@ -1,8 +1,9 @@
 //! What the operator counts of itself, as Prometheus takes it. The lines that pods write are the
 //! pods' own to tell.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder, process_collector::ProcessCollector,
@@ -24,6 +25,32 @@ pub(crate) struct Metrics {
     certificate_expiry: IntGauge,
     rounds: IntCounter,
     silent_pods: IntGauge,
+    queue_depth: IntGauge,
+    conditions: IntGaugeVec,
+}
+
+/// How the sources of a namespace, or of all, are after a round.
+#[derive(Default)]
+pub(crate) struct Census {
+    states: [i64; State::ALL.len()],
+    /// By type and status.
+    conditions: BTreeMap<(String, String), i64>,
+    silent_pods: i64,
+}
+
+impl Census {
+    /// Begins to count, with so many pods that said nothing.
+    pub(crate) fn new(silent_pods: usize) -> Self {
+        Self { silent_pods: i64::try_from(silent_pods).unwrap_or(i64::MAX), ..Self::default() }
+    }
+
+    /// Counts a source.
+    pub(crate) fn count(&mut self, state: State, conditions: &[Condition]) {
+        self.states[state as usize] += 1;
+        for Condition { type_, status, .. } in conditions {
+            *self.conditions.entry((type_.clone(), status.clone())).or_default() += 1;
+        }
+    }
 }
 
 /// What was written to the API server.
@@ -132,6 +159,17 @@ impl Metrics {
                 "visor_operator_silent_pods",
                 "Pods that should have answered in the last round and did not.",
             )?,
+            queue_depth: IntGauge::new(
+                "visor_operator_queue_depth",
+                "Sources that something has happened to and that have not been looked at since.",
+            )?,
+            conditions: IntGaugeVec::new(
+                Opts::new(
+                    "visor_operator_source_conditions",
+                    "Sources by a condition and its status: True or False.",
+                ),
+                &["condition", "status"],
+            )?,
         };
         let build = IntGaugeVec::new(
             Opts::new(
@@ -154,17 +192,24 @@ impl Metrics {
         registry.register(Box::new(metrics.certificate_expiry.clone()))?;
         registry.register(Box::new(metrics.rounds.clone()))?;
         registry.register(Box::new(metrics.silent_pods.clone()))?;
+        registry.register(Box::new(metrics.queue_depth.clone()))?;
+        registry.register(Box::new(metrics.conditions.clone()))?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
+        metrics.begin_at_zero();
+        Ok(metrics)
+    }
+
+    /// What has not happened yet is told as 0.
+    fn begin_at_zero(&self) {
         for result in ["success", "error"] {
-            metrics.reconciles.with_label_values(&[result]);
+            self.reconciles.with_label_values(&[result]);
         }
         for state in State::ALL {
-            metrics.sources.with_label_values(&[state.as_str()]);
+            self.sources.with_label_values(&[state.as_str()]);
         }
         for result in Injection::ALL {
-            metrics.injections.with_label_values(&[result.as_str()]);
+            self.injections.with_label_values(&[result.as_str()]);
         }
-        Ok(metrics)
     }
 
     pub(crate) fn leads(&self, leads: bool) {
@@ -203,16 +248,23 @@ impl Metrics {
         self.certificate_expiry.set(seconds);
     }
 
-    /// A round is over: how the sources are, and how many pods said nothing.
-    pub(crate) fn round(&self, states: impl Iterator<Item = State>, silent_pods: i64) {
-        let mut counts = [0; State::ALL.len()];
-        for state in states {
-            counts[state as usize] += 1;
-        }
+    /// So many sources more are waiting to be looked at.
+    pub(crate) fn queue_changed(&self, by: i64) {
+        self.queue_depth.add(by);
+    }
+
+    /// A round is over; `last` is what the one before it in the same namespaces found.
+    pub(crate) fn round(&self, last: &Census, now: &Census) {
         for state in State::ALL {
-            self.sources.with_label_values(&[state.as_str()]).set(counts[state as usize]);
+            let change = now.states[state as usize] - last.states[state as usize];
+            self.sources.with_label_values(&[state.as_str()]).add(change);
         }
-        self.silent_pods.set(silent_pods);
+        for (conditions, sign) in [(&last.conditions, -1), (&now.conditions, 1)] {
+            for ((type_, status), count) in conditions {
+                self.conditions.with_label_values(&[type_, status]).add(sign * count);
+            }
+        }
+        self.silent_pods.add(now.silent_pods - last.silent_pods);
         self.rounds.inc();
     }
 
@@ -235,14 +287,33 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         metrics.leads(true);
         metrics.requested("PATCH", 200);
-        metrics.round([State::Ready, State::Ready, State::Refused].into_iter(), 3);
+        let condition = |status: &str| -> Condition {
+            let time = "2026-01-01T00:00:00Z";
+            let json = serde_json::json!({"type": "Ready", "status": status, "reason": "", "message": "", "lastTransitionTime": time});
+            serde_json::from_value(json).unwrap()
+        };
+        let mut first = Census::new(5);
+        first.count(State::Complete, &[condition("True")]);
+        metrics.round(&Census::default(), &first);
+        let mut second = Census::new(3);
+        for (state, status) in
+            [(State::Ready, "True"), (State::Ready, "True"), (State::Refused, "False")]
+        {
+            second.count(state, &[condition(status)]);
+        }
+        metrics.round(&first, &second);
+        // Those of another namespace.
+        metrics.round(&Census::default(), &first);
         let text = metrics.render().unwrap();
         for line in [
             "visor_operator_leader 1",
             "visor_operator_api_requests_total{code=\"200\",method=\"PATCH\"} 1",
             "visor_operator_sources{state=\"ready\"} 2",
-            "visor_operator_sources{state=\"complete\"} 0",
-            "visor_operator_silent_pods 3",
+            "visor_operator_sources{state=\"complete\"} 1",
+            "visor_operator_silent_pods 8",
+            "visor_operator_source_conditions{condition=\"Ready\",status=\"True\"} 3",
+            "visor_operator_source_conditions{condition=\"Ready\",status=\"False\"} 1",
+            "visor_operator_queue_depth 0",
             "visor_operator_reconciles_total{result=\"error\"} 0",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");

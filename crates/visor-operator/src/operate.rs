@@ -13,6 +13,7 @@ use std::{env, fs, future::Future, pin::pin, sync::Arc, time::Duration};
 
 use ::http::{HeaderValue, header::USER_AGENT};
 use anyhow::{Context as _, bail};
+use futures::future;
 use kube::{Client, Config, client::ClientBuilder};
 use tokio::{
     select,
@@ -70,6 +71,7 @@ pub(crate) async fn run(options: Run) -> anyhow::Result<()> {
         image_pull_policy: options.image_pull_policy.as_str().to_owned(),
         native_sidecars: abilities.native_sidecars,
         pod_monitors: options.pod_monitors && abilities.pod_monitors,
+        forbidden: options.forbidden.clone(),
     };
     let namespace = own_namespace(&options);
     let (leads, led) = watch::channel(false);
@@ -127,6 +129,7 @@ async fn linger(options: &Run, readiness: &Readiness) -> anyhow::Result<()> {
 }
 
 /// Everything that acting takes.
+#[derive(Clone)]
 struct Work {
     client: Client,
     metrics: Arc<Metrics>,
@@ -190,13 +193,19 @@ fn client(config: &Config, requests: &Requests) -> anyhow::Result<Client> {
     Ok(builder.with_layer(requests).build())
 }
 
-/// Waits until the API server serves `FakeLogSource`s, and says what else it can do.
+/// Waits until the API server serves `FakeLogSource`s, and says what else it can do. Of several
+/// namespaces one is enough: the watches of others wait for themselves.
 async fn server_ready(client: &Client, options: &Run) -> Abilities {
+    let scopes = scopes(options);
     let mut told = String::new();
     loop {
         let ready = async {
             let abilities = Abilities::ask(client).await?;
-            cluster::serves_sources(client, options.namespace.as_deref()).await?;
+            let served = scopes.iter().map(|scope| {
+                let asked = cluster::serves_sources(client, scope.as_deref());
+                Box::pin(asked)
+            });
+            future::select_ok(served).await?;
             Ok::<_, kube::Error>(abilities)
         };
         match ready.await {
@@ -216,6 +225,14 @@ async fn server_ready(client: &Client, options: &Run) -> Abilities {
             }
         }
     }
+}
+
+/// The namespaces to operate, one by one; `None` is all of them at once.
+fn scopes(options: &Run) -> Vec<Option<String>> {
+    let mut named = options.namespaces.clone();
+    named.sort();
+    named.dedup();
+    if named.is_empty() { vec![None] } else { named.into_iter().map(Some).collect() }
 }
 
 fn identity(options: &Run) -> String {

@@ -17,7 +17,7 @@ use kube::{
     runtime::controller::Action,
 };
 use serde_json::{Value, json};
-use tracing::{debug, warn};
+use tracing::{Instrument as _, debug, info_span, warn};
 use visor_api::{
     FakeLogSource,
     source::{FakeLogSourceStatus, Workload},
@@ -32,6 +32,8 @@ use crate::{
     metrics::{Metrics, Write},
     observed::{self, Observed},
     pace::Pace,
+    policy,
+    queue::Queue,
     source::{Refusal, ValidSource, place},
     status::{self, Facts},
     tallies::Tallies,
@@ -48,6 +50,7 @@ pub(crate) struct Context {
     pub(crate) announcer: Announcer,
     pub(crate) tallies: Arc<Tallies>,
     pub(crate) pace: Pace,
+    pub(crate) queue: Queue,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) settings: Settings,
     pub(crate) failures: Failures,
@@ -84,6 +87,16 @@ pub(crate) async fn reconcile(
     object: Arc<Guarded>,
     context: Arc<Context>,
 ) -> Result<Action, ReconcileError> {
+    let metadata = object.meta();
+    let (source, namespace) = (metadata.name.as_deref(), metadata.namespace.as_deref());
+    // Whatever is logged meanwhile says of which source, and in which look at it.
+    let number = format!("{:08x}", rand::random::<u32>());
+    let span = info_span!("look", source, namespace, reconcile = number);
+    look(&object, &context).instrument(span).await
+}
+
+async fn look(object: &Guarded, context: &Context) -> Result<Action, ReconcileError> {
+    context.queue.leave(&place(object.meta()));
     let began = Instant::now();
     let result = match &object.0 {
         // Its children go with it; the garbage collector sees to that.
@@ -91,9 +104,14 @@ pub(crate) async fn reconcile(
         Ok(source) => context.look_at(source).await,
         Err(invalid) => context.tell_malformed(invalid).await,
     };
-    context.metrics.reconciled(result.is_ok(), began.elapsed());
-    if result.is_ok() {
-        context.failures.forget(object.meta());
+    let took = began.elapsed();
+    context.metrics.reconciled(result.is_ok(), took);
+    match &result {
+        Ok(_) => {
+            context.failures.forget(object.meta());
+            debug!(seconds = took.as_secs_f64(), "looked at");
+        }
+        Err(error) => warn!(%error, "it can't be put right; trying again after a pause"),
     }
     result
 }
@@ -102,13 +120,10 @@ pub(crate) async fn reconcile(
 #[expect(clippy::needless_pass_by_value, reason = "the controller hands over what it has")]
 pub(crate) fn after_error(
     object: Arc<Guarded>,
-    error: &ReconcileError,
+    _: &ReconcileError,
     context: Arc<Context>,
 ) -> Action {
-    let pause = context.failures.next_pause(object.meta());
-    let source = place(object.meta());
-    warn!(source, %error, pause_seconds = pause.as_secs_f64(), "trying again after a pause");
-    Action::requeue(pause)
+    Action::requeue(context.failures.next_pause(object.meta()))
 }
 
 /// What came of putting a source's children right.
@@ -127,7 +142,8 @@ impl Context {
         let before = source.status.as_ref().map(status::counted_before).unwrap_or_default();
         self.tallies.begin(uid, before, || self.cache.pods_of(uid));
 
-        let checked = ValidSource::check(source);
+        let checked = policy::check(&source.spec, &self.settings.forbidden)
+            .and_then(|()| ValidSource::check(source));
         let is_valid = checked.is_ok();
         // What is in the way of more than a few looks is told, and tried again all the same.
         let mut failure = None;

@@ -2,7 +2,7 @@
 //! built into children, so nothing can be built from a document that nobody has checked.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::{Resource, api::ObjectMeta};
+use kube::{Resource, api::ObjectMeta, runtime::reflector::ObjectRef};
 use visor_api::{FakeLogSource, rules, source::FakeLogSourceSpec};
 
 /// A source without a problem.
@@ -78,6 +78,11 @@ impl Refusal {
         }
         Self { reason, message }
     }
+}
+
+/// The like of a reference.
+pub(crate) fn place_of<K: Resource>(reference: &ObjectRef<K>) -> String {
+    format!("{}/{}", reference.namespace.as_deref().unwrap_or_default(), reference.name)
 }
 
 /// Where a source is, for messages.

@@ -14,6 +14,7 @@ const SETTINGS: Settings = Settings {
     image_pull_policy: String::new(),
     native_sidecars: true,
     pod_monitors: false,
+    forbidden: Vec::new(),
 };
 
 fn settings() -> Settings {

@@ -1,9 +1,10 @@
 //! What the operator that leads does: it watches, looks at every source once and again at each
-//! change, and asks the pods round by round.
+//! change, and asks the pods round by round. Where namespaces are named, it does so in each of them on
+//! its own, so that a Role in each is enough.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use kube::{
     Api, Resource,
     runtime::{
@@ -16,14 +17,16 @@ use tokio::{select, sync::mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::{error, info, warn};
 
-use super::Work;
+use super::{Work, scopes};
 use crate::{
     apply::Applier,
     cache::Cache,
     children::ChildKind,
     gather,
     pace::Pace,
+    queue::Queue,
     reconcile::{self, Context, Failures, Guarded},
+    source::{place, place_of},
     tallies::Tallies,
 };
 
@@ -32,10 +35,23 @@ const SWARM: Duration = Duration::from_millis(100);
 /// Sources whose pods have written lines, waiting to be looked at.
 const WAITING: usize = 64;
 
-/// Looks at every source once, and again at each change, until `stop` comes.
+/// Acts until `stop` comes, or a watch ends, which none should.
 pub(super) async fn act(work: Work, stop: impl Future<Output = ()> + Send + Sync + 'static) {
+    let stop = stop.shared();
+    let scopes = scopes(&work.options).into_iter();
+    let mut acting: FuturesUnordered<_> =
+        scopes.map(|scope| act_in(scope, work.clone(), stop.clone())).collect();
+    while acting.next().await.is_some() && stop.peek().is_some() {}
+}
+
+/// Looks at every source of a namespace once, and again at each change, until `stop` comes.
+async fn act_in(
+    scope: Option<String>,
+    work: Work,
+    stop: impl Future<Output = ()> + Send + Sync + 'static,
+) {
     let Work { client, metrics, settings, announcer, options } = work;
-    let namespace = options.namespace.as_deref();
+    let namespace = scope.as_deref();
     let kinds = ChildKind::EVERYWHERE.into_iter();
     let kinds = kinds.chain(settings.pod_monitors.then_some(ChildKind::PodMonitor));
     let tallies = Arc::new(Tallies::default());
@@ -49,6 +65,7 @@ pub(super) async fn act(work: Work, stop: impl Future<Output = ()> + Send + Sync
         announcer,
         tallies,
         pace: Pace::new(options.status_interval),
+        queue: Queue::new(Arc::clone(&metrics)),
         metrics: Arc::clone(&metrics),
         settings,
         failures: Failures::default(),
@@ -59,7 +76,7 @@ pub(super) async fn act(work: Work, stop: impl Future<Output = ()> + Send + Sync
     let mut touched = touched;
     let early = async { while touched.next().await.is_some() {} };
     select! {
-        () = cache.synced() => info!("the caches are filled"),
+        () = cache.synced() => info!(namespace, "the caches are filled"),
         () = early => return,
     }
 
@@ -69,6 +86,7 @@ pub(super) async fn act(work: Work, stop: impl Future<Output = ()> + Send + Sync
     };
     let (sources, writer) = reflector::store();
     let failed = Arc::clone(&metrics);
+    let (of_sources, of_children) = (Arc::clone(&context), Arc::clone(&context));
     let changes = watcher(api, watcher::Config::default())
         .modify(|source: &mut Guarded| source.meta_mut().managed_fields = None)
         .default_backoff()
@@ -79,18 +97,24 @@ pub(super) async fn act(work: Work, stop: impl Future<Output = ()> + Send + Sync
             predicates::generation.fallback(predicates::resource_version),
             PredicateConfig::default(),
         )
-        .inspect(move |change| {
-            if let Err(error) = change {
+        .inspect(move |change| match change {
+            Ok(source) => of_sources.queue.enter(place(source.meta())),
+            Err(error) => {
                 failed.watch_failed();
                 warn!(kind = "FakeLogSource", %error, "a watch failed; it goes on after a pause");
             }
         });
+    let touched = touched.map(move |source| {
+        let source = source.into_kind_unchecked::<Guarded>(());
+        of_children.queue.enter(place_of(&source));
+        source
+    });
     let (counted, behind) = mpsc::channel(WAITING);
     let rounds =
         gather::rounds(Arc::clone(&context), sources.clone(), options.status_interval, counted);
     let controller = Controller::for_stream(changes, sources)
         .with_config(controller::Config::default().debounce(SWARM).concurrency(options.concurrency))
-        .reconcile_on(touched.map(|source| source.into_kind_unchecked::<Guarded>(())))
+        .reconcile_on(touched)
         .reconcile_on(ReceiverStream::new(behind))
         .graceful_shutdown_on(stop)
         .run(reconcile::reconcile, reconcile::after_error, context)

@@ -9,6 +9,7 @@ fn settings() -> Settings {
         image_pull_policy: "IfNotPresent".to_owned(),
         native_sidecars: true,
         pod_monitors: false,
+        forbidden: Vec::new(),
     }
 }
 

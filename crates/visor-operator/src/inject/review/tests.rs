@@ -48,6 +48,7 @@ fn injector() -> Arc<Injector> {
         image_pull_policy: "IfNotPresent".to_owned(),
         native_sidecars: true,
         pod_monitors: false,
+        forbidden: Vec::new(),
     };
     let announcer = Announcer::new(client, "test");
     let own = "visor-system".to_owned();

@@ -1,0 +1,279 @@
+//! Hostile documents: good ones with parts torn out, swapped and replaced. Whatever somebody writes, it
+//! ends in a message, or in pods that are what the source could wish for, and no more than that.
+
+use proptest::{prelude::*, sample::Index, test_runner::Config};
+use serde_json::{Value, json};
+use visor_api::FakeLogSource;
+
+use super::{Settings, children, container};
+use crate::source::ValidSource;
+
+/// One with everything that a source can wish for.
+fn whole() -> Value {
+    json!({
+        "apiVersion": "visor.dev/v1alpha1", "kind": "FakeLogSource",
+        "metadata": {"name": "shop", "namespace": "web", "uid": "1", "generation": 1},
+        "spec": {
+            "replicas": 2, "workload": "Deployment", "seed": 7, "timeZone": "Europe/Berlin",
+            "generators": [
+                {"name": "web", "access": {"format": "Custom", "logFormat": "%h %t \"%r\" %>s"},
+                 "streams": [{"name": "a", "kind": "Access", "interval": {"rate": {"linesPerSecond": 50}}}],
+                 "output": {"file": {"path": "access.log", "rotation": {"maxSize": "1Mi", "keep": 5}}}},
+                {"name": "errors", "error": {}, "output": {"stdout": {}}},
+            ],
+            "volume": {"emptyDir": {"sizeLimit": "64Mi"}},
+            "podTemplate": {
+                "labels": {"team": "logs"}, "annotations": {"note": "hello"},
+                "nodeSelector": {"disk": "ssd"}, "tolerations": [{"operator": "Exists"}],
+                "resources": {"limits": {"memory": "64Mi"}}, "priorityClassName": "low",
+                "containers": [{"name": "collector", "image": "collector:1",
+                    "securityContext": {"runAsUser": 1}, "env": [{"name": "A", "value": "b"}],
+                    "volumeMounts": [{"name": "configuration", "mountPath": "/etc/collector"}]}],
+                "volumes": [{"name": "configuration", "configMap": {"name": "other"}},
+                            {"name": "keys", "secret": {"secretName": "keys"}}],
+                "imagePullSecrets": [{"name": "registry"}],
+            },
+        },
+    })
+}
+
+const WORDS: &[&str] = &[
+    "",
+    "shop",
+    "visor",
+    "prepare",
+    "logs",
+    "document",
+    "../../etc",
+    "/",
+    "/etc/shadow",
+    "$(HOME)",
+    "a\0b",
+    "\u{202e}",
+    "%{",
+    "1e999",
+    "-1",
+    "9223372036854775808",
+    "{{.}}",
+    "Job",
+    "DaemonSet",
+    "Sidecar",
+    "StatefulSet",
+    "app.kubernetes.io/instance",
+    "kube-system",
+    "cluster-admin",
+];
+
+/// What one may find in place of something.
+fn hostile() -> impl Strategy<Value = Value> {
+    let shapes = vec![
+        Value::Null,
+        json!({}),
+        json!([]),
+        json!([[[[]]]]),
+        json!({"hostPath": {"path": "/"}}),
+        json!({"persistentVolumeClaim": {"claimName": "somebody-elses"}}),
+        json!({"persistentVolumeClaim": {"size": "1e30"}}),
+        json!({"privileged": true, "runAsUser": 0, "allowPrivilegeEscalation": true}),
+        json!([{"name": "visor", "image": "evil", "securityContext": {"privileged": true}}]),
+        json!([{"name": "logs", "secret": {"secretName": "a"}}]),
+        json!([{"name": "token", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}]),
+        json!({"app.kubernetes.io/instance": "other", "visor.dev/source-uid": "2"}),
+        json!({"lines": 1}),
+        json!("x".repeat(70_000)),
+    ];
+    prop_oneof![
+        prop::sample::select(WORDS).prop_map(|word| json!(word)),
+        prop::sample::select(shapes),
+        any::<i64>().prop_map(|number| json!(number)),
+        any::<f64>().prop_map(|number| json!(number)),
+        any::<bool>().prop_map(|yes| json!(yes)),
+        ".{0,40}".prop_map(|text| json!(text)),
+    ]
+}
+
+/// What is done to a document.
+#[derive(Debug, Clone)]
+enum Wound {
+    /// Another of the same type: what a schema lets through.
+    Vary(Index, &'static str, i64),
+    Replace(Index, Value),
+    Remove(Index),
+    /// The one in place of the other.
+    Copy(Index, Index),
+    /// One more field, beside the others.
+    Add(Index, String, Value),
+}
+
+fn wounds() -> impl Strategy<Value = Vec<Wound>> {
+    let names = [
+        "serviceAccountName",
+        "hostNetwork",
+        "hostPID",
+        "automountServiceAccountToken",
+        "securityContext",
+        "hostPath",
+        "volume",
+        "stopAfter",
+        "initContainers",
+        "suspend",
+        "restartPolicy",
+        "envFrom",
+    ];
+    let name = prop::sample::select(names.to_vec()).prop_map(str::to_owned);
+    let vary = (any::<Index>(), prop::sample::select(WORDS), -3..2000_i64);
+    let wound = prop_oneof![
+        8 => vary.prop_map(|(at, word, number)| Wound::Vary(at, word, number)),
+        4 => (any::<Index>(), hostile()).prop_map(|(at, value)| Wound::Replace(at, value)),
+        2 => any::<Index>().prop_map(Wound::Remove),
+        1 => (any::<Index>(), any::<Index>()).prop_map(|(from, to)| Wound::Copy(from, to)),
+        2 => (any::<Index>(), name, hostile())
+            .prop_map(|(at, name, value)| Wound::Add(at, name, value)),
+    ];
+    prop::collection::vec(wound, 1..4)
+}
+
+/// The places in a document, by JSON pointers.
+fn places(value: &Value, at: &str, found: &mut Vec<String>) {
+    if !at.is_empty() {
+        found.push(at.to_owned());
+    }
+    match value {
+        Value::Object(members) => {
+            for (key, member) in members {
+                places(
+                    member,
+                    &format!("{at}/{}", key.replace('~', "~0").replace('/', "~1")),
+                    found,
+                );
+            }
+        }
+        Value::Array(items) => {
+            for (number, item) in items.iter().enumerate() {
+                places(item, &format!("{at}/{number}"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn hurt(document: &mut Value, wound: Wound) {
+    let mut all = Vec::new();
+    places(&document["spec"], "/spec", &mut all);
+    let place = |at: &Index| at.get(&all).clone();
+    match wound {
+        Wound::Vary(at, word, number) => match document.pointer_mut(&place(&at)) {
+            Some(Value::String(text)) => word.clone_into(text),
+            Some(Value::Bool(yes)) => *yes = !*yes,
+            Some(there @ Value::Number(_)) => *there = json!(number),
+            _ => {}
+        },
+        Wound::Replace(at, value) => {
+            if let Some(there) = document.pointer_mut(&place(&at)) {
+                *there = value;
+            }
+        }
+        Wound::Remove(at) => {
+            let at = place(&at);
+            let (above, key) = at.rsplit_once('/').unwrap();
+            match document.pointer_mut(above) {
+                Some(Value::Object(members)) => drop(members.remove(key)),
+                Some(Value::Array(items)) => drop(items.remove(key.parse().unwrap())),
+                _ => {}
+            }
+        }
+        Wound::Copy(from, to) => {
+            let copy = document.pointer(&place(&from)).cloned().unwrap_or_default();
+            if let Some(there) = document.pointer_mut(&place(&to)) {
+                *there = copy;
+            }
+        }
+        Wound::Add(at, name, value) => {
+            if let Some(Value::Object(members)) = document.pointer_mut(&place(&at)) {
+                members.insert(name, value);
+            }
+        }
+    }
+}
+
+/// Whether what was built is no more than the source could wish for.
+fn is_harmless(source: &FakeLogSource, settings: &Settings) -> Result<(), TestCaseError> {
+    let valid = match ValidSource::check(source) {
+        Ok(valid) => valid,
+        Err(refusal) => {
+            prop_assert!(!refusal.message.is_empty() && refusal.message.len() < 2100);
+            return Ok(());
+        }
+    };
+    let built = children(valid, settings).unwrap();
+    for child in built.objects {
+        prop_assert_eq!(child.object.metadata.name.as_deref(), Some("shop"));
+        prop_assert_eq!(child.object.metadata.namespace.as_deref(), Some("web"));
+        let owners = child.object.metadata.owner_references.as_deref().unwrap_or_default();
+        prop_assert!(owners.iter().any(|owner| owner.uid == "1"));
+        let Some(pod) = child.object.data.pointer("/spec/template") else { continue };
+        let spec = &pod["spec"];
+        for never in ["serviceAccountName", "hostNetwork", "hostPID", "hostIPC", "nodeName"] {
+            prop_assert!(spec.get(never).is_none(), "{never}");
+        }
+        prop_assert_eq!(&spec["automountServiceAccountToken"], &json!(false));
+        prop_assert_eq!(&pod["metadata"]["labels"]["visor.dev/source-uid"], &json!("1"));
+        let kinds = ["configMap", "secret", "emptyDir", "persistentVolumeClaim", "hostPath"];
+        for volume in spec["volumes"].as_array().unwrap() {
+            let (name, kind) = (&volume["name"], volume.as_object().unwrap().keys());
+            let kind: Vec<_> = kind.filter(|key| *key != "name").collect();
+            prop_assert!(kind.iter().all(|kind| kinds.contains(&kind.as_str())), "{volume}");
+            // A directory of a node is where the logs are, and nothing else.
+            prop_assert!(volume.get("hostPath").is_none() || name == container::LOGS_VOLUME);
+        }
+        let all = ["containers", "initContainers"].map(|list| spec[list].as_array());
+        let all: Vec<_> = all.into_iter().flatten().flatten().collect();
+        let ours: Vec<_> = all.iter().filter(|one| one["image"] == settings.image).collect();
+        prop_assert!(ours.iter().any(|one| one["name"] == container::GENERATOR));
+        let mut names: Vec<_> = all.iter().map(|one| one["name"].as_str().unwrap()).collect();
+        names.sort_unstable();
+        names.dedup();
+        prop_assert_eq!(names.len(), all.len());
+        for one in ours {
+            let context = &one["securityContext"];
+            prop_assert_eq!(&context["allowPrivilegeEscalation"], &json!(false));
+            prop_assert_eq!(&context["capabilities"]["drop"], &json!(["ALL"]));
+            prop_assert!(context.get("privileged").is_none());
+            let may_be_root = one["name"] == container::PREPARE;
+            prop_assert_eq!(&context["runAsNonRoot"], &json!(!may_be_root));
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    // PROPTEST_CASES=100000 for many more.
+    #![proptest_config(Config { max_shrink_iters: 200, ..Config::default() })]
+
+    #[test]
+    fn whatever_somebody_writes_ends_in_a_message_or_in_pods_that_he_may_wish_for(
+        wounds in wounds(), native_sidecars in any::<bool>(), pod_monitors in any::<bool>(),
+    ) {
+        let mut document = whole();
+        for wound in wounds {
+            hurt(&mut document, wound);
+        }
+        let settings = Settings {
+            image: "visor:1".to_owned(),
+            image_pull_policy: "Never".to_owned(),
+            native_sidecars,
+            pod_monitors,
+            forbidden: Vec::new(),
+        };
+        match serde_json::from_value::<FakeLogSource>(document.clone()) {
+            Ok(source) => is_harmless(&source, &settings)?,
+            // Told as Malformed, by the reader of documents.
+            Err(error) => {
+                prop_assert!(!error.to_string().is_empty());
+                if let Err(problem) = visor_api::document::from_json(document) {
+                    prop_assert!(!problem.to_string().is_empty());
+                }
+            }
+        }
+    }
+}
