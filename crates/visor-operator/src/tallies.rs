@@ -69,7 +69,8 @@ impl Tallies {
         }
     }
 
-    /// A round is over, and of the source these pods said nothing. `pods` are those that there are: the end of others may have been missed while a watch was interrupted.
+    /// A round is over, and of the source these pods said nothing. `pods` are those that there are:
+    /// the end of others may have been missed while a watch was interrupted.
     pub(crate) fn round_is_over(
         &self,
         uid: &str,

@@ -9,7 +9,9 @@
 //! missing is.
 //!
 //! An operator that starts takes the sum from the source's status and goes on from there. It does so
-//! once all pods have answered, for only then it knows which part of the sum is theirs.
+//! once all pods have answered, for only then it knows which part of the sum is theirs. A container
+//! that was replaced after the last status was written it takes for one that is in the old sum, which
+//! makes the sum too small until the new one has written more; nothing tells that yet.
 
 use std::collections::{BTreeMap, HashSet};
 
