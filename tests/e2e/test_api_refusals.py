@@ -17,6 +17,7 @@ from pathlib import Path
 
 from support.audit import WRITES, Audit
 from support.clusters import NET, Cluster
+from support.documents import Object
 from support.kubernetes import Kubernetes
 from support.operators import Operators
 from support.sources import Source, apply, shop
@@ -159,6 +160,15 @@ def test_rights_that_are_taken_away_and_given_back(
         source = apply(namespace, {**shop(), "metadata": {"name": "late"}})
         refused = source.wait_for("Accepted", "False", "Forbidden")
         assert re.search('cannot create resource "deployments"', refused.message)
+        # It may not write to pods: they get their document all the same, if later, and it is told
+        # how they are.
+        allow(*({**r, "verbs": ["list", "watch"]} if is_of_pods(r) else r for r in role["rules"]))
+        refusals = audit.count(account, code=403)
+        running.change(suspend=True)
+        running.wait_for("Ready", reason="Suspended")
+        running.change(suspend=False)
+        running.is_ready()
+        assert audit.count(account, code=403) > refusals
         # And now nothing at all, not even look.
         allow()
         refusals = audit.count(account, code=403)
@@ -171,6 +181,10 @@ def test_rights_that_are_taken_away_and_given_back(
     assert len(running.pods()) == 2 and before in {pod.uid for pod in running.pods()}
     for each in (source, running):
         assert warnings(each) in (["Forbidden"], [])
+
+
+def is_of_pods(rule: Object) -> bool:
+    return "pods" in rule["resources"]
 
 
 def test_a_namespace_that_is_about_to_go(

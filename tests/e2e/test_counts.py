@@ -64,6 +64,19 @@ def test_lines_in_files_are_the_lines_in_the_status(
     operators.kubernetes.delete("pod", leader)
     operators.leader(leader)
     has_written(shop)
+    # Another container, while no operator acts.
+    replicas = len(operators.names())
+    operators.scale(0)
+    has_written(shop)
+    end_its_process(shop.pod(), signal.SIGTERM)
+
+    def restarted() -> bool:
+        pod = shop.pod()
+        return pod.restarts == 2 and pod.is_ready
+
+    namespace.wait_for("a third container", restarted)
+    has_written(shop)
+    operators.scale(replicas)
     shop.suspend()
 
     logs = [log for log in directory.glob("*/*.log")]

@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 
 import pytest
 
@@ -51,6 +52,27 @@ def strays(requests: list[Request], lease: str) -> list[Request]:
 def takings(requests: list[Request]) -> list[Request]:
     """Each time that a Lease was taken, renewed or given back."""
     return [r for r in requests if r.verb in WRITES and r.resource == "leases" and r.succeeded]
+
+
+# How much later than the Lease allows somebody may have got it: requests take their time, the more
+# so on a machine that is busy.
+SLACK = 5
+
+
+def late_takeovers(requests: list[Request]) -> list[tuple[float, Request]]:
+    """The takings of a Lease that came later than they should, and how many seconds it had been let
+    alone by then. One that ran out is taken once its duration is over, one that was given back at
+    once."""
+    late = []
+    taken = sorted(takings(requests), key=lambda request: request.end)
+    for last, taking in pairwise(taken):
+        old, new = (r.event["requestObject"]["spec"] for r in (last, taking))
+        if old.get("holderIdentity") == new.get("holderIdentity"):
+            continue
+        alone = (taking.end - last.end).total_seconds()
+        if alone > SLACK + (old["leaseDurationSeconds"] if old.get("holderIdentity") else 0):
+            late.append((alone, taking))
+    return late
 
 
 def acts(requests: list[Request]) -> list[Request]:
@@ -123,6 +145,8 @@ def test_there_never_are_two_that_act(
     # With the Lease as it was at the time.
     found = strays(requests, operators.lease)
     assert not found, "\n".join(map(str, [*found[:5], *takings(requests)]))
+    late = late_takeovers(requests)
+    assert not late, "\n".join(f"{alone:.1f} s: {taking}" for alone, taking in late)
     # It would have been seen: the same, if the last one had been somebody else's doing.
     other = dataclasses.replace(written[-1], event={**written[-1].event, "userAgent": "(nobody)"})
     assert strays([*requests, other], operators.lease) == [other]

@@ -171,6 +171,38 @@ def test_an_idle_operator_asks_for_nothing_but_watches_and_its_lease(
     assert requests(operators, leader, *METHODS) == before
 
 
+def test_a_status_is_written_once_in_an_interval(
+    operators: Operators, namespace: Kubernetes
+) -> None:
+    source = apply(namespace, shop())
+    source.is_ready()
+    leader = operators.leader()
+    wait_until_quiet_but_for(source, operators, leader)
+
+    def counted() -> tuple[float, float]:
+        metrics = operators.metrics(leader)
+        written = metrics.sum("visor_operator_writes_total", kind="FakeLogSource", action="status")
+        return written, metrics.sum("visor_operator_status_rounds_total")
+
+    written, rounds = counted()
+    # Six pods come one by one, and lines all the while.
+    source.change(replicas=7)
+    source.is_ready()
+    namespace.wait_for("some rounds", lambda: counted()[1] >= rounds + 5)
+    more, later = (now - then for now, then in zip(counted(), (written, rounds), strict=True))
+    # That it was seen, that pods are missing, that they are there.
+    assert more <= later + 1 + 4, (more, later)
+
+
+def wait_until_quiet_but_for(source: Source, operators: Operators, leader: str) -> None:
+    """Waits until nothing is written but for a source."""
+    source.change(suspend=True)
+    source.wait_for("Ready", reason="Suspended")
+    wait_until_quiet(operators, leader)
+    source.change(suspend=False)
+    source.is_ready()
+
+
 def test_a_source_is_made_by_few_requests(operators: Operators, namespace: Kubernetes) -> None:
     leader = operators.leader()
     wait_until_quiet(operators, leader)

@@ -138,7 +138,7 @@ impl Applier {
         match plan(child, present, |object| self.is_as_written(object)) {
             Plan::Keep => {}
             Plan::Update => self.update(source, child, present).await?,
-            Plan::Annotate => self.annotate(source, child).await?,
+            Plan::Annotate => self.annotate(source, child, present).await?,
             Plan::Replace(why) => {
                 self.delete(source, child.kind, present).await?;
                 let note = events::replaced(child.kind.name(), source.name(), why);
@@ -179,7 +179,7 @@ impl Applier {
     ) -> Result<(), ApplyError> {
         let api = self.api(child.kind, source.namespace());
         if ownership::is_of_a_creation(present) {
-            let handed_over = ownership::hand_over(&api, source.name()).await;
+            let handed_over = ownership::hand_over(&api, present).await;
             handed_over.map_err(failed("taking over the fields of", child.kind, source))?;
         }
         let mut object = child.object.clone();
@@ -193,9 +193,17 @@ impl Applier {
     }
 
     /// Writes our annotations and nothing else.
-    async fn annotate(&self, source: ValidSource<'_>, child: &Child) -> Result<(), ApplyError> {
+    async fn annotate(
+        &self,
+        source: ValidSource<'_>,
+        child: &Child,
+        present: &DynamicObject,
+    ) -> Result<(), ApplyError> {
         let api = self.api(child.kind, source.namespace());
-        let patch = json!({"metadata": {"annotations": child.object.annotations()}});
+        let patch = json!({"metadata": {
+            "uid": present.uid(),
+            "annotations": child.object.annotations(),
+        }});
         let parameters =
             PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let written = api.patch_metadata(source.name(), &parameters, &Patch::Merge(patch)).await;

@@ -130,8 +130,8 @@ pub(crate) fn after_error(
 enum Done {
     /// Children were made that weren't there.
     Made,
-    /// All are as they should be.
-    Right,
+    /// All are as they should be, with a document of this hash.
+    Right { document_hash: String },
     /// Nothing can be made any more where the source is.
     NamespaceGoing,
 }
@@ -145,14 +145,18 @@ impl Context {
         let checked = policy::check(&source.spec, &self.settings.forbidden)
             .and_then(|()| ValidSource::check(source));
         let is_valid = checked.is_ok();
-        // What is in the way of more than a few looks is told, and tried again all the same.
+        // What didn't work, to be tried again. Where it is in the way of more than a few looks it is told.
         let mut failure = None;
         let outcome = match checked {
             Ok(valid) => match self.put_right(valid).await {
                 // What was made comes back as a change in a moment, and then there is more to tell.
                 Ok(Ok(Done::Made)) => return Ok(Action::await_change()),
                 Ok(Ok(Done::NamespaceGoing)) => return Ok(Action::requeue(RETRY_REFUSED)),
-                Ok(Ok(Done::Right)) => Ok(valid),
+                Ok(Ok(Done::Right { document_hash })) => {
+                    // A pod that can't be told gets its document later: the source is well.
+                    failure = self.tell_pods(valid, &document_hash).await.err();
+                    Ok(valid)
+                }
                 Ok(Err(refusal)) => Err(refusal),
                 Err(error) if self.failures.count(&source.metadata) < FAILURES_UNTOLD => {
                     return Err(error);
@@ -198,13 +202,21 @@ impl Context {
             Err(ApplyError::NamespaceGoing { .. }) => return Ok(Ok(Done::NamespaceGoing)),
             Err(error) => return Err(error.into()),
         }
+        Ok(Ok(Done::Right { document_hash: children.document_hash }))
+    }
+
+    /// Has pods read their document now, not within a minute or two.
+    async fn tell_pods(
+        &self,
+        source: ValidSource<'_>,
+        document_hash: &str,
+    ) -> Result<(), ReconcileError> {
         let document = self.cache.child(ChildKind::ConfigMap, source.namespace(), source.name());
         let changed = document.as_deref().and_then(cache::last_written);
         let pods = self.cache.pods_of(source.uid());
-        touch_pods(&self.client, &self.metrics, &pods, &children.document_hash, changed)
+        touch_pods(&self.client, &self.metrics, &pods, document_hash, changed)
             .await
-            .map_err(ReconcileError::Touch)?;
-        Ok(Ok(Done::Right))
+            .map_err(ReconcileError::Touch)
     }
 
     /// The workload that the source has, whatever kind it is of.

@@ -10,7 +10,7 @@ use crate::{
     build::labels,
     observed::{Ended, Observed},
     source::{Refusal, ValidSource},
-    tally::{Before, Counts, Silence, Sums},
+    tally::{Before, Counts, Silence, Sums, Told},
 };
 
 /// What the status is derived from.
@@ -135,6 +135,8 @@ fn tell(status: &mut FakeLogSourceStatus, sums: &Sums) {
     status.ended_bytes = Some(number(sums.ended.bytes));
     status.silent_pods = Some(i32::try_from(sums.silence.pods).unwrap_or(i32::MAX));
     status.killed_containers = Some(number(sums.killed));
+    let pods = sums.pods.iter().map(|(mark, progress)| Told(mark.clone(), *progress).to_string());
+    status.counted_pods = Some(pods.collect());
     if let Some(rate) = sums.rate {
         status.rate = Some(rate_text(rate));
     }
@@ -147,6 +149,13 @@ pub(crate) fn counted_before(status: &FakeLogSourceStatus) -> Before {
         total: Counts { lines: count(status.lines), bytes: count(status.bytes) },
         ended: Counts { lines: count(status.ended_lines), bytes: count(status.ended_bytes) },
         killed: count(status.killed_containers),
+        pods: status
+            .counted_pods
+            .iter()
+            .flatten()
+            .filter_map(|told| told.parse().ok())
+            .map(|Told(mark, progress)| (mark, progress))
+            .collect(),
     }
 }
 

@@ -35,18 +35,9 @@ impl Tallies {
         pods: impl FnOnce() -> Vec<P>,
     ) {
         let mut tallies = self.lock();
-        if tallies.contains_key(uid) {
-            return;
+        if !tallies.contains_key(uid) {
+            tallies.insert(uid.to_owned(), Tally::going_on_from(before, &pods()));
         }
-        let mut tally = if before == Before::default() {
-            Tally::default()
-        } else {
-            Tally::going_on_from(before)
-        };
-        for pod in pods() {
-            tally.saw(pod.as_ref());
-        }
-        tallies.insert(uid.to_owned(), tally);
     }
 
     /// A pod is there, or has changed.

@@ -67,13 +67,12 @@ pub struct FakeLogSourceStatus {
     #[schemars(range(min = 0))]
     pub bytes: Option<i64>,
 
-    /// The part of `lines` that no pod can tell any more: of containers that were replaced, and of
-    /// pods that are gone.
+    /// The part of `lines` that containers wrote which have ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub ended_lines: Option<i64>,
 
-    /// The part of `bytes` that no pod can tell any more.
+    /// The part of `bytes` that containers wrote which have ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub ended_bytes: Option<i64>,
@@ -89,4 +88,10 @@ pub struct FakeLogSourceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub killed_containers: Option<i64>,
+
+    /// The pods whose lines are in `lines`, each by twelve digits of a hash of its uid, and how many
+    /// of its containers are in `endedLines` (`over`: all, and no other will start). From this an
+    /// operator that starts knows what has happened meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted_pods: Option<Vec<String>>,
 }

@@ -34,7 +34,11 @@ fn is_ours(entry: &ManagedFieldsEntry) -> bool {
 /// # Errors
 ///
 /// What the server answers; a conflict, if the object has changed in between.
-pub(super) async fn hand_over(api: &Api<DynamicObject>, name: &str) -> kube::Result<()> {
+pub(super) async fn hand_over(
+    api: &Api<DynamicObject>,
+    present: &DynamicObject,
+) -> kube::Result<()> {
+    let name = &present.name_any();
     // The cache is without the fields.
     let object = api.get_metadata(name).await?;
     let mut entries = object.metadata.managed_fields.unwrap_or_default();
@@ -42,6 +46,8 @@ pub(super) async fn hand_over(api: &Api<DynamicObject>, name: &str) -> kube::Res
         entry.operation = Some(APPLIED.to_owned());
     }
     let patch = json!({"metadata": {
+        // Should it have been replaced by now, the server refuses.
+        "uid": present.uid(),
         "resourceVersion": object.metadata.resource_version,
         "managedFields": entries,
     }});

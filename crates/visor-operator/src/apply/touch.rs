@@ -21,7 +21,8 @@ use crate::{
 ///
 /// # Errors
 ///
-/// When the server refuses; pods that are gone are none.
+/// What the server says of the first that it refuses: the others are touched all the same. When there
+/// is no answer, none are touched any more. Pods that are gone are no error.
 pub(crate) async fn touch_pods(
     client: &Client,
     metrics: &Metrics,
@@ -29,6 +30,7 @@ pub(crate) async fn touch_pods(
     document_hash: &str,
     changed: Option<Timestamp>,
 ) -> Result<(), kube::Error> {
+    let mut outcome = Ok(());
     for pod in pods.iter().map(AsRef::as_ref) {
         let Some(namespace) = &pod.metadata.namespace else { continue };
         if !may_be_behind(pod, document_hash, changed) {
@@ -45,10 +47,11 @@ pub(crate) async fn touch_pods(
         match api.patch_metadata(&pod.name_any(), &parameters, &Patch::Merge(patch)).await {
             Ok(_) => metrics.wrote("Pod", Write::Touch),
             Err(kube::Error::Api(answer)) if matches!(answer.code, 404 | 409) => {}
+            Err(refused @ kube::Error::Api(_)) => outcome = outcome.and(Err(refused)),
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    outcome
 }
 
 /// A pod without the annotation began with the document that there was at the time.

@@ -1,8 +1,12 @@
 //! What is told of a source in each of its situations.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use serde_json::json;
 use visor_api::FakeLogSource;
+
+use crate::tally::{PodMark, Progress};
 
 const BEGIN: &str = "2026-01-01T00:00:00Z";
 const LATER: &str = "2026-01-01T00:01:00Z";
@@ -163,6 +167,7 @@ fn sums_are_told_and_a_rate_that_is_not_known_is_left_as_it_was() {
         rate,
         silence: Silence { pods: 1, example: "web/shop-1: no answer".to_owned() },
         killed: 3,
+        pods: [(PodMark::of("a"), Progress::Ended(2)), (PodMark::of("b"), Progress::Over)].into(),
         asked: true,
     };
     let shop = source(json!({}));
@@ -177,6 +182,7 @@ fn sums_are_told_and_a_rate_that_is_not_known_is_left_as_it_was() {
     let before = counted_before(&status);
     assert_eq!(before.total, Counts { lines: 5, bytes: 50 });
     assert_eq!(before.killed, 3);
+    assert_eq!(before.pods, sums(None, 5).pods);
 }
 
 #[test]
@@ -188,6 +194,7 @@ fn what_is_not_in_the_sum_is_told() {
         rate: None,
         silence: Silence { pods, example: "web/shop-1: no answer within 3 s".to_owned() },
         killed,
+        pods: BTreeMap::new(),
         asked,
     };
     let told = |sums, old: Option<&FakeLogSourceStatus>| {
