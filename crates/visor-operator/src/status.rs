@@ -10,7 +10,7 @@ use crate::{
     build::labels,
     observed::{Ended, Observed},
     source::{Refusal, ValidSource},
-    tally::{Before, Counts, Silence, Sums, Told},
+    tally::{Before, Counts, Entry, Silence, Sums},
 };
 
 /// What the status is derived from.
@@ -131,11 +131,9 @@ pub(crate) fn tells(status: Option<&FakeLogSourceStatus>, sums: &Sums) -> bool {
 fn tell(status: &mut FakeLogSourceStatus, sums: &Sums) {
     status.lines = Some(number(sums.total.lines));
     status.bytes = Some(number(sums.total.bytes));
-    status.ended_lines = Some(number(sums.ended.lines));
-    status.ended_bytes = Some(number(sums.ended.bytes));
     status.silent_pods = Some(i32::try_from(sums.silence.pods).unwrap_or(i32::MAX));
     status.killed_containers = Some(number(sums.killed));
-    let pods = sums.pods.iter().map(|(mark, progress)| Told(mark.clone(), *progress).to_string());
+    let pods = sums.pods.iter().map(|(mark, told)| Entry(mark.clone(), *told).to_string());
     status.counted_pods = Some(pods.collect());
     if let Some(rate) = sums.rate {
         status.rate = Some(rate_text(rate));
@@ -147,14 +145,13 @@ pub(crate) fn counted_before(status: &FakeLogSourceStatus) -> Before {
     let count = |number: Option<i64>| number.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
     Before {
         total: Counts { lines: count(status.lines), bytes: count(status.bytes) },
-        ended: Counts { lines: count(status.ended_lines), bytes: count(status.ended_bytes) },
         killed: count(status.killed_containers),
         pods: status
             .counted_pods
             .iter()
             .flatten()
-            .filter_map(|told| told.parse().ok())
-            .map(|Told(mark, progress)| (mark, progress))
+            .filter_map(|entry| entry.parse().ok())
+            .map(|Entry(mark, told)| (mark, told))
             .collect(),
     }
 }

@@ -8,21 +8,19 @@
 //! after that is not counted, for a sum is never more than what was written; that something may be
 //! missing is.
 //!
-//! An operator that starts goes on from the source's status. That has the sum, the part of it that
-//! containers wrote which have ended, and how many of each pod's containers these are: so the new
-//! operator knows whose lines are in that part, and counts those that have ended since as if it had
-//! seen them end.
+//! An operator that starts goes on from the source's status: the sum, and what each pod has added to
+//! it. So it counts what has ended since as if it had seen it end.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    fmt,
-    str::FromStr,
-};
+mod told;
+
+use std::collections::{BTreeMap, HashSet};
 
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 use serde::Deserialize;
 
-use crate::{build::hash, observed};
+use crate::observed;
+
+pub(crate) use told::{Entry, PodMark, Told};
 
 /// Lines, and their bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -77,12 +75,10 @@ pub(crate) struct Silence {
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pods: BTreeMap<String, PodTally>,
-    /// What pods wrote that are no more.
+    /// What pods wrote that are no more, or under an earlier operator.
     gone: Counts,
-    /// The sum that an earlier operator told. Less is never told.
-    told: Counts,
-    /// The pods in that sum, until they are seen again.
-    told_pods: BTreeMap<PodMark, Progress>,
+    /// The pods of that time, until they are seen again.
+    told: BTreeMap<PodMark, Told>,
     /// When pods were last asked, and what the sum was then.
     last_round: Option<Round>,
     /// Lines a second between the last two rounds.
@@ -97,64 +93,10 @@ pub(crate) struct Tally {
 pub(crate) struct Before {
     /// The sum.
     pub(crate) total: Counts,
-    /// The part of it that containers wrote which have ended.
-    pub(crate) ended: Counts,
     /// Containers that ended without their last word.
     pub(crate) killed: u64,
     /// The pods that there were.
-    pub(crate) pods: BTreeMap<PodMark, Progress>,
-}
-
-/// What tells a pod from others in a status, in few characters, for there may be a thousand: twelve
-/// digits of a hash of its uid.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct PodMark(String);
-
-impl PodMark {
-    pub(crate) fn of(uid: &str) -> Self {
-        Self(hash::of_text(uid).split_off(4))
-    }
-}
-
-/// How far a pod has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Progress {
-    /// So many of its containers have ended, and are counted as such. The next may be writing.
-    Ended(i32),
-    /// All have, and there will be no other.
-    Over,
-}
-
-/// As a status tells it: `9f3b52c01d7e:2`, `9f3b52c01d7e:over`.
-pub(crate) struct Told(pub(crate) PodMark, pub(crate) Progress);
-
-const OVER: &str = "over";
-
-impl fmt::Display for Told {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(PodMark(mark), progress) = self;
-        match progress {
-            Progress::Ended(containers) => write!(f, "{mark}:{containers}"),
-            Progress::Over => write!(f, "{mark}:{OVER}"),
-        }
-    }
-}
-
-impl FromStr for Told {
-    /// It is something else: there is nothing to say about it.
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (mark, progress) = text.split_once(':').ok_or(())?;
-        let progress = match progress {
-            OVER => Progress::Over,
-            containers => {
-                let containers: u32 = containers.parse().map_err(drop)?;
-                Progress::Ended(containers.try_into().map_err(drop)?)
-            }
-        };
-        Ok(Self(PodMark(mark.to_owned()), progress))
-    }
+    pub(crate) pods: BTreeMap<PodMark, Told>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -163,32 +105,40 @@ struct Round {
     lines: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct PodTally {
-    /// What its containers wrote that have ended.
+    /// What its earlier containers wrote, as far as this operator has seen.
     ended: Counts,
-    /// How many these are. As the kubelet counts restarts, it is the number of the one after them.
-    containers: i32,
-    /// What that one said last.
+    /// What the present one said last.
     present: Counts,
-    /// Whether it has been seen to run, and so may have written something.
-    ran: bool,
-    /// Whether it was running before this operator, and hasn't said yet how much of the old sum it
-    /// wrote.
-    owes: bool,
-    /// Whether no other will start.
-    over: bool,
+    /// Its number, from 0, which is how many times there was a restart; -1 before the first.
+    number: i32,
+    /// Its id, once that is known.
+    id: Option<String>,
+    phase: Phase,
+}
+
+/// How far the present container of a pod has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// It hasn't been seen to run.
+    Waits,
+    /// It has, and may write.
+    Writes,
+    /// It has ended, and what it wrote is with that of the earlier ones.
+    Ended,
+    /// And there will be no other.
+    Over,
 }
 
 /// The sums to tell.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Sums {
     pub(crate) total: Counts,
-    pub(crate) ended: Counts,
     pub(crate) rate: Option<f64>,
     pub(crate) silence: Silence,
     pub(crate) killed: u64,
-    pub(crate) pods: BTreeMap<PodMark, Progress>,
+    pub(crate) pods: BTreeMap<PodMark, Told>,
     /// Whether the pods have been asked yet.
     pub(crate) asked: bool,
 }
@@ -197,34 +147,42 @@ impl Tally {
     /// A tally that goes on from what a status says, with the pods that there are. Those of the
     /// status that aren't among them may have gone on writing while nobody looked.
     pub(crate) fn going_on_from<P: AsRef<Pod>>(before: Before, pods: &[P]) -> Self {
-        let Before { total, ended, killed, pods: told_pods } = before;
-        let mut tally = Self { gone: ended, told: total, killed, told_pods, ..Self::default() };
+        let Before { total, killed, pods: told } = before;
+        let theirs = told.values().fold(Counts::default(), |sum, told| sum.plus(told.present()));
+        let mut tally = Self { gone: total.minus(theirs), told, killed, ..Self::default() };
         for pod in pods {
             tally.saw(pod.as_ref());
         }
-        let missed = std::mem::take(&mut tally.told_pods);
-        tally.killed +=
-            missed.values().filter(|progress| **progress != Progress::Over).count() as u64;
+        for (_, told) in std::mem::take(&mut tally.told) {
+            tally.gone = tally.gone.plus(told.present());
+            tally.killed += u64::from(told != Told::Over);
+        }
         tally
     }
 
     /// A pod has changed, or is seen for the first time.
     pub(crate) fn saw(&mut self, pod: &Pod) {
         let Some(uid) = pod.metadata.uid.clone() else { return };
-        let Some(container) = observed::generator(pod) else { return };
-        let told = self.told_pods.remove(&PodMark::of(&uid));
-        let known =
-            self.pods.entry(uid).or_insert_with(|| PodTally::going_on_from(told, container));
-        self.killed += known.saw(container);
-        let ends = observed::is_over(pod) || pod.metadata.deletion_timestamp.is_some();
-        known.over |= ends && known.containers > container.restart_count;
+        let told = self.told.remove(&PodMark::of(&uid));
+        let known = self.pods.entry(uid).or_insert_with(|| PodTally::going_on_from(told));
+        if let Some(container) = observed::generator(pod) {
+            self.killed += known.saw(container);
+        }
+        if observed::is_over(pod) && known.phase == Phase::Writes {
+            // Nobody knows any more how it ended: its node has gone, say.
+            self.killed += known.end(None);
+        }
+        let is_last = observed::is_over(pod) || pod.metadata.deletion_timestamp.is_some();
+        if is_last && known.phase == Phase::Ended {
+            known.phase = Phase::Over;
+        }
     }
 
     /// A pod is no more.
     pub(crate) fn lost(&mut self, uid: &str) {
         if let Some(pod) = self.pods.remove(uid) {
             self.gone = self.gone.plus(pod.ended).plus(pod.present);
-            self.killed += u64::from(pod.ran);
+            self.killed += u64::from(pod.phase == Phase::Writes);
         }
     }
 
@@ -240,11 +198,10 @@ impl Tally {
     pub(crate) fn answered(&mut self, uid: &str, restarts: i32, counts: Counts) {
         // An answer of one that has ended since comes too late, and what is known of it is as good.
         if let Some(pod) = self.pods.get_mut(uid)
-            && pod.containers == restarts
-            && !pod.over
+            && pod.number == restarts
+            && matches!(pod.phase, Phase::Waits | Phase::Writes)
         {
-            pod.ran = true;
-            pod.owes = false;
+            pod.phase = Phase::Writes;
             pod.present = pod.present.at_least(counts);
         }
     }
@@ -252,11 +209,7 @@ impl Tally {
     /// A round of questions is over.
     pub(crate) fn round_is_over(&mut self, seconds: f64, silence: Silence) {
         self.silence = silence;
-        if self.pods.values().all(|pod| !pod.owes) {
-            // What is still missing then was written by pods that are gone.
-            self.gone = self.gone.plus(self.told.minus(self.sum()));
-        }
-        let lines = self.sum().at_least(self.told).lines;
+        let lines = self.sum().lines;
         self.rate = self.last_round.and_then(|last| {
             let passed = seconds - last.seconds;
             (passed > 0.0).then(|| lines.saturating_sub(last.lines) as f64 / passed)
@@ -266,10 +219,9 @@ impl Tally {
 
     /// What to tell.
     pub(crate) fn sums(&self) -> Sums {
-        let pods = self.pods.iter().map(|(uid, pod)| (PodMark::of(uid), pod.progress()));
+        let pods = self.pods.iter().filter_map(|(uid, pod)| Some((PodMark::of(uid), pod.told()?)));
         Sums {
-            total: self.sum().at_least(self.told),
-            ended: self.pods.values().fold(self.gone, |sum, pod| sum.plus(pod.ended)),
+            total: self.sum(),
             rate: self.rate,
             silence: self.silence.clone(),
             killed: self.killed,
@@ -284,44 +236,70 @@ impl Tally {
 }
 
 impl PodTally {
-    fn going_on_from(told: Option<Progress>, container: &ContainerStatus) -> Self {
-        match told {
-            None => Self::default(),
-            Some(Progress::Over) => {
-                let containers = container.restart_count.saturating_add(1);
-                Self { containers, over: true, ..Self::default() }
-            }
-            Some(Progress::Ended(containers)) => {
-                let owes = containers == container.restart_count && is_running(container);
-                Self { containers, owes, ..Self::default() }
-            }
-        }
+    fn going_on_from(told: Option<Told>) -> Self {
+        let (number, phase) = match told {
+            None => (-1, Phase::Waits),
+            Some(Told::Writes { number, .. }) => (number, Phase::Writes),
+            Some(Told::Ended { number }) => (number, Phase::Ended),
+            Some(Told::Over) => (-1, Phase::Over),
+        };
+        let present = told.map(Told::present).unwrap_or_default();
+        Self { ended: Counts::default(), present, number, id: None, phase }
     }
 
-    fn progress(&self) -> Progress {
-        if self.over { Progress::Over } else { Progress::Ended(self.containers) }
+    /// What an operator that comes after this one has to know; nothing, if no container has run.
+    fn told(&self) -> Option<Told> {
+        match self.phase {
+            Phase::Waits if self.number < 1 => None,
+            Phase::Waits => Some(Told::Ended { number: self.number - 1 }),
+            Phase::Writes => Some(Told::Writes { number: self.number, counts: self.present }),
+            Phase::Ended => Some(Told::Ended { number: self.number }),
+            Phase::Over => Some(Told::Over),
+        }
     }
 
     /// Says how many containers have ended without a last word.
     fn saw(&mut self, container: &ContainerStatus) -> u64 {
-        let number = container.restart_count;
-        let (own, before) = ends(container);
-        let mut killed = 0;
-        if number > self.containers {
-            // Of all but the last of these nothing was seen.
-            let unseen = number - self.containers - 1;
-            if unseen > 0 {
-                killed += self.end(None) + u64::from((unseen - 1).unsigned_abs());
-                self.containers = number - 1;
-            }
-            killed += self.end(before);
+        if self.phase == Phase::Over {
+            return 0;
         }
-        if number == self.containers {
-            self.ran |= is_running(container);
+        let (own, before) = ends(container);
+        let id = container.container_id.as_ref();
+        // A kubelet that has lost one may give its number to another.
+        let is_other = self.id.is_some() && id.is_some() && self.id.as_ref() != id;
+        let mut killed = 0;
+        if is_other || container.restart_count != self.number {
+            killed += self.replaced(container.restart_count, before);
+        }
+        let runs = container.state.as_ref().is_some_and(|state| state.running.is_some());
+        match (id, &self.id) {
+            (Some(id), _) => self.id = Some(id.clone()),
+            // It was running, and is lost: whatever runs next is another one.
+            (None, None) if self.phase == Phase::Writes && !runs => self.id = Some(String::new()),
+            (None, _) => {}
+        }
+        if self.phase != Phase::Ended {
             if own.is_some() {
                 killed += self.end(own);
+            } else if runs {
+                self.phase = Phase::Writes;
             }
         }
+        killed
+    }
+
+    /// There is a container of another number; `before` is how the one before it ended.
+    fn replaced(&mut self, number: i32, before: Option<&ContainerStateTerminated>) -> u64 {
+        let mut killed = 0;
+        let between = number.saturating_sub(self.number).saturating_sub(1);
+        if self.phase == Phase::Writes {
+            killed += self.end(before.filter(|_| between == 0));
+        }
+        if between > 0 {
+            // Of all but the last of these nothing was seen.
+            killed += u64::from(between.unsigned_abs() - 1) + self.end(before);
+        }
+        *self = Self { ended: self.ended, number, ..Self::going_on_from(None) };
         killed
     }
 
@@ -331,11 +309,9 @@ impl PodTally {
         let message = ended.and_then(|ended| ended.message.as_deref());
         let word: Option<LastWord> = message.and_then(|text| serde_json::from_str(text).ok());
         let word = word.unwrap_or(LastWord { ended: false, ..LastWord::default() });
-        *self = Self {
-            ended: self.ended.plus(self.present.at_least(word.counts)),
-            containers: self.containers.saturating_add(1),
-            ..Self::default()
-        };
+        self.ended = self.ended.plus(self.present.at_least(word.counts));
+        self.present = Counts::default();
+        self.phase = Phase::Ended;
         u64::from(!word.ended)
     }
 }
@@ -351,10 +327,6 @@ fn ends(
         last.container_id.is_some() && last.container_id == container.container_id
     });
     if is_own { (state.or(last), None) } else { (state, last) }
-}
-
-fn is_running(container: &ContainerStatus) -> bool {
-    container.state.as_ref().is_some_and(|state| state.running.is_some())
 }
 
 /// Adds a line of a generator's `/metrics` to the counts of that generator.

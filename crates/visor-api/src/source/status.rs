@@ -67,16 +67,6 @@ pub struct FakeLogSourceStatus {
     #[schemars(range(min = 0))]
     pub bytes: Option<i64>,
 
-    /// The part of `lines` that containers wrote which have ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
-    pub ended_lines: Option<i64>,
-
-    /// The part of `bytes` that containers wrote which have ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
-    pub ended_bytes: Option<i64>,
-
     /// How many pods should have answered when they were last asked for their counts, and didn't:
     /// what they have written since they last did is missing in `lines` and `bytes`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,9 +79,9 @@ pub struct FakeLogSourceStatus {
     #[schemars(range(min = 0))]
     pub killed_containers: Option<i64>,
 
-    /// The pods whose lines are in `lines`, each by twelve digits of a hash of its uid, and how many
-    /// of its containers are in `endedLines` (`over`: all, and no other will start). From this an
-    /// operator that starts knows what has happened meanwhile.
+    /// From what an operator that starts goes on counting: of each pod twelve digits of a hash of
+    /// its uid, the number of its present container, from 0, and the part of `lines` and `bytes`
+    /// that this one wrote, if it hasn't ended. `over` in place of them: no other will start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted_pods: Option<Vec<String>>,
 }

@@ -6,7 +6,7 @@ use super::*;
 use serde_json::json;
 use visor_api::FakeLogSource;
 
-use crate::tally::{PodMark, Progress};
+use crate::tally::{PodMark, Told};
 
 const BEGIN: &str = "2026-01-01T00:00:00Z";
 const LATER: &str = "2026-01-01T00:01:00Z";
@@ -163,11 +163,11 @@ fn a_condition_keeps_its_time_as_long_as_it_stays_what_it_is() {
 fn sums_are_told_and_a_rate_that_is_not_known_is_left_as_it_was() {
     let sums = |rate, lines| Sums {
         total: Counts { lines, bytes: 10 * lines },
-        ended: Counts::default(),
         rate,
         silence: Silence { pods: 1, example: "web/shop-1: no answer".to_owned() },
         killed: 3,
-        pods: [(PodMark::of("a"), Progress::Ended(2)), (PodMark::of("b"), Progress::Over)].into(),
+        pods: [(PodMark::of("a"), Told::Ended { number: 2 }), (PodMark::of("b"), Told::Over)]
+            .into(),
         asked: true,
     };
     let shop = source(json!({}));
@@ -190,7 +190,6 @@ fn what_is_not_in_the_sum_is_told() {
     let shop = source(json!({}));
     let sums = |pods: usize, killed, asked| Sums {
         total: Counts::default(),
-        ended: Counts::default(),
         rate: None,
         silence: Silence { pods, example: "web/shop-1: no answer within 3 s".to_owned() },
         killed,

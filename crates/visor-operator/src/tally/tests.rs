@@ -25,6 +25,12 @@ fn pod(uid: &str, restarts: i32, state: &Value, last_state: &Value) -> Pod {
     .unwrap()
 }
 
+/// Gives an id to its container.
+fn give_id(pod: &mut Pod, id: &str) {
+    let statuses = pod.status.as_mut().unwrap().container_statuses.as_mut().unwrap();
+    statuses[0].container_id = Some(id.to_owned());
+}
+
 fn silent(pods: usize) -> Silence {
     Silence { pods, example: String::new() }
 }
@@ -44,13 +50,13 @@ fn sees(tally: &mut Tally, uid: &str, restarts: i32) {
     tally.saw(&pod(uid, restarts, &running(), &json!({})));
 }
 
-/// What a status says of pods: `a:0`, by their uid.
-fn marked(pods: &[(&str, Progress)]) -> BTreeMap<PodMark, Progress> {
-    pods.iter().map(|(uid, progress)| (PodMark::of(uid), *progress)).collect()
+fn before(total: u64, pods: &[(&str, Told)]) -> Before {
+    let pods = pods.iter().map(|(uid, told)| (PodMark::of(uid), *told)).collect();
+    Before { total: counts(total), killed: 0, pods }
 }
 
-fn before(total: u64, ended: u64, pods: &[(&str, Progress)]) -> Before {
-    Before { total: counts(total), ended: counts(ended), killed: 0, pods: marked(pods) }
+fn writes(number: i32, lines: u64) -> Told {
+    Told::Writes { number, counts: counts(lines) }
 }
 
 #[test]
@@ -62,7 +68,6 @@ fn the_sum_is_what_all_pods_said_last() {
     tally.answered("b", 0, counts(7));
     tally.answered("a", 0, counts(9));
     assert_eq!(tally.sums().total, counts(16));
-    assert_eq!(tally.sums().ended, counts(0));
 }
 
 #[test]
@@ -74,7 +79,6 @@ fn a_container_that_ended_counts_by_its_last_word() {
     assert_eq!(tally.sums().total, counts(8));
     tally.answered("a", 1, counts(2));
     assert_eq!(tally.sums().total, counts(10));
-    assert_eq!(tally.sums().ended, counts(8));
 }
 
 #[test]
@@ -120,11 +124,9 @@ fn a_pod_that_finished_before_it_was_asked_counts_once() {
     tally.saw(&pod("a", 0, &word(10_000), &json!({})));
     tally.answered("a", 0, counts(9_000));
     assert_eq!(tally.sums().total, counts(10_000));
-    assert_eq!(tally.sums().ended, counts(10_000));
     tally.lost("a");
     tally.lost("a");
     assert_eq!(tally.sums().total, counts(10_000));
-    assert_eq!(tally.sums().ended, counts(10_000));
 }
 
 #[test]
@@ -145,14 +147,12 @@ fn a_container_that_waits_for_its_restart_has_its_last_word_in_its_last_state() 
     let mut word = word(8);
     word["terminated"]["containerID"] = json!("containerd://1");
     let mut waits = pod("a", 1, &json!({"waiting": {"reason": "CrashLoopBackOff"}}), &word);
-    waits.status.as_mut().unwrap().container_statuses.as_mut().unwrap()[0].container_id =
-        Some("containerd://1".to_owned());
+    give_id(&mut waits, "containerd://1");
     let mut tally = Tally::default();
     sees(&mut tally, "a", 1);
     assert_eq!(tally.sums().killed, 1, "the first one was not seen");
     tally.answered("a", 1, counts(5));
     tally.saw(&waits);
-    assert_eq!(tally.sums().ended, counts(8));
     // The next begins, and ends for want of memory.
     tally.saw(&pod("a", 2, &running(), &word));
     tally.answered("a", 2, counts(3));
@@ -163,63 +163,84 @@ fn a_container_that_waits_for_its_restart_has_its_last_word_in_its_last_state() 
 
 #[test]
 fn another_operator_goes_on_from_the_status() {
-    use Progress::{Ended, Over};
-    let before = before(100, 30, &[("a", Ended(1)), ("b", Ended(0)), ("job", Over)]);
+    let told = [
+        ("a", writes(1, 40)),
+        ("b", writes(0, 20)),
+        ("ended", Told::Ended { number: 0 }),
+        ("job", Told::Over),
+    ];
     let present = [
         pod("a", 1, &running(), &word(20)),
         pod("b", 0, &running(), &json!({})),
+        pod("ended", 1, &running(), &word(10)),
         pod("job", 0, &word(10), &json!({})),
         pod("new", 1, &running(), &word(7)),
     ];
-    let mut tally = Tally::going_on_from(before, &present.map(Box::new));
-    assert_eq!(tally.sums().total, counts(100));
-    assert_eq!(tally.sums().ended, counts(37), "what a and job wrote is in it already");
+    let mut tally = Tally::going_on_from(before(100, &told), &present.map(Box::new));
+    assert_eq!(tally.sums().total, counts(107), "all is in it already but what the new one wrote");
     tally.answered("a", 1, counts(75));
+    tally.answered("b", 0, counts(19));
+    tally.answered("ended", 1, counts(3));
     tally.answered("new", 1, counts(1));
-    tally.round_is_over(0.0, silent(1));
-    assert_eq!(tally.sums().total, counts(30 + 7 + 75 + 1), "what b wrote isn't known yet");
-    tally.answered("b", 0, counts(5));
-    tally.round_is_over(1.0, silent(0));
-    assert_eq!(tally.sums().total, counts(30 + 7 + 75 + 1 + 5));
+    assert_eq!(tally.sums().total, counts(107 + 35 + 3 + 1));
     assert_eq!(tally.sums().killed, 0);
+    let told = tally.sums().pods;
+    assert_eq!(told[&PodMark::of("a")], writes(1, 75));
+    assert_eq!(told[&PodMark::of("b")], writes(0, 20));
+    assert_eq!(told[&PodMark::of("job")], Told::Over);
 }
 
 #[test]
 fn a_container_that_was_replaced_while_nobody_looked_counts_by_its_last_word() {
-    let before = before(100, 0, &[("a", Progress::Ended(0))]);
-    let replaced = pod("a", 1, &running(), &word(120));
-    let mut tally = Tally::going_on_from(before, &[Box::new(replaced)]);
+    let present = pod("a", 1, &running(), &word(120));
+    let mut tally =
+        Tally::going_on_from(before(130, &[("a", writes(0, 100))]), &[Box::new(present)]);
     tally.answered("a", 1, counts(5));
-    tally.round_is_over(0.0, silent(0));
-    assert_eq!(tally.sums().total, counts(125));
+    assert_eq!(tally.sums().total, counts(30 + 120 + 5));
     assert_eq!(tally.sums().killed, 0);
+    // Of two, the first has no word any more.
+    let present = pod("a", 2, &running(), &word(7));
+    let tally = Tally::going_on_from(before(130, &[("a", writes(0, 100))]), &[Box::new(present)]);
+    assert_eq!(tally.sums().total, counts(130 + 7));
+    assert_eq!(tally.sums().killed, 1);
 }
 
 #[test]
 fn of_pods_that_vanished_while_nobody_looked_the_sum_keeps_what_it_had() {
-    use Progress::{Ended, Over};
-    let before = before(100, 30, &[("a", Ended(0)), ("job", Over), ("b", Ended(0))]);
+    let told = [("a", writes(0, 50)), ("job", Told::Over), ("b", writes(0, 20))];
     let left = pod("b", 0, &running(), &json!({}));
-    let mut tally = Tally::going_on_from(before, &[Box::new(left)]);
+    let mut tally = Tally::going_on_from(before(100, &told), &[Box::new(left)]);
     assert_eq!(tally.sums().killed, 1, "a may have gone on writing");
-    tally.answered("b", 0, counts(20));
-    tally.round_is_over(0.0, silent(0));
-    assert_eq!(tally.sums().total, counts(100));
     tally.answered("b", 0, counts(21));
-    tally.round_is_over(1.0, silent(0));
-    assert_eq!(tally.sums().total, counts(101), "not hidden behind what a wrote");
+    assert_eq!(tally.sums().total, counts(101));
+    tally.lost("b");
+    assert_eq!(tally.sums().total, counts(101));
+    assert_eq!(tally.sums().killed, 2);
 }
 
 #[test]
-fn what_a_status_says_of_pods_is_read_as_it_was_written() {
-    for progress in [Progress::Ended(0), Progress::Ended(4711), Progress::Over] {
-        let told = Told(PodMark::of("a"), progress).to_string();
-        let Told(mark, read) = told.parse().unwrap();
-        assert_eq!((mark, read), (PodMark::of("a"), progress), "{told}");
-    }
-    for nonsense in ["", "a", "a:-1", "a:4294967295", "a:x"] {
-        assert!(nonsense.parse::<Told>().is_err(), "{nonsense}");
-    }
+fn a_container_that_its_node_has_lost_counts_by_its_last_answer() {
+    let mut tally = Tally::default();
+    let mut shown = pod("a", 0, &running(), &json!({}));
+    give_id(&mut shown, "containerd://1");
+    tally.saw(&shown);
+    tally.answered("a", 0, counts(5));
+    let unknown = json!({"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown"}});
+    tally.saw(&pod("a", 0, &json!({"waiting": {}}), &unknown));
+    assert_eq!(tally.sums().total, counts(5));
+    // Another one of the same number.
+    let mut shown = pod("a", 0, &running(), &unknown);
+    give_id(&mut shown, "containerd://2");
+    tally.saw(&shown);
+    tally.answered("a", 0, counts(2));
+    assert_eq!(tally.sums().total, counts(7));
+    assert_eq!(tally.sums().killed, 1);
+    // And its node is lost as well.
+    let mut over = shown;
+    *over.status.as_mut().unwrap() = serde_json::from_value(json!({"phase": "Failed"})).unwrap();
+    tally.saw(&over);
+    assert_eq!(tally.sums().killed, 2);
+    assert_eq!(tally.sums().pods[&PodMark::of("a")], Told::Over);
 }
 
 #[test]
@@ -261,7 +282,11 @@ enum Happening {
     Writes(usize, u64),
     /// Its container ends, with or without a last word, or is started anew.
     Ends(usize, bool),
+    /// It waits for its restart.
+    Waits(usize),
     Starts(usize),
+    /// Its node has lost it, and may start one of the same number.
+    IsLost(usize),
     /// Another one takes its place.
     Vanishes(usize),
     /// The operator asks those pods.
@@ -275,7 +300,11 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
     let one = prop_oneof![
         4 => (0..3_usize, 1..1000_u64).prop_map(|(pod, lines)| Happening::Writes(pod, lines)),
         2 => (0..3_usize, prop::bool::weighted(0.9)).prop_map(|(pod, word)| Happening::Ends(pod, word)),
+        1 => (0..3_usize).prop_map(Happening::Waits),
         3 => (0..3_usize).prop_map(Happening::Starts),
+        1 => prop::bool::weighted(0.1).prop_flat_map(|is_lost| {
+            (0..3_usize).prop_map(move |pod| if is_lost { Happening::IsLost(pod) } else { Happening::Starts(pod) })
+        }),
         1 => (0..3_usize).prop_map(Happening::Vanishes),
         2 => any::<[bool; 3]>().prop_map(Happening::Asks),
         2 => Just(Happening::WritesStatus),
@@ -291,6 +320,7 @@ struct RealPod {
     /// Lines of the present container.
     lines: u64,
     restarts: i32,
+    id: String,
     runs: bool,
     state: Value,
     last_state: Value,
@@ -298,19 +328,18 @@ struct RealPod {
 
 impl RealPod {
     fn new(place: usize, life: usize) -> Self {
+        let uid = format!("{place}-{life}");
+        let id = format!("{uid}-0");
         let (state, last_state) = (running(), json!({}));
-        Self {
-            uid: format!("{place}-{life}"),
-            lines: 0,
-            restarts: 0,
-            runs: true,
-            state,
-            last_state,
-        }
+        Self { uid, id, lines: 0, restarts: 0, runs: true, state, last_state }
     }
 
     fn shown(&self) -> Pod {
-        pod(&self.uid, self.restarts, &self.state, &self.last_state)
+        let mut pod = pod(&self.uid, self.restarts, &self.state, &self.last_state);
+        if !self.id.is_empty() {
+            give_id(&mut pod, &self.id);
+        }
+        pod
     }
 }
 
@@ -318,6 +347,7 @@ impl RealPod {
 struct World {
     pods: [RealPod; 3],
     lives: usize,
+    starts: usize,
     written: u64,
     tally: Tally,
     status: Sums,
@@ -325,7 +355,8 @@ struct World {
     then: Vec<(String, i32)>,
     /// Something was killed, or went between two operators: some may be missing.
     may_miss: bool,
-    /// A pod came and went between two operators: nobody knows of it.
+    /// A pod came and went since the last status, or a container was lost: another operator knows
+    /// nothing of it.
     unknown: bool,
     seconds: f64,
 }
@@ -340,7 +371,7 @@ impl World {
         let (status, then) = (Tally::default().sums(), Vec::new());
         let (written, seconds) = (0, 0.0);
         let (may_miss, unknown) = (false, false);
-        Self { pods, lives: 0, written, tally, status, then, may_miss, unknown, seconds }
+        Self { pods, lives: 0, starts: 0, written, tally, status, then, may_miss, unknown, seconds }
     }
 
     fn happens(&mut self, happening: &Happening) {
@@ -357,6 +388,7 @@ impl World {
                 if pod.runs {
                     let killed = json!({"terminated": {"exitCode": 137}});
                     pod.state = if has_word { word(pod.lines) } else { killed };
+                    pod.state["terminated"]["containerID"] = json!(pod.id);
                     pod.runs = false;
                     self.may_miss |= !has_word;
                     self.tally.saw(&pod.shown());
@@ -365,8 +397,34 @@ impl World {
             Happening::Starts(place) => {
                 let pod = &mut self.pods[place];
                 if !pod.runs {
-                    pod.last_state = std::mem::replace(&mut pod.state, running());
-                    (pod.lines, pod.restarts, pod.runs) = (0, pod.restarts + 1, true);
+                    let state = std::mem::replace(&mut pod.state, running());
+                    if state.get("terminated").is_some() {
+                        pod.last_state = state;
+                    }
+                    // One that was lost isn't counted by its node.
+                    let was_lost = pod.id.is_empty();
+                    pod.restarts += i32::from(!was_lost);
+                    self.unknown |= was_lost;
+                    self.starts += 1;
+                    pod.id = format!("{}-{}", pod.uid, self.starts);
+                    (pod.lines, pod.runs) = (0, true);
+                    self.tally.saw(&pod.shown());
+                }
+            }
+            Happening::Waits(place) => {
+                let pod = &mut self.pods[place];
+                if pod.state.get("terminated").is_some() {
+                    pod.last_state = std::mem::replace(&mut pod.state, json!({"waiting": {}}));
+                    self.tally.saw(&pod.shown());
+                }
+            }
+            Happening::IsLost(place) => {
+                let pod = &mut self.pods[place];
+                if pod.runs {
+                    (pod.runs, pod.state) = (false, json!({"waiting": {}}));
+                    pod.last_state = json!({"terminated": {"exitCode": 137}});
+                    pod.id.clear();
+                    (self.may_miss, self.unknown) = (true, true);
                     self.tally.saw(&pod.shown());
                 }
             }
@@ -401,18 +459,18 @@ impl World {
     }
 
     fn replace_the_operator(&mut self) {
-        // Those of the status that are gone, or that have had two containers more.
-        let pods = &self.pods;
-        self.may_miss |= self.then.iter().any(|(uid, restarts)| {
-            pods.iter().find(|pod| pod.uid == *uid).is_none_or(|pod| pod.restarts > restarts + 1)
+        let (then, pods) = (&self.then, &self.pods);
+        let is_gone = |uid: &String| pods.iter().all(|pod| pod.uid != *uid);
+        self.may_miss |= then.iter().any(|(uid, _)| is_gone(uid));
+        // A pod tells of its last two containers; of its last one only, if that waits for its restart.
+        self.may_miss |= pods.iter().any(|pod| {
+            let known = then.iter().find(|(uid, _)| *uid == pod.uid).map_or(0, |known| known.1);
+            let waits = pod.state.get("waiting").is_some();
+            pod.restarts > known + i32::from(!waits)
         });
-        self.may_miss |= self
-            .pods
-            .iter()
-            .any(|pod| pod.restarts > 1 && !self.then.iter().any(|(uid, _)| *uid == pod.uid));
-        let Sums { total, ended, killed, pods, .. } = self.status.clone();
+        let Sums { total, killed, pods, .. } = self.status.clone();
         let shown = self.pods.each_ref().map(|pod| Box::new(pod.shown()));
-        self.tally = Tally::going_on_from(Before { total, ended, killed, pods }, &shown);
+        self.tally = Tally::going_on_from(Before { total, killed, pods }, &shown);
     }
 }
 
@@ -432,6 +490,10 @@ proptest! {
             prop_assert!(sum >= world.status.total.lines);
             prop_assert!(world.status.total.lines >= told);
             told = world.status.total.lines;
+        }
+        // That a container is lost for good is seen by what comes after it.
+        for place in 0..3 {
+            world.happens(&Happening::Starts(place));
         }
         world.happens(&Happening::Asks([true; 3]));
         let sums = world.tally.sums();
