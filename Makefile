@@ -1,6 +1,7 @@
 # The verbs of this repository. `make` lists them.
 
 SECONDS_OF_FUZZING ?= 20
+SOAK_MINUTES ?= 60
 
 VENV := target/venv
 # As the image has it: see `build`.
@@ -26,7 +27,7 @@ manifests/install.yaml: COMMAND = $(VENV)/bin/python tests/chart/install_manifes
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-rust test-program smoke e2e images cluster cluster-down lint \
+.PHONY: help setup build test test-rust test-program smoke soak e2e images cluster cluster-down lint \
 	generate check-generated bench fuzz clean $(GENERATED)
 
 help: ## List the verbs.
@@ -49,6 +50,9 @@ test-program: setup build ## Run the tests of the whole program against independ
 
 smoke: setup ## Run the short set of the tests in a real Kubernetes, made for them (Debian 12, as root).
 	$(PYTEST_E2E) -m smoke $(PYTEST_OPTIONS)
+
+soak: setup ## Run 50 sources in a Kubernetes of their own, with all that happens to them (SOAK_MINUTES).
+	VISOR_SOAK_MINUTES=$(SOAK_MINUTES) $(VENV)/bin/python -m pytest -s tests/e2e/test_soak.py $(PYTEST_OPTIONS)
 
 e2e: setup ## Run all tests in a real Kubernetes, made for them or named by VISOR_E2E_KUBECONFIG.
 	$(PYTEST_E2E) $(PYTEST_OPTIONS)

@@ -292,7 +292,9 @@ impl PodTally {
     fn replaced(&mut self, number: i32, before: Option<&ContainerStateTerminated>) -> u64 {
         let mut killed = 0;
         let between = number.saturating_sub(self.number).saturating_sub(1);
-        if self.phase == Phase::Writes {
+        // One that there is another after has run, if it wasn't seen to.
+        let has_run = self.phase == Phase::Waits && (0..number).contains(&self.number);
+        if self.phase == Phase::Writes || has_run {
             killed += self.end(before.filter(|_| between == 0));
         }
         if between > 0 {

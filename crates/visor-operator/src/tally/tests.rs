@@ -111,6 +111,11 @@ fn a_pod_that_goes_without_a_last_word_is_told_of_if_it_may_have_written() {
     tally.saw(&pod("a", 0, &running(), &json!({})));
     tally.lost("a");
     assert_eq!(tally.sums().killed, 1);
+    // A restart that was only seen to be due.
+    tally.saw(&pod("c", 0, &json!({"waiting": {}}), &json!({})));
+    tally.saw(&pod("c", 1, &running(), &word(5)));
+    assert_eq!(tally.sums().total, counts(10));
+    assert_eq!(tally.sums().killed, 1);
     // Three restarts at once: of two of these nothing was seen.
     tally.saw(&pod("b", 0, &running(), &json!({})));
     tally.saw(&pod("b", 3, &running(), &word(5)));

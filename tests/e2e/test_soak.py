@@ -1,0 +1,213 @@
+"""Fifty sources for as long as is wished, with changes, restarts and deletions at random: of
+sources, pods, operators and the API server. In the end all is as the sources wish it, what was
+counted is what is in the files, the operators' memory has not grown, and nothing is left over.
+
+`make soak` runs it, SOAK_MINUTES long."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import statistics
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import pytest
+
+from support.clusters import Cluster, processes_of
+from support.documents import Object, access, file, rate, source, stream
+from support.kubernetes import KubectlError, Kubernetes
+from support.operators import Operators
+from support.sources import CHILDREN, Source, apply
+from support.volumes import claim_directory
+
+MINUTES = float(os.environ.get("VISOR_SOAK_MINUTES", "0"))
+SOURCES = 50
+CLAIM = {"persistentVolumeClaim": {"size": "64Mi"}}
+# A node has room for so many pods beside those of the operators.
+MOST_REPLICAS = 2
+
+
+def document(name: str, pace: int) -> Object:
+    readers = stream("readers", "Access", rate(pace))
+    web = access("web", readers, output=file("access.log"))
+    return source(name, web, volume=CLAIM, replicas=1)
+
+
+@dataclass
+class Soak:
+    """What happens, by a generator of its own, so that it can be had again."""
+
+    cluster: Cluster
+    operators: Operators
+    kubernetes: Kubernetes
+    random: random.Random
+    begin: float = field(default_factory=time.monotonic)
+    happened: Counter[str] = field(default_factory=Counter)
+    # Of the operator that acts, from when operators are left alone.
+    memory: list[float] = field(default_factory=list)
+
+    @property
+    def is_late(self) -> bool:
+        """Whether operators are left alone, so that one grows old."""
+        return time.monotonic() > self.begin + 60 * MINUTES / 2
+
+    def name(self) -> str:
+        return f"soak-{self.random.randrange(SOURCES)}"
+
+    def source(self) -> Source:
+        return Source(self.kubernetes, self.name())
+
+    def happen(self) -> None:
+        """Something, mostly small."""
+        choices = {
+            self.change_pace: 8,
+            self.scale: 6,
+            self.suspend: 3,
+            self.roll: 3,
+            self.break_rule: 2,
+            self.end_container: 4,
+            self.delete_pod: 4,
+            self.delete_child: 3,
+            self.recreate: 2,
+            self.end_operator: 0 if self.is_late else 0.5,
+            self.restart_api_server: 0.2,
+        }
+        (one,) = self.random.choices(list(choices), list(choices.values()))
+        # It may be about something that has just gone.
+        with suppress(KubectlError, ProcessLookupError, IndexError):
+            one()
+            self.happened[one.__name__] += 1
+
+    def change_pace(self) -> None:
+        changed = document("", self.random.randint(1, 8))
+        self.source().change(generators=changed["spec"]["generators"])
+
+    def scale(self) -> None:
+        self.source().change(replicas=self.random.randint(0, MOST_REPLICAS))
+
+    def suspend(self) -> None:
+        self.source().change(suspend=self.random.random() < 0.5)
+
+    def roll(self) -> None:
+        note = str(self.random.random())
+        self.source().change(podTemplate={"annotations": {"shop.example/round": note}})
+
+    def break_rule(self) -> None:
+        zone = self.random.choice(["Europe/Nowhere", "UTC"])
+        self.source().change(timeZone=zone)
+
+    def end_container(self) -> None:
+        pod = self.random.choice(self.source().pods())
+        number = self.random.choice([signal.SIGTERM, signal.SIGKILL])
+        for process in processes_of(pod.uid):
+            os.kill(process, number)
+
+    def delete_pod(self) -> None:
+        pod = self.random.choice(self.source().pods())
+        self.kubernetes.delete("pod", pod.name)
+
+    def delete_child(self) -> None:
+        kind = self.random.choice(["configmap", "service", "deployment"])
+        self.kubernetes.delete(kind, self.name())
+
+    def recreate(self) -> None:
+        source = self.source()
+        source.delete()
+        for kind in ("fakelogsources.visor.dev", *CHILDREN):
+            self.kubernetes.wait_until_gone(kind, source.name)
+        apply(self.kubernetes, document(source.name, self.random.randint(1, 8)))
+
+    def end_operator(self) -> None:
+        """One goes, as it should or not; its pod goes with it, or it would be started anew less and
+        less often."""
+        pod = self.operators.pod(self.random.choice(self.operators.names()))
+        name = pod["metadata"]["name"]
+        if self.random.random() < 0.5:
+            self.operators.kubernetes.delete("pod", name)
+            return
+        for process in processes_of(pod["metadata"]["uid"]):
+            os.kill(process, signal.SIGKILL)
+        self.operators.kubernetes.delete("pod", name, "--grace-period=0", "--force")
+
+    def restart_api_server(self) -> None:
+        self.cluster.command("stop", "kube-apiserver")
+        self.cluster.command("start", "kube-apiserver")
+
+    def measure(self) -> None:
+        """The memory of the operator that acts."""
+        with suppress(KubectlError):
+            metrics = self.operators.metrics(self.operators.leader())
+            self.memory.append(metrics.sum("process_resident_memory_bytes"))
+
+
+@pytest.mark.skipif(MINUTES == 0, reason="`make soak` runs it: 50 sources, for SOAK_MINUTES (60)")
+@pytest.mark.timeout(0)
+def test_fifty_sources_with_all_that_happens_to_them(
+    cluster: Cluster, operators: Operators, namespace: Kubernetes
+) -> None:
+    cluster.need_own("it kills processes of the node, and reads its files")
+    seed = int(os.environ.get("VISOR_SOAK_SEED") or random.randrange(1 << 32))
+    print(f"soak: seed {seed}, {MINUTES:.0f} minutes", flush=True)
+    soak = Soak(cluster, operators, namespace, random.Random(seed))
+    for number in range(SOURCES):
+        apply(namespace, document(f"soak-{number}", soak.random.randint(1, 8)))
+    while time.monotonic() < soak.begin + 60 * MINUTES:
+        soak.happen()
+        if soak.is_late and soak.happened.total() % 20 == 0:
+            soak.measure()
+    print(f"soak: {json.dumps(soak.happened)}", flush=True)
+
+    # All of it comes to rest as it is wished.
+    operators.are_ready()
+    sources = [Source(namespace, f"soak-{number}") for number in range(SOURCES)]
+    for each in sources:
+        # With new pods: those whose containers were ended over and over are started late.
+        template = {"annotations": {"shop.example/round": "last"}}
+        each.change(suspend=True, timeZone=None, replicas=1, podTemplate=template)
+    for each in sources:
+        each.wait_for("Ready", reason="Suspended")
+        each.suspend()
+    exact = short = 0
+    for each in sources:
+        directory = claim_directory(cluster, each.pod(), each.name)
+        logs = list(directory.glob("*/access.log*"))
+        written = sum(log.read_bytes().count(b"\n") for log in logs)
+
+        def agrees(each: Source = each, written: int = written) -> bool:
+            status = each.status
+            killed = status.get("killedContainers", 0)
+            return status["lines"] == written or (killed > 0 and status["lines"] < written)
+
+        namespace.wait_for(f"{written} lines of {each.name}", agrees)
+        if each.status["lines"] == written:
+            exact += 1
+        else:
+            short += 1
+            assert each.wait_for("Counted", "False").reason == "ContainersKilled"
+
+    for each in sources:
+        each.delete()
+    for kind in (*CHILDREN, "pods"):
+        namespace.wait_for(
+            f"the end of all {kind}",
+            lambda kind=kind: [o for o in namespace.list(kind) if is_ours(o)] == [],
+        )
+    half = len(soak.memory) // 2
+    early, late = (statistics.median(part) for part in (soak.memory[:half], soak.memory[half:]))
+    print(
+        f"soak: {exact} sources counted to the line, {short} short by what was killed; "
+        f"memory {early / 1e6:.1f} MB in the third quarter, {late / 1e6:.1f} MB in the last"
+    )
+    assert late < 1.25 * early
+
+
+def is_ours(found: Object) -> bool:
+    labels = found["metadata"].get("labels", {})
+    return labels.get("app.kubernetes.io/managed-by") == "visor-operator" or (
+        "visor.dev/source-uid" in labels
+    )
