@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from support.clusters import Cluster, processes_of
-from support.documents import Object, access, file, rate, source, stream
+from support.documents import access, file, rate, source, stream
 from support.files import every_line
 from support.kubernetes import Kubernetes
 from support.operators import Operators
@@ -85,7 +85,7 @@ def test_lines_in_files_are_the_lines_in_the_status(
     assert len({log.parent for log in logs}) == 4, "as many pods"
     lines = [line for log in logs for line in every_line(log)]
     operators.are_ready()
-    killed = namespace.wait_for("a count", lambda: is_settled(shop))["killedContainers"]
+    killed = namespace.wait_for("a count", shop.settled_status)["killedContainers"]
     if killed:
         # A kubelet of 1.20 may lose a container whose pod is deleted, and with it the last word.
         # What it wrote since it was last asked, 2 s before, is missing then.
@@ -95,13 +95,6 @@ def test_lines_in_files_are_the_lines_in_the_status(
     assert shop.status["lines"] == len(lines)
     assert shop.status["bytes"] == sum(len(line) + 1 for line in lines)
     assert shop.wait_for("Counted").reason == "AllCounted"
-
-
-def is_settled(source: Source) -> Object | None:
-    """Its status, once it tells of all that its pods say, which write no more."""
-    before = source.status
-    present = [int(pod.split(":")[2]) for pod in before["countedPods"] if pod.count(":") == 3]
-    return before if sum(present) == sum(pod.metrics().lines() for pod in source.pods()) else None
 
 
 def test_lines_in_the_logs_of_containers_are_the_lines_in_the_status(

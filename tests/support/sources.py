@@ -107,6 +107,16 @@ class Source:
         """What the running pods aim at, together."""
         return sum(pod.metrics().sum("visor_target_lines_per_second") for pod in self.pods())
 
+    def settled_status(self) -> Object | None:
+        """Its status, once it tells of all that its pods say, which write no more."""
+        before = self.status
+        if before["silentPods"]:
+            return None
+        # Of a pod that runs: its container, how often that was started, lines and bytes.
+        running = [pod.split(":") for pod in before["countedPods"] if pod.count(":") == 3]
+        said = sum(pod.metrics().lines() for pod in self.pods())
+        return before if sum(int(lines) for _, _, lines, _ in running) == said else None
+
     def suspend(self) -> dict[str, Metrics]:
         """Suspends it, waits until no pod writes any more, and returns their metrics, which then
         stay as they are."""

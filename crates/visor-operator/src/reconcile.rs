@@ -145,7 +145,8 @@ impl Context {
         let checked = policy::check(&source.spec, &self.settings.forbidden)
             .and_then(|()| ValidSource::check(source));
         let is_valid = checked.is_ok();
-        // What didn't work, to be tried again. Where it is in the way of more than a few looks it is told.
+        // What didn't work, to be tried again. It is told where it is in the way of more than a few
+        // looks.
         let mut failure = None;
         let outcome = match checked {
             Ok(valid) => match self.put_right(valid).await {

@@ -163,8 +163,10 @@ impl Tally {
     /// A pod has changed, or is seen for the first time.
     pub(crate) fn saw(&mut self, pod: &Pod) {
         let Some(uid) = pod.metadata.uid.clone() else { return };
-        let told = self.told.remove(&PodMark::of(&uid));
-        let known = self.pods.entry(uid).or_insert_with(|| PodTally::going_on_from(told));
+        let told = &mut self.told;
+        let known = self.pods.entry(uid).or_insert_with_key(|uid| {
+            PodTally::going_on_from(told.remove(&PodMark::of(uid)))
+        });
         if let Some(container) = observed::generator(pod) {
             self.killed += known.saw(container);
         }
@@ -288,7 +290,7 @@ impl PodTally {
         killed
     }
 
-    /// There is a container of another number; `before` is how the one before it ended.
+    /// There is another container, of that number; `before` is how the one before it ended.
     fn replaced(&mut self, number: i32, before: Option<&ContainerStateTerminated>) -> u64 {
         let mut killed = 0;
         let between = number.saturating_sub(self.number).saturating_sub(1);
