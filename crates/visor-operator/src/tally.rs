@@ -164,9 +164,10 @@ impl Tally {
     pub(crate) fn saw(&mut self, pod: &Pod) {
         let Some(uid) = pod.metadata.uid.clone() else { return };
         let told = &mut self.told;
-        let known = self.pods.entry(uid).or_insert_with_key(|uid| {
-            PodTally::going_on_from(told.remove(&PodMark::of(uid)))
-        });
+        let known = self
+            .pods
+            .entry(uid)
+            .or_insert_with_key(|uid| PodTally::going_on_from(told.remove(&PodMark::of(uid))));
         if let Some(container) = observed::generator(pod) {
             self.killed += known.saw(container);
         }
