@@ -13,7 +13,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chart.rendering import CHART, ROOT, Object, Rendered, helm, load, rules_of, script, template
+from chart.rendering import (
+    CHART,
+    KNOWS_MONITORS,
+    ROOT,
+    Object,
+    Rendered,
+    helm,
+    load,
+    rules_of,
+    script,
+    template,
+)
 
 RULES = CHART / "files" / "rules.yaml"
 DASHBOARD = CHART / "files" / "dashboard.json"
@@ -110,13 +121,14 @@ def test_what_there_is_by_default(default: Rendered) -> None:
     }
 
 
-CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "MutatingWebhookConfiguration"}
+CLUSTER_WIDE = {
+    *("ClusterRole", "ClusterRoleBinding", "MutatingWebhookConfiguration"),
+    "CustomResourceDefinition",
+}
 
 
 def test_every_object_says_what_it_belongs_to() -> None:
-    for made in Rendered(EVERYTHING).objects:
-        if made["kind"] == "CustomResourceDefinition":
-            continue
+    for made in Rendered(EVERYTHING, *KNOWS_MONITORS).objects:
         labels = made["metadata"]["labels"]
         assert labels["app.kubernetes.io/name"] == "visor", made["metadata"]
         assert labels["app.kubernetes.io/instance"] == "visor"
@@ -222,6 +234,28 @@ def test_replicas_rather_run_on_different_nodes(default: Rendered) -> None:
     assert affinity(Rendered({"operator": {"affinity": own}})) == own
 
 
+@pytest.mark.parametrize("field", ["labels", "annotations"])
+def test_every_object_has_what_is_wished_for_all(field: str) -> None:
+    own = {
+        "visor.example/team": "a",
+        "app.kubernetes.io/name": "mine",
+        "helm.sh/resource-policy": "",
+    }
+    common = {"labels": "commonLabels", "annotations": "commonAnnotations"}[field]
+    with_all = Rendered({**EVERYTHING, common: own}, *KNOWS_MONITORS)
+    without = Rendered(EVERYTHING, *KNOWS_MONITORS)
+    for made, before in zip(with_all.objects, without.objects, strict=True):
+        # What the chart itself says stays.
+        said = before["metadata"].get(field, {})
+        assert made["metadata"].pop(field) == {**own, **said}, made["metadata"]
+        before["metadata"].pop(field, None)
+    # So do the operator's pods; apart from that, nothing is another.
+    (template,) = (o["spec"]["template"]["metadata"] for o in with_all.all("Deployment"))
+    (plain,) = (o["spec"]["template"]["metadata"] for o in without.all("Deployment"))
+    assert template.pop(field) == {**own, **plain.pop(field, {})}
+    assert with_all.objects == without.objects
+
+
 def test_labels_of_ones_own_never_replace_the_charts() -> None:
     labels = {"team": "a", "app.kubernetes.io/component": "mine"}
     template = Rendered({"operator": {"podLabels": labels}}).one("Deployment")["spec"]["template"]
@@ -257,7 +291,7 @@ def test_the_network_policy_has_what_the_operator_needs_and_no_more() -> None:
 
 
 def test_monitors_find_the_operator_and_are_found() -> None:
-    rendered = Rendered(EVERYTHING)
+    rendered = Rendered(EVERYTHING, *KNOWS_MONITORS)
     monitor = rendered.one("ServiceMonitor")
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
     selected = monitor["spec"]["selector"]["matchLabels"].items()
@@ -269,6 +303,13 @@ def test_monitors_find_the_operator_and_are_found() -> None:
     assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
     assert json.loads(dashboard["data"]["visor.json"]) == json.loads(DASHBOARD.read_text())
     assert "--pod-monitors" in rendered.arguments()
+
+
+def test_monitors_are_left_out_where_the_server_knows_none() -> None:
+    kinds = Rendered(EVERYTHING).kinds()
+    assert Rendered(EVERYTHING, *KNOWS_MONITORS).kinds() - kinds == {
+        *("ServiceMonitor", "PrometheusRule"),
+    }
 
 
 # --- What the operator may do ---------------------------------------------------------------------
@@ -377,6 +418,7 @@ def test_the_definition_is_the_generated_one_and_is_kept(default: Rendered) -> N
     assert (CHART / "files" / "crd.yaml").read_bytes() == DEFINITION.read_bytes()
     rendered = default.one("CustomResourceDefinition")
     assert rendered["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
+    del rendered["metadata"]["labels"]
     assert [rendered] == load(DEFINITION.read_text())
 
 

@@ -41,9 +41,19 @@ def test_the_notes_have_a_first_source_and_no_warning(tmp_path: Path) -> None:
         ({"watchNamespaces": ["team-a"], "aggregateRoles": False}, "1.37.0", "webhook for all"),
         ({"operator": {"replicas": 1}}, "1.37.0", "start without the generator"),
         ({"operator": {"replicas": 1}, **NO_INJECTOR}, "1.37.0", "sources have to wait."),
+        ({"metrics": {"podMonitors": {"enabled": True}}}, "1.37.0", "no PodMonitors: this cluster"),
         ({}, "1.28.9", "made for Kubernetes 1.29"),
     ],
-    ids=["crds", "rbac", "namespace", "injector", "replicas", "replicas alone", "version"],
+    ids=[
+        "crds",
+        "rbac",
+        "namespace",
+        "injector",
+        "replicas",
+        "replicas alone",
+        "monitors",
+        "version",
+    ],
 )
 def test_the_notes_warn(tmp_path: Path, values: Object, version: str, said: str) -> None:
     (warning,) = re.findall("^NOTE: .*", notes(tmp_path, values, version), re.MULTILINE)

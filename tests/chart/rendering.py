@@ -38,6 +38,10 @@ def helm(*arguments: str | Path, **more: Any) -> subprocess.CompletedProcess[str
     return subprocess.run(command, capture_output=True, text=True, **more)
 
 
+# For a server that knows the kinds of the Prometheus Operator.
+KNOWS_MONITORS = ("--api-versions", "monitoring.coreos.com/v1")
+
+
 def template(values: Object, *options: str, chart: Path = CHART) -> subprocess.CompletedProcess:
     """Renders a release `visor` in `visor-system`."""
     command = ["template", "visor", chart, "--namespace", "visor-system", "--values", "-", *options]

@@ -27,6 +27,13 @@ def for_this_server(kubernetes: Kubernetes) -> str:
     return yaml.safe_dump_all(known)
 
 
+def test_kustomize_makes_what_the_plain_manifests_are(cluster: Cluster) -> None:
+    made = list(yaml.safe_load_all(cluster.kubernetes.run("kustomize", str(INSTALL.parent))))
+    plain = list(yaml.safe_load_all(INSTALL.read_text()))
+    assert len(made) == len(plain)
+    assert all(each in plain for each in made)
+
+
 @pytest.mark.timeout(600)
 def test_the_operator_runs_from_plain_manifests(
     cluster: Cluster, without_visor: None, release: Release

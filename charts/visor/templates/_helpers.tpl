@@ -49,9 +49,22 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end }}
 {{- end }}
 
-{{/* The labels of an object, and those that a person wishes besides; of `(dict "root" . "more" LABELS)`. */}}
-{{- define "visor.labelsWith" -}}
-{{- mergeOverwrite (deepCopy .more) (include "visor.labels" .root | fromYaml) | toYaml }}
+{{/*
+The labels and annotations of an object, which none is without; of `(dict "root" .)`. With `labels` or
+`annotations` it has these, too, and with `component` it is of another one than the operator. What a
+person wishes for all objects, or for this one, doesn't change what the chart itself says.
+*/}}
+{{- define "visor.labelsAndAnnotations" -}}
+{{- $own := include "visor.labels" .root | fromYaml -}}
+{{- with .component -}}
+{{- $_ := set $own "app.kubernetes.io/component" . -}}
+{{- end -}}
+labels:
+  {{- mergeOverwrite (deepCopy .root.Values.commonLabels) (deepCopy (default dict .labels)) $own | toYaml | nindent 2 }}
+{{- with mergeOverwrite (deepCopy .root.Values.commonAnnotations) (deepCopy (default dict .annotations)) }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{/* An image by its digest, else its tag; of `(dict "image" IMAGE "chart" .Chart)`. */}}
@@ -101,6 +114,11 @@ leaves each with a Secret that it made itself.
 {{- end }}
 {{- define "visor.certificateDirectory" -}}
 /etc/visor-operator/certificate
+{{- end }}
+
+{{/* Not empty if the server knows the kinds of the Prometheus Operator; of a root. */}}
+{{- define "visor.knowsMonitors" -}}
+{{- if .Capabilities.APIVersions.Has "monitoring.coreos.com/v1" }}yes{{ end }}
 {{- end }}
 
 {{/* The restricted Pod Security Standard's settings, of a pod and of a container. */}}
