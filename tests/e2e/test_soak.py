@@ -20,13 +20,15 @@ import pytest
 
 from support.clusters import Cluster, processes_of
 from support.documents import Object, access, file, rate, source, stream
-from support.kubernetes import KubectlError, Kubernetes
+from support.kubernetes import KubectlError, Kubernetes, owner_of
 from support.operators import Operators
 from support.sources import CHILDREN, Source, apply
 from support.volumes import claim_directory
 
 MINUTES = float(os.environ.get("VISOR_SOAK_MINUTES", "0"))
 SOURCES = 50
+# The label of all that the operator makes.
+MADE = "app.kubernetes.io/managed-by=visor-operator"
 CLAIM = {"persistentVolumeClaim": {"size": "64Mi"}}
 # A node has room for so many pods beside those of the operators.
 MOST_REPLICAS = 2
@@ -124,10 +126,9 @@ class Soak:
         self.kubernetes.delete(kind, self.name())
 
     def recreate(self) -> None:
+        """Another source of that name, at once: the children of the first are still in the way."""
         source = self.source()
         source.delete()
-        for kind in ("fakelogsources.visor.dev", *CHILDREN):
-            self.kubernetes.wait_until_gone(kind, source.name)
         apply(self.kubernetes, document(source.name, self.pace()))
 
     def end_operator(self) -> None:
@@ -173,6 +174,12 @@ def test_fifty_sources_with_all_that_happens_to_them(
     # All of it comes to rest as it is wished.
     operators.are_ready()
     sources = [Source(namespace, f"soak-{number}") for number in range(SOURCES)]
+    uids = {each.uid for each in sources}
+    began = time.monotonic()
+    namespace.wait_for(
+        "the end of what sources had that are gone", lambda: left_over(namespace, uids) == [], 1800
+    )
+    print(f"soak: nothing of former sources after {time.monotonic() - began:.0f} s", flush=True)
     for each in sources:
         # With new pods: those whose containers were ended over and over are started late.
         template = {"annotations": {"shop.example/round": "last"}}
@@ -184,11 +191,7 @@ def test_fifty_sources_with_all_that_happens_to_them(
 
     for each in sources:
         each.delete()
-    for kind in (*CHILDREN, "pods"):
-        namespace.wait_for(
-            f"the end of all {kind}",
-            lambda kind=kind: [o for o in namespace.list(kind) if is_ours(o)] == [],
-        )
+    namespace.wait_for("the end of all", lambda: left_over(namespace, set()) == [], 1800)
     exact = sum(count.missing == 0 for count in counted)
     print(
         f"soak: {sum(count.written for count in counted)} lines in the files of {SOURCES} sources, "
@@ -239,8 +242,12 @@ def count(cluster: Cluster, source: Source) -> Count:
     )
 
 
-def is_ours(found: Object) -> bool:
-    labels = found["metadata"].get("labels", {})
-    return labels.get("app.kubernetes.io/managed-by") == "visor-operator" or (
-        "visor.dev/source-uid" in labels
-    )
+def left_over(kubernetes: Kubernetes, uids: set[str]) -> list[Object]:
+    """What the operator made, and is of no source with one of these uids."""
+    found = kubernetes.list(",".join((*CHILDREN, "pods")), MADE)
+    return [each for each in found if source_of(each) not in uids]
+
+
+def source_of(found: Object) -> str | None:
+    """The uid of its source: the owner of a child; of a pod, the operator says it."""
+    return found["metadata"]["labels"].get("visor.dev/source-uid") or owner_of(found)
