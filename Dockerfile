@@ -3,6 +3,11 @@
 #     docker build -t visor .
 #     docker build -t visor-operator --target visor-operator .
 #
+# A release says besides which one it is, and of which commit:
+#
+#     docker buildx build --platform linux/amd64,linux/arm64 \
+#         --build-arg VERSION=0.1.0 --build-arg REVISION="$(git rev-parse HEAD)" .
+#
 # glibc is linked in (`+crt-static`): the programs ask no name server and no user database, so
 # nothing of glibc is missing from them. The host's own target is built, so the same file makes
 # images for amd64 and arm64.
@@ -22,6 +27,13 @@ RUN RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked \
     && mkdir -p "$BUILD"/logs
 
 FROM scratch AS visor-operator
+ARG VERSION=unreleased
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="visor-operator" \
+      org.opencontainers.image.description="The operator of Visor: makes pods that write fake but faithful Apache logs" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION"
 COPY --from=build /build/visor-operator /visor-operator
 USER 65532:65532
 EXPOSE 8080
@@ -30,6 +42,13 @@ CMD ["run"]
 
 # The last one is what a build without `--target` makes.
 FROM scratch AS visor
+ARG VERSION=unreleased
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="visor" \
+      org.opencontainers.image.description="Visor: writes fake but faithful Apache logs" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION"
 COPY --from=build /build/visor /visor
 COPY --from=build --chown=65532:65532 /build/logs /var/log/visor
 USER 65532:65532

@@ -28,7 +28,7 @@ MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help setup build test test-rust test-program smoke soak e2e images cluster cluster-down lint \
-	generate check-generated bench fuzz clean $(GENERATED)
+	release-check reproducible sbom generate check-generated bench fuzz clean $(GENERATED)
 
 help: ## List the verbs.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -76,6 +76,19 @@ lint: ## Check formatting, clippy, the documentation, and licences of dependenci
 	else \
 		echo "lint: licences not checked: cargo-deny is missing (cargo install --locked cargo-deny)"; \
 	fi
+
+release-check: ## Check that crates, chart, images and manifests name one version (RELEASE: that one, as of a tag).
+	@tests/release_check $(RELEASE)
+
+reproducible: ## Build the programs of a release twice, and compare them byte for byte (some minutes).
+	tests/reproducible
+
+sbom: ## Write what the programs are made of, as CycloneDX (target/sbom).
+	@cargo cyclonedx --version >/dev/null 2>&1 || cargo install --locked cargo-cyclonedx
+	cargo cyclonedx --format json --spec-version 1.5 --describe binaries --no-build-deps
+	@mkdir -p target/sbom
+	@mv crates/*/*.cdx.json target/sbom
+	@ls target/sbom/*.json
 
 generate: $(GENERATED) ## Write the generated files anew.
 

@@ -52,6 +52,20 @@ def test_an_image_has_nothing_but_its_program_and_runs_as_an_ordinary_user(name:
         assert copy.owner == (image.one("USER") if copy.source.name == "logs" else "0:0")
 
 
+@each_image
+def test_an_image_says_what_it_is(name: str) -> None:
+    image = stages()[name]
+    prefix = r"org\.opencontainers\.image\."
+    labels = dict(re.findall(rf'{prefix}(\w+)="([^"]+)"', image.one("LABEL")))
+    assert labels.keys() == {"title", "description", "licenses", "version", "revision"}
+    assert labels["title"] == name
+    cargo = (ROOT / "Cargo.toml").read_text()
+    assert labels["licenses"] == re.search(r'^license = "(.+)"$', cargo, re.MULTILINE)[1]
+    # What a release says of itself.
+    declared = {rest.split("=")[0] for rest in image.all("ARG")}
+    assert {labels["version"], labels["revision"]} == {f"${argument}" for argument in declared}
+
+
 def test_the_toolchain_is_the_one_that_the_workspace_asks_for() -> None:
     asked = re.search(r'^rust-version = "(.+)"$', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)
     assert stages()["build"].one("FROM").startswith(f"rust:{asked[1]}-")

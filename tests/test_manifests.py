@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from support.tools import tool
 
 INSTALL = ROOT / "manifests" / "install.yaml"
 SAMPLES = ROOT / "manifests" / "samples"
+README = (ROOT / "README.md").read_text()
 # By the collector's program: its sample, and how it checks a configuration.
 CHECKS = {
     "rsyslogd": (SAMPLES / "collector", ("-N1", "-f")),
@@ -75,6 +77,47 @@ def test_the_plain_installation_is_the_charts_without_helm() -> None:
     charts = [(o["kind"], o["metadata"]["name"]) for o in Rendered().objects if o["kind"] != "Pod"]
     assert [(o["kind"], o["metadata"]["name"]) for o in rest] == charts
     assert "helm" not in INSTALL.read_text().lower()
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [*sorted(SAMPLES.glob("*.yaml")), *sorted(SAMPLES.glob("*/source.yaml"))],
+    ids=lambda sample: str(sample.relative_to(SAMPLES)),
+)
+def test_a_sample_says_what_to_look_at(sample: Path) -> None:
+    head = sample.read_text().split("apiVersion:")[0]
+    assert all(line.startswith("#") for line in head.splitlines())
+    commands = re.findall(r"^#     (kubectl|visor) ", head, re.MULTILINE)
+    name = sample.parent.name if sample.name == "source.yaml" else sample.stem
+    assert commands and f"manifests/samples/{name}" in head
+
+
+def test_the_patch_for_kustomize_is_of_the_argument_that_it_means() -> None:
+    page = (ROOT / "docs" / "install.md").read_text()
+    (text,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (overlay,) = load(text)
+    (patch,) = overlay["patches"]
+    ((change,),) = load(patch["patch"])
+    (found,) = [
+        each
+        for each in load(INSTALL.read_text())
+        if (each["kind"], each["metadata"]["name"]) == tuple(patch["target"].values())
+    ]
+    *_, last = parts = change["path"].strip("/").split("/")
+    for part in parts[:-1]:
+        found = found[int(part) if part.isdigit() else part]
+    assert found[int(last)].startswith("--image=") and change["value"].startswith("--image=")
+    # And the base is what there is.
+    (base,) = load((ROOT / "manifests" / "kustomization.yaml").read_text())
+    assert base["resources"] == [INSTALL.name]
+
+
+def test_there_is_help_for_every_reason_that_something_is_not_well() -> None:
+    table = re.findall(r"^\| (?:Accepted|Available|Counted) \|.*\|$", README, re.MULTILINE)
+    reasons = {reason for row in table for reason in re.findall(r"`([A-Z]\w+)`", row.split("|")[3])}
+    help_ = (ROOT / "docs" / "troubleshooting.md").read_text()
+    answered = set(re.findall(r"^\| `([A-Z]\w+)` \|", help_, re.MULTILINE))
+    assert len(reasons) > 8 and reasons == answered
 
 
 @pytest.mark.parametrize("collector", CHECKS)

@@ -91,8 +91,9 @@ def rules_of(role: Object) -> dict[tuple[str, str], set[str]]:
 
 
 def script(name: str) -> ModuleType:
-    """A script beside this file as a module. Its name doesn't end in `.py`, for it is a command."""
-    path = str(Path(__file__).with_name(name))
+    """A script as a module, by its path from here. It doesn't end in `.py`, for it is a command."""
+    path = str(Path(__file__).parent / name)
+    name = Path(name).name
     loader = importlib.machinery.SourceFileLoader(name, path)
     spec = importlib.util.spec_from_loader(name, loader)
     module = importlib.util.module_from_spec(spec)

@@ -1,6 +1,6 @@
-"""What the README shows of a cluster, its ```bash blocks, is typed into a shell, one after the
-other, on a cluster without Visor. Nothing in them is changed: images have the names that the chart
-gives them, and `helm` and `kubectl` are on the path."""
+"""What the README shows of a cluster, its ```bash blocks, and what docs/install.md does, is typed
+into a shell, one block after the other, on a cluster without Visor. Nothing in them is changed:
+images have the names that the chart gives them, and `helm` and `kubectl` are on the path."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from support.tools import PATH
 MINUTES = 240
 
 
-def blocks() -> list[str]:
-    return re.findall(r"^```bash\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+def blocks(page: str) -> list[str]:
+    return re.findall(r"^```bash\n(.*?)^```$", (ROOT / page).read_text(), re.M | re.S)
 
 
 @pytest.fixture
@@ -41,13 +41,13 @@ def shell_environment(cluster: Cluster, path: str, home: Path) -> dict[str, str]
     }
 
 
-@pytest.mark.timeout(600)
-def test_every_command_works_on_a_cluster(cluster: Cluster, path: str, tmp_path: Path) -> None:
-    (tmp_path / "home").mkdir()
-    environment = shell_environment(cluster, path, tmp_path / "home")
+def run_blocks(page: str, cluster: Cluster, path: str, home: Path) -> str:
+    """Runs a page's blocks, and returns what they have printed."""
+    home.mkdir()
+    environment = shell_environment(cluster, path, home)
     said = ""
-    assert len(blocks()) >= 3
-    for block in blocks():
+    assert len(blocks(page)) >= 3
+    for block in blocks(page):
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", block],
             cwd=ROOT,
@@ -59,7 +59,27 @@ def test_every_command_works_on_a_cluster(cluster: Cluster, path: str, tmp_path:
         )
         assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
         said += done.stdout
+    return said
+
+
+@pytest.mark.timeout(600)
+def test_every_command_works_on_a_cluster(cluster: Cluster, path: str, tmp_path: Path) -> None:
+    said = run_blocks("README.md", cluster, path, tmp_path / "home")
     # The columns are as the README shows them, and the log is an access log.
     shown = re.search(r"^NAME +READY.*WORKLOAD$", (ROOT / "README.md").read_text(), re.M)
     assert shown[0].split() in [line.split() for line in said.splitlines()]
     assert re.search(r'"GET \S+ HTTP/[0-9.]+" [0-9]{3} [0-9-]+ "', said), said
+
+
+@pytest.mark.timeout(600)
+def test_it_is_installed_upgraded_and_removed_as_the_page_says(
+    cluster: Cluster, path: str, tmp_path: Path
+) -> None:
+    run_blocks("docs/install.md", cluster, path, tmp_path / "home")
+    kubernetes = cluster.kubernetes
+    assert kubernetes.find("crd", "fakelogsources.visor.dev") is None
+    kubernetes.wait_until_gone("namespace", "visor-system")
+    # Of the whole cluster: what nobody would find otherwise.
+    kinds = ("clusterrole", "clusterrolebinding", "mutatingwebhookconfiguration")
+    left = kubernetes.list(",".join(kinds), "app.kubernetes.io/part-of=visor")
+    assert [each["metadata"]["name"] for each in left] == []
