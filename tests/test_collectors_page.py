@@ -73,6 +73,10 @@ def expressions(log: str) -> Iterator[pytest.param]:
     otel = yaml.safe_load(blocks("OpenTelemetry Collector", "yaml")[1])
     (operator,) = otel["receivers"][f"filelog/{log}"]["operators"]
     yield pytest.param(operator["regex"], id="OpenTelemetry Collector")
+    vector = yaml.safe_load(blocks("Vector", "yaml")[1])
+    program = vector["transforms"][f"{log}_fields"]["source"]
+    for written in re.findall(r"r'(.*)'\)$", program, re.MULTILINE):
+        yield pytest.param(written, id="Vector")
     (alloy,) = blocks("Grafana Alloy", "alloy")
     for written in re.findall(r'expression = (".*")$', alloy, re.MULTILINE) * (log == "access"):
         yield pytest.param(json.loads(written), id="Grafana Alloy")
