@@ -88,6 +88,19 @@ def test_what_belongs_to_somebody_else_is_not_touched(namespace: Kubernetes, kin
     assert source.children()[FOREIGN[kind]["kind"]]["metadata"]["uid"] != theirs["metadata"]["uid"]
 
 
+def test_what_a_former_source_of_the_name_left_is_waited_for(namespace: Kubernetes) -> None:
+    former = {"apiVersion": "visor.dev/v1alpha1", "kind": "FakeLogSource", "name": "shop"}
+    owner = {**former, "uid": "00000000-0000-0000-0000-000000000000", "controller": True}
+    # The garbage collector wants to remove it at once, and may not.
+    held = {"name": "shop", "ownerReferences": [owner], "finalizers": ["shop.example/held"]}
+    namespace.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": held})
+    source = apply(namespace, shop())
+    refused = source.wait_for("Accepted", "False", "NameTaken")
+    assert "a former source of this name" in refused.message
+    namespace.patch("configmap", "shop", {"metadata": {"finalizers": None}})
+    source.is_ready()
+
+
 @contextmanager
 def without_schema(kubernetes: Kubernetes) -> Iterator[None]:
     """The API server takes anything for a source."""

@@ -15,11 +15,12 @@ use std::{
 };
 
 use kube::{
-    Api, Client, ResourceExt,
+    Api, Client, Resource, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy},
     core::{DynamicObject, Status},
 };
 use serde_json::json;
+use visor_api::FakeLogSource;
 
 use crate::{
     build::{Children, labels::MANAGER},
@@ -285,18 +286,21 @@ impl Applier {
 /// Whether the source controls the object.
 fn owned(source: ValidSource<'_>, kind: ChildKind, object: &DynamicObject) -> Result<(), Refusal> {
     let controller = object.owner_references().iter().find(|owner| owner.controller == Some(true));
-    let whose = match controller {
+    let (whose, remedy) = match controller {
         Some(owner) if owner.uid == source.uid() => return Ok(()),
-        Some(owner) => format!("that {} {} controls", owner.kind, owner.name),
-        None => "that is not of this source".to_owned(),
+        Some(owner) if owner.kind == FakeLogSource::kind(&()) && owner.name == source.name() => {
+            ("of a former source of this name".to_owned(), "waiting for Kubernetes to remove it")
+        }
+        Some(owner) => {
+            (format!("that {} {} controls", owner.kind, owner.name), RENAME_THIS_OR_REMOVE_THAT)
+        }
+        None => ("that is not of this source".to_owned(), RENAME_THIS_OR_REMOVE_THAT),
     };
-    let message = format!(
-        "there is a {kind} `{name}` {whose}; rename this source, or remove that {kind}",
-        kind = kind.name(),
-        name = source.name(),
-    );
-    Err(Refusal::new("NameTaken", message))
+    let (kind, name) = (kind.name(), source.name());
+    Err(Refusal::new("NameTaken", format!("there is a {kind} `{name}` {whose}; {remedy}")))
 }
+
+const RENAME_THIS_OR_REMOVE_THAT: &str = "rename this source, or remove that object";
 
 /// Why nothing can be made in a namespace, by the server's own name for it.
 const NAMESPACE_GOING: &str = "NamespaceTerminating";
@@ -324,5 +328,53 @@ fn failed(
             ApplyError::Refused(Refusal::new(reason, message))
         }
         _ => ApplyError::Failed { action, kind: kind.name(), name, error },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a source `shop` of the uid `new` says of a `ConfigMap` that this owner controls.
+    fn refusal(owner: Option<(&str, &str, &str)>) -> Option<String> {
+        let owner = owner.map(|(kind, name, uid)| {
+            json!({
+                "apiVersion": "example.com/v1",
+                "kind": kind,
+                "name": name,
+                "uid": uid,
+                "controller": true,
+            })
+        });
+        let object: DynamicObject = serde_json::from_value(json!({
+            "metadata": {"name": "shop", "ownerReferences": owner.as_slice()},
+        }))
+        .unwrap();
+        let source: FakeLogSource = serde_json::from_value(json!({
+            "apiVersion": "visor.dev/v1alpha1",
+            "kind": "FakeLogSource",
+            "metadata": {"name": "shop", "namespace": "team-a", "uid": "new"},
+            "spec": {"generators": [{"name": "web", "access": {}}]},
+        }))
+        .unwrap();
+        let source = ValidSource::check(&source).unwrap();
+        owned(source, ChildKind::ConfigMap, &object).err().map(|refusal| refusal.message)
+    }
+
+    #[test]
+    fn a_name_that_is_taken_says_by_whom_and_what_to_do() {
+        assert_eq!(refusal(Some(("FakeLogSource", "shop", "new"))), None);
+        assert_eq!(
+            refusal(Some(("FakeLogSource", "shop", "old"))).as_deref(),
+            Some(
+                "there is a ConfigMap `shop` of a former source of this name; \
+                 waiting for Kubernetes to remove it"
+            )
+        );
+        let rename = "; rename this source, or remove that object";
+        let others = refusal(Some(("Shop", "shop", "old"))).unwrap();
+        assert!(others.contains("that Shop shop controls") && others.ends_with(rename), "{others}");
+        let nobodys = refusal(None).unwrap();
+        assert!(nobodys.contains("not of this source") && nobodys.ends_with(rename), "{nobodys}");
     }
 }
