@@ -4,6 +4,7 @@ refused or held up for it."""
 from __future__ import annotations
 
 import json
+import os
 import ssl
 import threading
 import urllib.error
@@ -161,6 +162,102 @@ def test_a_pod_that_asks_writes_logs(
     if own_volume and cluster.own:
         log = cluster.empty_dir(pod["metadata"]["uid"], "logs") / "access.log"
         assert len(log.read_text().splitlines()) >= 20
+
+
+def test_a_generator_writes_as_the_container_that_mounts_the_volume(
+    cluster: Cluster, namespace: Kubernetes
+) -> None:
+    """Into a directory of the node where nobody else can."""
+    cluster.need_own("it makes a directory on the node")
+    path = f"/var/log/{namespace.namespace}"
+    directory = cluster.on_node(path)
+    directory.mkdir(parents=True)
+    os.chown(directory, 1234, 5678)
+    directory.chmod(0o700)
+    shop = apply(namespace, rider())
+    pod = bare(cluster, "web", own_volume=True)
+    (app,) = pod["spec"]["containers"]
+    app["securityContext"] |= {"runAsUser": 1234, "runAsGroup": 5678}
+    pod["spec"]["volumes"] = [{"name": "logs", "hostPath": {"path": path}}]
+    namespace.apply(pod)
+    wait_until_running(namespace)
+    wait_for_lines(shop, 20)
+    # Others may write there, too, as far as Visor knows: each pod has a directory of its own.
+    for written in (directory / "web", directory / "web" / "access.log"):
+        assert (written.stat().st_uid, written.stat().st_gid) == (1234, 5678)
+
+
+CLASSES: dict[str, Object] = {
+    "Guaranteed": {"limits": {"cpu": "50m", "memory": "32Mi"}},
+    "Burstable": {"requests": {"cpu": "10m"}},
+    "BestEffort": {},
+}
+
+
+@pytest.mark.parametrize("quality", CLASSES)
+def test_a_pod_stays_in_its_quality_of_service_class(
+    cluster: Cluster, namespace: Kubernetes, quality: str
+) -> None:
+    apply(namespace, rider())
+    pod = bare(cluster, "web")
+    pod["spec"]["containers"][0]["resources"] = CLASSES[quality]
+    namespace.apply(pod)
+    (made,) = wait_until_running(namespace)
+    assert has_generator(made)
+    assert made["status"]["qosClass"] == quality
+    assert not [e for e in namespace.list("events") if e["reason"] == "OtherQosClass"]
+
+
+def test_a_pod_that_can_not_stay_in_its_class_says_so(
+    cluster: Cluster, namespace: Kubernetes
+) -> None:
+    apply(namespace, rider())
+    wished = {"visor.dev/container-resources": json.dumps({"limits": {"memory": "48Mi"}})}
+    namespace.apply(workload(cluster, "Deployment", **wished))
+    (made,) = wait_until_running(namespace)
+    assert made["status"]["qosClass"] == "Burstable"
+
+    def told() -> list[Object]:
+        return [e for e in namespace.list("events") if e["reason"] == "OtherQosClass"]
+
+    (event, *_) = namespace.wait_for("an event", told)
+    assert "would be BestEffort" in event["message"]
+
+
+def test_a_limit_range_and_a_quota_let_an_injected_pod_in(
+    cluster: Cluster, namespace: Kubernetes
+) -> None:
+    apply(namespace, rider())
+    ratio = {"maxLimitRequestRatio": {"cpu": "2", "memory": "2"}}
+    least, most = {"cpu": "30m", "memory": "48Mi"}, {"cpu": "90m", "memory": "256Mi"}
+    containers = {"type": "Container", "min": least, "max": most, **ratio}
+    hard = {"requests.cpu": "500m", "limits.cpu": "500m"}
+    hard |= {"requests.memory": "512Mi", "limits.memory": "512Mi"}
+    core, metadata = {"apiVersion": "v1"}, {"metadata": {"name": "bounds"}}
+    whole = {"type": "Pod", "max": {"memory": "200Mi"}}
+    namespace.apply(
+        {**core, "kind": "LimitRange", **metadata, "spec": {"limits": [containers, whole]}},
+        {**core, "kind": "ResourceQuota", **metadata, "spec": {"hard": hard}},
+    )
+    namespace.wait_for("its count", lambda: "used" in namespace.get("quota", "bounds")["status"])
+    resources = {"limits": {"cpu": "60m", "memory": "64Mi"}, "requests": {"cpu": "30m"}}
+
+    def web(memory: str) -> Object:
+        pod = bare(cluster, f"with-{memory.lower()}")
+        limits = {**resources["limits"], "memory": memory}
+        pod["spec"]["containers"][0]["resources"] = {**resources, "limits": limits}
+        return pod
+
+    def has_generator_with_bounds() -> bool:
+        # The operators learn of the bounds a moment later.
+        said = namespace.run("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=small)
+        return has_generator(json.loads(said)) and "48Mi" in said
+
+    small = json.dumps(web("64Mi"))
+    namespace.wait_for("bounds to count", has_generator_with_bounds)
+    namespace.apply(web("64Mi"), web("128Mi"), web("160Mi"))
+    pods = {p["metadata"]["name"]: p for p in wait_until_running(namespace, 3)}
+    assert [has_generator(pods[f"with-{each}mi"]) for each in (64, 128, 160)] == [True, True, False]
 
 
 def test_a_change_of_the_source_reaches_injected_pods(

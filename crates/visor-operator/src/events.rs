@@ -43,7 +43,7 @@ pub(crate) struct Announcement {
     good: bool,
     reason: String,
     action: &'static str,
-    note: String,
+    pub(crate) note: String,
 }
 
 impl Announcer {
@@ -162,6 +162,11 @@ pub(crate) fn replaced(kind: &str, name: &str, why: &str) -> Announcement {
 /// That a pod asked for a generator and didn't get one.
 pub(crate) fn not_injected(why: String) -> Announcement {
     Announcement { good: false, reason: "NotInjected".to_owned(), action: "Inject", note: why }
+}
+
+/// That a pod isn't of the quality of service class any more that it would be of by itself.
+pub(crate) fn other_class(note: String) -> Announcement {
+    Announcement { good: false, reason: "OtherQosClass".to_owned(), action: "Inject", note }
 }
 
 fn cut(mut note: String) -> String {

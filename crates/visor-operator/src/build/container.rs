@@ -31,6 +31,19 @@ pub(super) const USER: i64 = 65532;
 
 const IDENTITY: &str = "VISOR_IDENTITY";
 
+/// As whom a generator runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RunAs {
+    pub(crate) user: i64,
+    /// `None` for the one that a node takes for such a user.
+    pub(crate) group: Option<i64>,
+}
+
+impl RunAs {
+    /// In pods of our own.
+    pub(crate) const OWN: Self = Self { user: USER, group: Some(USER) };
+}
+
 /// What a generator finds in its pod.
 pub(crate) struct Surroundings<'a> {
     /// The volume of the document.
@@ -42,6 +55,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) shared: bool,
     /// What the container asks for and may use.
     pub(crate) resources: Option<&'a ResourceRequirements>,
+    pub(crate) run_as: RunAs,
     /// Whether the pod is somebody else's. Its generator then must not be in its way: it waits for a
     /// document rather than fail, and no probe of ours decides whether the pod is ready.
     pub(crate) guest: bool,
@@ -49,8 +63,15 @@ pub(crate) struct Surroundings<'a> {
 
 /// The generator, in a pod of ours or of somebody else's.
 pub(crate) fn generator(settings: &Settings, surroundings: &Surroundings<'_>) -> Container {
-    let Surroundings { document_volume, logs_volume, logs_directory, shared, resources, guest } =
-        *surroundings;
+    let Surroundings {
+        document_volume,
+        logs_volume,
+        logs_directory,
+        shared,
+        resources,
+        run_as,
+        guest,
+    } = *surroundings;
     let directory = output_directory(logs_directory, shared);
     let document = format!("{DOCUMENT_DIRECTORY}/{}", document::FILE);
     let listen = format!("0.0.0.0:{METRICS_PORT}");
@@ -75,9 +96,9 @@ pub(crate) fn generator(settings: &Settings, surroundings: &Surroundings<'_>) ->
         readiness_probe: (!guest).then(|| probe("/readyz", 5)),
         resources: Some(resources.cloned().unwrap_or_else(modest_resources)),
         security_context: Some(SecurityContext {
-            run_as_user: Some(USER),
-            run_as_group: Some(USER),
-            run_as_non_root: Some(true),
+            run_as_user: Some(run_as.user),
+            run_as_group: run_as.group,
+            run_as_non_root: Some(run_as.user != 0),
             seccomp_profile: Some(SeccompProfile {
                 type_: "RuntimeDefault".to_owned(),
                 ..SeccompProfile::default()

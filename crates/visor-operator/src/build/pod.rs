@@ -28,6 +28,7 @@ pub(super) fn template(source: ValidSource<'_>, settings: &Settings) -> PodTempl
         logs_directory: container::LOGS_DIRECTORY,
         shared: is_shared(source),
         resources: wishes.resources.as_ref(),
+        run_as: container::RunAs::OWN,
         guest: false,
     };
     let generator = container::generator(settings, &surroundings);

@@ -1,10 +1,10 @@
-//! What the injector knows of the cluster: the sources that ride along, and the namespaces that ask
-//! for a generator in all their pods.
+//! What the injector knows of the cluster: the sources that ride along, the namespaces that ask for a
+//! generator in all their pods, and the bounds that namespaces have for containers and pods.
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt};
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{LimitRange, LimitRangeItem, Namespace};
 use kube::{
     Api, Client, Resource, ResourceExt,
     core::PartialObjectMeta,
@@ -31,6 +31,7 @@ pub(crate) struct Known {
     client: Client,
     sources: Store<Guarded>,
     namespaces: Store<PartialObjectMeta<Namespace>>,
+    limit_ranges: Store<LimitRange>,
 }
 
 impl Known {
@@ -56,9 +57,18 @@ impl Known {
             .touched_objects();
         let watching_namespaces = drain("Namespace", Arc::clone(metrics), watched);
 
-        let known = Self { client: client.clone(), sources, namespaces };
+        let (limit_ranges, writer) = reflector::store();
+        let every = Api::<LimitRange>::all(client.clone());
+        let watched = watcher(every, watcher::Config::default())
+            .modify(|range| range.metadata.managed_fields = None)
+            .default_backoff()
+            .reflect(writer)
+            .touched_objects();
+        let watching_limit_ranges = drain("LimitRange", Arc::clone(metrics), watched);
+
+        let known = Self { client: client.clone(), sources, namespaces, limit_ranges };
         (Arc::new(known), async move {
-            futures::join!(watching_sources, watching_namespaces);
+            futures::join!(watching_sources, watching_namespaces, watching_limit_ranges);
         })
     }
 
@@ -67,6 +77,7 @@ impl Known {
         // An error says that the operator is ending.
         self.sources.wait_until_ready().await.ok();
         self.namespaces.wait_until_ready().await.ok();
+        self.limit_ranges.wait_until_ready().await.ok();
     }
 
     /// What a namespace asks for its pods.
@@ -83,6 +94,13 @@ impl Known {
         Ok(found.map_or_else(NamespaceWish::default, |found| {
             NamespaceWish::read(found.labels(), found.annotations())
         }))
+    }
+
+    /// What a namespace allows containers and pods.
+    pub(crate) fn bounds(&self, namespace: &str) -> Vec<LimitRangeItem> {
+        let there = |range: &Arc<LimitRange>| range.namespace().as_deref() == Some(namespace);
+        let ranges = self.limit_ranges.state().into_iter().filter(there);
+        ranges.flat_map(|range| range.spec.clone().unwrap_or_default().limits).collect()
     }
 
     /// A source that rides along.

@@ -4,27 +4,42 @@
 //! What is added: the container, the volume of its document, a volume for its files unless the pod
 //! has one for it, and labels and an annotation that tell of it. Nothing that was there is changed.
 
+use k8s_openapi::api::core::v1::{LimitRangeItem, ResourceRequirements};
 use kube::core::DynamicObject;
 use serde_json::{Map, Value, json};
 
 use super::{Form, INJECTED, wish::Wish};
 use crate::build::{
     GENERATOR, METRICS_PORT, Settings,
-    container::{LOGS_DIRECTORY, Surroundings, generator},
+    container::{LOGS_DIRECTORY, RunAs, Surroundings, generator},
     labels,
 };
+use resources::QosClass;
+
+mod resources;
+mod run_as;
 
 /// The volumes that are added. The pod's own may be called `document` or `logs`.
 const DOCUMENT_VOLUME: &str = "visor-document";
 const LOGS_VOLUME: &str = "visor-logs";
 
-/// The source that a pod gets.
+/// The source that a pod gets, and what counts in its namespace.
 #[derive(Debug, Clone)]
 pub(crate) struct Guest<'a> {
     pub(crate) name: &'a str,
     pub(crate) uid: &'a str,
     /// What the source says of its containers' resources.
-    pub(crate) resources: Option<&'a k8s_openapi::api::core::v1::ResourceRequirements>,
+    pub(crate) resources: Option<&'a ResourceRequirements>,
+    /// What its namespace allows containers and pods.
+    pub(crate) bounds: &'a [LimitRangeItem],
+}
+
+/// A pod with a generator in it.
+#[derive(Debug)]
+pub(crate) struct Injected {
+    pub(crate) pod: DynamicObject,
+    /// What the pod isn't any more, in words for whoever wrote it.
+    pub(crate) warning: Option<String>,
 }
 
 /// Puts the generator into a pod.
@@ -38,10 +53,12 @@ pub(crate) fn inject(
     guest: &Guest<'_>,
     settings: &Settings,
     form: Form,
-) -> Result<DynamicObject, String> {
+) -> Result<Injected, String> {
     let spec = pod.data.get("spec").and_then(Value::as_object).ok_or("the pod has no spec")?;
     let logs = Logs::of(spec, wish.volume.as_deref(), pod.metadata.name.as_deref())?;
     check(spec)?;
+    let said = wish.resources.as_ref().or(guest.resources);
+    let resources = resources::generators(spec, said, guest.bounds);
     let mut container = generator(
         settings,
         &Surroundings {
@@ -49,7 +66,8 @@ pub(crate) fn inject(
             logs_volume: &logs.volume,
             logs_directory: &logs.directory,
             shared: logs.shared,
-            resources: wish.resources.as_ref().or(guest.resources),
+            resources: Some(&resources),
+            run_as: logs.run_as,
             guest: true,
         },
     );
@@ -64,22 +82,33 @@ pub(crate) fn inject(
     let version = env!("CARGO_PKG_VERSION").to_owned();
     metadata.annotations.get_or_insert_default().insert(INJECTED.to_owned(), version);
     let list = if form == Form::Native { "initContainers" } else { "containers" };
-    if let Some(spec) = injected.data.get_mut("spec").and_then(Value::as_object_mut) {
-        push(spec, list, container);
-        push(
-            spec,
-            "volumes",
-            json!({
-                "name": DOCUMENT_VOLUME,
-                // The pod starts without it, too, and the generator waits.
-                "configMap": {"name": guest.name, "optional": true},
-            }),
-        );
-        if logs.added {
-            push(spec, "volumes", json!({"name": LOGS_VOLUME, "emptyDir": {}}));
-        }
+    let mut after = spec.clone();
+    push(&mut after, list, container);
+    push(
+        &mut after,
+        "volumes",
+        json!({
+            "name": DOCUMENT_VOLUME,
+            // The pod starts without it, too, and the generator waits.
+            "configMap": {"name": guest.name, "optional": true},
+        }),
+    );
+    if logs.added {
+        push(&mut after, "volumes", json!({"name": LOGS_VOLUME, "emptyDir": {}}));
     }
-    Ok(injected)
+    resources::fits(&after, guest.bounds)?;
+    let warning = other_class(QosClass::of(spec), QosClass::of(&after));
+    injected.data["spec"] = Value::Object(after);
+    Ok(Injected { pod: injected, warning })
+}
+
+fn other_class(before: QosClass, after: QosClass) -> Option<String> {
+    (before != after).then(|| {
+        format!(
+            "by what its generator asks for and may use, this pod's quality of service class is \
+             {after}; without it, it would be {before}"
+        )
+    })
 }
 
 /// Where the files go.
@@ -87,6 +116,7 @@ struct Logs {
     volume: String,
     directory: String,
     shared: bool,
+    run_as: RunAs,
     /// Whether the volume is to be added.
     added: bool,
 }
@@ -99,7 +129,8 @@ impl Logs {
     ) -> Result<Self, String> {
         let Some(wished) = wished else {
             let (volume, directory) = (LOGS_VOLUME.to_owned(), LOGS_DIRECTORY.to_owned());
-            return Ok(Self { volume, directory, shared: false, added: true });
+            let run_as = run_as::run_as(spec, std::iter::empty());
+            return Ok(Self { volume, directory, shared: false, run_as, added: true });
         };
         let volume = items(spec, "volumes").find(|volume| text(volume, "name") == Some(wished));
         let volume = volume.ok_or_else(|| {
@@ -107,9 +138,12 @@ impl Logs {
                 items(spec, "volumes").filter_map(|volume| text(volume, "name")).collect();
             format!("the pod has no volume `{wished}`; its volumes are {}", names.join(", "))
         })?;
-        let mount = containers(spec)
-            .flat_map(|container| list(container.get("volumeMounts")))
-            .find(|mount| text(mount, "name") == Some(wished));
+        let mount_in = |container| {
+            list(Value::get(container, "volumeMounts"))
+                .find(|mount| text(mount, "name") == Some(wished))
+        };
+        let mount = containers(spec).find_map(mount_in);
+        let mounting = containers(spec).filter(|container| mount_in(container).is_some());
         if mount.is_some_and(|mount| {
             mount.get("subPath").is_some() || mount.get("subPathExpr").is_some()
         }) {
@@ -120,6 +154,7 @@ impl Logs {
             volume: wished.to_owned(),
             directory: directory.trim_end_matches('/').to_owned(),
             shared: is_shared(volume, wished, pod),
+            run_as: run_as::run_as(spec, mounting),
             added: false,
         })
     }
@@ -137,6 +172,10 @@ fn is_shared(volume: &Value, name: &str, pod: Option<&str>) -> bool {
 
 /// What is in the way.
 fn check(spec: &Map<String, Value>) -> Result<(), String> {
+    let system = spec.get("os").and_then(|system| text(system, "name"));
+    if let Some(system) = system.filter(|system| *system != "linux") {
+        return Err(format!("the generator runs on Linux, and the pod is for {system}"));
+    }
     for container in containers(spec) {
         if text(container, "name") == Some(GENERATOR) {
             return Err(format!("the pod has a container `{GENERATOR}` already; rename it"));

@@ -24,12 +24,12 @@ use tracing::{debug, error};
 use super::{
     Form,
     known::{Known, NoSource},
-    mutate::{self, Guest},
+    mutate::{self, Guest, Injected},
     wish::Wish,
 };
 use crate::{
     build::Settings,
-    events::{self, Announcer},
+    events::{self, Announcement, Announcer},
     metrics::{Injection, Metrics},
     source::place,
 };
@@ -58,7 +58,7 @@ pub(crate) struct Injector {
 enum Verdict {
     /// It didn't ask for anything that it hasn't got.
     Skipped,
-    Injected(Box<DynamicObject>),
+    Injected(Box<Injected>),
     /// It asked, and goes in without.
     Without(Injection, String),
 }
@@ -110,10 +110,14 @@ impl Injector {
             _ => Verdict::Skipped,
         };
         let outcome = match (verdict, &request.object) {
-            (Verdict::Injected(injected), Some(pod)) => match patch(pod, &injected) {
+            (Verdict::Injected(injected), Some(pod)) => match patch(pod, &injected.pod) {
                 Ok(patch) => match response.clone().with_patch(patch) {
                     Ok(patched) => {
                         response = patched;
+                        if let Some(warning) = injected.warning {
+                            self.tell(request, pod, events::other_class(warning.clone()));
+                            response.warnings = Some(vec![warning]);
+                        }
                         Injection::Injected
                     }
                     Err(error) => failed(&error.to_string()),
@@ -122,9 +126,7 @@ impl Injector {
             },
             (Verdict::Without(outcome, why), Some(pod)) => {
                 let message = format!("no logs are written by Visor in this pod: {why}");
-                if !request.dry_run {
-                    self.tell(request, pod, message.clone());
-                }
+                self.tell(request, pod, events::not_injected(message.clone()));
                 response.warnings = Some(vec![message]);
                 outcome
             }
@@ -171,6 +173,7 @@ impl Injector {
             name: &wish.source,
             uid: source.metadata.uid.as_deref().unwrap_or_default(),
             resources: template.and_then(|template| template.resources.as_ref()),
+            bounds: &self.known.bounds(namespace),
         };
         match mutate::inject(pod, &wish, &guest, &self.settings, self.form) {
             Ok(injected) => Verdict::Injected(Box::new(injected)),
@@ -178,21 +181,25 @@ impl Injector {
         }
     }
 
-    /// Tells by an event, in a task of its own, for the pod is not to wait for it.
+    /// Tells by an event, in a task of its own, for the pod is not to wait for it. A dry run leaves no
+    /// trace.
     fn tell(
         &self,
         request: &AdmissionRequest<DynamicObject>,
         pod: &DynamicObject,
-        message: String,
+        announcement: Announcement,
     ) {
+        if request.dry_run {
+            return;
+        }
         let Ok(permit) = Arc::clone(&self.events).try_acquire_owned() else {
-            debug!("too many events at once; this one is left out: {message}");
+            debug!("too many events at once; this one is left out: {}", announcement.note);
             return;
         };
         let announcer = self.announcer.clone();
         let about = about(request, pod);
         tokio::spawn(async move {
-            announcer.announce_about(&about, events::not_injected(message)).await;
+            announcer.announce_about(&about, announcement).await;
             drop(permit);
         });
     }

@@ -13,7 +13,7 @@ fn settings() -> Settings {
     }
 }
 
-const GUEST: Guest<'static> = Guest { name: "shop", uid: "b2a7c0de", resources: None };
+const GUEST: Guest<'static> = Guest { name: "shop", uid: "b2a7c0de", resources: None, bounds: &[] };
 
 fn pod(spec: &Value) -> DynamicObject {
     serde_json::from_value(json!({
@@ -33,6 +33,8 @@ fn web() -> DynamicObject {
         "containers": [{
             "name": "collector", "image": "collector:1",
             "volumeMounts": [{"name": "logs", "mountPath": "/var/log/app/"}],
+            "securityContext": {"runAsUser": 1000, "runAsGroup": 2000},
+            "resources": {"requests": {"cpu": "100m"}, "limits": {"memory": "128Mi"}},
         }],
         "initContainers": [{"name": "migrate", "image": "web:1"}],
         "volumes": [{"name": "logs", "emptyDir": {}}],
@@ -45,8 +47,8 @@ fn wish(volume: Option<&str>) -> Wish {
 }
 
 fn injected(pod: &DynamicObject, volume: Option<&str>, form: Form) -> Result<Value, String> {
-    let pod = inject(pod, &wish(volume), &GUEST, &settings(), form)?;
-    Ok(serde_json::to_value(pod).unwrap())
+    let injected = inject(pod, &wish(volume), &GUEST, &settings(), form)?;
+    Ok(serde_json::to_value(injected.pod).unwrap())
 }
 
 fn shown(pod: &Value) -> String {
@@ -83,7 +85,7 @@ fn nothing_that_was_there_is_changed() {
 
 #[test]
 fn an_injected_pod_asks_for_nothing_more() {
-    let after = inject(&web(), &wish(None), &GUEST, &settings(), Form::Plain).unwrap();
+    let after = inject(&web(), &wish(None), &GUEST, &settings(), Form::Plain).unwrap().pod;
     let nobody = NamespaceWish::default();
     let metadata = &after.metadata;
     let (labels, annotations) =
@@ -124,23 +126,68 @@ fn the_generator_writes_where_the_pod_mounts_the_volume() {
 #[test]
 fn resources_are_the_pods_or_else_the_sources_wish() {
     let of = |wish: &Wish, guest: &Guest<'_>| {
-        let pod = inject(&web(), wish, guest, &settings(), Form::Plain).unwrap();
+        let pod = inject(&web(), wish, guest, &settings(), Form::Plain).unwrap().pod;
         pod.data["spec"]["containers"][1]["resources"]["limits"]["memory"].clone()
     };
     let resources =
         |memory: &str| serde_json::from_value(json!({"limits": {"memory": memory}})).unwrap();
-    let sources = resources("64Mi");
+    let sources = resources("80Mi");
     let guest = Guest { resources: Some(&sources), ..GUEST };
-    assert_eq!(of(&wish(None), &GUEST), Value::Null);
-    assert_eq!(of(&wish(None), &guest), "64Mi");
+    assert_eq!(of(&wish(None), &GUEST), "64Mi");
+    assert_eq!(of(&wish(None), &guest), "80Mi");
     let own = Wish { resources: Some(resources("96Mi")), ..wish(None) };
     assert_eq!(of(&own, &guest), "96Mi");
+}
+
+#[test]
+fn a_pod_that_becomes_of_another_class_is_told() {
+    let resources = serde_json::from_value(json!({"limits": {"memory": "96Mi"}})).unwrap();
+    let asking = Wish { resources: Some(resources), ..wish(None) };
+    let warning = |wish: &Wish, containers: Value| {
+        let pod = pod(&json!({"containers": containers}));
+        inject(&pod, wish, &GUEST, &settings(), Form::Native).unwrap().warning
+    };
+    let best_effort = json!([{"name": "web"}]);
+    let told = warning(&asking, best_effort.clone()).unwrap();
+    assert!(told.contains("is Burstable;") && told.ends_with("would be BestEffort"), "{told}");
+    assert_eq!(warning(&wish(None), best_effort), None);
+    let limits = json!({"limits": {"cpu": "1", "memory": "1Gi"}});
+    assert_eq!(warning(&asking, json!([{"name": "web", "resources": limits}])), None);
+}
+
+/// As whoever mounts the volume, root as well, and then without a capability.
+#[test]
+fn the_generator_runs_as_whoever_mounts_the_volume() {
+    let context = |user: &Value| {
+        let after = injected(
+            &pod(&json!({
+                "securityContext": {"runAsUser": 7, "fsGroup": 8},
+                "containers": [{"name": "web"}, {
+                    "name": "app", "securityContext": {"runAsUser": user},
+                    "volumeMounts": [{"name": "logs", "mountPath": "/logs"}],
+                }],
+                "volumes": [{"name": "logs", "emptyDir": {}}],
+            })),
+            Some("logs"),
+            Form::Plain,
+        );
+        after.unwrap()["spec"]["containers"][2]["securityContext"].clone()
+    };
+    for (said, user) in [(Value::Null, 7), (json!(1000), 1000), (json!(0), 0)] {
+        let context = context(&said);
+        assert_eq!(context["runAsUser"], user);
+        assert_eq!(context["runAsGroup"], Value::Null);
+        assert_eq!(context["runAsNonRoot"], user != 0);
+        assert_eq!(context["capabilities"]["drop"], json!(["ALL"]));
+    }
 }
 
 #[test]
 fn what_is_in_the_way_is_told() {
     let refused = |spec: Value, volume| injected(&pod(&spec), volume, Form::Plain).unwrap_err();
     let containers = json!([{"name": "web"}]);
+    let why = refused(json!({"containers": containers, "os": {"name": "windows"}}), None);
+    assert!(why.contains("runs on Linux, and the pod is for windows"), "{why}");
     let why = refused(json!({"containers": [{"name": "visor"}]}), None);
     assert!(why.contains("container `visor` already"), "{why}");
     let ports = json!([{"name": "web", "ports": [{"containerPort": 9464}]}]);
@@ -164,6 +211,11 @@ fn what_is_in_the_way_is_told() {
         Some("logs"),
     );
     assert!(why.contains("subPath"), "{why}");
+    let most = json!([{"type": "Pod", "max": {"memory": "150Mi"}}]);
+    let most: Vec<LimitRangeItem> = serde_json::from_value(most).unwrap();
+    let guest = Guest { bounds: &most, ..GUEST };
+    let why = inject(&web(), &wish(None), &guest, &settings(), Form::Plain).unwrap_err();
+    assert!(why.contains("more memory than a LimitRange"), "{why}");
 }
 
 /// A guest meets the restricted Pod Security Standard by itself, for the pod around it is not ours,

@@ -1,0 +1,134 @@
+//! Classes and bounds, as Kubernetes' documentation has them.
+
+use serde_json::json;
+
+use super::*;
+
+fn spec(containers: &Value) -> Map<String, Value> {
+    json!({"containers": containers}).as_object().unwrap().clone()
+}
+
+/// The spec of a pod whose containers have these resources.
+fn with(resources: &[Value]) -> Map<String, Value> {
+    spec(&resources.iter().map(|each| json!({"resources": each})).collect())
+}
+
+fn even(cpu: &str, memory: &str) -> Value {
+    json!({"limits": {"cpu": cpu, "memory": memory}, "requests": {"cpu": cpu, "memory": memory}})
+}
+
+fn read<T: serde::de::DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).unwrap()
+}
+
+#[test]
+fn a_class_is_what_a_kubelet_makes_of_it() {
+    let guaranteed = even("1", "1Gi");
+    let only_limits = json!({"limits": {"cpu": "1", "memory": "1Gi"}});
+    let other_words = json!({
+        "limits": {"cpu": "1000m", "memory": "1Gi"}, "requests": {"cpu": "1", "memory": "1024Mi"},
+    });
+    let less = json!({
+        "limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "500m", "memory": "1Gi"},
+    });
+    let half = json!({"limits": {"memory": "1Gi"}, "requests": {"memory": "1Gi"}});
+    let nothing = json!({"requests": {"cpu": "0", "memory": "0Mi"}, "limits": {"disk": "1"}});
+    let class = |resources: &[Value]| QosClass::of(&with(resources));
+    for resources in [&guaranteed, &only_limits, &other_words] {
+        assert_eq!(class(std::slice::from_ref(resources)), QosClass::Guaranteed, "{resources}");
+    }
+    for resources in
+        [[guaranteed.clone(), less], [guaranteed.clone(), half], [guaranteed, json!({})]]
+    {
+        assert_eq!(class(&resources), QosClass::Burstable, "{resources:?}");
+    }
+    assert_eq!(class(&[nothing, Value::Null]), QosClass::BestEffort);
+}
+
+/// Every container that counts is looked at: those that prepare the pod, too.
+#[test]
+fn an_init_container_counts() {
+    let mut pod = with(&[even("1", "1Gi")]);
+    pod.insert("initContainers".to_owned(), json!([{"resources": {}}]));
+    assert_eq!(QosClass::of(&pod), QosClass::Burstable);
+}
+
+#[test]
+fn a_generator_keeps_the_class_of_its_pod() {
+    let burstable = json!({"requests": {"cpu": "1"}});
+    for resources in [even("1", "1Gi"), burstable, Value::Null] {
+        let pod = with(std::slice::from_ref(&resources));
+        let generator = serde_json::to_value(generators(&pod, None, &[])).unwrap();
+        assert_eq!(QosClass::of(&with(&[resources, generator])), QosClass::of(&pod));
+    }
+}
+
+#[test]
+fn what_is_said_is_kept_and_filled_up_where_that_keeps_the_class() {
+    let pod = with(&[even("1", "1Gi")]);
+    let said = read(json!({"limits": {"memory": "96Mi"}, "requests": {"cpu": "50m"}}));
+    assert_eq!(generators(&pod, Some(&said), &[]), read(even("50m", "96Mi")));
+    // What can't be kept: what is said counts.
+    let said = read(json!({"limits": {"memory": "96Mi"}, "requests": {"memory": "32Mi"}}));
+    let filled = generators(&pod, Some(&said), &[]);
+    assert_eq!(filled.requests.unwrap()["memory"].0, "32Mi");
+    for resources in [Value::Null, json!({"requests": {"cpu": "1"}})] {
+        assert_eq!(generators(&with(&[resources]), Some(&said), &[]), said);
+    }
+}
+
+#[test]
+fn a_pod_that_has_resources_as_a_whole_shares_them_out_itself() {
+    for resources in [even("2", "2Gi"), json!({"requests": {"cpu": "1"}})] {
+        let mut pod = with(&[even("1", "1Gi")]);
+        pod.insert("resources".to_owned(), resources);
+        assert_eq!(generators(&pod, None, &[]), ResourceRequirements::default());
+    }
+}
+
+fn bounds(kind: &str, bounds: Value) -> Vec<LimitRangeItem> {
+    let mut item = bounds;
+    item["type"] = json!(kind);
+    vec![read(item)]
+}
+
+#[test]
+fn little_is_moved_into_the_bounds_of_the_namespace() {
+    let burstable = with(&[json!({"requests": {"cpu": "1"}})]);
+    let guaranteed = with(&[even("1", "1Gi")]);
+    let least = bounds("Container", json!({"min": {"cpu": "200m", "memory": "48Mi"}}));
+    let moved = generators(&burstable, None, &least);
+    assert_eq!(
+        moved,
+        read(json!({
+            "requests": {"cpu": "200m", "memory": "48Mi"}, "limits": {"cpu": "200m", "memory": "64Mi"},
+        }))
+    );
+    assert_eq!(generators(&guaranteed, None, &least), read(even("200m", "64Mi")));
+    let most = bounds("Container", json!({"max": {"cpu": "5m", "memory": "48Mi"}}));
+    assert_eq!(generators(&guaranteed, None, &most), read(even("5m", "48Mi")));
+    let ratio = bounds("Container", json!({"maxLimitRequestRatio": {"cpu": "9", "memory": "2"}}));
+    let moved = generators(&burstable, None, &ratio);
+    assert_eq!(moved.requests.unwrap()["cpu"].0, "100m");
+    assert_eq!(generators(&guaranteed, None, &ratio), read(even("100m", "64Mi")));
+    // What is said counts, bounds or not: the server's words will tell.
+    let said = read(even("1m", "1Mi"));
+    assert_eq!(generators(&burstable, Some(&said), &least), said);
+    // Bounds of claims and of whole pods are others.
+    let claims = bounds("PersistentVolumeClaim", json!({"min": {"cpu": "1"}}));
+    assert_eq!(generators(&burstable, None, &claims), generators(&burstable, None, &[]));
+}
+
+#[test]
+fn a_pod_that_would_grow_out_of_its_bounds_is_told() {
+    let pod = with(&[even("1", "1Gi"), even("100m", "64Mi")]);
+    let most = |cpu: &str| bounds("Pod", json!({"max": {"cpu": cpu}}));
+    assert_eq!(fits(&pod, &most("1100m")), Ok(()));
+    let why = fits(&pod, &most("1")).unwrap_err();
+    assert!(why.contains("more cpu") && why.contains("(1)"), "{why}");
+    assert_eq!(fits(&pod, &bounds("Container", json!({"max": {"cpu": "1"}}))), Ok(()));
+    let mut native = with(&[even("1", "1Gi")]);
+    let sidecar = json!([{"restartPolicy": "Always", "resources": even("100m", "64Mi")}]);
+    native.insert("initContainers".to_owned(), sidecar);
+    assert!(fits(&native, &most("1")).is_err());
+}
