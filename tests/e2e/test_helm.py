@@ -3,6 +3,7 @@ last module of all: Visor goes away meanwhile."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 import pytest
@@ -113,6 +114,31 @@ def test_a_source_has_a_monitor_where_that_is_wished(source: Source, monitors: N
         return monitor is not None and monitor["metadata"]["uid"] != uid
 
     kubernetes.wait_for("another one", made_again)
+
+
+def test_a_rollback_leaves_sources_alone(
+    release: Release, operators: Operators, source: Source, monitors: None
+) -> None:
+    """To what was before the upgrade, and forward again."""
+    before = source.pod()
+    lines = before.metrics().lines()
+    for step in (lambda: release.run("rollback", release.name, "--wait"), release.install):
+        old = set(operators.names())
+        step()
+        operators.leader()
+        assert not old & set(operators.names())
+        source.is_ready()
+        after = source.pod()
+        assert (after.uid, after.restarts) == (before.uid, 0)
+        counted = source.status["lines"]
+        assert counted >= lines
+        lines = counted + 1
+        goes_on = functools.partial(has_counted, source, lines)
+        source.kubernetes.wait_for("more lines", goes_on)
+
+
+def has_counted(source: Source, lines: float) -> bool:
+    return source.status["lines"] >= lines
 
 
 def test_a_removed_release_leaves_definition_sources_and_pods(

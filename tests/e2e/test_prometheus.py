@@ -14,7 +14,7 @@ from support.dockerfile import ROOT
 from support.documents import Object, access, error, file, rate, stream
 from support.documents import source as document
 from support.kubernetes import Kubernetes
-from support.prometheus import Prometheus, prometheus
+from support.prometheus import Prometheus, prometheus, targets
 from support.sources import Source, apply
 
 FILES = ROOT / "charts" / "visor" / "files"
@@ -23,37 +23,6 @@ DASHBOARD = json.loads((FILES / "dashboard.json").read_text())
 # What Grafana puts in the place of its variables where all is selected.
 VARIABLES = {"$namespace": ".*", "$source": ".*", "$pod": ".*"}
 TIMES = {"$__rate_interval": "15s", "$__range": "1m"}
-
-
-VISOR = "app.kubernetes.io/part-of=visor"
-
-
-def targets(kubernetes: Kubernetes) -> list[Object]:
-    """Operators and pods with the labels that a ServiceMonitor and a PodMonitor give them. Debian's
-    Prometheus can't ask Kubernetes itself."""
-    pods = kubernetes.run("get", "pods", "--all-namespaces", f"--selector={VISOR}", "-o", "json")
-    return [target(pod) for pod in json.loads(pods)["items"]]
-
-
-def target(pod: Object) -> Object:
-    metadata = pod["metadata"]
-    labels, namespace = metadata["labels"], metadata["namespace"]
-    name = labels["app.kubernetes.io/instance"]
-    is_operator = labels["app.kubernetes.io/component"] == "operator"
-    (port,) = [
-        port["containerPort"]
-        for container in pod["spec"]["containers"]
-        for port in container.get("ports", [])
-        if port["name"] in ("metrics", "visor-metrics")
-    ]
-    return {
-        "targets": [f"{pod['status']['podIP']}:{port}"],
-        "labels": {
-            "namespace": namespace,
-            "pod": metadata["name"],
-            "job": name if is_operator else f"{namespace}/{name}",
-        },
-    }
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from support.documents import Object
+from support.kubernetes import Kubernetes
 from support.tools import free_port, tool
 from support.waiting import wait_for
 
@@ -78,3 +79,34 @@ def prometheus(directory: Path, configuration: Object) -> Iterator[Prometheus]:
     finally:
         process.terminate()
         process.wait(60)
+
+
+VISOR = "app.kubernetes.io/part-of=visor"
+
+
+def targets(kubernetes: Kubernetes) -> list[Object]:
+    """Operators and pods with the labels that a ServiceMonitor and a PodMonitor give them. Debian's
+    Prometheus can't ask Kubernetes itself."""
+    pods = kubernetes.run("get", "pods", "--all-namespaces", f"--selector={VISOR}", "-o", "json")
+    return [target(pod) for pod in json.loads(pods)["items"] if "podIP" in pod["status"]]
+
+
+def target(pod: Object) -> Object:
+    metadata = pod["metadata"]
+    labels, namespace = metadata["labels"], metadata["namespace"]
+    name = labels["app.kubernetes.io/instance"]
+    is_operator = labels["app.kubernetes.io/component"] == "operator"
+    (port,) = [
+        port["containerPort"]
+        for container in pod["spec"]["containers"]
+        for port in container.get("ports", [])
+        if port["name"] in ("metrics", "visor-metrics")
+    ]
+    return {
+        "targets": [f"{pod['status']['podIP']}:{port}"],
+        "labels": {
+            "namespace": namespace,
+            "pod": metadata["name"],
+            "job": name if is_operator else f"{namespace}/{name}",
+        },
+    }
