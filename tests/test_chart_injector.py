@@ -310,6 +310,7 @@ def rights(rendered: Rendered, kind: str, name: str) -> set[Right]:
 
 
 NAMESPACES: Right = ("", "namespaces", (), frozenset({"get", "list", "watch"}))
+LIMIT_RANGES: Right = ("", "limitranges", (), frozenset({"list", "watch"}))
 CONFIGURATION: Right = (
     "admissionregistration.k8s.io",
     "mutatingwebhookconfigurations",
@@ -324,7 +325,10 @@ SECRETS: set[Right] = {
 
 @pytest.mark.parametrize(
     ("values", "everywhere", "at_home"),
-    [({}, {NAMESPACES, CONFIGURATION}, SECRETS), (CERT_MANAGER, {NAMESPACES}, set())],
+    [
+        ({}, {NAMESPACES, LIMIT_RANGES, CONFIGURATION}, SECRETS),
+        (CERT_MANAGER, {NAMESPACES, LIMIT_RANGES}, set()),
+    ],
     ids=["own certificate", "cert-manager"],
 )
 def test_the_injector_takes_these_rights_and_no_others(

@@ -109,29 +109,30 @@ impl Injector {
             Some(pod) if is_new_pod(request) => self.judge(request, pod).await,
             _ => Verdict::Skipped,
         };
-        let outcome = match (verdict, &request.object) {
-            (Verdict::Injected(injected), Some(pod)) => match patch(pod, &injected.pod) {
-                Ok(patch) => match response.clone().with_patch(patch) {
+        let (outcome, announcement) = match (verdict, &request.object) {
+            (Verdict::Injected(injected), Some(pod)) => {
+                match patched(response.clone(), pod, &injected.pod) {
                     Ok(patched) => {
                         response = patched;
-                        if let Some(warning) = injected.warning {
-                            self.tell(request, pod, events::other_class(warning.clone()));
-                            response.warnings = Some(vec![warning]);
-                        }
-                        Injection::Injected
+                        (Injection::Injected, injected.warning.map(events::other_class))
                     }
-                    Err(error) => failed(&error.to_string()),
-                },
-                Err(error) => failed(&error.to_string()),
-            },
-            (Verdict::Without(outcome, why), Some(pod)) => {
-                let message = format!("no logs are written by Visor in this pod: {why}");
-                self.tell(request, pod, events::not_injected(message.clone()));
-                response.warnings = Some(vec![message]);
-                outcome
+                    // A mistake of ours. The pod goes in as it is.
+                    Err(error) => {
+                        error!(%error, "a pod could not be injected");
+                        (Injection::Error, None)
+                    }
+                }
             }
-            _ => Injection::Skipped,
+            (Verdict::Without(outcome, why), _) => {
+                let message = format!("no logs are written by Visor in this pod: {why}");
+                (outcome, Some(events::not_injected(message)))
+            }
+            _ => (Injection::Skipped, None),
         };
+        if let (Some(announcement), Some(pod)) = (announcement, &request.object) {
+            response.warnings = Some(vec![announcement.note.clone()]);
+            self.tell(request, pod, announcement);
+        }
         self.metrics.injection(outcome);
         response.into_review()
     }
@@ -233,16 +234,16 @@ fn is_new_pod(request: &AdmissionRequest<DynamicObject>) -> bool {
         && request.sub_resource.as_deref().unwrap_or_default().is_empty()
 }
 
-fn patch(pod: &DynamicObject, injected: &DynamicObject) -> serde_json::Result<json_patch::Patch> {
+/// The answer that makes of a pod the injected one.
+fn patched(
+    response: AdmissionResponse,
+    pod: &DynamicObject,
+    injected: &DynamicObject,
+) -> anyhow::Result<AdmissionResponse> {
     let (before, after) = (serde_json::to_value(pod)?, serde_json::to_value(injected)?);
+    let patched = response.with_patch(json_patch::diff(&before, &after))?;
     debug!(pod = place(&pod.metadata), "injected");
-    Ok(json_patch::diff(&before, &after))
-}
-
-/// A mistake of ours. The pod goes in as it is.
-fn failed(why: &str) -> Injection {
-    error!(error = why, "a pod could not be injected");
-    Injection::Error
+    Ok(patched)
 }
 
 #[cfg(test)]

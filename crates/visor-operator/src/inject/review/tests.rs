@@ -160,6 +160,18 @@ async fn a_pod_whose_wish_cannot_be_met_goes_in_with_a_warning() {
     }
 }
 
+/// It is given its generator all the same.
+#[tokio::test]
+async fn a_pod_that_leaves_its_class_goes_in_with_a_warning() {
+    let mut review = review();
+    review["request"]["object"]["metadata"]["annotations"]["visor.dev/container-resources"] =
+        json!(r#"{"limits": {"memory": "64Mi"}}"#);
+    let (response, pod) = answer(&review).await;
+    let warning = response["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("Burstable") && warning.contains("BestEffort"), "{warning}");
+    assert_eq!(pod["spec"]["initContainers"][0]["resources"]["limits"]["memory"], "64Mi");
+}
+
 #[tokio::test]
 async fn a_pod_that_asks_for_nothing_goes_in_without_a_word() {
     let mut cases = Vec::new();
