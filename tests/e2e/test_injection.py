@@ -154,6 +154,10 @@ def test_a_pod_that_asks_writes_logs(
         assert mounts["logs"] == DIRECTORY
     else:
         assert mounts["visor-logs"] == "/var/log/visor"
+    tokens = {volume["name"] for volume in pod["spec"]["volumes"] if "secret" in volume}
+    tokens |= {volume["name"] for volume in pod["spec"]["volumes"] if "projected" in volume}
+    assert tokens, "the pod's own container has one"
+    assert not tokens & set(mounts)
     wait_for_lines(shop, 20)
     shop.is_ready()
     assert (shop.status["replicas"], shop.status["readyReplicas"]) == (1, 1)

@@ -14,6 +14,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy},
@@ -288,7 +289,7 @@ fn owned(source: ValidSource<'_>, kind: ChildKind, object: &DynamicObject) -> Re
     let controller = object.owner_references().iter().find(|owner| owner.controller == Some(true));
     let (whose, remedy) = match controller {
         Some(owner) if owner.uid == source.uid() => return Ok(()),
-        Some(owner) if owner.kind == FakeLogSource::kind(&()) && owner.name == source.name() => {
+        Some(owner) if is_a_source(owner) && owner.name == source.name() => {
             ("of a former source of this name".to_owned(), "waiting for Kubernetes to remove it")
         }
         Some(owner) => {
@@ -298,6 +299,12 @@ fn owned(source: ValidSource<'_>, kind: ChildKind, object: &DynamicObject) -> Re
     };
     let (kind, name) = (kind.name(), source.name());
     Err(Refusal::new("NameTaken", format!("there is a {kind} `{name}` {whose}; {remedy}")))
+}
+
+/// Of whatever version, but not of somebody else's kind of the same name.
+fn is_a_source(owner: &OwnerReference) -> bool {
+    let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
+    owner.kind == FakeLogSource::kind(&()) && group == FakeLogSource::group(&())
 }
 
 const RENAME_THIS_OR_REMOVE_THAT: &str = "rename this source, or remove that object";
@@ -337,11 +344,11 @@ mod tests {
 
     /// What a source `shop` of the uid `new` says of a `ConfigMap` that this owner controls.
     fn refusal(owner: Option<(&str, &str, &str)>) -> Option<String> {
-        let owner = owner.map(|(kind, name, uid)| {
+        let owner = owner.map(|(api_version, kind, uid)| {
             json!({
-                "apiVersion": "example.com/v1",
+                "apiVersion": api_version,
                 "kind": kind,
-                "name": name,
+                "name": "shop",
                 "uid": uid,
                 "controller": true,
             })
@@ -363,17 +370,20 @@ mod tests {
 
     #[test]
     fn a_name_that_is_taken_says_by_whom_and_what_to_do() {
-        assert_eq!(refusal(Some(("FakeLogSource", "shop", "new"))), None);
+        assert_eq!(refusal(Some(("visor.dev/v1alpha1", "FakeLogSource", "new"))), None);
         assert_eq!(
-            refusal(Some(("FakeLogSource", "shop", "old"))).as_deref(),
+            refusal(Some(("visor.dev/v1", "FakeLogSource", "old"))).as_deref(),
             Some(
                 "there is a ConfigMap `shop` of a former source of this name; \
                  waiting for Kubernetes to remove it"
             )
         );
         let rename = "; rename this source, or remove that object";
-        let others = refusal(Some(("Shop", "shop", "old"))).unwrap();
-        assert!(others.contains("that Shop shop controls") && others.ends_with(rename), "{others}");
+        for (api_version, kind) in [("visor.dev/v1", "Shop"), ("example.com/v1", "FakeLogSource")] {
+            let others = refusal(Some((api_version, kind, "old"))).unwrap();
+            let whose = format!("that {kind} shop controls");
+            assert!(others.contains(&whose) && others.ends_with(rename), "{others}");
+        }
         let nobodys = refusal(None).unwrap();
         assert!(nobodys.contains("not of this source") && nobodys.ends_with(rename), "{nobodys}");
     }

@@ -29,6 +29,9 @@ pub(super) const METRICS_PORT_NAME: &str = "visor-metrics";
 /// The user and group of everything in the pod (the image's own).
 pub(super) const USER: i64 = 65532;
 
+/// Where an API server mounts a pod's token in every container that has nothing else there.
+const TOKEN_DIRECTORY: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
 const IDENTITY: &str = "VISOR_IDENTITY";
 
 /// As whom a generator runs.
@@ -57,7 +60,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) resources: Option<&'a ResourceRequirements>,
     pub(crate) run_as: RunAs,
     /// Whether the pod is somebody else's. Its generator then must not be in its way: it waits for a
-    /// document rather than fail, and no probe of ours decides whether the pod is ready.
+    /// document rather than fail, and no probe of ours decides whether the pod is ready. Nor does it
+    /// get the pod's token.
     pub(crate) guest: bool,
 }
 
@@ -80,6 +84,12 @@ pub(crate) fn generator(settings: &Settings, surroundings: &Surroundings<'_>) ->
     // Where a kubelet looks for a container's last word.
     arguments.extend(["--report", "/dev/termination-log"]);
     arguments.extend(guest.then_some("--wait"));
+    let document = |directory: &str| VolumeMount {
+        read_only: Some(true),
+        ..mount(document_volume, directory)
+    };
+    let mut mounts = vec![document(DOCUMENT_DIRECTORY), mount(logs_volume, logs_directory)];
+    mounts.extend(guest.then(|| document(TOKEN_DIRECTORY)));
     Container {
         name: GENERATOR.to_owned(),
         image: Some(settings.image.clone()),
@@ -106,15 +116,7 @@ pub(crate) fn generator(settings: &Settings, surroundings: &Surroundings<'_>) ->
             read_only_root_filesystem: Some(true),
             ..restricted()
         }),
-        volume_mounts: Some(vec![
-            VolumeMount {
-                name: document_volume.to_owned(),
-                mount_path: DOCUMENT_DIRECTORY.to_owned(),
-                read_only: Some(true),
-                ..VolumeMount::default()
-            },
-            mount(logs_volume, logs_directory),
-        ]),
+        volume_mounts: Some(mounts),
         ..Container::default()
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
-use futures::{Stream, StreamExt};
+use futures::StreamExt;
 use k8s_openapi::api::core::v1::{LimitRange, LimitRangeItem, Namespace};
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -40,32 +40,9 @@ impl Known {
         client: &Client,
         metrics: &Arc<Metrics>,
     ) -> (Arc<Self>, impl Future<Output = ()> + Send + use<>) {
-        let (sources, writer) = reflector::store();
-        let watched = watcher(Api::<Guarded>::all(client.clone()), watcher::Config::default())
-            .modify(forget_what_others_need)
-            .default_backoff()
-            .reflect(writer)
-            .touched_objects();
-        let watching_sources = drain("FakeLogSource", Arc::clone(metrics), watched);
-
-        let (namespaces, writer) = reflector::store();
-        let every = Api::<PartialObjectMeta<Namespace>>::all(client.clone());
-        let watched = watcher(every, watcher::Config::default())
-            .modify(|namespace| namespace.metadata.managed_fields = None)
-            .default_backoff()
-            .reflect(writer)
-            .touched_objects();
-        let watching_namespaces = drain("Namespace", Arc::clone(metrics), watched);
-
-        let (limit_ranges, writer) = reflector::store();
-        let every = Api::<LimitRange>::all(client.clone());
-        let watched = watcher(every, watcher::Config::default())
-            .modify(|range| range.metadata.managed_fields = None)
-            .default_backoff()
-            .reflect(writer)
-            .touched_objects();
-        let watching_limit_ranges = drain("LimitRange", Arc::clone(metrics), watched);
-
+        let (sources, watching_sources) = store(client, metrics, forget_what_others_need);
+        let (namespaces, watching_namespaces) = store(client, metrics, forget_managers);
+        let (limit_ranges, watching_limit_ranges) = store(client, metrics, forget_managers);
         let known = Self { client: client.clone(), sources, namespaces, limit_ranges };
         (Arc::new(known), async move {
             futures::join!(watching_sources, watching_namespaces, watching_limit_ranges);
@@ -165,6 +142,11 @@ where
     Ok(asked?.map(Arc::new))
 }
 
+/// Who has set which field is of no interest here.
+fn forget_managers(object: &mut impl Resource) {
+    object.meta_mut().managed_fields = None;
+}
+
 /// Of a source, what it generates is of no interest here.
 fn forget_what_others_need(source: &mut Guarded) {
     let metadata = source.meta_mut();
@@ -177,19 +159,34 @@ fn forget_what_others_need(source: &mut Guarded) {
     }
 }
 
-async fn drain<K>(
-    kind: &'static str,
-    metrics: Arc<Metrics>,
-    watched: impl Stream<Item = watcher::Result<K>> + Send,
-) {
-    let mut watched = std::pin::pin!(watched);
-    while let Some(change) = watched.next().await {
-        match change {
-            Ok(_) => debug!(kind, "changed"),
-            Err(error) => {
-                metrics.watch_failed();
-                warn!(kind, %error, "a watch of the injector failed; it goes on after a pause");
+/// The objects of a kind, as far as they aren't forgotten. The future keeps them up to date.
+fn store<K>(
+    client: &Client,
+    metrics: &Arc<Metrics>,
+    forget: fn(&mut K),
+) -> (Store<K>, impl Future<Output = ()> + Send + use<K>)
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    let (store, writer) = reflector::store();
+    let watched = watcher(Api::<K>::all(client.clone()), watcher::Config::default())
+        .modify(forget)
+        .default_backoff()
+        .reflect(writer)
+        .touched_objects();
+    let metrics = Arc::clone(metrics);
+    let watching = async move {
+        let kind = K::kind(&());
+        let mut watched = std::pin::pin!(watched);
+        while let Some(change) = watched.next().await {
+            match change {
+                Ok(_) => debug!(%kind, "changed"),
+                Err(error) => {
+                    metrics.watch_failed();
+                    warn!(%kind, %error, "a watch of the injector failed; it goes on after a pause");
+                }
             }
         }
-    }
+    };
+    (store, watching)
 }

@@ -14,7 +14,7 @@ use crate::build::{
     container::{LOGS_DIRECTORY, RunAs, Surroundings, generator},
     labels,
 };
-use resources::QosClass;
+use resources::{PodResources, QosClass};
 
 mod resources;
 mod run_as;
@@ -58,7 +58,8 @@ pub(crate) fn inject(
     let logs = Logs::of(spec, wish.volume.as_deref(), pod.metadata.name.as_deref())?;
     check(spec)?;
     let said = wish.resources.as_ref().or(guest.resources);
-    let resources = resources::generators(spec, said, guest.bounds);
+    let before = PodResources::of(spec);
+    let resources = before.generators(said, guest.bounds);
     let mut container = generator(
         settings,
         &Surroundings {
@@ -96,8 +97,9 @@ pub(crate) fn inject(
     if logs.added {
         push(&mut after, "volumes", json!({"name": LOGS_VOLUME, "emptyDir": {}}));
     }
-    resources::fits(&after, guest.bounds)?;
-    let warning = other_class(QosClass::of(spec), QosClass::of(&after));
+    let with_it = PodResources::of(&after);
+    with_it.fits(guest.bounds)?;
+    let warning = other_class(before.class(), with_it.class());
     injected.data["spec"] = Value::Object(after);
     Ok(Injected { pod: injected, warning })
 }

@@ -10,8 +10,8 @@ use k8s_openapi::{
 };
 use serde_json::{Map, Value};
 
-use super::{containers, items, text};
-use amount::amount;
+use super::{items, text};
+use amount::{ONE, amount};
 
 mod amount;
 
@@ -39,39 +39,121 @@ impl fmt::Display for QosClass {
     }
 }
 
-impl QosClass {
-    /// As a kubelet sorts it.
-    pub(super) fn of(spec: &Map<String, Value>) -> Self {
-        let of_pod = requirements(spec.get("resources"));
-        let all: Vec<_> = if says_nothing(&of_pod) {
-            containers(spec).map(|container| requirements(container.get("resources"))).collect()
-        } else {
-            vec![of_pod]
-        };
-        if all.iter().all(says_nothing) {
-            Self::BestEffort
-        } else if all.iter().all(is_guaranteed) {
-            Self::Guaranteed
-        } else {
-            Self::Burstable
-        }
-    }
+/// What a pod asks for and may use.
+pub(super) struct PodResources {
+    /// As a whole, which its containers then share out.
+    whole: ResourceRequirements,
+    /// Those that prepare it first, in their order.
+    containers: Vec<ContainerResources>,
 }
 
-/// The generator's resources: what somebody `said`, filled up where that keeps the pod's class, or
-/// else little, moved into the bounds of the namespace.
-pub(super) fn generators(
-    spec: &Map<String, Value>,
-    said: Option<&ResourceRequirements>,
-    bounds: &[LimitRangeItem],
-) -> ResourceRequirements {
-    // A pod that has resources as a whole shares them out itself.
-    let has_its_own = !says_nothing(&requirements(spec.get("resources")));
-    match (QosClass::of(spec), said) {
-        (QosClass::Guaranteed, said) if !has_its_own => guaranteed(said, bounds),
-        (_, Some(said)) => said.clone(),
-        (QosClass::Burstable, None) if !has_its_own => modest(bounds),
-        (_, None) => ResourceRequirements::default(),
+struct ContainerResources {
+    resources: ResourceRequirements,
+    /// Not one that ends before the next begins.
+    stays: bool,
+}
+
+impl PodResources {
+    pub(super) fn of(spec: &Map<String, Value>) -> Self {
+        let preparing = items(spec, "initContainers").map(|container| ContainerResources {
+            resources: requirements(container.get("resources")),
+            stays: text(container, "restartPolicy") == Some("Always"),
+        });
+        let working = items(spec, "containers").map(|container| ContainerResources {
+            resources: requirements(container.get("resources")),
+            stays: true,
+        });
+        Self {
+            whole: requirements(spec.get("resources")),
+            containers: preparing.chain(working).collect(),
+        }
+    }
+
+    /// As a kubelet sorts it.
+    pub(super) fn class(&self) -> QosClass {
+        let all: Vec<_> = if says_nothing(&self.whole) {
+            self.containers.iter().map(|container| &container.resources).collect()
+        } else {
+            vec![&self.whole]
+        };
+        if all.iter().all(|each| says_nothing(each)) {
+            QosClass::BestEffort
+        } else if all.iter().all(|each| is_guaranteed(each)) {
+            QosClass::Guaranteed
+        } else {
+            QosClass::Burstable
+        }
+    }
+
+    /// Resources for a generator in this pod: what somebody `said`, filled up where that keeps the
+    /// pod's class, or else little, moved into the bounds of the namespace.
+    pub(super) fn generators(
+        &self,
+        said: Option<&ResourceRequirements>,
+        bounds: &[LimitRangeItem],
+    ) -> ResourceRequirements {
+        let has_its_own = !says_nothing(&self.whole);
+        match (self.class(), said) {
+            (QosClass::Guaranteed, said) if !has_its_own => guaranteed(said, bounds),
+            (_, Some(said)) => said.clone(),
+            (QosClass::Burstable, None) if !has_its_own => modest(bounds),
+            (_, None) => ResourceRequirements::default(),
+        }
+    }
+
+    /// Whether it is within the bounds that its namespace has for pods.
+    ///
+    /// # Errors
+    ///
+    /// Which bound the server would refuse the pod for.
+    pub(super) fn fits(&self, bounds: &[LimitRangeItem]) -> Result<(), String> {
+        for bounds in bounds.iter().filter(|bounds| bounds.type_ == "Pod") {
+            for (name, most) in bounds.max.iter().flatten() {
+                let sum = self.limit(name).max(self.request(name));
+                if amount(most).is_some_and(|most| sum > most) {
+                    return Err(format!(
+                        "with it the pod would have more {name} than a LimitRange of its \
+                         namespace allows a pod ({})",
+                        most.0
+                    ));
+                }
+            }
+            for (name, most) in bounds.max_limit_request_ratio.iter().flatten() {
+                let most_of_it = times(self.request(name), most);
+                if most_of_it.is_some_and(|most_of_it| self.limit(name) > most_of_it) {
+                    return Err(format!(
+                        "with it the pod's limit of {name} would be more times its request than a \
+                         LimitRange of its namespace allows a pod ({})",
+                        most.0
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn limit(&self, name: &str) -> i128 {
+        self.at_once(name, |resources| &resources.limits)
+    }
+
+    fn request(&self, name: &str) -> i128 {
+        self.at_once(name, |resources| &resources.requests)
+    }
+
+    /// The most that there is of a resource at one time.
+    fn at_once(&self, name: &str, of: fn(&ResourceRequirements) -> &Quantities) -> i128 {
+        if let Some(whole) = of(&self.whole).as_ref().and_then(|whole| whole.get(name)) {
+            return amount(whole).unwrap_or_default();
+        }
+        let (mut staying, mut most) = (0_i128, 0);
+        for container in &self.containers {
+            let now = staying.saturating_add(has(of(&container.resources), name));
+            most = now.max(most);
+            if container.stays {
+                staying = now;
+            }
+        }
+        most
     }
 }
 
@@ -96,10 +178,12 @@ fn modest(bounds: &[LimitRangeItem]) -> ResourceRequirements {
     for ((name, request), limit) in NAMES.into_iter().zip(REQUESTS).zip(LIMITS) {
         let limit = moved(name, limit, bounds);
         let mut request = moved(name, request, bounds);
-        let ratio = of_containers(bounds)
-            .filter_map(|bounds| amount(bounds.max_limit_request_ratio.as_ref()?.get(name)?))
-            .fold(f64::INFINITY, f64::min);
-        if amount(&limit) > amount(&request).map(|request| request * ratio) {
+        // Those of whole pods as well: a pod that keeps its ratio doesn't lose it by a container that
+        // keeps it, too.
+        let mut ratios = bounds.iter().filter_map(|bounds| {
+            times(amount(&request)?, bounds.max_limit_request_ratio.as_ref()?.get(name)?)
+        });
+        if ratios.any(|most| amount(&limit).is_some_and(|limit| limit > most)) {
             request = limit.clone();
         }
         modest.requests.get_or_insert_default().insert(name.to_owned(), request);
@@ -130,36 +214,6 @@ fn of_containers(bounds: &[LimitRangeItem]) -> impl Iterator<Item = &LimitRangeI
     bounds.iter().filter(|bounds| bounds.type_ == "Container")
 }
 
-/// Whether the containers of a pod together are within the bounds that its namespace has for pods.
-///
-/// # Errors
-///
-/// Which bound the server would refuse the pod for.
-pub(super) fn fits(spec: &Map<String, Value>, bounds: &[LimitRangeItem]) -> Result<(), String> {
-    let running = items(spec, "containers").chain(
-        items(spec, "initContainers")
-            .filter(|container| text(container, "restartPolicy") == Some("Always")),
-    );
-    let running: Vec<_> =
-        running.map(|container| requirements(container.get("resources"))).collect();
-    for most in bounds.iter().filter(|bounds| bounds.type_ == "Pod") {
-        for (name, most) in most.max.iter().flatten() {
-            let sum = |of: fn(&ResourceRequirements) -> &Quantities| -> f64 {
-                running.iter().map(|each| has(of(each), name)).sum()
-            };
-            let sum = sum(|each| &each.limits).max(sum(|each| &each.requests));
-            if amount(most).is_some_and(|most| sum > most) {
-                return Err(format!(
-                    "with it the pod would have more {name} than a LimitRange of its namespace \
-                     allows a pod ({})",
-                    most.0
-                ));
-            }
-        }
-    }
-    Ok(())
-}
-
 fn requirements(resources: Option<&Value>) -> ResourceRequirements {
     // What can't be read, the server has refused before it asks.
     resources
@@ -168,7 +222,9 @@ fn requirements(resources: Option<&Value>) -> ResourceRequirements {
 }
 
 fn says_nothing(resources: &ResourceRequirements) -> bool {
-    NAMES.iter().all(|name| has(&resources.limits, name) + has(&resources.requests, name) == 0.0)
+    NAMES
+        .iter()
+        .all(|name| has(&resources.limits, name) == 0 && has(&resources.requests, name) == 0)
 }
 
 fn is_guaranteed(resources: &ResourceRequirements) -> bool {
@@ -176,13 +232,18 @@ fn is_guaranteed(resources: &ResourceRequirements) -> bool {
         let limit = has(&resources.limits, name);
         let requests = resources.requests.as_ref();
         let request = requests.and_then(|requests| amount(requests.get(*name)?));
-        limit > 0.0 && request.is_none_or(|request| request.total_cmp(&limit).is_eq())
+        limit > 0 && request.is_none_or(|request| request == limit)
     })
 }
 
 /// How much there is of a resource; none where nothing is said.
-fn has(quantities: &Quantities, name: &str) -> f64 {
-    quantities.as_ref().and_then(|quantities| amount(quantities.get(name)?)).unwrap_or(0.0)
+fn has(quantities: &Quantities, name: &str) -> i128 {
+    quantities.as_ref().and_then(|quantities| amount(quantities.get(name)?)).unwrap_or_default()
+}
+
+/// A resource as often as a ratio says.
+fn times(resource: i128, ratio: &Quantity) -> Option<i128> {
+    Some(resource.saturating_mul(amount(ratio)?) / ONE)
 }
 
 #[cfg(test)]

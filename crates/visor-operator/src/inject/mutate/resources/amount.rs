@@ -1,63 +1,95 @@
-//! How much a `Quantity` of Kubernetes is, to be compared with others.
+//! How much a `Quantity` of Kubernetes is, to be compared with others and added to them.
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-/// Powers of 1000 and of 1024. `E` alone is one; before digits it begins an exponent.
-const SUFFIXES: [(&str, f64); 15] = [
-    ("Ki", 1024.0),
-    ("Mi", 1_048_576.0),
-    ("Gi", 1_073_741_824.0),
-    ("Ti", 1_099_511_627_776.0),
-    ("Pi", 1_125_899_906_842_624.0),
-    ("Ei", 1_152_921_504_606_846_976.0),
-    ("n", 1e-9),
-    ("u", 1e-6),
-    ("m", 1e-3),
-    ("k", 1e3),
-    ("M", 1e6),
-    ("G", 1e9),
-    ("T", 1e12),
-    ("P", 1e15),
-    ("E", 1e18),
-];
+/// The digits behind the point that Kubernetes keeps. It rounds up what is finer.
+const DIGITS: i32 = 9;
 
-/// A number of cores or bytes; `None` if it isn't one.
-pub(super) fn amount(quantity: &Quantity) -> Option<f64> {
+/// A whole core, a byte, a ratio of one.
+pub(super) const ONE: i128 = 1_000_000_000;
+
+/// In billionths of a core or a byte, for sums of fractions come out exact; `None` if it isn't one.
+pub(super) fn amount(quantity: &Quantity) -> Option<i128> {
     let text = quantity.0.trim();
-    let (number, unit) = SUFFIXES
-        .iter()
-        .find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, *unit)))
-        .unwrap_or((text, 1.0));
-    let number: f64 = number.parse().ok()?;
-    // Divided rather than multiplied where that is exact: 1000m is 1.
-    let amount = if unit < 1.0 { number / (1.0 / unit).round() } else { number * unit };
-    amount.is_finite().then_some(amount)
+    let is_of_number = |c: char| c.is_ascii_digit() || ".+-".contains(c);
+    let (number, suffix) = text.split_at(text.find(|c| !is_of_number(c)).unwrap_or(text.len()));
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
+    let (factor, exponent) = unit(suffix)?;
+    let exponent =
+        exponent.checked_add(DIGITS)?.checked_sub(i32::try_from(fraction.len()).ok()?)?;
+    let power = 10_i128.checked_pow(exponent.unsigned_abs())?;
+    let scaled = digits.checked_mul(factor)?;
+    if exponent < 0 {
+        let rest = i128::from(scaled.rem_euclid(power) > 0);
+        Some(scaled.div_euclid(power) + rest)
+    } else {
+        scaled.checked_mul(power)
+    }
+}
+
+/// A suffix as a factor and a power of ten. `E` alone is one; before digits it begins an exponent.
+fn unit(suffix: &str) -> Option<(i128, i32)> {
+    Some(match suffix {
+        "" => (1, 0),
+        "n" => (1, -9),
+        "u" => (1, -6),
+        "m" => (1, -3),
+        "k" => (1, 3),
+        "M" => (1, 6),
+        "G" => (1, 9),
+        "T" => (1, 12),
+        "P" => (1, 15),
+        "E" => (1, 18),
+        "Ki" => (1 << 10, 0),
+        "Mi" => (1 << 20, 0),
+        "Gi" => (1 << 30, 0),
+        "Ti" => (1 << 40, 0),
+        "Pi" => (1 << 50, 0),
+        "Ei" => (1 << 60, 0),
+        exponent => (1, exponent.strip_prefix(['e', 'E'])?.parse().ok()?),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn of(text: &str) -> Option<i128> {
+        amount(&Quantity(text.to_owned()))
+    }
+
     #[test]
     fn quantities_are_compared_by_what_they_are() {
-        let amount = |text: &str| amount(&Quantity(text.to_owned()));
         for (one, other) in [
             ("1000m", "1"),
             ("100m", "0.1"),
+            ("100m", ".1"),
             ("1Gi", "1073741824"),
             ("1Gi", "1024Mi"),
+            ("1.5Gi", "1536Mi"),
             ("1k", "1e3"),
             ("2E", "2e18"),
+            ("7Ei", "7168Pi"),
             ("5u", "5000n"),
+            ("0.1n", "1n"),
+            ("15e-1", "+1.5"),
             (" 64Mi", "64Mi"),
         ] {
-            assert!(amount(one).is_some(), "{one}");
-            assert_eq!(amount(one), amount(other), "{one} and {other}");
+            assert!(of(one).is_some(), "{one}");
+            assert_eq!(of(one), of(other), "{one} and {other}");
         }
-        assert!(amount("1G") < amount("1Gi"));
-        assert_eq!(amount("0Mi"), Some(0.0));
-        for none in ["", "Mi", "one", "1e999", "1KB", "inf"] {
-            assert_eq!(amount(none), None, "{none}");
+        assert!(of("1G") < of("1Gi"));
+        assert_eq!(of("0Mi"), Some(0));
+        assert_eq!(of("-1n"), Some(-1));
+        for none in ["", ".", "Mi", "one", "1e999", "1e", "1-2", "1KB", "inf", "e-2147483648"] {
+            assert_eq!(of(none), None, "{none}");
         }
+    }
+
+    /// A tenth and two tenths are three tenths.
+    #[test]
+    fn sums_are_exact() {
+        assert_eq!(of("0.1").zip(of("0.2")).map(|(one, two)| one + two), of("0.3"));
     }
 }

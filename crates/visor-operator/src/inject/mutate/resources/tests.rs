@@ -8,6 +8,18 @@ fn spec(containers: &Value) -> Map<String, Value> {
     json!({"containers": containers}).as_object().unwrap().clone()
 }
 
+fn generators(
+    spec: &Map<String, Value>,
+    said: Option<&ResourceRequirements>,
+    bounds: &[LimitRangeItem],
+) -> ResourceRequirements {
+    PodResources::of(spec).generators(said, bounds)
+}
+
+fn fits(spec: &Map<String, Value>, bounds: &[LimitRangeItem]) -> Result<(), String> {
+    PodResources::of(spec).fits(bounds)
+}
+
 /// The spec of a pod whose containers have these resources.
 fn with(resources: &[Value]) -> Map<String, Value> {
     spec(&resources.iter().map(|each| json!({"resources": each})).collect())
@@ -33,7 +45,7 @@ fn a_class_is_what_a_kubelet_makes_of_it() {
     });
     let half = json!({"limits": {"memory": "1Gi"}, "requests": {"memory": "1Gi"}});
     let nothing = json!({"requests": {"cpu": "0", "memory": "0Mi"}, "limits": {"disk": "1"}});
-    let class = |resources: &[Value]| QosClass::of(&with(resources));
+    let class = |resources: &[Value]| PodResources::of(&with(resources)).class();
     for resources in [&guaranteed, &only_limits, &other_words] {
         assert_eq!(class(std::slice::from_ref(resources)), QosClass::Guaranteed, "{resources}");
     }
@@ -50,7 +62,7 @@ fn a_class_is_what_a_kubelet_makes_of_it() {
 fn an_init_container_counts() {
     let mut pod = with(&[even("1", "1Gi")]);
     pod.insert("initContainers".to_owned(), json!([{"resources": {}}]));
-    assert_eq!(QosClass::of(&pod), QosClass::Burstable);
+    assert_eq!(PodResources::of(&pod).class(), QosClass::Burstable);
 }
 
 #[test]
@@ -59,7 +71,10 @@ fn a_generator_keeps_the_class_of_its_pod() {
     for resources in [even("1", "1Gi"), burstable, Value::Null] {
         let pod = with(std::slice::from_ref(&resources));
         let generator = serde_json::to_value(generators(&pod, None, &[])).unwrap();
-        assert_eq!(QosClass::of(&with(&[resources, generator])), QosClass::of(&pod));
+        assert_eq!(
+            PodResources::of(&with(&[resources, generator])).class(),
+            PodResources::of(&pod).class()
+        );
     }
 }
 
@@ -131,4 +146,50 @@ fn a_pod_that_would_grow_out_of_its_bounds_is_told() {
     let sidecar = json!([{"restartPolicy": "Always", "resources": even("100m", "64Mi")}]);
     native.insert("initContainers".to_owned(), sidecar);
     assert!(fits(&native, &most("1")).is_err());
+}
+
+/// A bound that a pod fills to the last bit, in fractions that no binary number is.
+#[test]
+fn a_pod_may_fill_its_bounds() {
+    let pod = with(&[even("0.1", "0.1Gi"), even("0.2", "0.2Gi")]);
+    let most = |cpu: &str| bounds("Pod", json!({"max": {"cpu": cpu, "memory": "1Gi"}}));
+    assert_eq!(fits(&pod, &most("0.3")), Ok(()));
+    assert_eq!(fits(&pod, &most("300m")), Ok(()));
+    assert!(fits(&pod, &most("299999999n")).is_err());
+}
+
+/// Containers that prepare a pod have what they have one after the other.
+#[test]
+fn what_counts_is_what_there_is_at_one_time() {
+    let mut pod = with(&[even("300m", "1Gi"), even("100m", "1Gi")]);
+    let preparing = |restart: &str| {
+        let each = json!({"resources": even("200m", "1Gi"), "restartPolicy": restart});
+        json!([each, each])
+    };
+    let most = |cpu: &str| bounds("Pod", json!({"max": {"cpu": cpu}}));
+    pod.insert("initContainers".to_owned(), preparing("Never"));
+    assert_eq!(fits(&pod, &most("400m")), Ok(()));
+    pod.insert("initContainers".to_owned(), preparing("Always"));
+    assert!(fits(&pod, &most("799m")).is_err());
+    assert_eq!(fits(&pod, &most("800m")), Ok(()));
+    // One that needs more than the whole pod does, later.
+    pod.insert("initContainers".to_owned(), json!([{"resources": even("1", "1Gi")}]));
+    assert!(fits(&pod, &most("800m")).is_err());
+}
+
+#[test]
+fn a_pods_ratio_of_limit_and_request_is_kept() {
+    let ratio = bounds("Pod", json!({"maxLimitRequestRatio": {"cpu": "1.5"}}));
+    let burstable = with(&[json!({"requests": {"cpu": "1"}, "limits": {"cpu": "1500m"}})]);
+    let generator = generators(&burstable, None, &ratio);
+    assert_eq!(generator.requests.as_ref().unwrap()["cpu"].0, "100m");
+    let both = |generator: &ResourceRequirements| {
+        let generator = serde_json::to_value(generator).unwrap();
+        let own = json!({"requests": {"cpu": "1"}, "limits": {"cpu": "1500m"}});
+        with(&[own, generator])
+    };
+    assert_eq!(fits(&both(&generator), &ratio), Ok(()));
+    let said = read(json!({"requests": {"cpu": "10m"}, "limits": {"cpu": "100m"}}));
+    let why = fits(&both(&generators(&burstable, Some(&said), &ratio)), &ratio).unwrap_err();
+    assert!(why.contains("limit of cpu") && why.contains("(1.5)"), "{why}");
 }
