@@ -14,7 +14,7 @@ export VISOR_BIN VISOR_FORMAT
 # What is generated from the code: the file, and the command that prints it, each from those before
 # it. Of the README it is the table of fields; the rest is printed as it is.
 GENERATED := manifests/crd/visor.dev_fakelogsources.yaml docs/fields.md README.md \
-	charts/visor/files/crd.yaml charts/visor/README.md manifests/install.yaml
+	charts/visor/files/crd.yaml charts/visor/README.md manifests/install.yaml docs/modules.md
 FIELDS := cargo run --quiet --package visor-api --example fields
 DEFINITION := cargo run --quiet --package visor-operator -- crd
 manifests/crd/visor.dev_fakelogsources.yaml: COMMAND = $(DEFINITION)
@@ -23,6 +23,7 @@ README.md: COMMAND = $(FIELDS) README.md
 charts/visor/files/crd.yaml: COMMAND = $(DEFINITION)
 charts/visor/README.md: COMMAND = $(VENV)/bin/python tests/chart/values_docs
 manifests/install.yaml: COMMAND = $(VENV)/bin/python tests/chart/install_manifest
+docs/modules.md: COMMAND = $(VENV)/bin/python tests/modules
 
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:

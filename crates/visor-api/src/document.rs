@@ -10,24 +10,21 @@ mod partial;
 mod split;
 #[cfg(test)]
 mod tests;
-pub(crate) mod tree;
 
 use std::fmt;
 
 use crate::{
     FakeLogSource,
-    problem::{Path, Problem},
+    problem::{MOST_PROBLEMS, Path, Problem},
     rules,
+    tree::{Document, Value},
 };
 use object::Object;
-use tree::{Document, Value};
 
 /// Most bytes of all texts together: 4 MiB.
 pub const MOST_BYTES: usize = 4 << 20;
 /// Most documents in all texts together.
 pub const MOST_DOCUMENTS: usize = 1000;
-/// Most problems that are told: more than anybody reads.
-pub const MOST_PROBLEMS: usize = 1000;
 
 /// A text to read.
 #[derive(Debug, Clone, PartialEq, Eq)]

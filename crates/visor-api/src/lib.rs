@@ -17,12 +17,14 @@
 pub mod definition;
 pub mod document;
 pub mod log_format;
+mod message;
 pub mod problem;
 pub mod quantity;
 pub mod resolved;
 pub mod rules;
 pub mod source;
 mod structure;
+mod tree;
 
 pub use problem::{Path, Problem};
 pub use source::FakeLogSource;

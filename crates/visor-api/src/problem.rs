@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// Most problems that are told: more than anybody reads.
+pub const MOST_PROBLEMS: usize = 1000;
+
 /// The place of a value within an object, written as Kubernetes writes it:
 /// `spec.generators[0].streams[1].interval`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

@@ -6,18 +6,14 @@ mod schema;
 mod text;
 mod wording;
 
-pub(crate) use wording::{nearest, one_line, shown};
-
 use std::collections::{HashMap, HashSet};
 
 use serde_json::Value as Json;
 
 use crate::{
-    document::{
-        MOST_PROBLEMS,
-        tree::{Document, Node, Value},
-    },
-    problem::{Path, Problem},
+    message::shown,
+    problem::{MOST_PROBLEMS, Path, Problem},
+    tree::{Document, Node, Value},
 };
 use schema::Schema;
 

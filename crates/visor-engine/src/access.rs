@@ -14,15 +14,6 @@ pub use content::{Content, Drawn};
 pub use format::Format;
 pub use request::{NamedTable, NamedValues, Request, Tls};
 
-use ipnet::IpNet;
-
-/// The networks of an ordinary server's clients, with their weights: those that are set aside for
-/// documentation and benchmarks.
-pub(crate) fn ordinary_networks() -> impl Iterator<Item = (IpNet, u64)> {
-    let parse = |(text, weight): &(&str, u32)| Some((text.parse().ok()?, u64::from(*weight)));
-    ordinary::NETWORKS.iter().filter_map(parse)
-}
-
 /// What error messages are about: an ordinary server's virtual hosts, its users, the pages that its
 /// requests come from, and what is asked of it.
 pub(crate) mod subjects {

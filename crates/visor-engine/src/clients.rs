@@ -6,12 +6,21 @@ use ipnet::IpNet;
 use visor_api::source::{Clients, Distribution};
 
 use crate::{
-    access::ordinary_networks,
     choice::{NothingToDraw, Table, weight},
     escape,
     random::{Random, Seed},
     text::Text,
 };
+
+/// The networks of clients where a document names none, with their weights: those that are set aside
+/// for documentation and benchmarks (RFC 5737, RFC 2544 and RFC 3849).
+const NETWORKS: &[(&str, u64)] = &[
+    ("192.0.2.0/24", 150),
+    ("198.51.100.0/24", 200),
+    ("203.0.113.0/24", 200),
+    ("198.18.0.0/15", 300),
+    ("2001:db8::/32", 150),
+];
 
 /// Makes the table of a pool of addresses. The addresses depend on the seed alone.
 ///
@@ -19,10 +28,10 @@ use crate::{
 ///
 /// If the networks can't be drawn from: every weight is 0, or none is a network.
 pub fn pool(clients: &Clients, seed: Seed) -> Result<Table<Text>, NothingToDraw> {
+    let parse = |text: &str| text.parse::<IpNet>().ok();
     let networks: Vec<(IpNet, u64)> = if clients.networks.is_empty() {
-        ordinary_networks().collect()
+        NETWORKS.iter().filter_map(|(network, weight)| Some((parse(network)?, *weight))).collect()
     } else {
-        let parse = |text: &str| text.parse::<IpNet>().ok();
         clients.networks.iter().filter_map(|n| Some((parse(&n.value)?, weight(n.weight)))).collect()
     };
     let networks = Table::new(networks)?;
@@ -136,6 +145,13 @@ mod tests {
         }
         assert_eq!(table, pool(&clients, Seed::new(3)).unwrap());
         assert_ne!(table, pool(&clients, Seed::new(4)).unwrap());
+    }
+
+    #[test]
+    fn the_networks_of_our_own_are_networks() {
+        for (network, weight) in NETWORKS {
+            assert!(network.parse::<IpNet>().is_ok() && *weight > 0, "{network}");
+        }
     }
 
     #[test]

@@ -27,7 +27,7 @@ use tracing::warn;
 use visor_api::FakeLogSource;
 
 use crate::{
-    build::labels::{DOCUMENT, MANAGED_BY, MANAGER, SOURCE, SOURCE_UID},
+    build::labels::{DOCUMENT, MANAGED_BY, MANAGER, SOURCE, SOURCE_UID, source_uid},
     children::ChildKind,
     cluster::scoped,
     metrics::Metrics,
@@ -126,11 +126,6 @@ impl Cache {
 pub(crate) fn last_written(object: &DynamicObject) -> Option<Timestamp> {
     let managers = object.metadata.managed_fields.iter().flatten();
     managers.filter_map(|entry| entry.time.as_ref()).map(|time| time.0).max()
-}
-
-/// The uid of the source that a pod is of.
-pub(crate) fn source_uid(pod: &Pod) -> Option<&str> {
-    pod.metadata.labels.as_ref()?.get(SOURCE_UID).map(String::as_str)
 }
 
 /// The sources that a watch's objects belong to. Errors are logged; the watch goes on after a

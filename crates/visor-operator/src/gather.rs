@@ -21,8 +21,7 @@ use tokio::{
 use tracing::debug;
 
 use crate::{
-    build::METRICS_PORT,
-    cache::source_uid,
+    build::{METRICS_PORT, labels::source_uid},
     fetch::{self, PlainClient},
     metrics::Census,
     observed,

@@ -9,7 +9,7 @@ use std::{
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::{
-    cache::source_uid,
+    build::labels::source_uid,
     tally::{Before, Counts, Silence, Sums, Tally},
 };
 

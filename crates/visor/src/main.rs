@@ -50,7 +50,7 @@ fn main() -> ExitCode {
         Command::Run(options) => run::run(options, cli.log_format),
         Command::Emit(options) => run::emit(&options, cli.log_format),
         Command::Validate(options) => validate(&options),
-        Command::PrepareDirectory(options) => prepare::directory(&options),
+        Command::PrepareDirectory(options) => prepare::directory(&options.directory, options.owner),
         Command::Completions { shell } => completions(shell),
         Command::Man { output_dir } => manual(output_dir.as_deref()),
     };

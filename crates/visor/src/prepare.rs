@@ -16,8 +16,6 @@ use rustix::{
     io::Errno,
 };
 
-use crate::cli;
-
 /// What others may do with directories that are made: read them, not write to them.
 const MODE: u32 = 0o755;
 
@@ -43,9 +41,8 @@ impl FromStr for Owner {
 
 /// Makes the directory and those above it, as far as they are missing, and gives it to its owner.
 /// Those above stay whose they are.
-pub(crate) fn directory(options: &cli::PrepareDirectory) -> anyhow::Result<ExitCode> {
-    let path = options.directory.as_path();
-    prepare(path, options.owner).with_context(|| format!("preparing {}", path.display()))?;
+pub(crate) fn directory(path: &Path, owner: Owner) -> anyhow::Result<ExitCode> {
+    prepare(path, owner).with_context(|| format!("preparing {}", path.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -5,15 +5,14 @@ use std::mem;
 use kube::Resource;
 use serde_path_to_error::Segment;
 
-use super::{
-    Problems, partial,
-    tree::{Document, Node, Value},
-};
+use super::{Problems, partial};
 use crate::{
     FakeLogSource,
+    message::{one_line, shown},
     problem::{Path, Problem},
     rules,
-    structure::{self, Located, one_line, shown},
+    structure::{self, Located},
+    tree::{Document, Node, Value},
 };
 
 /// An object and where it was written.

@@ -5,9 +5,9 @@ use ipnet::IpNet;
 use super::{messages, pace::reversed};
 use crate::{
     log_format::{self, Field, Item, Namespace},
+    message::{one_line, shown},
     problem::{Path, Problem},
     source::{AccessContent, AccessFormat, AccessLog, Choice, Clients, ErrorLog},
-    structure::{one_line, shown},
 };
 
 pub(crate) fn access_log(path: &Path, log: &AccessLog, problems: &mut Vec<Problem>) {

@@ -8,10 +8,10 @@ use kube::ResourceExt;
 use super::messages;
 use crate::{
     FakeLogSource,
+    message::shown,
     problem::{Path, Problem},
     quantity::{Duration, Size},
     source::{FileOutput, Output},
-    structure::shown,
 };
 
 /// Longest name of a file or directory in bytes: what file systems take (255), less room for

@@ -3,7 +3,7 @@
 
 use jiff::tz::TimeZoneDatabase;
 
-use crate::structure::{nearest, shown};
+use crate::message::{nearest, shown};
 
 pub(super) fn check(name: &str) -> Result<(), String> {
     let zones = TimeZoneDatabase::bundled();

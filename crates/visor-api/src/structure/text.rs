@@ -2,14 +2,12 @@
 
 use serde_json::Value as Json;
 
-use super::{
-    schema::{Notation, Schema},
-    wording::shown,
-};
+use super::schema::{Notation, Schema};
 use crate::{
-    document::tree::{Document, Node, Value},
+    message::shown,
     quantity::{Duration, Size},
     source::NAME_PATTERN,
+    tree::{Document, Node, Value},
 };
 
 /// What is wrong with a text.

@@ -349,15 +349,6 @@ pub(super) const USER_AGENTS: &[(&str, u32)] = &[
 pub(super) const VIRTUAL_HOSTS: &[(&str, u32)] =
     &[("shop.example", 700), ("www.shop.example", 180), ("blog.shop.example", 120)];
 
-/// The networks of the clients: those of RFC 5737, RFC 2544 and RFC 3849.
-pub(super) const NETWORKS: &[(&str, u32)] = &[
-    ("192.0.2.0/24", 150),
-    ("198.51.100.0/24", 200),
-    ("203.0.113.0/24", 200),
-    ("198.18.0.0/15", 300),
-    ("2001:db8::/32", 150),
-];
-
 /// The times to serve a request: shortest and longest in microseconds, and the weight.
 pub(super) const DURATIONS: &[(u64, u64, u32)] = &[
     (90, 400, 420),
@@ -416,7 +407,6 @@ mod tests {
         ("referers", REFERERS),
         ("user agents", USER_AGENTS),
         ("virtual hosts", VIRTUAL_HOSTS),
-        ("networks", NETWORKS),
     ];
 
     #[test]
@@ -492,16 +482,6 @@ mod tests {
         }
         for (min, max, weight) in DURATIONS.iter().chain(SIZES) {
             assert!(min <= max && *weight > 0, "{min}..{max}");
-        }
-    }
-
-    #[test]
-    fn networks_are_networks() {
-        for (network, _) in NETWORKS {
-            let (address, bits) = network.split_once('/').unwrap();
-            let address: std::net::IpAddr = address.parse().unwrap();
-            let most = if address.is_ipv4() { 32 } else { 128 };
-            assert!(bits.parse::<u8>().unwrap() <= most, "{network}");
         }
     }
 

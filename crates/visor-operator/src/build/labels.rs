@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1::Pod;
 use visor_api::source::Workload;
 
 use crate::source::ValidSource;
@@ -42,6 +43,11 @@ pub(crate) fn of_pods(source: ValidSource<'_>) -> BTreeMap<String, String> {
     labels.extend(of_children(source));
     labels.extend(of_source(source.name(), source.uid()));
     labels
+}
+
+/// The uid of the source that a pod is of.
+pub(crate) fn source_uid(pod: &Pod) -> Option<&str> {
+    pod.metadata.labels.as_ref()?.get(SOURCE_UID).map(String::as_str)
 }
 
 /// The labels of every pod that has the generator of a source, whosever pod it is.

@@ -10,7 +10,7 @@ use serde_saphyr::{
     DuplicateKeyPolicy, MessageFormatter, Options, Spanned, UserMessageFormatter, options,
 };
 
-use crate::structure::one_line;
+use crate::message::one_line;
 
 /// Most events (nodes and ends) that aliases of one document may stand for. It keeps small bombs
 /// from growing large.
