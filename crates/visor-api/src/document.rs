@@ -16,6 +16,7 @@ use std::fmt;
 use crate::{
     FakeLogSource,
     problem::{MOST_PROBLEMS, Path, Problem},
+    resolved::ResolvedSource,
     rules,
     tree::{Document, Value},
 };
@@ -61,7 +62,7 @@ impl fmt::Display for DocumentProblem {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Read {
     /// The sources, in the order they are written.
-    pub sources: Vec<FakeLogSource>,
+    pub sources: Vec<ResolvedSource>,
     /// What is no problem, but may not be what was meant: objects of other kinds, and such.
     pub notes: Vec<DocumentProblem>,
 }
@@ -113,8 +114,17 @@ pub fn read(inputs: &[Input]) -> Result<Read, Vec<DocumentProblem>> {
             object.tell(problem, &mut problems);
         }
     }
+    let mut resolved = Vec::new();
     if problems.0.is_empty() {
-        Ok(Read { sources, notes: notes.in_order(inputs) })
+        for (source, object) in sources.into_iter().zip(&origins) {
+            match ResolvedSource::resolve(source) {
+                Ok(source) => resolved.push(source),
+                Err(problem) => object.tell(problem, &mut problems),
+            }
+        }
+    }
+    if problems.0.is_empty() {
+        Ok(Read { sources: resolved, notes: notes.in_order(inputs) })
     } else {
         Err(problems.in_order(inputs))
     }

@@ -8,12 +8,14 @@
 //! | [`log_format`] | the grammar of Apache's `LogFormat` strings |
 //! | [`document`] | text in, sources out, or every problem with its file, line and path |
 //! | [`rules`] | what a schema cannot say: the rules between fields |
-//! | [`resolved`] | the defaults that depend on other fields |
+//! | [`resolved`] | a source that has passed every rule, with its defaults in it |
+//! | [`defaults`] | the defaults that depend on other fields |
 //! | [`definition`] | the custom resource definition, as a cluster is told it |
 //!
 //! No I/O, no clock, no Kubernetes client: whoever reads the file or asks the API server lives
 //! elsewhere.
 
+pub mod defaults;
 pub mod definition;
 pub mod document;
 pub mod log_format;
@@ -27,4 +29,5 @@ mod structure;
 mod tree;
 
 pub use problem::{Path, Problem};
+pub use resolved::ResolvedSource;
 pub use source::FakeLogSource;

@@ -1,126 +1,142 @@
-//! The defaults that a schema can't hold because they depend on other fields: the streams of a
-//! generator that names none, the law of a stream that has none. Engine, program and operator all
-//! ask here, so that a source means the same to each.
+//! A source that has passed every rule, with the defaults in it and in types that have no room for
+//! what was refused. The engine, the program and the operator work with these alone, so none of them
+//! asks again what a document means, and nothing is made of one that nobody has checked. Pure.
+
+mod choices;
+mod log;
+mod number;
+mod output;
+mod requests;
+mod stream;
+
+pub use choices::Choices;
+pub use log::{AccessLine, AccessLog, ErrorLog, Heartbeat, Log, Message};
+pub use output::{Output, Rotation};
+pub use requests::{Clients, NamedDirective, Requests, Resource};
+pub use stream::{Interval, Pace, Stream, Surge};
+
+use std::num::NonZeroU64;
+
+use jiff::tz::TimeZone;
 
 use crate::{
+    FakeLogSource,
+    problem::{Path, Problem},
     quantity::Duration,
-    source::{
-        Exponential, Generator, HeartbeatStyle, Interval, Stream, StreamKind, Uniform, Workload,
-    },
+    rules,
+    source::{self, Workload},
 };
+use number::number;
 
-impl crate::source::FakeLogSourceSpec {
-    /// Whether the source ends by itself.
-    pub fn is_finite(&self) -> bool {
-        self.stop_after.as_ref().is_some_and(|stop| stop.lines.is_some() || stop.duration.is_some())
+/// A source without a problem. [`check`](Self::check) and the reader of documents make it, and
+/// nothing else.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ResolvedSource {
+    /// The document as it was written.
+    pub document: FakeLogSource,
+    /// Its name.
+    pub name: String,
+    /// The seed of everything random; `None` if one is to be drawn.
+    pub seed: Option<u64>,
+    /// The time zone of the time stamps.
+    pub time_zone: TimeZone,
+    /// Whether it keeps still.
+    pub suspended: bool,
+    /// After how many lines it ends by itself.
+    pub lines: Option<NonZeroU64>,
+    /// After what time it ends by itself.
+    pub duration: Option<Duration>,
+    /// What runs its pods.
+    pub workload: Workload,
+    /// Its logs.
+    pub generators: Vec<Generator>,
+}
+
+/// One log, and where its lines go.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Generator {
+    /// Its name, unique within the source.
+    pub name: String,
+    /// What log it is, with its streams.
+    pub log: Log,
+    /// Where the lines go.
+    pub output: Output,
+}
+
+impl ResolvedSource {
+    /// Checks a source, and fills in what it doesn't say. What its schema says is taken as given.
+    ///
+    /// # Errors
+    ///
+    /// Every problem, each with its path in the document.
+    pub fn check(document: FakeLogSource) -> Result<Self, Vec<Problem>> {
+        let problems = rules::check(&document);
+        if problems.is_empty() {
+            Self::resolve(document).map_err(|problem| vec![problem])
+        } else {
+            Err(problems)
+        }
     }
 
-    /// What runs the pods: the workload that the document names, else the one that suits it.
-    pub fn resolved_workload(&self) -> Workload {
-        let suitable = if self.is_finite() { Workload::Job } else { Workload::Deployment };
-        self.workload.unwrap_or(suitable)
+    /// Of a document that has passed the rules.
+    ///
+    /// # Errors
+    ///
+    /// The first value that isn't as its schema or a rule wants it.
+    pub(crate) fn resolve(document: FakeLogSource) -> Result<Self, Problem> {
+        let root = Path::root();
+        let (path, spec) = (root.field("spec"), &document.spec);
+        let Some(name) = document.metadata.name.clone() else {
+            let place = root.field("metadata").field("name");
+            return Err(Problem::new(place, "is required, but missing; set it"));
+        };
+        let stop = spec.stop_after.clone().unwrap_or_default();
+        let lines = path.field("stopAfter").field("lines");
+        let generators = spec.generators.iter().enumerate();
+        Ok(Self {
+            name,
+            seed: spec.seed.map(|seed| number(seed, &path.field("seed"))).transpose()?,
+            time_zone: rules::time_zone(&spec.time_zone)
+                .map_err(|message| Problem::new(path.field("timeZone"), message))?,
+            suspended: spec.suspend,
+            lines: stop.lines.map(|most| number::<NonZeroU64>(most, &lines)).transpose()?,
+            duration: stop.duration,
+            workload: spec.resolved_workload(),
+            generators: generators
+                .map(|(index, generator)| {
+                    Generator::resolve(generator, &path.field("generators").index(index))
+                })
+                .collect::<Result<_, _>>()?,
+            document,
+        })
+    }
+
+    /// Whether the source ends by itself.
+    pub const fn is_finite(&self) -> bool {
+        self.lines.is_some() || self.duration.is_some()
     }
 }
 
 impl Generator {
-    /// The streams: the document's, else those of an ordinary server.
-    pub fn resolved_streams(&self) -> Vec<Stream> {
-        if !self.streams.is_empty() {
-            return self.streams.clone();
-        }
-        let ordinary: &[(&str, StreamKind)] = if self.access.is_some() {
-            &[("heartbeat", StreamKind::Heartbeat), ("requests", StreamKind::Access)]
-        } else {
-            &[
-                ("notice", StreamKind::Notice),
-                ("info", StreamKind::Info),
-                ("warn", StreamKind::Warn),
-                ("error", StreamKind::Error),
-            ]
-        };
-        ordinary.iter().map(|(name, kind)| Stream::ordinary(name, *kind)).collect()
-    }
-}
-
-impl Stream {
-    /// A stream of that kind with nothing said about it.
-    pub fn ordinary(name: &str, kind: StreamKind) -> Self {
-        Self {
-            name: name.to_owned(),
-            kind,
-            interval: None,
-            initial_delay: None,
-            surges: Vec::new(),
-            messages: Vec::new(),
-            heartbeat: None,
-            access: None,
-        }
+    fn resolve(generator: &source::Generator, path: &Path) -> Result<Self, Problem> {
+        Ok(Self {
+            name: generator.name.clone(),
+            log: Log::resolve(generator, path)?,
+            output: Output::resolve(&generator.output, &path.field("output"))?,
+        })
     }
 
-    /// The law of time: the document's, else one that suits the kind. Frequent kinds arrive
-    /// independently of each other; a heartbeat comes every one to three seconds.
-    pub fn resolved_interval(&self) -> Interval {
-        if let Some(interval) = &self.interval {
-            return interval.clone();
-        }
-        let mean = match self.kind {
-            StreamKind::Heartbeat => {
-                return Interval::Uniform(Uniform {
-                    min: Duration::from_secs(1),
-                    max: Duration::from_secs(3),
-                });
-            }
-            StreamKind::Access => Duration::from_millis(250),
-            StreamKind::Error => Duration::from_secs(5),
-            StreamKind::Warn => Duration::from_secs(15),
-            StreamKind::Emerg | StreamKind::Alert | StreamKind::Crit => Duration::from_secs(3600),
-            StreamKind::Notice => Duration::from_secs(60),
-            StreamKind::Info => Duration::from_secs(2),
-            _ => Duration::from_secs(1),
-        };
-        Interval::Exponential(Exponential { mean })
-    }
-
-    /// How a heartbeat looks in an access log.
-    pub fn resolved_heartbeat(&self) -> HeartbeatStyle {
-        let suitable = if self.messages.is_empty() {
-            HeartbeatStyle::KubeProbe
-        } else {
-            HeartbeatStyle::Message
-        };
-        self.heartbeat.unwrap_or(suitable)
-    }
-}
-
-impl Interval {
-    /// The mean time between two lines in seconds: 0 for an unlimited stream.
-    pub fn mean_seconds(&self) -> f64 {
-        match self {
-            Self::Fixed(every) => every.as_secs_f64(),
-            Self::Uniform(law) => f64::midpoint(law.min.as_secs_f64(), law.max.as_secs_f64()),
-            Self::Exponential(law) => law.mean.as_secs_f64(),
-            Self::Normal(law) => mean_of_normal_above_zero(
-                law.mean.as_secs_f64(),
-                law.standard_deviation.as_secs_f64(),
-            ),
-            Self::Rate(law) => 1.0 / f64::from(law.lines_per_second),
-            Self::Unlimited(_) => 0.0,
-        }
-    }
-
-    /// The wanted rate in lines a second, surges left out: infinite for an unlimited stream.
+    /// The wanted rate of all its streams in lines a second, surges left out: infinite if one is
+    /// unlimited.
     pub fn lines_per_second(&self) -> f64 {
-        1.0 / self.mean_seconds()
+        match &self.log {
+            Log::Access(log) => log.streams.iter().map(|s| s.pace.lines_per_second).sum(),
+            Log::Error(log) => log.streams.iter().map(|s| s.pace.lines_per_second).sum(),
+        }
     }
 }
 
-/// The mean of a normal law whose negative draws are drawn again.
-fn mean_of_normal_above_zero(mean: f64, deviation: f64) -> f64 {
-    if deviation <= 0.0 {
-        return mean;
-    }
-    let cut = -mean / deviation;
-    let density = libm::exp(-cut * cut / 2.0) / libm::sqrt(2.0 * std::f64::consts::PI);
-    let above = libm::erfc(cut / std::f64::consts::SQRT_2) / 2.0;
-    mean + deviation * density / above
-}
+#[cfg(test)]
+mod tests;

@@ -20,10 +20,11 @@ use crate::{
     source::{FakeLogSourceSpec, Generator, Volume, Workload},
 };
 
-pub(crate) use content::{access_content, access_log, error_log};
+pub(crate) use content::{access_content, access_log, error_log, log_format, named, network};
 pub(crate) use files::{conflicts, output};
 pub(crate) use pods::name;
 pub(crate) use streams::{LogKind, stream};
+pub use zone::time_zone;
 
 /// Everything in one source that breaks a rule. What its schema says is taken as given.
 pub fn check(source: &FakeLogSource) -> Vec<Problem> {
@@ -75,7 +76,7 @@ pub fn check_together(sources: &[FakeLogSource]) -> Vec<(usize, Problem)> {
 
 /// The fields of the spec beside its generators.
 pub(crate) fn own_fields(path: &Path, spec: &FakeLogSourceSpec, problems: &mut Vec<Problem>) {
-    if let Err(message) = zone::check(&spec.time_zone) {
+    if let Err(message) = time_zone(&spec.time_zone) {
         problems.push(Problem::new(path.field("timeZone"), message));
     }
     if let Some(stop) = &spec.stop_after {

@@ -4,26 +4,30 @@
 #![allow(missing_docs, clippy::expect_used, reason = "a benchmark")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use visor_api::source::{
-    AccessFormat, AccessLog, ErrorFormat, ErrorLog, Generator, Output, Stream as Spec, StreamKind,
-};
+use serde_json::{Value, json};
+use visor_api::ResolvedSource;
 use visor_engine::{generator, random::Seed, stream::Stream, text::Lines};
 
 /// About as many lines as the program's buffers hold: a quarter of a mebibyte.
 const LINES: u64 = 1_000;
 
-fn stream(access: Option<AccessLog>, error: Option<ErrorLog>) -> Stream {
-    let kind = if access.is_some() { StreamKind::Access } else { StreamKind::Error };
-    let generator = Generator {
-        name: "bench".to_owned(),
-        access,
-        error,
-        streams: vec![Spec::ordinary("lines", kind)],
-        output: Output::default(),
-    };
-    let zone = generator::time_zone("UTC").expect("UTC is a time zone");
-    let streams = generator::streams(&generator, &zone, Seed::new(1)).expect("ordinary contents");
-    streams.into_iter().next().expect("one stream").start(0)
+/// The one stream of this generator.
+fn stream(kind: &str, log: &str, fields: &Value) -> Stream {
+    let generator = json!({
+        "name": "bench",
+        log: fields,
+        "streams": [{"name": "lines", "kind": kind}],
+    });
+    let source = serde_json::from_value(json!({
+        "apiVersion": "visor.dev/v1alpha1",
+        "kind": "FakeLogSource",
+        "metadata": {"name": "bench"},
+        "spec": {"generators": [generator]},
+    }));
+    let source = ResolvedSource::check(source.expect("a source")).expect("no problem");
+    let generator = source.generators.first().expect("one generator");
+    let streams = generator::streams(generator, &source.time_zone, Seed::new(1));
+    streams.expect("contents").into_iter().next().expect("one stream").start(0)
 }
 
 /// Writes lines a microsecond apart, as a stream at a million lines a second does.
@@ -36,20 +40,18 @@ fn write_lines(stream: &mut Stream, time: &mut i64, out: &mut Lines) {
 }
 
 fn lines(criterion: &mut Criterion) {
-    let access = |format, log_format: Option<&str>| {
-        let log_format = log_format.map(ToOwned::to_owned);
-        stream(Some(AccessLog { format, log_format, ..AccessLog::default() }), None)
-    };
-    let error = |format| stream(None, Some(ErrorLog { format, ..ErrorLog::default() }));
+    let access = |format: &str| stream("Access", "access", &json!({"format": format}));
+    let error = |format: &str| stream("Error", "error", &json!({"format": format}));
     let custom = r#"%a %{%Y-%m-%dT%H:%M:%S}t.%{msec_frac}t %m "%U%q" %>s %B %D %X "%{Referer}i""#;
+    let custom = json!({"format": "Custom", "logFormat": custom});
     let formats = [
-        ("common", access(AccessFormat::Common, None)),
-        ("combined", access(AccessFormat::Combined, None)),
-        ("combinedio", access(AccessFormat::CombinedIo, None)),
-        ("vhost_combined", access(AccessFormat::VhostCombined, None)),
-        ("custom", access(AccessFormat::Custom, Some(custom))),
-        ("error_2.4", error(ErrorFormat::Httpd24)),
-        ("error_2.2", error(ErrorFormat::Httpd22)),
+        ("common", access("Common")),
+        ("combined", access("Combined")),
+        ("combinedio", access("CombinedIo")),
+        ("vhost_combined", access("VhostCombined")),
+        ("custom", stream("Access", "access", &custom)),
+        ("error_2.4", error("Httpd24")),
+        ("error_2.2", error("Httpd22")),
     ];
     for (name, mut stream) in formats {
         let mut time = 1_700_000_000_000_000_000;

@@ -9,7 +9,8 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 use visor_api::{
     log_format::{self, Namespace},
-    source::{ErrorFormat, ErrorLog, Mpm},
+    rules::time_zone,
+    source::{ErrorFormat, Mpm},
 };
 use visor_engine::{
     access::{
@@ -18,7 +19,6 @@ use visor_engine::{
     },
     choice::Table,
     error, escape,
-    generator::time_zone,
     text::{Lines, Text},
 };
 
@@ -211,8 +211,7 @@ fn write_access(input: &AccessInput, out: &mut Lines) -> Result<(), Box<dyn std:
 
 fn write_error(input: &ErrorInput, out: &mut Lines) -> Result<(), Box<dyn std::error::Error>> {
     let facts = &input.facts;
-    let log = ErrorLog { format: input.format, ..ErrorLog::default() };
-    let mut format = error::Format::of(&log, &time_zone(&input.time_zone)?);
+    let mut format = error::Format::new(input.format, &time_zone(&input.time_zone)?);
     let client = facts.client.as_ref().map(|client| item(Some(client)));
     let referer = facts.referer.as_ref().map(|r| escape::error_log_item(&bytes(r)));
     let errno_text = facts.errno_text.as_deref().unwrap_or_default();

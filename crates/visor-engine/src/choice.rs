@@ -5,12 +5,9 @@
 
 use std::hint::select_unpredictable;
 
-use crate::random::Random;
+use visor_api::resolved::Choices;
 
-/// A weight as a document has it, for a table; its schema has none below 0.
-pub(crate) fn weight(weight: i32) -> u64 {
-    u64::try_from(weight).unwrap_or(0)
-}
+use crate::random::Random;
 
 /// A list of values, each drawn as often as its weight says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +41,19 @@ impl<T> Table<T> {
             return Err(NothingToDraw);
         }
         Ok(Self { slots: slots(&weights), values: values.into() })
+    }
+
+    /// A table of a document's choices, each of them made into what is drawn.
+    pub fn of<C>(choices: &Choices<C>, make: impl Fn(&C) -> T) -> Self {
+        let drawn = choices.iter().filter(|(_, weight)| *weight > 0);
+        let (values, weights): (Vec<T>, Vec<u64>) =
+            drawn.map(|(choice, weight)| (make(choice), u64::from(weight))).unzip();
+        Self { slots: slots(&weights), values: values.into() }
+    }
+
+    /// A table of one value. Drawing it uses up as much chance as from any other.
+    pub fn only(value: T) -> Self {
+        Self { values: [value].into(), slots: slots(&[1]) }
     }
 
     /// Draws a value.

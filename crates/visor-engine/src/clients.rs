@@ -3,10 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
-use visor_api::source::{Clients, Distribution};
+use visor_api::{resolved::Clients, source::Distribution};
 
 use crate::{
-    choice::{NothingToDraw, Table, weight},
+    choice::{NothingToDraw, Table},
     escape,
     random::{Random, Seed},
     text::Text,
@@ -26,17 +26,18 @@ const NETWORKS: &[(&str, u64)] = &[
 ///
 /// # Errors
 ///
-/// If the networks can't be drawn from: every weight is 0, or none is a network.
+/// If our own list of networks can't be drawn from.
 pub fn pool(clients: &Clients, seed: Seed) -> Result<Table<Text>, NothingToDraw> {
-    let parse = |text: &str| text.parse::<IpNet>().ok();
-    let networks: Vec<(IpNet, u64)> = if clients.networks.is_empty() {
-        NETWORKS.iter().filter_map(|(network, weight)| Some((parse(network)?, *weight))).collect()
-    } else {
-        clients.networks.iter().filter_map(|n| Some((parse(&n.value)?, weight(n.weight)))).collect()
+    let networks = match &clients.networks {
+        Some(networks) => Table::of(networks, |network| *network),
+        None => Table::new(
+            NETWORKS
+                .iter()
+                .filter_map(|(network, weight)| Some((network.parse::<IpNet>().ok()?, *weight))),
+        )?,
     };
-    let networks = Table::new(networks)?;
     let mut random = seed.child("clients").random();
-    let size = u32::try_from(clients.pool).unwrap_or(1).max(1);
+    let size = clients.pool.get();
     let addresses = (0..size).map(|_| {
         let network = networks.draw(&mut random);
         escape::log_item(host_of(network, &mut random).to_string().as_bytes())
@@ -91,8 +92,10 @@ fn binomial(coins: u32) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing;
+    use serde_json::json;
     use statrs::distribution::{Binomial, ChiSquared, ContinuousCDF, Discrete};
-    use visor_api::source::Choice;
+    use visor_api::resolved::Log;
 
     /// Pearson's test of drawn indices against wanted chances, over the values that are expected
     /// at least five times; a p-value below one in a thousand fails. The seed is fixed.
@@ -125,14 +128,22 @@ mod tests {
         assert_drawn_as(Distribution::Binomial, 50, |n| wanted.pmf(u64::from(n)));
     }
 
+    /// The clients that a document asks for.
+    fn clients(document: &serde_json::Value) -> Clients {
+        let generator = json!({"name": "web", "access": {"clients": document}});
+        match testing::generator(&generator).log {
+            Log::Access(log) => log.requests.clients,
+            Log::Error(_) => unreachable!("it is an access log"),
+        }
+    }
+
     #[test]
     fn addresses_are_of_their_networks_and_depend_on_the_seed_alone() {
-        let network = |value: &str| Choice { value: value.to_owned(), weight: 1 };
-        let clients = Clients {
-            pool: 200,
-            distribution: Distribution::Uniform,
-            networks: vec![network("192.0.2.0/30"), network("2001:db8:7::/48")],
-        };
+        let clients = clients(&json!({
+            "pool": 200,
+            "distribution": "Uniform",
+            "networks": [{"value": "192.0.2.0/30"}, {"value": "2001:db8:7::/48"}],
+        }));
         let table = pool(&clients, Seed::new(3)).unwrap();
         for address in table.values() {
             let text = std::str::from_utf8(address).unwrap();
@@ -157,12 +168,12 @@ mod tests {
     #[test]
     fn the_largest_and_the_smallest_pool_and_network_work() {
         for (size, network) in [(65_536, "0.0.0.0/0"), (1, "198.51.100.7/32"), (3, "::/0")] {
-            let clients = Clients {
-                pool: size,
-                distribution: Distribution::Binomial,
-                networks: vec![Choice { value: network.to_owned(), weight: 1 }],
+            let clients = clients(&json!({"pool": size, "networks": [{"value": network}]}));
+            let drawn = pool(&clients, Seed::new(1)).unwrap();
+            let is_address = |text: &Text| {
+                std::str::from_utf8(text).is_ok_and(|text| text.parse::<IpAddr>().is_ok())
             };
-            assert!(pool(&clients, Seed::new(1)).is_ok(), "{network}");
+            assert!(drawn.values().iter().all(is_address), "{network}");
         }
     }
 }

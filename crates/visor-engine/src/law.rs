@@ -3,7 +3,7 @@
 //! A draw is a [`Span`]: nanoseconds with 32 bits behind the point, so that a rate of three million
 //! lines a second is one to nine digits, and adding draws up never loses any.
 
-use visor_api::source::Interval;
+use visor_api::resolved::Interval;
 
 use crate::random::Random;
 
@@ -89,14 +89,14 @@ impl Law {
                 mean: law.mean.as_nanos() as f64,
                 standard_deviation: law.standard_deviation.as_nanos() as f64,
             },
-            Interval::Rate(law) => {
+            Interval::Rate(lines_per_second) => {
                 let second = Span::from_nanos(1_000_000_000).0;
-                let lines_per_second = i64::from(law.lines_per_second.max(1));
+                let lines_per_second = i64::from(lines_per_second.get());
                 let span = Span(second / i128::from(lines_per_second));
                 let cut = (second % i128::from(lines_per_second)) as i64;
                 Self::Rate { span, cut, lines_per_second }
             }
-            Interval::Unlimited(_) => Self::Unlimited,
+            Interval::Unlimited => Self::Unlimited,
         }
     }
 
@@ -142,15 +142,20 @@ mod tests {
     use crate::random::Seed;
     use statrs::distribution::{ContinuousCDF, Exp, Normal as NormalLaw};
     use visor_api::quantity::Duration;
-    use visor_api::source::{Exponential, Normal, Rate, Uniform};
+    use visor_api::source::{self, Exponential, Normal, Uniform};
 
     const DRAWS: usize = 20_000;
 
     /// The Kolmogorov-Smirnov distance of seeded draws (in seconds) from the wanted law. For so
     /// many draws a distance above 1.95 / sqrt(n) has a chance of one in a thousand; the seed is
     /// fixed, so the test says the same on every run.
-    fn assert_follows(interval: &Interval, wanted: impl Fn(f64) -> f64) {
-        let law = Law::new(interval);
+    fn assert_follows(interval: &source::Interval, wanted: impl Fn(f64) -> f64) {
+        let law = Law::new(&match interval.clone() {
+            source::Interval::Uniform(law) => Interval::Uniform(law),
+            source::Interval::Exponential(law) => Interval::Exponential(law),
+            source::Interval::Normal(law) => Interval::Normal(law),
+            other => panic!("{other:?} is not drawn"),
+        });
         let mut random = Seed::new(2024).child(&format!("{interval:?}")).random();
         let mut draws: Vec<f64> =
             (0..DRAWS).map(|_| law.draw(&mut random).as_nanos() as f64 / 1e9).collect();
@@ -171,7 +176,7 @@ mod tests {
     #[test]
     fn uniform_draws_follow_the_uniform_law() {
         let (min, max) = (Duration::from_millis(5), Duration::from_millis(50));
-        assert_follows(&Interval::Uniform(Uniform { min, max }), |x| {
+        assert_follows(&source::Interval::Uniform(Uniform { min, max }), |x| {
             ((x - 0.005) / 0.045).clamp(0.0, 1.0)
         });
     }
@@ -180,7 +185,7 @@ mod tests {
     fn exponential_draws_follow_the_exponential_law() {
         let wanted = Exp::new(50.0).unwrap();
         assert_follows(
-            &Interval::Exponential(Exponential { mean: Duration::from_millis(20) }),
+            &source::Interval::Exponential(Exponential { mean: Duration::from_millis(20) }),
             |x| wanted.cdf(x),
         );
     }
@@ -191,7 +196,7 @@ mod tests {
             let wanted = NormalLaw::new(f64::from(mean) / 1e3, f64::from(deviation) / 1e3).unwrap();
             let below = wanted.cdf(0.0);
             assert_follows(
-                &Interval::Normal(Normal {
+                &source::Interval::Normal(Normal {
                     mean: Duration::from_millis(mean as u64),
                     standard_deviation: Duration::from_millis(deviation as u64),
                 }),
@@ -205,7 +210,7 @@ mod tests {
         let mut random = Seed::new(1).random();
         let fixed = Law::new(&Interval::Fixed(Duration::from_secs(3)));
         assert_eq!(fixed.draw(&mut random), Span::from_nanos(3_000_000_000));
-        let rate = Law::new(&Interval::Rate(Rate { lines_per_second: 3_000_000 }));
+        let rate = Law::new(&Interval::Rate(3_000_000.try_into().unwrap()));
         let second: i128 = (0..3_000_000).map(|_| rate.draw(&mut random).0).sum();
         assert!((Span::from_nanos(1_000_000_000).0 - second) >> 32 == 0);
     }

@@ -38,4 +38,6 @@ pub mod simulate;
 pub mod stamp;
 pub mod stream;
 pub mod strftime;
+#[cfg(test)]
+mod testing;
 pub mod text;

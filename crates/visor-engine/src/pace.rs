@@ -1,7 +1,7 @@
 //! A schedule that never drifts: each line is due so long after the last one was *due*, however
 //! late that one was written. Surges bend it.
 
-use visor_api::{quantity::Duration, source::Surge};
+use visor_api::{quantity::Duration, resolved::Surge};
 
 use crate::{
     law::{Law, Span},
@@ -196,11 +196,11 @@ mod tests {
     use super::*;
     use crate::random::Seed;
     use proptest::prelude::*;
-    use visor_api::source::{Interval, Rate, Uniform};
+    use visor_api::{resolved::Interval, source::Uniform};
 
     const SECOND: i64 = 1_000_000_000;
 
-    fn surge(every: u64, duration: u64, factor: i32) -> Surge {
+    fn surge(every: u64, duration: u64, factor: u32) -> Surge {
         Surge { every: Duration::from_secs(every), duration: Duration::from_secs(duration), factor }
     }
 
@@ -214,8 +214,8 @@ mod tests {
         counts
     }
 
-    fn rate(lines_per_second: i32) -> Law {
-        Law::new(&Interval::Rate(Rate { lines_per_second }))
+    fn rate(lines_per_second: u32) -> Law {
+        Law::new(&Interval::Rate(lines_per_second.try_into().unwrap()))
     }
 
     #[test]
@@ -303,7 +303,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_schedule_never_goes_back(
-            min in 0u64..1_000, width in 1u64..1_000, every in 1u64..20, factor in 0i32..50, seed: u64
+            min in 0u64..1_000, width in 1u64..1_000, every in 1u64..20, factor in 0u32..50, seed: u64
         ) {
             let law = Law::new(&Interval::Uniform(Uniform {
                 min: Duration::from_millis(min), max: Duration::from_millis(min + width),

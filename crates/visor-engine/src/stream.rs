@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use visor_api::source::{self, Surge};
+use visor_api::resolved;
 
 use crate::{access, error, law::Law, pace::Pace, random::Random, random::Seed, text::Lines};
 
@@ -46,10 +46,10 @@ pub enum Content {
 
 impl Stream {
     /// A stream whose schedule begins at `start`, in nanoseconds since the epoch.
-    pub fn new(spec: &source::Stream, content: Content, seed: Seed, start: i64) -> Self {
+    pub fn new(pace: &resolved::Pace, content: Content, seed: Seed, start: i64) -> Self {
         let mut timing = seed.child("timing").random();
-        let law = Law::new(&spec.resolved_interval());
-        let pace = Pace::new(law, &spec.surges, start, spec.initial_delay, &mut timing);
+        let law = Law::new(&pace.interval);
+        let pace = Pace::new(law, &pace.surges, start, pace.initial_delay, &mut timing);
         Self { pace, timing, drawing: seed.child("content").random(), content }
     }
 
@@ -101,8 +101,8 @@ impl Stream {
     }
 
     /// Takes another pace from `now` on.
-    pub fn change_pace(&mut self, interval: &source::Interval, surges: &[Surge], now: i64) {
-        self.pace.change(Law::new(interval), surges, now, &mut self.timing);
+    pub fn change_pace(&mut self, pace: &resolved::Pace, now: i64) {
+        self.pace.change(Law::new(&pace.interval), &pace.surges, now, &mut self.timing);
     }
 
     /// Takes another content, or format, from the next line on.

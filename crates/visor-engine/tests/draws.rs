@@ -9,16 +9,23 @@
 use std::collections::BTreeMap;
 
 use statrs::distribution::{ChiSquared, ContinuousCDF};
-use visor_api::source::Generator;
+use visor_api::ResolvedSource;
 use visor_engine::{generator, random::Seed, simulate::Merge, stream::Stream, text::Lines};
 
 const LINES: usize = 20_000;
 
 /// The streams of this generator (JSON).
 fn streams(generator: &str, seed: u64) -> Vec<Stream> {
-    let generator: Generator = serde_json::from_str(generator).unwrap();
-    let zone = generator::time_zone("UTC").unwrap();
-    let named = generator::streams(&generator, &zone, Seed::new(seed)).unwrap();
+    let generator: serde_json::Value = serde_json::from_str(generator).unwrap();
+    let source = serde_json::json!({
+        "apiVersion": "visor.dev/v1alpha1",
+        "kind": "FakeLogSource",
+        "metadata": {"name": "test"},
+        "spec": {"generators": [generator]},
+    });
+    let source = ResolvedSource::check(serde_json::from_value(source).unwrap()).unwrap();
+    let zone = &source.time_zone;
+    let named = generator::streams(&source.generators[0], zone, Seed::new(seed)).unwrap();
     named.into_iter().map(|stream| stream.start(0)).collect()
 }
 

@@ -364,7 +364,8 @@ mod tests {
             "spec": {"generators": [{"name": "web", "access": {}}]},
         }))
         .unwrap();
-        let source = ValidSource::check(&source).unwrap();
+        let source = crate::source::check(&source).unwrap();
+        let source = ValidSource::of(&source);
         owned(source, ChildKind::ConfigMap, &object).err().map(|refusal| refusal.message)
     }
 

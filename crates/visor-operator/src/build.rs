@@ -73,11 +73,11 @@ pub(crate) fn children(
     let document = document::yaml(source)?;
     let document_hash = hash::of_text(&document);
     let mut objects = vec![child(ChildKind::ConfigMap, &config_map(source, document))?];
-    if source.spec().resolved_workload() != Workload::Sidecar {
+    if source.workload() != Workload::Sidecar {
         objects.push(child(ChildKind::Service, &service::headless(source))?);
     }
     if let Some(claim) = claim_to_make(source)
-        && source.spec().resolved_workload() != Workload::StatefulSet
+        && source.workload() != Workload::StatefulSet
     {
         objects.push(child(ChildKind::PersistentVolumeClaim, &claim::shared(source, claim))?);
     }

@@ -34,7 +34,7 @@ use crate::{
     pace::Pace,
     policy,
     queue::Queue,
-    source::{Refusal, ValidSource, place},
+    source::{self, Refusal, ValidSource, place},
     status::{self, Facts},
     tallies::Tallies,
 };
@@ -143,12 +143,12 @@ impl Context {
         self.tallies.begin(uid, before, || self.cache.pods_of(uid));
 
         let checked = policy::check(&source.spec, &self.settings.forbidden)
-            .and_then(|()| ValidSource::check(source));
+            .and_then(|()| source::check(source));
         let is_valid = checked.is_ok();
         // What didn't work, to be tried again. It is told where it is in the way of more than a few
         // looks.
         let mut failure = None;
-        let outcome = match checked {
+        let outcome = match checked.as_ref().map(ValidSource::of) {
             Ok(valid) => match self.put_right(valid).await {
                 // What was made comes back as a change in a moment, and then there is more to tell.
                 Ok(Ok(Done::Made)) => return Ok(Action::await_change()),
@@ -168,7 +168,7 @@ impl Context {
                     Err(refusal)
                 }
             },
-            Err(refusal) => Err(refusal),
+            Err(refusal) => Err(refusal.clone()),
         };
         let facts = Facts {
             generation: source.metadata.generation.unwrap_or(0),

@@ -3,13 +3,15 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, api::ObjectMeta, runtime::reflector::ObjectRef};
-use visor_api::{FakeLogSource, rules, source::FakeLogSourceSpec};
+use visor_api::{
+    FakeLogSource, ResolvedSource,
+    resolved::Generator,
+    source::{FakeLogSourceSpec, Workload},
+};
 
-/// A source without a problem.
+/// A source without a problem, as an object of the cluster.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct ValidSource<'a> {
-    object: &'a FakeLogSource,
-}
+pub(crate) struct ValidSource<'a>(&'a ResolvedSource);
 
 /// Why a source can't be acted on: the reason of the condition, and a message for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,50 +23,70 @@ pub(crate) struct Refusal {
 /// A condition's message is at most 32,768 bytes (metav1.Condition); a person reads far less.
 const LONGEST_MESSAGE: usize = 2000;
 
-impl<'a> ValidSource<'a> {
-    /// Checks the rules that the schema can't say.
-    ///
-    /// # Errors
-    ///
-    /// Every problem, each with its path in the document.
-    pub(crate) fn check(object: &'a FakeLogSource) -> Result<Self, Refusal> {
-        let problems = rules::check(object);
-        if problems.is_empty() {
-            return Ok(Self { object });
-        }
+/// Checks the rules that the schema can't say.
+///
+/// # Errors
+///
+/// Every problem, each with its path in the document.
+pub(crate) fn check(object: &FakeLogSource) -> Result<ResolvedSource, Refusal> {
+    ResolvedSource::check(object.clone()).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Err(Refusal::new("Invalid", lines.join("; ")))
+        Refusal::new("Invalid", lines.join("; "))
+    })
+}
+
+impl<'a> ValidSource<'a> {
+    pub(crate) const fn of(resolved: &'a ResolvedSource) -> Self {
+        Self(resolved)
     }
 
     pub(crate) fn metadata(self) -> &'a ObjectMeta {
-        &self.object.metadata
+        &self.0.document.metadata
     }
 
     pub(crate) fn name(self) -> &'a str {
-        self.object.metadata.name.as_deref().unwrap_or_default()
+        &self.0.name
     }
 
     pub(crate) fn namespace(self) -> &'a str {
-        self.object.metadata.namespace.as_deref().unwrap_or_default()
+        self.metadata().namespace.as_deref().unwrap_or_default()
     }
 
     pub(crate) fn uid(self) -> &'a str {
-        self.object.metadata.uid.as_deref().unwrap_or_default()
+        self.metadata().uid.as_deref().unwrap_or_default()
     }
 
+    /// What it says, as its author wrote it.
     pub(crate) fn spec(self) -> &'a FakeLogSourceSpec {
-        &self.object.spec
+        &self.0.document.spec
+    }
+
+    pub(crate) const fn workload(self) -> Workload {
+        self.0.workload
+    }
+
+    /// Whether it ends by itself.
+    pub(crate) const fn is_finite(self) -> bool {
+        self.0.is_finite()
+    }
+
+    /// The lines a second that one pod should write, surges left out.
+    pub(crate) fn lines_per_second(self) -> f64 {
+        if self.0.suspended {
+            return 0.0;
+        }
+        self.0.generators.iter().map(Generator::lines_per_second).sum()
     }
 
     /// The reference by which a child says whose it is: the garbage collector deletes it with the
     /// source.
     pub(crate) fn controller_reference(self) -> Option<OwnerReference> {
-        self.object.controller_owner_ref(&())
+        self.0.document.controller_owner_ref(&())
     }
 
     /// A reference of an object that another controller controls: deleted with the source, too.
     pub(crate) fn owner_reference(self) -> Option<OwnerReference> {
-        self.object.owner_ref(&())
+        self.0.document.owner_ref(&())
     }
 }
 

@@ -93,8 +93,8 @@ pub(crate) fn next(
     status.ready_replicas = Some(observed.map_or(0, |observed| observed.ready));
     if let Ok(source) = &facts.source {
         status.selector = Some(labels::selector_text(*source));
-        let pods = pods_that_should_write(source.spec(), facts.workload.as_ref());
-        status.configured_rate = Some(rate_text(configured_rate(source.spec()) * f64::from(pods)));
+        let pods = pods_that_should_write(*source, facts.workload.as_ref());
+        status.configured_rate = Some(rate_text(source.lines_per_second() * f64::from(pods)));
     }
     if let Some(sums) = &facts.sums {
         tell(&mut status, sums);
@@ -219,7 +219,7 @@ fn judge(facts: &Facts<'_>) -> Vec<Verdict> {
         message: "every rule is met".to_owned(),
     };
     let progressing = progressing(workload);
-    let complete = source.spec().is_finite().then(|| complete(workload));
+    let complete = source.is_finite().then(|| complete(workload));
     let ready = ready(source.spec(), &available, &progressing, complete.as_ref());
     [ready, accepted, available, progressing].into_iter().chain(complete).collect()
 }
@@ -335,26 +335,14 @@ fn counted(sums: Option<&Sums>, old: &[Condition]) -> Verdict {
 }
 
 /// How many pods there should be.
-fn pods_that_should_write(
-    spec: &FakeLogSourceSpec,
-    workload: Option<&(Workload, Observed)>,
-) -> i32 {
-    match (spec.resolved_workload(), workload) {
+fn pods_that_should_write(source: ValidSource<'_>, workload: Option<&(Workload, Observed)>) -> i32 {
+    match (source.workload(), workload) {
         // As many as there are nodes for, or as others make.
         (Workload::DaemonSet, Some((Workload::DaemonSet, observed)))
         | (Workload::Sidecar, Some((Workload::Sidecar, observed))) => observed.desired,
         (Workload::Sidecar, _) => 0,
-        _ => spec.replicas,
+        _ => source.spec().replicas,
     }
-}
-
-/// The lines a second that one pod should write, surges left out.
-fn configured_rate(spec: &FakeLogSourceSpec) -> f64 {
-    if spec.suspend {
-        return 0.0;
-    }
-    let streams = spec.generators.iter().flat_map(visor_api::source::Generator::resolved_streams);
-    streams.map(|stream| stream.resolved_interval().lines_per_second()).sum()
 }
 
 /// A rate as people read it, with two digits at least.

@@ -12,7 +12,7 @@ use std::{
 };
 
 use visor_api::{
-    FakeLogSource, Problem,
+    Problem, ResolvedSource,
     document::{self, DocumentProblem, Input},
 };
 
@@ -76,7 +76,7 @@ impl Documents {
     }
 
     /// Reads and checks them all.
-    pub(crate) fn read(&mut self) -> Result<Vec<FakeLogSource>, Problems> {
+    pub(crate) fn read(&mut self) -> Result<Vec<ResolvedSource>, Problems> {
         let mut texts = Vec::new();
         let mut problems = Vec::new();
         for input in &mut self.inputs {
@@ -118,7 +118,7 @@ impl Documents {
     }
 
     /// Reads them again; `None` if their texts are what they were when they were read last.
-    pub(crate) fn read_if_different(&mut self) -> Option<Result<Vec<FakeLogSource>, Problems>> {
+    pub(crate) fn read_if_different(&mut self) -> Option<Result<Vec<ResolvedSource>, Problems>> {
         let earlier = std::mem::take(&mut self.texts);
         let sources = self.read();
         let same = |(one, other): (&Input, &Input)| one.text == other.text;

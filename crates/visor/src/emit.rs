@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use visor_api::{
-    FakeLogSource, Problem, rules,
+    FakeLogSource, Problem, ResolvedSource,
     source::{
         AccessLog, Choice, DirectiveValues, ErrorLog, FakeLogSourceSpec, FileOutput, Generator,
         Interval, Mpm, Output, Rate, StandardStream, StopAfter, Stream, StreamKind, Unlimited,
@@ -18,7 +18,7 @@ const ORDINARY_LINES: u64 = 1000;
 
 /// A document, and where its file output goes.
 pub(crate) struct Emission {
-    pub(crate) source: FakeLogSource,
+    pub(crate) source: ResolvedSource,
     pub(crate) output_dir: PathBuf,
     /// When simulated time begins, in nanoseconds since the epoch, if the lines are stamped from a
     /// given time on.
@@ -78,22 +78,20 @@ impl Emit {
             volume: None,
             pod_template: None,
         };
-        let source = FakeLogSource::new("emit", spec);
-        let problems = rules::check(&source);
-        if problems.is_empty() {
-            let zone = &source.spec.time_zone;
-            let start = self.start.map(|start| start.nanoseconds(zone, self.duration));
-            let simulated_from = start.transpose().map_err(|error| error.to_string())?;
-            Ok(Emission { source, output_dir, simulated_from })
-        } else {
+        let source = ResolvedSource::check(FakeLogSource::new("emit", spec));
+        let source = source.map_err(|problems| {
             // The document is of this program's making; of its paths only the last name says
             // something to who gave options.
             let message = |problem: &Problem| {
                 let name = problem.path.as_str().rsplit('.').next().unwrap_or_default();
                 format!("{name}: {}", problem.message)
             };
-            Err(problems.iter().map(message).collect::<Vec<_>>().join("\n"))
-        }
+            problems.iter().map(message).collect::<Vec<_>>().join("\n")
+        })?;
+        let zone = &source.document.spec.time_zone;
+        let start = self.start.map(|start| start.nanoseconds(zone, self.duration));
+        let simulated_from = start.transpose().map_err(|error| error.to_string())?;
+        Ok(Emission { source, output_dir, simulated_from })
     }
 
     /// The values of directives, each directive once.

@@ -20,7 +20,7 @@ use tokio::{
     task::{JoinHandle, LocalSet, spawn_local},
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
-use visor_api::source;
+use visor_api::{resolved::Pace, source::StreamKind};
 use visor_engine::{generator::NamedStream, random::Seed};
 
 use crate::{
@@ -140,7 +140,8 @@ struct RunningGenerator {
 }
 
 struct RunningStream {
-    spec: source::Stream,
+    kind: StreamKind,
+    pace: Pace,
     seed: Seed,
     meter: Arc<StreamMeter>,
     control: Rc<Control>,
@@ -232,27 +233,25 @@ impl EventLoop {
             earlier.as_ref().is_some_and(|earlier| earlier.output.target != plan.output.target);
         let mut streams = HashMap::new();
         for named in plan.streams {
-            let spec = named.spec.clone();
-            let meter = self.shared.metrics.stream(&plan.key.stream(&spec));
-            let rate = spec.resolved_interval().lines_per_second();
-            meter.target.set(if plan.suspended { 0.0 } else { rate });
-            let running = earlier.as_mut().and_then(|earlier| earlier.streams.remove(&spec.name));
+            let name = named.name.clone();
+            let meter = self.shared.metrics.stream(&plan.key.stream(&named));
+            meter.target.set(if plan.suspended { 0.0 } else { named.pace.lines_per_second });
+            let running = earlier.as_mut().and_then(|earlier| earlier.streams.remove(&name));
             let running = match running {
-                Some(running) if running.spec.kind == spec.kind && running.seed == named.seed => {
+                Some(running) if running.kind == named.kind && running.seed == named.seed => {
                     let control = &running.control;
                     if moved {
                         control.order(Order::Outlet(Rc::clone(outlet)));
                     }
-                    if running.spec.resolved_interval() != spec.resolved_interval()
-                        || running.spec.surges != spec.surges
+                    if running.pace.interval != named.pace.interval
+                        || running.pace.surges != named.pace.surges
                     {
-                        let surges = spec.surges.clone();
-                        control.order(Order::Pace(spec.resolved_interval(), surges));
+                        control.order(Order::Pace(named.pace.clone()));
                     }
                     control.order(Order::Content(Box::new(named.content)));
                     control.order(Order::Suspend(plan.suspended));
                     control.order(Order::Limits(plan.limits.clone()));
-                    RunningStream { spec, ..running }
+                    RunningStream { pace: named.pace, ..running }
                 }
                 other => {
                     other.iter().for_each(RunningStream::stop);
@@ -260,7 +259,7 @@ impl EventLoop {
                     self.start_stream((named, now), meter, outlet, limits, plan.suspended)
                 }
             };
-            streams.insert(running.spec.name.clone(), running);
+            streams.insert(name, running);
         }
         if let Some(earlier) = earlier {
             earlier.streams.values().for_each(RunningStream::stop);
@@ -277,7 +276,7 @@ impl EventLoop {
         suspended: bool,
     ) -> RunningStream {
         let control = Rc::new(Control::default());
-        let (spec, seed) = (named.spec.clone(), named.seed);
+        let (kind, pace, seed) = (named.kind, named.pace.clone(), named.seed);
         let live = LiveStream {
             stream: named.start(start),
             meter: Arc::clone(&meter),
@@ -294,7 +293,7 @@ impl EventLoop {
             live.run().await;
             activity.end();
         });
-        RunningStream { spec, seed, meter, control, task }
+        RunningStream { kind, pace, seed, meter, control, task }
     }
 
     /// The outlet of an output: the one there is, or a new one.

@@ -5,7 +5,7 @@
 use std::{cell::RefCell, future::pending, rc::Rc, sync::Arc, time::Duration};
 
 use tokio::{sync::Notify, time::sleep_until};
-use visor_api::source;
+use visor_api::resolved::Pace;
 use visor_engine::stream::{Content, Stream};
 
 use crate::{clock::Clock, metrics::StreamMeter, outlet::Outlet, plan::Limits};
@@ -28,7 +28,7 @@ pub(crate) struct Control {
 /// Something that changes for a stream.
 pub(crate) enum Order {
     /// Take another pace from now on.
-    Pace(source::Interval, Vec<source::Surge>),
+    Pace(Pace),
     /// Say something else, or write it otherwise, from the next line on.
     Content(Box<Content>),
     /// Write elsewhere from the next line on.
@@ -140,8 +140,8 @@ impl LiveStream {
         let control = Rc::clone(&self.control);
         for order in control.orders.take() {
             match order {
-                Order::Pace(interval, surges) => {
-                    self.stream.change_pace(&interval, &surges, self.clock.now());
+                Order::Pace(pace) => {
+                    self.stream.change_pace(&pace, self.clock.now());
                 }
                 Order::Content(content) => self.stream.change_content(*content),
                 Order::Outlet(outlet) => self.outlet = outlet,

@@ -92,7 +92,7 @@ fn validate(options: &cli::Validate) -> anyhow::Result<ExitCode> {
     for note in documents.take_notes() {
         logging::say_last(&format!("{note}\n"));
     }
-    let names = sources.iter().filter_map(|source| source.metadata.name.as_deref());
+    let names = sources.iter().map(|source| source.name.as_str());
     print(&format!("valid: {}\n", names.collect::<Vec<_>>().join(", ")))
 }
 

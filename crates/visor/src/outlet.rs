@@ -22,7 +22,7 @@ use tokio::{
     task::spawn_blocking,
     time::{Instant, sleep, timeout},
 };
-use visor_api::source::Rotation;
+use visor_api::resolved::Rotation;
 use visor_engine::text::Lines;
 
 use crate::{

@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    num::NonZeroU64,
     path::{Path, PathBuf},
     sync::{
         Arc, OnceLock,
@@ -13,12 +14,13 @@ use std::{
 
 use tokio::sync::{Notify, futures::Notified};
 use visor_api::{
-    FakeLogSource,
+    ResolvedSource,
     quantity::Duration,
-    source::{Output, Rotation, StopAfter},
+    resolved::{Output, Rotation},
 };
 use visor_engine::{
-    generator::{self, CompileError, NamedStream},
+    choice::NothingToDraw,
+    generator::{self, NamedStream},
     random::Seed,
 };
 
@@ -47,7 +49,7 @@ pub(crate) struct GeneratorKey {
 
 impl GeneratorKey {
     /// The name of one of its streams.
-    pub(crate) fn stream(&self, stream: &visor_api::source::Stream) -> StreamName {
+    pub(crate) fn stream(&self, stream: &NamedStream) -> StreamName {
         StreamName {
             source: self.source.clone(),
             generator: self.generator.clone(),
@@ -97,9 +99,7 @@ impl Limit {
 }
 
 impl Limits {
-    fn new(stop: Option<&StopAfter>) -> Self {
-        let lines = stop.and_then(|stop| u64::try_from(stop.lines?).ok());
-        let duration = stop.and_then(|stop| stop.duration);
+    fn new(lines: Option<u64>, duration: Option<Duration>) -> Self {
         Self {
             lines: lines.map(|lines| Arc::new(AtomicU64::new(lines))),
             spent: Arc::default(),
@@ -191,37 +191,35 @@ pub(crate) struct Memory {
 }
 
 impl Plan {
-    /// Makes a plan of documents that have been checked.
+    /// Makes a plan of sources.
     ///
     /// # Errors
     ///
-    /// What the documents' rules would have refused.
+    /// If one of the engine's own lists of choices can't be drawn from.
     pub(crate) fn new(
-        sources: &[FakeLogSource],
+        sources: &[ResolvedSource],
         settings: &Settings,
         memory: &mut Memory,
-    ) -> Result<Self, CompileError> {
+    ) -> Result<Self, NothingToDraw> {
         let mut generators = Vec::new();
         for source in sources {
-            let spec = &source.spec;
-            let name = source.metadata.name.clone().unwrap_or_default();
-            let zone = generator::time_zone(&spec.time_zone)?;
-            let seed = memory.seed(&name, spec.seed.and_then(|s| u64::try_from(s).ok()), settings);
-            let limits = memory.limits(&name, spec.stop_after.as_ref(), settings.duration);
-            for generator in &spec.generators {
+            let seed = memory.seed(&source.name, source.seed, settings);
+            let limits = memory.limits(source, settings.duration);
+            for generator in &source.generators {
                 generators.push(GeneratorPlan {
-                    streams: generator::streams(generator, &zone, seed)?,
+                    streams: generator::streams(generator, &source.time_zone, seed)?,
                     output: OutputPlan::new(&generator.output, &settings.output_dir),
-                    suspended: spec.suspend,
+                    suspended: source.suspended,
                     limits: limits.clone(),
-                    key: GeneratorKey { source: name.clone(), generator: generator.name.clone() },
+                    key: GeneratorKey {
+                        source: source.name.clone(),
+                        generator: generator.name.clone(),
+                    },
                 });
             }
         }
         // A source that comes back is another one, and begins anew.
-        let is_there =
-            |name: &String| sources.iter().any(|s| s.metadata.name.as_deref() == Some(name));
-        memory.limits.retain(|name, _| is_there(name));
+        memory.limits.retain(|name, _| sources.iter().any(|source| source.name == *name));
         Ok(Self { generators })
     }
 }
@@ -245,18 +243,13 @@ impl Memory {
         settings.identity.as_ref().map_or(seed, |identity| seed.child(identity))
     }
 
-    fn limits(
-        &mut self,
-        source: &str,
-        stop: Option<&StopAfter>,
-        of_run: Option<Duration>,
-    ) -> Limits {
-        let mut limits = Limits::new(stop);
+    fn limits(&mut self, source: &ResolvedSource, of_run: Option<Duration>) -> Limits {
+        let mut limits = Limits::new(source.lines.map(NonZeroU64::get), source.duration);
         limits.of_run = Limit { duration: of_run, begun: Arc::clone(&self.run_begun) };
-        if let Some(earlier) = self.limits.get(source) {
+        if let Some(earlier) = self.limits.get(&source.name) {
             limits.resume(earlier);
         }
-        self.limits.insert(source.to_owned(), limits.clone());
+        self.limits.insert(source.name.clone(), limits.clone());
         limits
     }
 }
@@ -264,16 +257,16 @@ impl Memory {
 impl OutputPlan {
     fn new(output: &Output, output_dir: &Path) -> Self {
         match output {
-            Output::Stdout(_) => {
+            Output::Stdout => {
                 Self { name: "stdout".to_owned(), target: Target::Stdout, rotation: None }
             }
-            Output::Stderr(_) => {
+            Output::Stderr => {
                 Self { name: "stderr".to_owned(), target: Target::Stderr, rotation: None }
             }
-            Output::File(file) => Self {
-                name: file.path.clone(),
-                target: Target::File(output_dir.join(&file.path)),
-                rotation: file.rotation.clone(),
+            Output::File { path, rotation } => Self {
+                name: path.clone(),
+                target: Target::File(output_dir.join(path)),
+                rotation: rotation.clone(),
             },
         }
     }
@@ -285,21 +278,30 @@ mod tests {
 
     #[test]
     fn limits_give_out_each_line_once() {
-        let stop = StopAfter { lines: Some(10), duration: None };
-        let limits = Limits::new(Some(&stop));
+        let limits = Limits::new(Some(10), None);
         let shared = limits.clone();
         assert_eq!((limits.take(4), shared.take(4), limits.take(4), shared.take(4)), (4, 4, 2, 0));
-        assert_eq!(Limits::new(None).take(7), 7);
+        assert_eq!(Limits::new(None, None).take(7), 7);
     }
 
     #[test]
     fn a_reload_goes_on_with_the_lines_that_are_left() {
         let mut memory = Memory::default();
-        let stop = StopAfter { lines: Some(10), duration: None };
-        assert_eq!(memory.limits("shop", Some(&stop), None).take(8), 8);
-        assert_eq!(memory.limits("shop", Some(&stop), None).take(8), 2);
-        let more = StopAfter { lines: Some(20), duration: None };
-        assert_eq!(memory.limits("shop", Some(&more), None).take(30), 20);
+        let shop = |lines: u64| {
+            let source = serde_json::from_value(serde_json::json!({
+                "apiVersion": "visor.dev/v1alpha1",
+                "kind": "FakeLogSource",
+                "metadata": {"name": "shop"},
+                "spec": {
+                    "stopAfter": {"lines": lines},
+                    "generators": [{"name": "web", "access": {}}],
+                },
+            }));
+            ResolvedSource::check(source.unwrap()).unwrap()
+        };
+        assert_eq!(memory.limits(&shop(10), None).take(8), 8);
+        assert_eq!(memory.limits(&shop(10), None).take(8), 2);
+        assert_eq!(memory.limits(&shop(20), None).take(30), 20);
     }
 
     #[test]

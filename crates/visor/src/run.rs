@@ -7,10 +7,10 @@ mod signals;
 mod simulated;
 mod wait;
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc, time};
+use std::{num::NonZeroU64, path::PathBuf, process::ExitCode, sync::Arc, time};
 
 use anyhow::Context;
-use visor_api::{FakeLogSource, source::Output};
+use visor_api::{ResolvedSource, resolved::Output};
 
 use crate::{
     cli::{self, Listen, LogFormat},
@@ -41,7 +41,7 @@ const LONGEST_FAILURE_OF_EMIT: time::Duration = time::Duration::from_secs(2);
 struct Run {
     /// The documents, if they can change while they run.
     documents: Option<Documents>,
-    sources: Vec<FakeLogSource>,
+    sources: Vec<ResolvedSource>,
     settings: Settings,
     memory: Memory,
     threads: usize,
@@ -187,8 +187,7 @@ impl Run {
 
     /// Whether the run ends by itself.
     fn is_finite(&self) -> bool {
-        self.settings.duration.is_some()
-            || self.sources.iter().all(|source| source.spec.is_finite())
+        self.settings.duration.is_some() || self.sources.iter().all(ResolvedSource::is_finite)
     }
 
     /// What a finite run has to go through: its lines if all sources count them, else milliseconds
@@ -199,9 +198,8 @@ impl Run {
         }
         self.lines_to_write().or_else(|| {
             let most = self.settings.duration;
-            let own = |source: &FakeLogSource| source.spec.stop_after.as_ref()?.duration;
             let durations =
-                self.sources.iter().filter_map(|s| own(s).into_iter().chain(most).min());
+                self.sources.iter().filter_map(|s| s.duration.into_iter().chain(most).min());
             durations.max().map(|longest| longest.as_nanos() / 1_000_000)
         })
     }
@@ -209,9 +207,8 @@ impl Run {
     /// The lines of all sources together, if each has a limit of lines and none of time.
     fn lines_to_write(&self) -> Option<u64> {
         let lines = self.sources.iter().map(|source| {
-            let stop = source.spec.stop_after.as_ref()?;
-            let is_timed = stop.duration.is_some() || self.settings.duration.is_some();
-            u64::try_from(stop.lines?).ok().filter(|_| !is_timed)
+            let is_timed = source.duration.is_some() || self.settings.duration.is_some();
+            source.lines.map(NonZeroU64::get).filter(|_| !is_timed)
         });
         lines.sum()
     }
@@ -220,11 +217,11 @@ impl Run {
     fn has_the_terminal(&self) -> bool {
         let plain = self.log_format == LogFormat::Text;
         let stdout_is_terminal = std::io::IsTerminal::is_terminal(&std::io::stdout());
-        let generators = self.sources.iter().flat_map(|source| &source.spec.generators);
+        let generators = self.sources.iter().flat_map(|source| &source.generators);
         let takes_it = |output: &Output| match output {
-            Output::Stdout(_) => stdout_is_terminal,
-            Output::Stderr(_) => true,
-            Output::File(_) => false,
+            Output::Stdout => stdout_is_terminal,
+            Output::Stderr => true,
+            Output::File { .. } => false,
         };
         plain && !generators.map(|generator| &generator.output).any(takes_it)
     }

@@ -17,6 +17,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use visor_api::resolved::Interval;
 use visor_engine::{simulate::Merge, stream::Stream};
 
 use crate::{
@@ -156,15 +157,12 @@ fn check(generator: &GeneratorPlan) -> Result<(), SimulationError> {
     if limits.duration().is_none() {
         return Err(SimulationError::Endless(generator.key.source.clone()));
     }
-    let unlimited = |interval: &visor_api::source::Interval| {
-        matches!(interval, visor_api::source::Interval::Unlimited(_))
-    };
-    match generator.streams.iter().find(|stream| unlimited(&stream.spec.resolved_interval())) {
+    match generator.streams.iter().find(|stream| stream.pace.interval == Interval::Unlimited) {
         None => Ok(()),
         Some(stream) => Err(SimulationError::UnlimitedWithoutLines {
             source_name: generator.key.source.clone(),
             generator: generator.key.generator.clone(),
-            stream: stream.spec.name.clone(),
+            stream: stream.name.clone(),
         }),
     }
 }
@@ -235,8 +233,8 @@ impl Group {
             let duration = duration.and_then(|duration| i64::try_from(duration.as_nanos()).ok());
             let end = duration.map_or(i64::MAX, |duration| start.saturating_add(duration));
             for named in generator.streams {
-                let meter = metrics.stream(&generator.key.stream(&named.spec));
-                meter.target.set(named.spec.resolved_interval().lines_per_second());
+                let meter = metrics.stream(&generator.key.stream(&named));
+                meter.target.set(named.pace.lines_per_second);
                 if !generator.suspended {
                     let limits = generator.limits.clone();
                     lanes.push(Lane { meter, output, limits, end });

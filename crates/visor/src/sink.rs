@@ -27,7 +27,7 @@ mod target;
 mod tests;
 
 use jiff::Timestamp;
-use visor_api::source::Rotation;
+use visor_api::resolved::Rotation;
 
 use rotation::Rotator;
 use target::Output;

@@ -3,6 +3,7 @@
 mod properties;
 
 use super::*;
+use crate::resolved::Log;
 
 const HEADER: &str =
     "apiVersion: visor.dev/v1alpha1\nkind: FakeLogSource\nmetadata: {name: shop}\n";
@@ -41,8 +42,8 @@ fn the_smallest_document_is_a_source() {
     let text = format!("{HEADER}spec:\n  generators: [{{name: web, access: {{}}}}]\n");
     let sources = read(&[input("shop.yaml", text)]).unwrap().sources;
     assert_eq!(sources.len(), 1);
-    assert_eq!(sources[0].metadata.name.as_deref(), Some("shop"));
-    assert!(sources[0].spec.generators[0].access.is_some());
+    assert_eq!(sources[0].name, "shop");
+    assert!(matches!(sources[0].generators[0].log, Log::Access(_)));
 }
 
 #[test]
@@ -158,10 +159,10 @@ fn json_lists_anchors_and_merges_are_read() {
                 kind: FakeLogSource\n  metadata: {name: b}\n  spec:\n    generators:\n    \
                 - &web {name: web, access: {}}\n    - {<<: *web, name: other}\n";
     let sources = read(&[input("a.json", json), input("b.yaml", list)]).unwrap().sources;
-    let names: Vec<_> = sources.iter().map(|source| source.metadata.name.as_deref()).collect();
-    assert_eq!(names, [Some("a"), Some("b")]);
-    assert_eq!(sources[1].spec.generators[1].name, "other");
-    assert!(sources[1].spec.generators[1].access.is_some());
+    let names: Vec<_> = sources.iter().map(|source| source.name.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+    assert_eq!(sources[1].generators[1].name, "other");
+    assert!(matches!(sources[1].generators[1].log, Log::Access(_)));
 }
 
 #[test]

@@ -4,30 +4,36 @@ use ipnet::IpNet;
 
 use super::{messages, pace::reversed};
 use crate::{
-    log_format::{self, Field, Item, Namespace},
+    log_format::{self, Field, Item, LogFormat, Namespace},
     message::{one_line, shown},
     problem::{Path, Problem},
     source::{AccessContent, AccessFormat, AccessLog, Choice, Clients, ErrorLog},
 };
 
 pub(crate) fn access_log(path: &Path, log: &AccessLog, problems: &mut Vec<Problem>) {
-    let place = path.field("logFormat");
-    match (log.format, &log.log_format) {
-        (AccessFormat::Custom, None) => {
-            problems.push(Problem::new(place, messages::FORMAT_MISSING));
-        }
-        (AccessFormat::Custom, Some(format)) => {
-            if let Err(error) = log_format::parse(format) {
-                problems.push(Problem::new(place, one_line(&error.to_string())));
-            }
-        }
-        (_, Some(_)) => {
-            problems.push(Problem::new(place, messages::FORMAT_UNUSED));
-        }
-        (_, None) => {}
+    if let Err(message) = log_format(log) {
+        problems.push(Problem::new(path.field("logFormat"), message));
     }
     access_content(path, &log.content, problems);
     directives(path, log, &log.content, problems);
+}
+
+/// The format of an access log.
+///
+/// # Errors
+///
+/// What is wrong with `logFormat`.
+pub(crate) fn log_format(log: &AccessLog) -> Result<LogFormat, String> {
+    let text = match (log.format, &log.log_format) {
+        (AccessFormat::Custom, None) => return Err(messages::FORMAT_MISSING.to_owned()),
+        (AccessFormat::Custom, Some(format)) => format,
+        (_, Some(_)) => return Err(messages::FORMAT_UNUSED.to_owned()),
+        (AccessFormat::Common, None) => log_format::COMMON,
+        (AccessFormat::Combined, None) => log_format::COMBINED,
+        (AccessFormat::CombinedIo, None) => log_format::COMBINED_IO,
+        (AccessFormat::VhostCombined, None) => log_format::VHOST_COMBINED,
+    };
+    log_format::parse(text).map_err(|error| one_line(&error.to_string()))
 }
 
 /// Directives that are given values, but that no line has: of a format that has others, or that
@@ -79,7 +85,7 @@ pub(super) fn directives(
 }
 
 /// What a part of a format names, and where.
-fn named(item: &Item) -> Option<(Namespace, &str)> {
+pub(crate) fn named(item: &Item) -> Option<(Namespace, &str)> {
     let Item::Directive(directive) = item else { return None };
     let Field::Named(namespace, name) = &directive.field else { return None };
     Some((*namespace, name))
@@ -144,17 +150,25 @@ fn clients(path: &Path, clients: &Clients, problems: &mut Vec<Problem>) {
     let path = path.field("networks");
     choices(&path, &clients.networks, problems);
     for (index, network) in clients.networks.iter().enumerate() {
-        let text = network.value.as_str();
-        if text.parse::<IpNet>().is_ok() {
-            continue;
+        if let Err(message) = self::network(&network.value) {
+            problems.push(Problem::new(path.index(index).field("value"), message));
         }
+    }
+}
+
+/// A network of clients.
+///
+/// # Errors
+///
+/// That the text is none, and what one looks like.
+pub(crate) fn network(text: &str) -> Result<IpNet, String> {
+    text.parse().map_err(|_| {
         let advice = match text.parse::<std::net::IpAddr>() {
             Ok(address) => format!("for that one address write `{}`", IpNet::from(address)),
             Err(_) => "write one such as `203.0.113.0/24` or `2001:db8::/32`".to_owned(),
         };
-        let message = format!("`{}` is not a network; {advice}", shown(text));
-        problems.push(Problem::new(path.index(index).field("value"), message));
-    }
+        format!("`{}` is not a network; {advice}", shown(text))
+    })
 }
 
 fn choices(path: &Path, choices: &[Choice], problems: &mut Vec<Problem>) {
@@ -169,7 +183,6 @@ pub(super) fn weights(
 ) {
     let is_empty = weights.len() == 0;
     if !is_empty && weights.into_iter().all(|weight| weight <= 0) {
-        let message = "every weight is 0; at least one must be above";
-        problems.push(Problem::new(path.clone(), message));
+        problems.push(Problem::new(path.clone(), messages::NOTHING_TO_DRAW));
     }
 }

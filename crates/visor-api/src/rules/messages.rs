@@ -13,6 +13,7 @@ pub(crate) const NO_LIMIT: &str = "nothing is set here; set `lines` or `duration
 pub(crate) const PATH_CLIMBS: &str = "must not climb up; write the path without `..`";
 pub(crate) const NEVER_ROTATES: &str =
     "nothing says when to rotate; set `maxSize` or `maxAge`, or remove it";
+pub(crate) const NOTHING_TO_DRAW: &str = "every weight is 0; at least one must be above";
 pub(crate) const FORMAT_MISSING: &str =
     "is required where `format` is Custom; set it, such as `%h %t \"%r\" %>s`";
 pub(crate) const FORMAT_UNUSED: &str = "has no effect here; set `format: Custom`, or remove it";

@@ -1,14 +1,19 @@
 //! The time zone must be one of the IANA database that is built in, so that a document means the
 //! same on every machine.
 
-use jiff::tz::TimeZoneDatabase;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use crate::message::{nearest, shown};
 
-pub(super) fn check(name: &str) -> Result<(), String> {
+/// The time zone of this name.
+///
+/// # Errors
+///
+/// That there is none, and which one was perhaps meant.
+pub fn time_zone(name: &str) -> Result<TimeZone, String> {
     let zones = TimeZoneDatabase::bundled();
-    if zones.get(name).is_ok() {
-        return Ok(());
+    if let Ok(zone) = zones.get(name) {
+        return Ok(zone);
     }
     let known: Vec<String> = zones.available().map(|zone| zone.as_str().to_owned()).collect();
     // People write the city, which is the last part of the name.

@@ -4,11 +4,14 @@
 //! statuses it is answered with, in one draw; both say whether there is a body. So a 304 and a
 //! HEAD have none, and a style sheet is never posted to, unless a document says otherwise.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    ops::RangeInclusive,
+    sync::{Arc, OnceLock},
+};
 
 use visor_api::{
-    log_format::Namespace,
-    source::{self, AccessContent, Choice},
+    quantity::Duration,
+    resolved::{self, Choices, Requests},
 };
 
 use super::{
@@ -19,7 +22,7 @@ use super::{
     uri,
 };
 use crate::{
-    choice::{NothingToDraw, Table, weight},
+    choice::{NothingToDraw, Table},
     clients, escape,
     random::{Random, Seed},
     text::{Lines, Text},
@@ -64,6 +67,15 @@ struct Range {
 }
 
 impl Range {
+    const fn of_sizes(sizes: &RangeInclusive<u64>) -> Self {
+        Self { min: *sizes.start(), max: *sizes.end() }
+    }
+
+    /// In nanoseconds.
+    const fn of_durations(durations: &RangeInclusive<Duration>) -> Self {
+        Self { min: durations.start().as_nanos(), max: durations.end().as_nanos() }
+    }
+
     #[inline]
     fn draw(self, random: &mut Random) -> u64 {
         random.between(self.min, self.max)
@@ -81,52 +93,36 @@ impl Content {
     ///
     /// # Errors
     ///
-    /// If a list of choices can't be drawn from.
-    pub fn new(content: &AccessContent, seed: Seed) -> Result<Self, NothingToDraw> {
+    /// If one of our own lists of choices can't be drawn from.
+    pub fn new(requests: &Requests, seed: Seed) -> Result<Self, NothingToDraw> {
         let ordinary = Ordinary::get()?;
-        let clients = content.clients.clone().unwrap_or_default();
-        let resources = if content.resources.is_empty() {
-            if content.sizes.is_empty() {
-                Arc::clone(&ordinary.resources)
-            } else {
-                Arc::new(Ordinary::resources(|_| None)?)
-            }
-        } else {
-            Arc::new(Table::new(content.resources.iter().map(resource))?)
+        let resources = match (&requests.resources, &requests.sizes) {
+            (Some(resources), _) => Arc::new(Table::of(resources, Resource::of)),
+            (None, Some(_)) => Arc::new(Ordinary::resources(|_| None)?),
+            (None, None) => Arc::clone(&ordinary.resources),
         };
-        let exchanges = if content.methods.is_empty() && content.statuses.is_empty() {
-            Arc::clone(&ordinary.exchanges)
-        } else {
-            exchanges(&content.methods, &content.statuses)?
+        let exchanges = match (&requests.methods, &requests.statuses) {
+            (None, None) => Arc::clone(&ordinary.exchanges),
+            (methods, statuses) => exchanges(methods.as_ref(), statuses.as_ref())?,
         };
-        let named = content.directives.iter().filter_map(|directive| {
-            let (namespace, name) = directive_name(&directive.directive)?;
-            Some(texts(&directive.values).map(|values| NamedTable { namespace, name, values }))
+        let named = requests.directives.iter().map(|directive| NamedTable {
+            namespace: directive.namespace,
+            name: directive.name.clone(),
+            values: Table::of(&directive.values, |value| log_item(value)),
         });
         Ok(Self {
-            clients: Arc::new(clients::pool(&clients, seed)?),
-            users: or_ordinary(&content.users, &ordinary.users, |users| {
-                Table::new(users.iter().map(|u| (remote_user(&u.value), weight(u.weight))))
-            })?,
+            clients: Arc::new(clients::pool(&requests.clients, seed)?),
+            users: or(&ordinary.users, requests.users.as_ref(), |user| remote_user(user)),
             resources,
             exchanges,
-            protocols: or_ordinary(&content.protocols, &ordinary.protocols, texts)?,
-            referers: or_ordinary(&content.referers, &ordinary.referers, texts)?,
-            user_agents: or_ordinary(&content.user_agents, &ordinary.user_agents, texts)?,
-            virtual_hosts: or_ordinary(&content.virtual_hosts, &ordinary.virtual_hosts, texts)?,
-            durations: or_ordinary(&content.durations, &ordinary.durations, |durations| {
-                Table::new(durations.iter().map(|d| {
-                    (Range { min: d.min.as_nanos(), max: d.max.as_nanos() }, weight(d.weight))
-                }))
-            })?,
-            sizes: or_ordinary(&content.sizes, &ordinary.sizes, |sizes| {
-                Table::new(sizes.iter().map(|s| {
-                    let bytes = |bytes: i64| u64::try_from(bytes).unwrap_or(0);
-                    (Range { min: bytes(s.min), max: bytes(s.max) }, weight(s.weight))
-                }))
-            })?,
+            protocols: texts(&ordinary.protocols, requests.protocols.as_ref()),
+            referers: texts(&ordinary.referers, requests.referers.as_ref()),
+            user_agents: texts(&ordinary.user_agents, requests.user_agents.as_ref()),
+            virtual_hosts: texts(&ordinary.virtual_hosts, requests.virtual_hosts.as_ref()),
+            durations: or(&ordinary.durations, requests.durations.as_ref(), Range::of_durations),
+            sizes: or(&ordinary.sizes, requests.sizes.as_ref(), Range::of_sizes),
             tls: Arc::clone(&ordinary.tls),
-            named: named.collect::<Result<_, _>>()?,
+            named: named.collect(),
             server: Server::default(),
             nothing: Text::absent(),
             error_page_type: log_item("text/html; charset=iso-8859-1"),
@@ -320,7 +316,7 @@ impl Ordinary {
             resources: Arc::new(Self::resources(|page| {
                 Some(Range { min: page.size.0, max: page.size.1 })
             })?),
-            exchanges: exchanges(&[], &[])?,
+            exchanges: exchanges(None, None)?,
             protocols: texts(ordinary::PROTOCOLS)?,
             referers: texts(ordinary::REFERERS)?,
             user_agents: texts(ordinary::USER_AGENTS)?,
@@ -344,14 +340,13 @@ impl Ordinary {
     }
 }
 
-/// A resource of a document with its weight.
-fn resource(resource: &source::Resource) -> (Resource, u64) {
-    let size = resource.size.and_then(|size| u64::try_from(size).ok());
-    let size = size.map(|size| Range { min: size, max: size });
-    (Resource::new(&resource.value, Class::Other as usize, size), weight(resource.weight))
-}
-
 impl Resource {
+    /// A resource of a document.
+    fn of(resource: &resolved::Resource) -> Self {
+        let size = resource.size.map(|size| Range { min: size, max: size });
+        Self::new(&resource.target, Class::Other as usize, size)
+    }
+
     /// The resource of a request target.
     fn new(target: &str, class: usize, size: Option<Range>) -> Self {
         let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
@@ -366,30 +361,17 @@ impl Resource {
     }
 }
 
-/// Where `%{NAME}i` and its like look, and for what name.
-fn directive_name(directive: &str) -> Option<(Namespace, String)> {
-    match &visor_api::log_format::parse(directive).ok()?.items[..] {
-        [visor_api::log_format::Item::Directive(directive)] => match &directive.field {
-            visor_api::log_format::Field::Named(namespace, name) => {
-                Some((*namespace, name.clone()))
-            }
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// The table of a document's list, or the ordinary one where the list is empty.
-fn or_ordinary<C, T>(
-    list: &[C],
+/// The table of a document's list, or the ordinary one where there is no list.
+fn or<C, T>(
     ordinary: &Arc<Table<T>>,
-    table: impl FnOnce(&[C]) -> Result<Table<T>, NothingToDraw>,
-) -> Result<Arc<Table<T>>, NothingToDraw> {
-    if list.is_empty() { Ok(Arc::clone(ordinary)) } else { table(list).map(Arc::new) }
+    list: Option<&Choices<C>>,
+    make: impl Fn(&C) -> T,
+) -> Arc<Table<T>> {
+    list.map_or_else(|| Arc::clone(ordinary), |list| Arc::new(Table::of(list, make)))
 }
 
-fn texts(choices: &[Choice]) -> Result<Table<Text>, NothingToDraw> {
-    Table::new(choices.iter().map(|choice| (log_item(&choice.value), weight(choice.weight))))
+fn texts(ordinary: &Arc<Table<Text>>, list: Option<&Choices<String>>) -> Arc<Table<Text>> {
+    or(ordinary, list, |text| log_item(text))
 }
 
 fn log_item(text: &str) -> Text {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use visor_api::source::{Choice, StatusChoice};
+use visor_api::resolved::Choices;
 
 use super::ordinary;
 use crate::{
-    choice::{NothingToDraw, Table, weight},
+    choice::{NothingToDraw, Table},
     escape,
     text::Text,
 };
@@ -62,28 +62,26 @@ impl Response {
 /// where it has any, else the ordinary ones. A method that a class doesn't know is answered as a
 /// GET is.
 pub(super) fn exchanges(
-    methods: &[Choice],
-    statuses: &[StatusChoice],
+    methods: Option<&Choices<String>>,
+    statuses: Option<&Choices<u16>>,
 ) -> Result<Arc<[Table<Exchange>]>, NothingToDraw> {
-    let statuses: Vec<(u16, u64)> = statuses
-        .iter()
-        .map(|status| (u16::try_from(status.value).unwrap_or(200), weight(status.weight)))
-        .collect();
+    let statuses: Option<Vec<(u16, u64)>> = statuses.map(|statuses| {
+        statuses.iter().map(|(status, weight)| (*status, u64::from(weight))).collect()
+    });
     let tables = ordinary::BEHAVIOURS.iter().map(|behaviour| {
         let known = behaviour.methods;
-        let chosen: Vec<(&str, u64)> = if methods.is_empty() {
-            known.iter().map(|(name, weight, _)| (*name, u64::from(*weight))).collect()
-        } else {
-            methods.iter().map(|method| (method.value.as_str(), weight(method.weight))).collect()
+        let chosen: Vec<(&str, u64)> = match methods {
+            None => known.iter().map(|(name, weight, _)| (*name, u64::from(*weight))).collect(),
+            Some(methods) => {
+                methods.iter().map(|(name, weight)| (name.as_str(), u64::from(weight))).collect()
+            }
         };
         let of_method = chosen.iter().flat_map(|(method, method_weight)| {
             let own = known.iter().find(|(name, ..)| name == method).or(known.first());
             let own = own.map_or(&[][..], |(.., statuses)| statuses);
-            let statuses = if statuses.is_empty() {
+            let statuses = statuses.clone().unwrap_or_else(|| {
                 own.iter().map(|(status, weight)| (*status, u64::from(*weight))).collect()
-            } else {
-                statuses.clone()
-            };
+            });
             shares(&statuses, *method_weight)
                 .into_iter()
                 .map(|(status, share)| (Exchange::new(method, status), share))

@@ -1,30 +1,16 @@
-//! How a request is written: a `LogFormat` made ready to write lines, and httpd's own four.
+//! How a request is written: a `LogFormat` made ready to write lines.
 //!
 //! Each directive is written as its `log_...` function in `modules/loggers/mod_log_config.c` (and
 //! `mod_logio.c`) writes it.
 
 use jiff::tz::TimeZone;
-use visor_api::{
-    log_format::{
-        self, Condition, DurationUnit, Field, Item, LogFormat, LogFormatError, Namespace,
-    },
-    source::{AccessFormat, AccessLog},
-};
+use visor_api::log_format::{Condition, DurationUnit, Field, Item, LogFormat, Namespace};
 
 use super::{id, request::Request};
 use crate::{
     stamp::AccessStamp,
     text::{Lines, Text},
 };
-
-/// `LogFormat "..." common`
-pub const COMMON: &str = r#"%h %l %u %t "%r" %>s %b"#;
-/// `LogFormat "..." combined`
-pub const COMBINED: &str = r#"%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i""#;
-/// `LogFormat "..." combinedio`
-pub const COMBINED_IO: &str = r#"%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i" %I %O"#;
-/// `LogFormat "..." vhost_combined`
-pub const VHOST_COMBINED: &str = r#"%v:%p %h %l %u %t "%r" %>s %O "%{Referer}i" "%{User-Agent}i""#;
 
 /// A format, ready to write lines.
 #[derive(Debug, Clone)]
@@ -91,22 +77,6 @@ enum Directive {
 }
 
 impl Format {
-    /// The format that a document asks for.
-    ///
-    /// # Errors
-    ///
-    /// If a custom format string is not one of Apache's.
-    pub fn of(log: &AccessLog, zone: &TimeZone) -> Result<Self, LogFormatError> {
-        let text = match log.format {
-            AccessFormat::Common => COMMON,
-            AccessFormat::Combined => COMBINED,
-            AccessFormat::CombinedIo => COMBINED_IO,
-            AccessFormat::VhostCombined => VHOST_COMBINED,
-            AccessFormat::Custom => log.log_format.as_deref().unwrap_or_default(),
-        };
-        Ok(Self::new(log_format::parse(text)?, zone))
-    }
-
     /// Makes a format ready to write lines with times of this zone.
     pub fn new(format: LogFormat, zone: &TimeZone) -> Self {
         let mut uses = Uses::default();

@@ -1,7 +1,7 @@
 //! Signs of life in an access log: a kubelet's probe, httpd's wake-up call to itself, or a bare
 //! message in place of a request.
 
-use visor_api::source::{HeartbeatStyle, Message, Stream};
+use visor_api::resolved::{self, Choices};
 
 use super::{
     format::Format,
@@ -9,7 +9,7 @@ use super::{
     subjects::SERVER,
 };
 use crate::{
-    choice::{NothingToDraw, Table, weight},
+    choice::Table,
     escape,
     random::Random,
     text::{Lines, Text},
@@ -41,16 +41,12 @@ pub struct Heartbeat {
 
 impl Heartbeat {
     /// The heartbeats that a document asks for.
-    ///
-    /// # Errors
-    ///
-    /// If every message has the weight 0.
-    pub fn new(stream: &Stream) -> Result<Self, NothingToDraw> {
+    pub fn new(heartbeat: &resolved::Heartbeat) -> Self {
         let text = |text: &str| escape::log_item(text.as_bytes());
         let nothing = Text::absent();
         let (server, tls) = (Server::default(), Tls::default());
-        Ok(match stream.resolved_heartbeat() {
-            HeartbeatStyle::KubeProbe => Self {
+        match heartbeat {
+            resolved::Heartbeat::KubeProbe => Self {
                 client: text("198.18.0.1"),
                 method: text("GET"),
                 path: text("/healthz"),
@@ -68,7 +64,7 @@ impl Heartbeat {
                 tls,
             },
             // As `dummy_connection` of httpd's server/mpm_unix.c asks.
-            HeartbeatStyle::InternalDummyConnection => Self {
+            resolved::Heartbeat::InternalDummyConnection => Self {
                 client: text("::1"),
                 method: text("OPTIONS"),
                 path: text("*"),
@@ -85,13 +81,13 @@ impl Heartbeat {
                 server,
                 tls,
             },
-            HeartbeatStyle::Message => Self {
+            resolved::Heartbeat::Message(choices) => Self {
                 client: nothing.clone(),
                 method: nothing.clone(),
                 path: nothing.clone(),
                 query: nothing.clone(),
                 protocol: nothing.clone(),
-                messages: Some(messages(&stream.messages)?),
+                messages: Some(messages(choices.as_ref())),
                 status_code: 0,
                 status: nothing.clone(),
                 body_bytes: 0,
@@ -102,7 +98,7 @@ impl Heartbeat {
                 server,
                 tls,
             },
-        })
+        }
     }
 
     /// Writes a heartbeat that is due at `time`, in nanoseconds since the epoch.
@@ -148,10 +144,10 @@ impl Heartbeat {
     }
 }
 
-fn messages(messages: &[Message]) -> Result<Table<Text>, NothingToDraw> {
+fn messages(choices: Option<&Choices<String>>) -> Table<Text> {
     let text = |text: &str| escape::log_item(text.as_bytes());
-    if messages.is_empty() {
-        return Table::new([(text(ORDINARY_MESSAGE), 1)]);
+    match choices {
+        None => Table::only(text(ORDINARY_MESSAGE)),
+        Some(choices) => Table::of(choices, |message| text(message)),
     }
-    Table::new(messages.iter().map(|m| (text(&m.value), weight(m.weight))))
 }

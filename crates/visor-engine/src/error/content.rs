@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use visor_api::source::{ErrorFormat, ErrorLog, Mpm, Stream, StreamKind};
+use visor_api::{
+    resolved::{self, Choices, ErrorLog, Stream},
+    source::{ErrorFormat, Mpm, StreamKind},
+};
 
 use super::{
     catalogue::{self, CATALOGUE},
@@ -11,7 +14,7 @@ use super::{
 };
 use crate::{
     access::{heartbeat::ORDINARY_MESSAGE, subjects},
-    choice::{NothingToDraw, Table, weight},
+    choice::{NothingToDraw, Table},
     clients,
     escape::error_log_item,
     random::{Random, Seed},
@@ -37,16 +40,15 @@ impl Subjects {
     ///
     /// # Errors
     ///
-    /// If a list of choices can't be drawn from.
+    /// If one of our own lists of choices can't be drawn from.
     pub fn new(log: &ErrorLog, seed: Seed) -> Result<Self, NothingToDraw> {
-        let referers = if log.referers.is_empty() {
-            Table::new(subjects::referers().map(|(page, w)| (text(page), w)))
-        } else {
-            Table::new(log.referers.iter().map(|r| (text(&r.value), weight(r.weight))))
+        let referers = match &log.referers {
+            None => Table::new(subjects::referers().map(|(page, w)| (text(page), w)))?,
+            Some(referers) => Table::of(referers, |page| text(page)),
         };
         Ok(Self {
-            clients: clients::pool(&log.clients.clone().unwrap_or_default(), seed)?,
-            referers: referers?,
+            clients: clients::pool(&log.clients, seed)?,
+            referers,
             paths: Table::new(subjects::paths().map(|(path, w)| (error_log_item(&path), w)))?,
             hosts: Table::new(subjects::virtual_hosts().map(|host| (text(host), 1)))?,
             users: Table::new(subjects::users().map(|user| (text(user), 1)))?,
@@ -151,34 +153,32 @@ impl Content {
     ///
     /// # Errors
     ///
-    /// If the stream's messages can't be drawn from.
+    /// If the catalogue has none of the stream's level.
     pub fn new(
         log: &ErrorLog,
-        stream: &Stream,
+        stream: &Stream<Option<Choices<resolved::Message>>>,
         subjects: Arc<Subjects>,
     ) -> Result<Self, NothingToDraw> {
         // A heartbeat is what mod_heartbeat might say.
         let heartbeat = stream.kind == StreamKind::Heartbeat;
         let level = if heartbeat { StreamKind::Info } else { stream.kind }.as_str();
         let module = if heartbeat { "heartbeat" } else { "core" };
-        let entries = if !stream.messages.is_empty() {
-            Table::new(stream.messages.iter().map(|message| {
-                let mut entry =
-                    Entry::literal(message.module.as_deref().unwrap_or(module), &message.value);
-                entry.client = message.client;
-                (entry, weight(message.weight))
-            }))
+        let entries = if let Some(messages) = &stream.lines {
+            Table::of(messages, |message| Entry {
+                client: message.client,
+                ..Entry::literal(message.module.as_deref().unwrap_or(module), &message.text)
+            })
         } else if heartbeat {
-            Table::new([(Entry::literal(module, ORDINARY_MESSAGE), 1)])
+            Table::only(Entry::literal(module, ORDINARY_MESSAGE))
         } else {
             let fits = |entry: &&catalogue::Entry| {
                 entry.level == stream.kind && entry.mpm.is_none_or(|mpm| mpm == log.mpm)
             };
             let own = CATALOGUE.iter().filter(fits);
-            Table::new(own.map(|entry| (Entry::new(entry, log.format), u64::from(entry.weight))))
+            Table::new(own.map(|entry| (Entry::new(entry, log.format), u64::from(entry.weight))))?
         };
         let threads = log.mpm != Mpm::Prefork;
-        Ok(Self { subjects, level, threads, entries: entries?, text: Lines::default() })
+        Ok(Self { subjects, level, threads, entries, text: Lines::default() })
     }
 
     /// Draws a message that is due at `time`, in nanoseconds since the epoch, and writes its line.

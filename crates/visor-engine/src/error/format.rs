@@ -3,7 +3,7 @@
 //! As `do_errorlog_default` of httpd 2.4's `server/log.c` has it, and `log_error_core` of 2.2's.
 
 use jiff::tz::TimeZone;
-use visor_api::source::{ErrorFormat, ErrorLog};
+use visor_api::source::ErrorFormat;
 
 use crate::{
     stamp::ErrorStamp,
@@ -48,12 +48,10 @@ pub struct Format {
 }
 
 impl Format {
-    /// The format that a document asks for, with times of this zone.
-    pub fn of(log: &ErrorLog, zone: &TimeZone) -> Self {
-        Self {
-            release: log.format,
-            stamp: ErrorStamp::new(log.format == ErrorFormat::Httpd24, zone.clone()),
-        }
+    /// The format of this httpd, with times of this zone.
+    pub fn new(release: ErrorFormat, zone: &TimeZone) -> Self {
+        let stamp = ErrorStamp::new(release == ErrorFormat::Httpd24, zone.clone());
+        Self { release, stamp }
     }
 
     /// Writes the line of a message, newline included.

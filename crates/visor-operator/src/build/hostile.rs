@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use visor_api::FakeLogSource;
 
 use super::{Settings, children, container};
-use crate::source::ValidSource;
+use crate::source::{self, ValidSource};
 
 /// One with everything that a source can wish for.
 fn whole() -> Value {
@@ -198,14 +198,14 @@ fn hurt(document: &mut Value, wound: Wound) {
 
 /// Whether what was built is no more than the source could wish for.
 fn is_harmless(source: &FakeLogSource, settings: &Settings) -> Result<(), TestCaseError> {
-    let valid = match ValidSource::check(source) {
-        Ok(valid) => valid,
+    let resolved = match source::check(source) {
+        Ok(resolved) => resolved,
         Err(refusal) => {
             prop_assert!(!refusal.message.is_empty() && refusal.message.len() < 2100);
             return Ok(());
         }
     };
-    let built = children(valid, settings).unwrap();
+    let built = children(ValidSource::of(&resolved), settings).unwrap();
     for child in built.objects {
         prop_assert_eq!(child.object.metadata.name.as_deref(), Some("shop"));
         prop_assert_eq!(child.object.metadata.namespace.as_deref(), Some("web"));

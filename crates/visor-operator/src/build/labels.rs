@@ -67,7 +67,7 @@ pub(crate) fn selector(source: ValidSource<'_>) -> BTreeMap<String, String> {
 /// The selector of the pods that have the source's generator, as text: what the scale subresource
 /// tells.
 pub(crate) fn selector_text(source: ValidSource<'_>) -> String {
-    let selector = if source.spec().resolved_workload() == Workload::Sidecar {
+    let selector = if source.workload() == Workload::Sidecar {
         pairs(&[(SOURCE, source.name())])
     } else {
         selector(source)

@@ -20,7 +20,7 @@ const GRACE_SECONDS: i64 = 30;
 pub(super) fn template(source: ValidSource<'_>, settings: &Settings) -> PodTemplateSpec {
     let nothing = PodTemplate::default();
     let wishes = source.spec().pod_template.as_ref().unwrap_or(&nothing);
-    let finite = source.spec().resolved_workload() == Workload::Job;
+    let finite = source.workload() == Workload::Job;
     let prepare = on_the_node(source).then(|| container::prepare(settings));
     let surroundings = container::Surroundings {
         document_volume: container::DOCUMENT_VOLUME,
@@ -99,8 +99,7 @@ fn on_the_node(source: ValidSource<'_>) -> bool {
 
 /// Whether each pod has a claim of its own, which its `StatefulSet` makes and mounts.
 fn has_claims_of_its_own(source: ValidSource<'_>) -> bool {
-    source.spec().resolved_workload() == Workload::StatefulSet
-        && super::claim_to_make(source).is_some()
+    source.workload() == Workload::StatefulSet && super::claim_to_make(source).is_some()
 }
 
 fn volumes(source: ValidSource<'_>, wishes: &PodTemplate) -> Vec<Volume> {

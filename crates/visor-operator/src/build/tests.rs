@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use visor_api::{
-    FakeLogSource,
+    ResolvedSource,
     document::{self, Input},
 };
 
@@ -26,7 +26,7 @@ fn settings() -> Settings {
 }
 
 /// A source as the API server would hand it out.
-fn source(spec: &str) -> FakeLogSource {
+fn source(spec: &str) -> ResolvedSource {
     let spec = spec.replace('\n', "\n  ");
     let text = format!(
         "apiVersion: visor.dev/v1alpha1\nkind: FakeLogSource\n\
@@ -34,13 +34,13 @@ fn source(spec: &str) -> FakeLogSource {
     );
     let input = Input { name: "test".to_owned(), text };
     let mut source = document::read(&[input]).unwrap().sources.remove(0);
-    source.metadata.uid = Some("b2a7c0de".to_owned());
+    source.document.metadata.uid = Some("b2a7c0de".to_owned());
     source
 }
 
 fn build_with(spec: &str, settings: &Settings) -> Children {
     let source = source(spec);
-    children(ValidSource::check(&source).unwrap(), settings).unwrap()
+    children(ValidSource::of(&source), settings).unwrap()
 }
 
 fn build(spec: &str) -> Children {
@@ -170,10 +170,10 @@ fn the_document_of_a_pod_means_what_the_source_means() {
     let read =
         document::read(&[Input { name: "document".to_owned(), text }]).unwrap().sources.remove(0);
     let original = source(spec);
-    assert_eq!(read.spec.generators, original.spec.generators);
-    assert_eq!(read.spec.seed, Some(42));
-    assert_eq!(read.spec.time_zone, "Europe/Berlin");
-    assert!(read.spec.suspend);
+    assert_eq!(read.document.spec.generators, original.document.spec.generators);
+    assert_eq!(read.seed, Some(42));
+    assert_eq!(read.document.spec.time_zone, "Europe/Berlin");
+    assert!(read.suspended);
 }
 
 #[test]
@@ -188,11 +188,11 @@ fn every_sample_can_be_built_and_is_what_is_applied() {
         let text = std::fs::read_to_string(&file).unwrap();
         let input = Input { name: file.display().to_string(), text };
         let mut source = document::read(&[input]).unwrap().sources.remove(0);
-        source.metadata.namespace = Some("web".to_owned());
-        source.metadata.uid = Some("b2a7c0de".to_owned());
-        let children = children(ValidSource::check(&source).unwrap(), &settings()).unwrap();
+        source.document.metadata.namespace = Some("web".to_owned());
+        source.document.metadata.uid = Some("b2a7c0de".to_owned());
+        let children = children(ValidSource::of(&source), &settings()).unwrap();
         for child in &children.objects {
-            assert_eq!(child.object.metadata.name, source.metadata.name);
+            assert_eq!(child.object.metadata.name.as_ref(), Some(&source.name));
             assert_eq!(child.object.types.as_ref().unwrap().kind, child.kind.name());
             // What was applied is no drift when it comes back with more in it.
             let mut live = child.object.data.clone();

@@ -27,7 +27,7 @@ pub(super) fn of(
     settings: &Settings,
     document_hash: &str,
 ) -> Result<Option<Child>, BuildError> {
-    Ok(Some(match source.spec().resolved_workload() {
+    Ok(Some(match source.workload() {
         Workload::Deployment => child(ChildKind::Deployment, &deployment(source, settings))?,
         Workload::StatefulSet => child(ChildKind::StatefulSet, &stateful_set(source, settings)?)?,
         Workload::DaemonSet => child(ChildKind::DaemonSet, &daemon_set(source, settings))?,

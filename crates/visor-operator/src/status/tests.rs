@@ -4,24 +4,27 @@ use std::collections::BTreeMap;
 
 use super::*;
 use serde_json::json;
-use visor_api::FakeLogSource;
+use visor_api::ResolvedSource;
 
-use crate::tally::{PodMark, Told};
+use crate::{
+    source::check,
+    tally::{PodMark, Told},
+};
 
 const BEGIN: &str = "2026-01-01T00:00:00Z";
 const LATER: &str = "2026-01-01T00:01:00Z";
 
-fn source(spec: serde_json::Value) -> FakeLogSource {
+fn source(spec: serde_json::Value) -> ResolvedSource {
     let mut spec = spec;
     spec["generators"] = json!([{"name": "web", "access": {}, "streams": [
         {"name": "a", "kind": "Access", "interval": {"rate": {"linesPerSecond": 50}}},
         {"name": "b", "kind": "Access", "interval": {"fixed": "4s"}},
     ]}]);
-    serde_json::from_value(json!({
+    let document = serde_json::from_value(json!({
         "apiVersion": "visor.dev/v1alpha1", "kind": "FakeLogSource",
         "metadata": {"name": "shop", "namespace": "web", "uid": "1"}, "spec": spec,
-    }))
-    .unwrap()
+    }));
+    check(&document.unwrap()).unwrap()
 }
 
 fn running(ready: i32, desired: i32) -> Observed {
@@ -29,12 +32,12 @@ fn running(ready: i32, desired: i32) -> Observed {
 }
 
 fn told(
-    source: &FakeLogSource,
+    source: &ResolvedSource,
     workload: Option<(Workload, Observed)>,
     old: Option<&FakeLogSourceStatus>,
 ) -> FakeLogSourceStatus {
-    let source = ValidSource::check(source).unwrap();
-    let facts = Facts { generation: 7, source: Ok(source), workload, sums: None };
+    let source = Ok(ValidSource::of(source));
+    let facts = Facts { generation: 7, source, workload, sums: None };
     next(old, &facts, LATER.parse().unwrap())
 }
 
@@ -144,7 +147,7 @@ fn a_condition_keeps_its_time_as_long_as_it_stays_what_it_is() {
     let shop = source(json!({}));
     let begin = Facts {
         generation: 1,
-        source: Ok(ValidSource::check(&shop).unwrap()),
+        source: Ok(ValidSource::of(&shop)),
         workload: Some((Workload::Deployment, running(0, 1))),
         sums: None,
     };
@@ -197,7 +200,7 @@ fn what_is_not_in_the_sum_is_told() {
         asked,
     };
     let told = |sums, old: Option<&FakeLogSourceStatus>| {
-        let source = Ok(ValidSource::check(&shop).unwrap());
+        let source = Ok(ValidSource::of(&shop));
         let facts = Facts { generation: 1, source, workload: None, sums };
         next(old, &facts, LATER.parse().unwrap())
     };

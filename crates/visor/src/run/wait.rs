@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use visor_api::FakeLogSource;
+use visor_api::ResolvedSource;
 
 use super::signals::StopSignals;
 use crate::documents::Documents;
@@ -14,7 +14,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// Reads the documents as soon as they are there and good; `None` if the program is told to end
 /// before.
-pub(super) fn read(documents: &mut Documents) -> anyhow::Result<Option<Vec<FakeLogSource>>> {
+pub(super) fn read(documents: &mut Documents) -> anyhow::Result<Option<Vec<ResolvedSource>>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

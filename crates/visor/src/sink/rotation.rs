@@ -8,7 +8,8 @@ use std::{fs, path::Path};
 use jiff::Timestamp;
 use visor_api::{
     quantity::Size,
-    source::{Compression, Rotation, RotationMethod},
+    resolved::Rotation,
+    source::{Compression, RotationMethod},
 };
 
 use super::{
@@ -102,8 +103,7 @@ impl Rotator {
 
     fn attempt(&mut self, output: &mut Output, now: Timestamp) -> Result<u32, SinkError> {
         let Some(rule) = &self.rule else { return Ok(0) };
-        let (method, compress) = (rule.method, rule.compress);
-        let keep = u32::try_from(rule.keep).unwrap_or(0);
+        let Rotation { keep, method, compress, .. } = *rule;
         let live = self.names.live();
         // The names are about to shift under the compression.
         self.compressor.wait();

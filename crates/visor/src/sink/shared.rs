@@ -12,7 +12,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use visor_api::source::Rotation;
+use visor_api::resolved::Rotation;
 
 use super::{Closed, Progress, Sink, SinkError, first_line};
 

@@ -17,7 +17,8 @@ use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 use visor_api::{
     quantity::{Duration, Size},
-    source::{Compression, Rotation, RotationMethod},
+    resolved::Rotation,
+    source::{Compression, RotationMethod},
 };
 
 use super::{Patience, Progress, Sink, Target};

@@ -19,8 +19,10 @@ fn answers(text: String) {
     let twice = [input("a.yaml", text.clone()), input("b.yaml", text)];
     match read(&twice[..1]) {
         Ok(Read { sources, .. }) => {
-            let texts: Vec<_> =
-                sources.iter().map(|source| serde_json::to_string(source).unwrap()).collect();
+            let texts: Vec<_> = sources
+                .iter()
+                .map(|source| serde_json::to_string(&source.document).unwrap())
+                .collect();
             let again = read(&[input("a.json", texts.join("\n---\n"))]).unwrap().sources;
             assert_eq!(sources, again);
         }

@@ -1,0 +1,126 @@
+//! The defaults that a schema can't hold because they depend on other fields: the streams of a
+//! generator that names none, the law of a stream that has none. The rules and
+//! [`resolved`](crate::resolved) ask here, so that they speak of the same. Pure.
+
+use crate::{
+    quantity::Duration,
+    source::{
+        Exponential, Generator, HeartbeatStyle, Interval, Stream, StreamKind, Uniform, Workload,
+    },
+};
+
+impl crate::source::FakeLogSourceSpec {
+    /// Whether the source ends by itself.
+    pub fn is_finite(&self) -> bool {
+        self.stop_after.as_ref().is_some_and(|stop| stop.lines.is_some() || stop.duration.is_some())
+    }
+
+    /// What runs the pods: the workload that the document names, else the one that suits it.
+    pub fn resolved_workload(&self) -> Workload {
+        let suitable = if self.is_finite() { Workload::Job } else { Workload::Deployment };
+        self.workload.unwrap_or(suitable)
+    }
+}
+
+impl Generator {
+    /// The streams: the document's, else those of an ordinary server.
+    pub(crate) fn resolved_streams(&self) -> Vec<Stream> {
+        if !self.streams.is_empty() {
+            return self.streams.clone();
+        }
+        let ordinary: &[(&str, StreamKind)] = if self.access.is_some() {
+            &[("heartbeat", StreamKind::Heartbeat), ("requests", StreamKind::Access)]
+        } else {
+            &[
+                ("notice", StreamKind::Notice),
+                ("info", StreamKind::Info),
+                ("warn", StreamKind::Warn),
+                ("error", StreamKind::Error),
+            ]
+        };
+        ordinary.iter().map(|(name, kind)| Stream::ordinary(name, *kind)).collect()
+    }
+}
+
+impl Stream {
+    /// A stream of that kind with nothing said about it.
+    pub fn ordinary(name: &str, kind: StreamKind) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind,
+            interval: None,
+            initial_delay: None,
+            surges: Vec::new(),
+            messages: Vec::new(),
+            heartbeat: None,
+            access: None,
+        }
+    }
+
+    /// The law of time: the document's, else one that suits the kind. Frequent kinds arrive
+    /// independently of each other; a heartbeat comes every one to three seconds.
+    pub(crate) fn resolved_interval(&self) -> Interval {
+        if let Some(interval) = &self.interval {
+            return interval.clone();
+        }
+        let mean = match self.kind {
+            StreamKind::Heartbeat => {
+                return Interval::Uniform(Uniform {
+                    min: Duration::from_secs(1),
+                    max: Duration::from_secs(3),
+                });
+            }
+            StreamKind::Access => Duration::from_millis(250),
+            StreamKind::Error => Duration::from_secs(5),
+            StreamKind::Warn => Duration::from_secs(15),
+            StreamKind::Emerg | StreamKind::Alert | StreamKind::Crit => Duration::from_secs(3600),
+            StreamKind::Notice => Duration::from_secs(60),
+            StreamKind::Info => Duration::from_secs(2),
+            _ => Duration::from_secs(1),
+        };
+        Interval::Exponential(Exponential { mean })
+    }
+
+    /// How a heartbeat looks in an access log.
+    pub(crate) fn resolved_heartbeat(&self) -> HeartbeatStyle {
+        let suitable = if self.messages.is_empty() {
+            HeartbeatStyle::KubeProbe
+        } else {
+            HeartbeatStyle::Message
+        };
+        self.heartbeat.unwrap_or(suitable)
+    }
+}
+
+impl Interval {
+    /// The mean time between two lines in seconds: 0 for an unlimited stream.
+    pub fn mean_seconds(&self) -> f64 {
+        match self {
+            Self::Fixed(every) => every.as_secs_f64(),
+            Self::Uniform(law) => f64::midpoint(law.min.as_secs_f64(), law.max.as_secs_f64()),
+            Self::Exponential(law) => law.mean.as_secs_f64(),
+            Self::Normal(law) => mean_of_normal_above_zero(
+                law.mean.as_secs_f64(),
+                law.standard_deviation.as_secs_f64(),
+            ),
+            Self::Rate(law) => 1.0 / f64::from(law.lines_per_second),
+            Self::Unlimited(_) => 0.0,
+        }
+    }
+
+    /// The wanted rate in lines a second, surges left out: infinite for an unlimited stream.
+    pub fn lines_per_second(&self) -> f64 {
+        1.0 / self.mean_seconds()
+    }
+}
+
+/// The mean of a normal law whose negative draws are drawn again.
+fn mean_of_normal_above_zero(mean: f64, deviation: f64) -> f64 {
+    if deviation <= 0.0 {
+        return mean;
+    }
+    let cut = -mean / deviation;
+    let density = libm::exp(-cut * cut / 2.0) / libm::sqrt(2.0 * std::f64::consts::PI);
+    let above = libm::erfc(cut / std::f64::consts::SQRT_2) / 2.0;
+    mean + deviation * density / above
+}

@@ -1,0 +1,208 @@
+//! The logs: an access log or an error log, each with its streams.
+
+use super::{
+    choices::{Choices, choices, texts},
+    requests::{Clients, Requests},
+    stream::Stream,
+};
+use crate::{
+    log_format::LogFormat,
+    problem::{Path, Problem},
+    rules,
+    source::{self, AccessContent, ErrorFormat, HeartbeatStyle, Mpm, StreamKind},
+};
+
+/// What a generator writes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Log {
+    /// Requests.
+    Access(Box<AccessLog>),
+    /// Messages.
+    Error(ErrorLog),
+}
+
+/// An access log.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct AccessLog {
+    /// The format of its lines.
+    pub format: LogFormat,
+    /// What requests are made of in streams that say nothing of their own.
+    pub requests: Requests,
+    /// Its streams.
+    pub streams: Vec<Stream<AccessLine>>,
+}
+
+/// What the lines of a stream of an access log are.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AccessLine {
+    /// Requests; `None` if they are made of what those of the log are made of.
+    Request(Option<Box<Requests>>),
+    /// Signs of life.
+    Heartbeat(Heartbeat),
+}
+
+/// How a heartbeat looks in an access log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heartbeat {
+    /// A kubelet's probe.
+    KubeProbe,
+    /// httpd's wake-up call to itself.
+    InternalDummyConnection,
+    /// A message and nothing else; `None` for the default one.
+    Message(Option<Choices<String>>),
+}
+
+/// An error log.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ErrorLog {
+    /// Which httpd's lines.
+    pub format: ErrorFormat,
+    /// The multi-processing module.
+    pub mpm: Mpm,
+    /// The clients' addresses.
+    pub clients: Clients,
+    /// The directory whose files the messages are about.
+    pub document_root: String,
+    /// The pages that requests came from. An absent list is the default server's.
+    pub referers: Option<Choices<String>>,
+    /// Its streams, each with its messages. An absent list is httpd's own of that level.
+    pub streams: Vec<Stream<Option<Choices<Message>>>>,
+}
+
+/// A message of an error log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The text.
+    pub text: String,
+    /// The module that says it; `None` for the one that suits the stream.
+    pub module: Option<String>,
+    /// Whether it is about a client's connection.
+    pub client: bool,
+}
+
+impl Log {
+    pub(super) fn resolve(generator: &source::Generator, path: &Path) -> Result<Self, Problem> {
+        match (&generator.access, &generator.error) {
+            (Some(log), None) => {
+                let log = AccessLog::resolve(log, generator, &path.field("access"))?;
+                Ok(Self::Access(Box::new(log)))
+            }
+            (None, Some(log)) => {
+                ErrorLog::resolve(log, generator, &path.field("error")).map(Self::Error)
+            }
+            _ => {
+                let message = "exactly one of `access` and `error` must be set";
+                Err(Problem::new(path.clone(), message))
+            }
+        }
+    }
+}
+
+impl AccessLog {
+    fn resolve(
+        log: &source::AccessLog,
+        generator: &source::Generator,
+        path: &Path,
+    ) -> Result<Self, Problem> {
+        let stream = |stream: &source::Stream, path: &Path| {
+            Stream::resolve(stream, AccessLine::resolve(stream, &log.content, path)?, path)
+        };
+        Ok(Self {
+            format: rules::log_format(log)
+                .map_err(|message| Problem::new(path.field("logFormat"), message))?,
+            requests: Requests::resolve(&log.content, path)?,
+            streams: streams(generator, path, stream)?,
+        })
+    }
+}
+
+impl AccessLine {
+    fn resolve(
+        stream: &source::Stream,
+        general: &AccessContent,
+        path: &Path,
+    ) -> Result<Self, Problem> {
+        if stream.kind == StreamKind::Heartbeat {
+            return Heartbeat::resolve(stream, path).map(Self::Heartbeat);
+        }
+        let own = stream
+            .access
+            .as_ref()
+            .map(|own| Requests::resolve(&over(own, general), &path.field("access")).map(Box::new));
+        own.transpose().map(Self::Request)
+    }
+}
+
+impl Heartbeat {
+    fn resolve(stream: &source::Stream, path: &Path) -> Result<Self, Problem> {
+        Ok(match stream.resolved_heartbeat() {
+            HeartbeatStyle::KubeProbe => Self::KubeProbe,
+            HeartbeatStyle::InternalDummyConnection => Self::InternalDummyConnection,
+            HeartbeatStyle::Message => {
+                let text = |message: &source::Message, _: &Path| Ok(message.value.clone());
+                Self::Message(choices(&stream.messages, &path.field("messages"), text)?)
+            }
+        })
+    }
+}
+
+impl ErrorLog {
+    fn resolve(
+        log: &source::ErrorLog,
+        generator: &source::Generator,
+        path: &Path,
+    ) -> Result<Self, Problem> {
+        let message = |message: &source::Message, _: &Path| {
+            let (text, module) = (message.value.clone(), message.module.clone());
+            Ok(Message { text, module, client: message.client })
+        };
+        let stream = |stream: &source::Stream, path: &Path| {
+            let messages = choices(&stream.messages, &path.field("messages"), message)?;
+            Stream::resolve(stream, messages, path)
+        };
+        Ok(Self {
+            format: log.format,
+            mpm: log.mpm,
+            clients: Clients::resolve(log.clients.as_ref(), &path.field("clients"))?,
+            document_root: log.document_root.clone(),
+            referers: texts(&log.referers, &path.field("referers"))?,
+            streams: streams(generator, path, stream)?,
+        })
+    }
+}
+
+/// The streams of a generator whose log is at `path`: the document's, else those of the default
+/// server.
+fn streams<L>(
+    generator: &source::Generator,
+    path: &Path,
+    resolve: impl Fn(&source::Stream, &Path) -> Result<Stream<L>, Problem>,
+) -> Result<Vec<Stream<L>>, Problem> {
+    let path = path.parent().unwrap_or_default().field("streams");
+    let streams = generator.resolved_streams();
+    let indexed = streams.iter().enumerate();
+    indexed.map(|(index, stream)| resolve(stream, &path.index(index))).collect()
+}
+
+/// A stream's own content, and the generator's where the stream says nothing.
+fn over(own: &AccessContent, general: &AccessContent) -> AccessContent {
+    fn list<T: Clone>(own: &[T], general: &[T]) -> Vec<T> {
+        if own.is_empty() { general.to_vec() } else { own.to_vec() }
+    }
+    AccessContent {
+        clients: own.clients.clone().or_else(|| general.clients.clone()),
+        users: list(&own.users, &general.users),
+        methods: list(&own.methods, &general.methods),
+        resources: list(&own.resources, &general.resources),
+        protocols: list(&own.protocols, &general.protocols),
+        statuses: list(&own.statuses, &general.statuses),
+        sizes: list(&own.sizes, &general.sizes),
+        referers: list(&own.referers, &general.referers),
+        user_agents: list(&own.user_agents, &general.user_agents),
+        virtual_hosts: list(&own.virtual_hosts, &general.virtual_hosts),
+        durations: list(&own.durations, &general.durations),
+        directives: list(&own.directives, &general.directives),
+    }
+}
