@@ -52,6 +52,15 @@ def test_a_format_has_its_name_in_any_case(log: str, names: list[str]) -> None:
     assert len(lines) == 1
 
 
+@pytest.mark.parametrize("name", ["--diagnostics", "--log-format"])
+def test_diagnostics_are_json_by_the_options_name_and_by_its_former_one(name: str) -> None:
+    done = visor(name, "json", "validate", "-f", "/nowhere")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert json.loads(line)["level"] == "ERROR"
+    assert "--log-format" not in visor("--help").stdout.decode()
+
+
 def test_a_dash_is_standard_output(tmp_path: Path) -> None:
     assert len(emitted("access", "-n", "3", "-o", "-", cwd=tmp_path)) == 3
     assert not list(tmp_path.iterdir())

@@ -51,8 +51,8 @@ SAYINGS = [
     (["man"], None),
     (["run", "--nonsense"], 2),
     (["validate", "-f", "-"], 1),
-    (["validate", "-f", "-", "--log-format", "json"], 1),
-    (["run", "-f", "-", "--log-format", "json", "--listen", "none"], 1),
+    (["validate", "-f", "-", "--diagnostics", "json"], 1),
+    (["run", "-f", "-", "--diagnostics", "json", "--listen", "none"], 1),
     (["emit", "access", "--format", "nonsense"], 1),
 ]
 

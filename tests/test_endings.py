@@ -112,7 +112,7 @@ class Case:
         self.said = (self.directory / "said").open("wb+")
         self.process = subprocess.Popen(
             [
-                *(BINARY, "run", "-f", document, "--log-format", "json", "--listen", "none"),
+                *(BINARY, "run", "-f", document, "--diagnostics", "json", "--listen", "none"),
                 *(simulated if self.mode == "simulated" else []),
             ],
             stdin=subprocess.DEVNULL,
@@ -421,7 +421,7 @@ def test_a_disk_that_is_full_ends_it_with_whole_lines_that_were_counted(
                 text = save(tmp_path / "shop.yaml", document).read_bytes()
                 simulated = ["--simulate"] if mode == "simulated" else []
                 done = subprocess.run(
-                    [*program, *simulated, "--log-format", "json"],
+                    [*program, *simulated, "--diagnostics", "json"],
                     input=text,
                     stderr=there,
                     cwd=tmp_path,

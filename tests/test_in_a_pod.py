@@ -118,7 +118,7 @@ def test_a_report_that_cannot_be_written_is_only_a_warning(tmp_path: Path) -> No
     document = save(tmp_path / "shop.yaml", shop(stopAfter={"lines": 3}))
     place = tmp_path / "nowhere" / "report"
     done = visor(
-        *("run", "-f", document, "--listen", "none", "--log-format", "json", "--report", place),
+        *("run", "-f", document, "--listen", "none", "--diagnostics", "json", "--report", place),
         cwd=tmp_path,
     )
     assert done.returncode == 0

@@ -230,7 +230,7 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
 def test_json_diagnostics_say_what_the_text_says_of_a_bad_document(tmp_path: Path) -> None:
     document = tmp_path / "bad.yaml"
     document.write_text("kind: Nonsense\n")
-    done = visor("run", "-f", document, "--log-format", "json", "--listen", "none", cwd=tmp_path)
+    done = visor("run", "-f", document, "--diagnostics", "json", "--listen", "none", cwd=tmp_path)
     assert done.returncode == 1
     assert "bad.yaml" in done.stderr
     for line in done.stderr.splitlines():

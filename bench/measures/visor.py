@@ -93,7 +93,7 @@ def running(settings: Settings, name: str, text: str) -> Iterator[Visor]:
     path.write_text(text)
     command = [
         settings.binary,
-        "--log-format",
+        "--diagnostics",
         "json",
         "run",
         "-f",

@@ -164,7 +164,7 @@ def start(
     # The image's own command, but for diagnostics that can be told from lines.
     generator["args"] = [
         *("run", "-f", "/etc/visor/source.yaml", "--output-dir", LOGS),
-        *("--listen", f"0.0.0.0:{METRICS_PORT}", "--log-format", "json"),
+        *("--listen", f"0.0.0.0:{METRICS_PORT}", "--diagnostics", "json"),
     ]
     generator["image"] = image
     if reader:

@@ -88,7 +88,7 @@ class Running:
             self.process = subprocess.Popen(
                 [
                     *(BINARY, "run", "-f", document, "--output-dir", self.logs),
-                    *("--listen", "127.0.0.1:0", "--log-format", "json", *arguments),
+                    *("--listen", "127.0.0.1:0", "--diagnostics", "json", *arguments),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,

@@ -19,8 +19,16 @@ pub(crate) struct Cli {
 
     /// How diagnostics are written to standard error. VISOR_LOG sets their level, such as `debug`
     /// or `warn`.
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
-    pub(crate) log_format: LogFormat,
+    // Its first name, which here is Apache's for something else, is taken until the next release.
+    #[arg(
+        long,
+        alias = "log-format",
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
+    pub(crate) diagnostics: Diagnostics,
 }
 
 #[derive(Debug, Subcommand)]
@@ -245,7 +253,7 @@ pub(crate) enum Log {
 
 /// How diagnostics are written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
+pub(crate) enum Diagnostics {
     /// For people.
     #[default]
     Text,
@@ -386,7 +394,7 @@ fn parse_level(text: &str) -> Result<StreamKind, String> {
     })
 }
 
-impl fmt::Display for LogFormat {
+impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Text => "text",

@@ -12,7 +12,7 @@ use indicatif::MultiProgress;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
-use crate::cli::LogFormat;
+use crate::cli::Diagnostics;
 
 /// A diagnostic is left out if standard error doesn't take it within this time: streams may be
 /// waiting for the thread that writes it.
@@ -23,7 +23,7 @@ const LAST_PATIENCE: Duration = Duration::from_secs(5);
 const PIECE: usize = 4096;
 
 /// Begins to write diagnostics. Where a table is shown on the terminal, they go above it.
-pub(crate) fn start(format: LogFormat, table: Option<MultiProgress>) {
+pub(crate) fn start(format: Diagnostics, table: Option<MultiProgress>) {
     let filter = EnvFilter::try_from_env("VISOR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -33,8 +33,8 @@ pub(crate) fn start(format: LogFormat, table: Option<MultiProgress>) {
         .with_ansi(console_is_coloured());
     // It can fail only if diagnostics have begun already, and then they go on.
     let _ = match format {
-        LogFormat::Text => subscriber.with_target(false).try_init(),
-        LogFormat::Json => subscriber.json().flatten_event(true).with_target(false).try_init(),
+        Diagnostics::Text => subscriber.with_target(false).try_init(),
+        Diagnostics::Json => subscriber.json().flatten_event(true).with_target(false).try_init(),
     };
 }
 

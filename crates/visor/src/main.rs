@@ -38,7 +38,7 @@ use std::{
 use anyhow::Context;
 use clap::{ColorChoice, CommandFactory, FromArgMatches};
 
-use cli::{Cli, Command, LogFormat};
+use cli::{Cli, Command, Diagnostics};
 use documents::{Documents, Problems};
 
 fn main() -> ExitCode {
@@ -47,17 +47,17 @@ fn main() -> ExitCode {
     let matches = Cli::command().color(colour).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let outcome = match cli.command {
-        Command::Run(options) => run::run(options, cli.log_format),
-        Command::Emit(options) => run::emit(&options, cli.log_format),
+        Command::Run(options) => run::run(options, cli.diagnostics),
+        Command::Emit(options) => run::emit(&options, cli.diagnostics),
         Command::Validate(options) => validate(&options),
         Command::PrepareDirectory(options) => prepare::directory(&options.directory, options.owner),
         Command::Completions { shell } => completions(shell),
         Command::Man { output_dir } => manual(output_dir.as_deref()),
     };
     outcome.unwrap_or_else(|error| {
-        match cli.log_format {
-            LogFormat::Text => say(&error),
-            LogFormat::Json => log(&error),
+        match cli.diagnostics {
+            Diagnostics::Text => say(&error),
+            Diagnostics::Json => log(&error),
         }
         ExitCode::FAILURE
     })
@@ -74,7 +74,7 @@ fn say(error: &anyhow::Error) {
 
 /// Says for programs what went wrong: an object for each problem.
 fn log(error: &anyhow::Error) {
-    logging::start(LogFormat::Json, None);
+    logging::start(Diagnostics::Json, None);
     let Some(Problems(problems)) = error.downcast_ref() else {
         tracing::error!("{error:#}");
         return;

@@ -13,7 +13,7 @@ use anyhow::Context;
 use visor_api::{ResolvedSource, resolved::Output};
 
 use crate::{
-    cli::{self, Listen, LogFormat},
+    cli::{self, Diagnostics, Listen},
     clock::wall,
     documents::Documents,
     emit::Emission,
@@ -50,7 +50,7 @@ struct Run {
     simulated_from: Option<i64>,
     /// How late a line may be written; later ones are skipped. `None` if none ever is.
     longest_lag: Option<time::Duration>,
-    log_format: LogFormat,
+    diagnostics: Diagnostics,
     /// Whether to show a table meanwhile and a summary in the end; and whether what was written
     /// but never read is worth a word. If not, only that it was not is.
     summary: bool,
@@ -68,10 +68,10 @@ enum Wish {
 }
 
 /// `visor run`.
-pub(crate) fn run(options: cli::Run, log_format: LogFormat) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(options: cli::Run, diagnostics: Diagnostics) -> anyhow::Result<ExitCode> {
     let mut documents = Documents::open(&options.file)?;
     let sources = if options.wait {
-        logging::start(log_format, None);
+        logging::start(diagnostics, None);
         match wait::read(&mut documents)? {
             Some(sources) => sources,
             None => return Ok(ExitCode::SUCCESS),
@@ -103,7 +103,7 @@ pub(crate) fn run(options: cli::Run, log_format: LogFormat) -> anyhow::Result<Ex
         listen,
         simulated_from,
         longest_lag: Some(LONGEST_LAG),
-        log_format,
+        diagnostics,
         summary: true,
         report: options.report,
     }
@@ -111,7 +111,7 @@ pub(crate) fn run(options: cli::Run, log_format: LogFormat) -> anyhow::Result<Ex
 }
 
 /// `visor emit`.
-pub(crate) fn emit(options: &cli::Emit, log_format: LogFormat) -> anyhow::Result<ExitCode> {
+pub(crate) fn emit(options: &cli::Emit, diagnostics: Diagnostics) -> anyhow::Result<ExitCode> {
     let Emission { source, output_dir, simulated_from } =
         options.emission().map_err(anyhow::Error::msg)?;
     Run {
@@ -124,7 +124,7 @@ pub(crate) fn emit(options: &cli::Emit, log_format: LogFormat) -> anyhow::Result
         simulated_from,
         // Who asks for lines gets them, however slow the reader is.
         longest_lag: None,
-        log_format,
+        diagnostics,
         summary: false,
         report: None,
     }
@@ -138,7 +138,7 @@ fn or_here(directory: PathBuf) -> PathBuf {
 impl Run {
     fn start(mut self) -> anyhow::Result<ExitCode> {
         let bars = table::on_terminal().filter(|_| self.summary && self.has_the_terminal());
-        logging::start(self.log_format, bars.clone());
+        logging::start(self.diagnostics, bars.clone());
         if let Some(documents) = &mut self.documents {
             documents.log_notes();
         }
@@ -151,7 +151,7 @@ impl Run {
             .context("starting the event loop")?;
         let report = self.report.take();
         let report = report.map(|path| Arc::new(Report::open(path, Arc::clone(&metrics))));
-        let (summary, log_format) = (self.summary, self.log_format);
+        let (summary, diagnostics) = (self.summary, self.diagnostics);
         let ended = match self.simulated_from {
             None => runtime.block_on(async {
                 report.iter().for_each(Report::keep);
@@ -163,7 +163,7 @@ impl Run {
             report.end();
         }
         if summary && !metrics.streams().is_empty() {
-            summary::print(&metrics, log_format);
+            summary::print(&metrics, diagnostics);
         }
         let skipped: u64 = metrics.streams().iter().map(|meter| meter.skipped.get()).sum();
         if skipped > 0 {
@@ -215,7 +215,7 @@ impl Run {
 
     /// Whether the terminal is free for a table: no lines go to it.
     fn has_the_terminal(&self) -> bool {
-        let plain = self.log_format == LogFormat::Text;
+        let plain = self.diagnostics == Diagnostics::Text;
         let stdout_is_terminal = std::io::IsTerminal::is_terminal(&std::io::stdout());
         let generators = self.sources.iter().flat_map(|source| &source.generators);
         let takes_it = |output: &Output| match output {

@@ -1,14 +1,14 @@
 //! What was written: said on standard error when a run ends, stream by stream.
 
-use crate::{cli::LogFormat, logging, metrics::Metrics};
+use crate::{cli::Diagnostics, logging, metrics::Metrics};
 
 const HEADER: [&str; 7] = ["SOURCE", "GENERATOR", "STREAM", "KIND", "LINES", "BYTES", "SKIPPED"];
 
 /// Says it: a table for people, or a JSON object a stream.
-pub(crate) fn print(metrics: &Metrics, format: LogFormat) {
+pub(crate) fn print(metrics: &Metrics, format: Diagnostics) {
     match format {
-        LogFormat::Text => logging::say_last(&table(metrics)),
-        LogFormat::Json => {
+        Diagnostics::Text => logging::say_last(&table(metrics)),
+        Diagnostics::Json => {
             for meter in metrics.streams() {
                 let name = &meter.name;
                 tracing::info!(

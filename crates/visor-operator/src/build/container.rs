@@ -80,7 +80,7 @@ pub(crate) fn generator(settings: &Settings, surroundings: &Surroundings<'_>) ->
     let document = format!("{DOCUMENT_DIRECTORY}/{}", document::FILE);
     let listen = format!("0.0.0.0:{METRICS_PORT}");
     let mut arguments = vec!["run", "-f", &document, "--output-dir", &directory];
-    arguments.extend(["--listen", &listen, "--log-format", "json"]);
+    arguments.extend(["--listen", &listen, "--diagnostics", "json"]);
     // Where a kubelet looks for a container's last word.
     arguments.extend(["--report", "/dev/termination-log"]);
     arguments.extend(guest.then_some("--wait"));
