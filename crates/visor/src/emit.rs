@@ -88,7 +88,7 @@ impl Emit {
             };
             problems.iter().map(message).collect::<Vec<_>>().join("\n")
         })?;
-        let zone = &source.document.spec.time_zone;
+        let zone = &source.time_zone;
         let start = self.start.map(|start| start.nanoseconds(zone, self.duration));
         let simulated_from = start.transpose().map_err(|error| error.to_string())?;
         Ok(Emission { source, output_dir, simulated_from })

@@ -10,6 +10,7 @@ mod wait;
 use std::{num::NonZeroU64, path::PathBuf, process::ExitCode, sync::Arc, time};
 
 use anyhow::Context;
+use jiff::tz::TimeZone;
 use visor_api::{ResolvedSource, resolved::Output};
 
 use crate::{
@@ -87,7 +88,7 @@ pub(crate) fn run(options: cli::Run, diagnostics: Diagnostics) -> anyhow::Result
     let simulated_from = match (options.simulate, options.start) {
         (false, _) => None,
         (true, None) => Some(wall()),
-        (true, Some(start)) => Some(start.nanoseconds("UTC", options.duration)?),
+        (true, Some(start)) => Some(start.nanoseconds(&TimeZone::UTC, options.duration)?),
     };
     Run {
         documents: Some(documents),

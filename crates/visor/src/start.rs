@@ -5,7 +5,7 @@ use std::str::FromStr;
 use jiff::{
     Timestamp, Zoned,
     civil::{Date, DateTime, Time},
-    tz::{TimeZone, TimeZoneDatabase},
+    tz::TimeZone,
 };
 use visor_api::quantity::Duration;
 
@@ -51,7 +51,11 @@ impl Start {
     ///
     /// If the time, or the end of the run, is none that a line can be stamped with: those are kept
     /// as nanoseconds in 64 bits.
-    pub(crate) fn nanoseconds(self, zone: &str, duration: Option<Duration>) -> anyhow::Result<i64> {
+    pub(crate) fn nanoseconds(
+        self,
+        zone: &TimeZone,
+        duration: Option<Duration>,
+    ) -> anyhow::Result<i64> {
         self.within(&Timestamp::now(), zone, duration).ok_or_else(|| {
             anyhow::anyhow!(
                 "--start, and the end of the run, must be between {} and {}",
@@ -61,15 +65,14 @@ impl Start {
         })
     }
 
-    fn within(self, now: &Timestamp, zone: &str, duration: Option<Duration>) -> Option<i64> {
-        let zone = TimeZoneDatabase::bundled().get(zone).unwrap_or(TimeZone::UTC);
+    fn within(self, now: &Timestamp, zone: &TimeZone, duration: Option<Duration>) -> Option<i64> {
         let start = match self {
             Self::At(time) => time,
-            Self::On(civil) => civil.to_zoned(zone).ok()?.timestamp(),
+            Self::On(civil) => civil.to_zoned(zone.clone()).ok()?.timestamp(),
             Self::DaysAgo(days) => {
-                let today: Zoned = now.to_zoned(zone).start_of_day().ok()?;
+                let today: Zoned = now.to_zoned(zone.clone()).start_of_day().ok()?;
                 let day = today.date().checked_sub(jiff::Span::new().days(days)).ok()?;
-                day.to_zoned(today.time_zone().clone()).ok()?.timestamp()
+                day.to_zoned(zone.clone()).ok()?.timestamp()
             }
             Self::Ago(ago) => {
                 now.checked_sub(std::time::Duration::from_nanos(ago.as_nanos())).ok()?
@@ -90,11 +93,12 @@ fn bound(nanoseconds: i64) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use visor_api::rules::time_zone;
 
     fn seconds(text: &str, zone: &str) -> Option<i64> {
         let now: Timestamp = "2026-11-26T02:30:00Z".parse().unwrap();
         let start: Start = text.parse().unwrap();
-        start.within(&now, zone, None).map(|nanos| nanos / 1_000_000_000)
+        start.within(&now, &time_zone(zone).unwrap(), None).map(|nanos| nanos / 1_000_000_000)
     }
 
     #[test]
@@ -121,11 +125,12 @@ mod tests {
     #[test]
     fn times_that_no_stamp_can_say_are_refused_with_the_bounds() {
         for text in ["1500-01-01T00:00:00Z", "1677-09-21", "2262-04-12", "9999-12-31"] {
-            let error = text.parse::<Start>().unwrap().nanoseconds("UTC", None).unwrap_err();
+            let error =
+                text.parse::<Start>().unwrap().nanoseconds(&TimeZone::UTC, None).unwrap_err();
             assert!(error.to_string().contains("1677-09-21T00:12:44Z"), "{error}");
         }
         let late: Start = "2262-01-01".parse().unwrap();
-        assert!(late.nanoseconds("UTC", Some(Duration::from_secs(1))).is_ok());
-        assert!(late.nanoseconds("UTC", Some(Duration::from_secs(366 * 86_400))).is_err());
+        assert!(late.nanoseconds(&TimeZone::UTC, Some(Duration::from_secs(1))).is_ok());
+        assert!(late.nanoseconds(&TimeZone::UTC, Some(Duration::from_secs(366 * 86_400))).is_err());
     }
 }
