@@ -7,11 +7,14 @@ kind of reader, live and in simulated time.
 
 from __future__ import annotations
 
+import array
 import contextlib
+import fcntl
 import os
 import re
 import signal
 import subprocess
+import termios
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -487,6 +490,42 @@ def test_a_rate_that_cannot_be_reached_takes_no_longer_than_it_was_given(tmp_pat
     all_of_them = seconds("--unlimited", "-n", str(asked))
     in_time = seconds("--rate", str(asked), "--for", "1s")
     assert in_time < max(all_of_them, 2) * 0.9
+
+
+@pytest.mark.parametrize("simulated", [False, True])
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_it_at_once_with_its_number(
+    kind: signal.Signals, simulated: bool, tmp_path: Path
+) -> None:
+    """Into a pipe that nobody reads; after the first signal that is borne with for a moment."""
+    lines = source("shop", access("web", stream("readers", "Access", UNLIMITED)))
+    lines["spec"]["stopAfter"] = {"lines": 1_000_000}
+    document = save(tmp_path / "shop.yaml", lines)
+    more = ["--simulate"] if simulated else []
+    command = [BINARY, "run", "-f", document, "--listen", "none", *more]
+
+    def code() -> int | None:
+        """The exit code; `None` if it was over before the second signal came."""
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+            assert program.stdout and program.stderr
+            wait_for("a full pipe", lambda: unread(program.stdout.fileno()) > 60_000)
+            program.send_signal(kind)
+            # What comes sooner is the same signal said twice.
+            threading.Event().wait(0.2)
+            is_late = program.poll() is not None
+            program.send_signal(kind)
+            program.stderr.read()
+            ended = program.wait(PATIENCE)
+            return None if is_late else ended
+
+    wait_for("a second signal in time", lambda: code() == 128 + kind)
+
+
+def unread(descriptor: int) -> int:
+    """How many bytes there are to be read."""
+    count = array.array("i", [0])
+    fcntl.ioctl(descriptor, termios.FIONREAD, count)
+    return count[0]
 
 
 def test_a_suspended_source_ends_in_time(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ pub(super) async fn run(
         loops.tell(|| Command::Hurry);
         tokio::select! {
             all = timeout(END_TIME, &mut remainders) => all.ok(),
-            () = stop.at_once() => std::process::exit(130),
+            code = stop.at_once() => std::process::exit(code),
         }
     };
     table.iter().for_each(Table::clear);

@@ -21,8 +21,8 @@ pub(super) struct StopSignals {
 pub(super) enum Wish {
     /// With every line whole and written.
     InOrder,
-    /// Now.
-    AtOnce,
+    /// Now, with this exit code: 128 and the signal's number, as a shell would have it.
+    AtOnce(i32),
 }
 
 impl StopSignals {
@@ -37,23 +37,30 @@ impl StopSignals {
     /// Waits for a signal that says something new.
     pub(super) async fn recv(&mut self) -> Wish {
         loop {
-            tokio::select! {
-                _ = self.terminate.recv() => {}
-                _ = self.interrupt.recv() => {}
-            }
+            let signal = tokio::select! {
+                _ = self.terminate.recv() => SignalKind::terminate(),
+                _ = self.interrupt.recv() => SignalKind::interrupt(),
+            };
             match self.first {
                 None => {
                     self.first = Some(Instant::now());
                     return Wish::InOrder;
                 }
-                Some(first) if first.elapsed() > SAME_SIGNAL => return Wish::AtOnce,
+                Some(first) if first.elapsed() > SAME_SIGNAL => {
+                    return Wish::AtOnce(128 + signal.as_raw_value());
+                }
                 Some(_) => {}
             }
         }
     }
 
-    /// Waits for the wish to end at once; one to end in order is being fulfilled already.
-    pub(super) async fn at_once(&mut self) {
-        while self.recv().await != Wish::AtOnce {}
+    /// Waits for the wish to end at once, and says with which exit code; one to end in order is being
+    /// fulfilled already.
+    pub(super) async fn at_once(&mut self) -> i32 {
+        loop {
+            if let Wish::AtOnce(code) = self.recv().await {
+                return code;
+            }
+        }
     }
 }

@@ -60,7 +60,7 @@ pub(super) async fn run(
                     course.stop();
                     patience = Some(Instant::now() + FLUSH_TIME);
                 }
-                Wish::AtOnce => std::process::exit(130),
+                Wish::AtOnce(code) => std::process::exit(code),
             },
             () = async { match patience { Some(end) => sleep_until(end).await, None => pending().await } } => {
                 course.give_up();
