@@ -1,7 +1,7 @@
 //! A schedule that never drifts: each line is due so long after the last one was *due*, however
 //! late that one was written. Surges bend it.
 
-use visor_api::{quantity::Duration, resolved::Surge};
+use visor_api::{quantity::Duration, resolved};
 
 use crate::{
     law::{Law, Span},
@@ -12,7 +12,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Pace {
     law: Law,
-    surges: Box<[Bend]>,
+    surges: Box<[Surge]>,
     /// Surges are counted from here.
     origin: Span,
     /// The stretch of time that the schedule has come to, and how much of its own time is used.
@@ -25,7 +25,7 @@ pub struct Pace {
 
 /// A surge in the schedule's own units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Bend {
+struct Surge {
     every: i128,
     duration: i128,
     factor: i128,
@@ -57,7 +57,7 @@ impl Pace {
     /// are R times D, whatever the borders. An unlimited one is due at once.
     pub fn new(
         law: Law,
-        surges: &[Surge],
+        surges: &[resolved::Surge],
         start: i64,
         initial_delay: Option<Duration>,
         random: &mut Random,
@@ -75,16 +75,16 @@ impl Pace {
     }
 
     /// A schedule at its start, before its first line.
-    fn from(law: Law, surges: &[Surge], origin: Span, start: i64) -> Self {
+    fn from(law: Law, surges: &[resolved::Surge], origin: Span, start: i64) -> Self {
         let span = |duration: Duration| i128::from(duration.as_nanos()) << 32;
-        let bends = surges.iter().map(|surge| Bend {
+        let surges = surges.iter().map(|surge| Surge {
             every: span(surge.every).max(1),
             duration: span(surge.duration),
             factor: i128::from(surge.factor),
         });
         let due = Span::from_nanos(start);
         let stretch = Stretch { start: due.0, end: due.0, factor: 1 };
-        let surges = bends.collect();
+        let surges = surges.collect();
         let mut pace = Self { law, surges, origin, stretch, used: 0, cut: 0, due };
         pace.stretch = pace.stretch_from(due.0);
         pace
@@ -139,7 +139,7 @@ impl Pace {
 
     /// Takes another law and other surges from `now` on. Surges go on being counted from the same
     /// origin.
-    pub fn change(&mut self, law: Law, surges: &[Surge], now: i64, random: &mut Random) {
+    pub fn change(&mut self, law: Law, surges: &[resolved::Surge], now: i64, random: &mut Random) {
         *self = Self::from(law, surges, self.origin, now);
         self.begin(random);
     }
@@ -196,7 +196,10 @@ mod tests {
     use super::*;
     use crate::random::Seed;
     use proptest::prelude::*;
-    use visor_api::{resolved::Interval, source::Uniform};
+    use visor_api::{
+        resolved::{Interval, Surge},
+        source::Uniform,
+    };
 
     const SECOND: i64 = 1_000_000_000;
 
