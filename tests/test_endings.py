@@ -7,14 +7,11 @@ kind of reader, live and in simulated time.
 
 from __future__ import annotations
 
-import array
 import contextlib
-import fcntl
 import os
 import re
 import signal
 import subprocess
-import termios
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -25,7 +22,7 @@ import pytest
 
 from support.disk import small_disk
 from support.documents import UNLIMITED, access, file, rate, save, source, stream
-from support.files import every_line, size, whole_lines
+from support.files import every_line, size, unread, whole_lines
 from support.program import BINARY, Running, fields_of, summary_of, visor
 from support.waiting import PATIENCE, wait_for
 
@@ -519,13 +516,6 @@ def test_a_second_signal_ends_it_at_once_with_its_number(
             return None if is_late else ended
 
     wait_for("a second signal in time", lambda: code() == 128 + kind)
-
-
-def unread(descriptor: int) -> int:
-    """How many bytes there are to be read."""
-    count = array.array("i", [0])
-    fcntl.ioctl(descriptor, termios.FIONREAD, count)
-    return count[0]
 
 
 def test_a_suspended_source_ends_in_time(tmp_path: Path) -> None:

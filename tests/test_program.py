@@ -24,7 +24,7 @@ from support.documents import (
     stream,
     text_of,
 )
-from support.files import every_line, whole_lines
+from support.files import every_line, unread, whole_lines
 from support.program import BINARY, Running, by_generator, visor
 from support.waiting import PATIENCE, wait_for
 
@@ -48,12 +48,13 @@ def test_a_closed_output_ends_quietly(tmp_path: Path, verb: str) -> None:
         cwd=tmp_path,
     )
     first = [process.stdout.readline() for _ in range(5)]
+    wait_for("lines that nobody will read", lambda: unread(process.stdout.fileno()) > 0)
     process.stdout.close()
     said = process.stderr.read().decode()
     # What a run has counted is shown; what of that was never read is said, and a failure.
-    unread = "reader went away" in said
-    assert unread == (verb == "run")
-    assert process.wait(PATIENCE) == int(unread), said
+    is_told = "reader went away" in said
+    assert is_told == (verb == "run")
+    assert process.wait(PATIENCE) == int(is_told), said
     process.stderr.close()
     assert all(COMBINED.fullmatch(line.rstrip(b"\n")) for line in first)
     assert not re.search(r"panic|error|broken pipe", said, re.IGNORECASE)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import gzip
 import re
+import termios
 from pathlib import Path
 
 
@@ -48,3 +51,10 @@ def every_line(path: Path) -> list[bytes]:
     whole lines."""
     files = rotated(path) + ([path] if path.exists() else [])
     return [line for file in files for line in whole_lines(content(file))]
+
+
+def unread(descriptor: int) -> int:
+    """How many bytes there are to be read of a pipe."""
+    count = array.array("i", [0])
+    fcntl.ioctl(descriptor, termios.FIONREAD, count)
+    return count[0]
