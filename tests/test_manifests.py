@@ -112,6 +112,13 @@ def test_the_patch_for_kustomize_is_of_the_argument_that_it_means() -> None:
     assert base["resources"] == [INSTALL.name]
 
 
+def test_the_readme_shows_the_columns_that_kubectl_shows() -> None:
+    (definition,) = load((ROOT / "manifests/crd/visor.dev_fakelogsources.yaml").read_text())
+    (version,) = definition["spec"]["versions"]
+    columns = [column["name"].upper() for column in version["additionalPrinterColumns"]]
+    assert re.search(r"^NAME +READY.*$", README, re.MULTILINE)[0].split() == ["NAME", *columns]
+
+
 def test_there_is_help_for_every_reason_that_something_is_not_well() -> None:
     table = re.findall(r"^\| (?:Accepted|Available|Counted) \|.*\|$", README, re.MULTILINE)
     reasons = {reason for row in table for reason in re.findall(r"`([A-Z]\w+)`", row.split("|")[3])}

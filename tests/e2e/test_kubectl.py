@@ -21,8 +21,10 @@ def test_a_source_has_short_names_and_columns(namespace: Kubernetes) -> None:
         assert row[0].split("/")[-1] == "shop" and row[1:3] == ["True", "1"]
         assert row[3].endswith("/s") and int(row[4]) > 0
     header, row = rows(namespace.run("get", "fls", "-o", "wide"))
-    assert header[-3:] == ["REASON", "CONFIGURED", "WORKLOAD"]
-    assert row[-3:] == ["Ready", "50.0/s", "Deployment"]
+    assert header[-5:] == ["REASON", "CONFIGURED", "COUNTED", "BYTES", "WORKLOAD"]
+    ready, configured, counted, size, workload = row[-5:]
+    assert (ready, configured, counted, workload) == ("Ready", "50.0/s", "True", "Deployment")
+    assert int(size) > 0
 
 
 def test_kubectl_waits_for_a_source(namespace: Kubernetes) -> None:

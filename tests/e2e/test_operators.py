@@ -213,6 +213,7 @@ def test_a_source_is_made_by_few_requests(operators: Operators, namespace: Kuber
     after = requests(operators, leader, *METHODS)
     used = {method: after[method] - before[method] for method in METHODS}
     # Three objects and an event; that it is on its way, that it is ready, and, from the first round
-    # in which its pod was asked, what it has written.
-    assert used["POST"] == 4 and used["PATCH"] <= 3
+    # in which its pod was asked, what it has written. A round, of which there is one a second here,
+    # may come before the pod is ready: then there is nothing to count, and that is told, too.
+    assert used["POST"] == 4 and used["PATCH"] <= 4
     assert used["GET"] == used["DELETE"] == 0
