@@ -23,12 +23,12 @@ impl crate::source::FakeLogSourceSpec {
 }
 
 impl Generator {
-    /// The streams: the document's, else those of an ordinary server.
+    /// The streams: the document's, else those of the default server.
     pub(crate) fn resolved_streams(&self) -> Vec<Stream> {
         if !self.streams.is_empty() {
             return self.streams.clone();
         }
-        let ordinary: &[(&str, StreamKind)] = if self.access.is_some() {
+        let streams: &[(&str, StreamKind)] = if self.access.is_some() {
             &[("heartbeat", StreamKind::Heartbeat), ("requests", StreamKind::Access)]
         } else {
             &[
@@ -38,13 +38,13 @@ impl Generator {
                 ("error", StreamKind::Error),
             ]
         };
-        ordinary.iter().map(|(name, kind)| Stream::ordinary(name, *kind)).collect()
+        streams.iter().map(|(name, kind)| Stream::plain(name, *kind)).collect()
     }
 }
 
 impl Stream {
     /// A stream of that kind with nothing said about it.
-    pub fn ordinary(name: &str, kind: StreamKind) -> Self {
+    pub fn plain(name: &str, kind: StreamKind) -> Self {
         Self {
             name: name.to_owned(),
             kind,

@@ -15,7 +15,7 @@ mod stream;
 
 pub use access::{AccessContent, AccessFormat, AccessLog, DirectiveValues};
 pub use choice::{Choice, Clients, Distribution, DurationRange, Resource, SizeRange, StatusChoice};
-pub use error::{ErrorFormat, ErrorLog, Mpm};
+pub use error::{DOCUMENT_ROOT, ErrorFormat, ErrorLog, Mpm};
 pub use interval::{Exponential, Interval, Normal, Rate, Surge, Uniform, Unlimited};
 pub use output::{Compression, FileOutput, Output, Rotation, RotationMethod, StandardStream};
 pub use pod::{
@@ -212,7 +212,7 @@ pub struct Generator {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorLog>,
 
-    /// The kinds of line in this log, each on a clock of its own. Absent: those of an ordinary
+    /// The kinds of line in this log, each on a clock of its own. Absent: those of the default
     /// server.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(

@@ -167,7 +167,7 @@ fn write_access(input: &AccessInput, out: &mut Lines) -> Result<(), Box<dyn std:
     };
     let client = item(facts.client.as_ref());
     let user = facts.user.as_ref();
-    let reckoned = |target: &String| escape::log_item(&access::uri::path(&bytes(target)));
+    let reckoned = |target: &String| escape::log_item(&visor_engine::uri::path(&bytes(target)));
     let path = item(facts.path.as_ref());
     let uri = facts.target.as_ref().map_or_else(|| path.clone(), reckoned);
     let request = Request {

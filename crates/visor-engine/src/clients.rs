@@ -72,19 +72,20 @@ fn weights(distribution: Distribution, size: u32) -> Vec<u64> {
     }
 }
 
-/// The chances of 0 to `coins` heads, in proportion to the most likely one. Built outwards from
-/// the middle by the ratio of neighbours, so that large pools don't vanish in rounding.
-fn binomial(coins: u32) -> Vec<f64> {
-    let middle = coins / 2;
-    let mut chances = vec![0.0; coins as usize + 1];
+/// The chances of 0 to `trials` successes, in proportion to the most likely one, by the binomial law
+/// with p = 1/2. Built outwards from the middle by the ratio of neighbours, so that large pools don't
+/// vanish in rounding.
+fn binomial(trials: u32) -> Vec<f64> {
+    let middle = trials / 2;
+    let mut chances = vec![0.0; trials as usize + 1];
     chances[middle as usize] = 1.0;
-    for heads in middle..coins {
-        let ratio = f64::from(coins - heads) / f64::from(heads + 1);
-        chances[heads as usize + 1] = chances[heads as usize] * ratio;
+    for successes in middle..trials {
+        let ratio = f64::from(trials - successes) / f64::from(successes + 1);
+        chances[successes as usize + 1] = chances[successes as usize] * ratio;
     }
-    for heads in (0..middle).rev() {
-        let ratio = f64::from(heads + 1) / f64::from(coins - heads);
-        chances[heads as usize] = chances[heads as usize + 1] * ratio;
+    for successes in (0..middle).rev() {
+        let ratio = f64::from(successes + 1) / f64::from(trials - successes);
+        chances[successes as usize] = chances[successes as usize + 1] * ratio;
     }
     chances
 }

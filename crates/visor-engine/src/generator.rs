@@ -38,7 +38,8 @@ impl NamedStream {
     }
 }
 
-/// The streams of a generator. `seed` is the source's; each stream has a child of it.
+/// The streams of a generator. `seed` is the source's; each stream has a child of it. The clients
+/// depend on the source's alone: all its logs are of one server, whom the same clients come to.
 ///
 /// # Errors
 ///
@@ -48,17 +49,23 @@ pub fn streams(
     zone: &TimeZone,
     seed: Seed,
 ) -> Result<Vec<NamedStream>, NothingToDraw> {
-    let seed = seed.child(&generator.name);
+    let seeds = Seeds { source: seed, generator: seed.child(&generator.name) };
     match &generator.log {
-        Log::Access(log) => access_streams(log, zone, seed),
-        Log::Error(log) => error_streams(log, zone, seed),
+        Log::Access(log) => access_streams(log, zone, seeds),
+        Log::Error(log) => error_streams(log, zone, seeds),
     }
+}
+
+#[derive(Clone, Copy)]
+struct Seeds {
+    source: Seed,
+    generator: Seed,
 }
 
 fn access_streams(
     log: &AccessLog,
     zone: &TimeZone,
-    seed: Seed,
+    seeds: Seeds,
 ) -> Result<Vec<NamedStream>, NothingToDraw> {
     let format = access::Format::new(log.format.clone(), zone);
     // Streams that say nothing of their own share one.
@@ -72,17 +79,17 @@ fn access_streams(
             }
             AccessLine::Request(own) => {
                 let content = match (own, &shared) {
-                    (Some(own), _) => Arc::new(access::Content::new(own, seed)?),
+                    (Some(own), _) => Arc::new(access::Content::new(own, seeds.source)?),
                     (None, Some(shared)) => Arc::clone(shared),
                     (None, None) => {
-                        let made = Arc::new(access::Content::new(&log.requests, seed)?);
+                        let made = Arc::new(access::Content::new(&log.requests, seeds.source)?);
                         Arc::clone(shared.insert(made))
                     }
                 };
                 Content::Access { content, format, drawn: access::Drawn::default() }
             }
         };
-        Ok(named(stream, content, seed))
+        Ok(named(stream, content, seeds.generator))
     });
     streams.collect()
 }
@@ -90,15 +97,15 @@ fn access_streams(
 fn error_streams(
     log: &ErrorLog,
     zone: &TimeZone,
-    seed: Seed,
+    seeds: Seeds,
 ) -> Result<Vec<NamedStream>, NothingToDraw> {
-    let subjects = Arc::new(error::content::Subjects::new(log, seed)?);
+    let subjects = Arc::new(error::content::Subjects::new(log, seeds.source)?);
     let streams = log.streams.iter().map(|stream| {
         let content = Content::Error {
             content: error::Content::new(log, stream, Arc::clone(&subjects))?,
             format: error::Format::new(log.format, zone),
         };
-        Ok(named(stream, content, seed))
+        Ok(named(stream, content, seeds.generator))
     });
     streams.collect()
 }

@@ -10,7 +10,9 @@
 //! | [`pace`] | a schedule that never drifts, with surges |
 //! | [`random`] | seeds, and one random number generator for all machines |
 //! | [`choice`] | weighted draws in constant time |
+//! | `server` | the default server: what logs are about where a document says nothing else |
 //! | [`clients`] | pools of client addresses |
+//! | [`uri`] | the path of a request as httpd understands it |
 //! | [`escape`] | httpd's escaping of what clients sent |
 //! | [`text`] | texts that are quick to write, and the buffer they are written to |
 //! | [`stamp`] | time stamps, rendered once a second |
@@ -34,6 +36,7 @@ pub mod generator;
 pub mod law;
 pub mod pace;
 pub mod random;
+mod server;
 pub mod simulate;
 pub mod stamp;
 pub mod stream;
@@ -41,3 +44,4 @@ pub mod strftime;
 #[cfg(test)]
 mod testing;
 pub mod text;
+pub mod uri;

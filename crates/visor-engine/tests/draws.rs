@@ -6,7 +6,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use statrs::distribution::{ChiSquared, ContinuousCDF};
 use visor_api::ResolvedSource;
@@ -189,6 +189,42 @@ fn a_stream_s_lines_do_not_depend_on_its_neighbours() {
     let alone = lines(&mut streams(&generator(requests), 3)[0], 100);
     let more = format!(r#"{{"name": "first", "kind": "Heartbeat"}}, {requests}"#);
     assert_eq!(lines(&mut streams(&generator(&more), 3)[1], 100), alone);
+}
+
+/// The logs of a source are of one server: they name the same processes, threads and clients.
+#[test]
+fn the_logs_of_a_server_agree_about_it() {
+    let access = r#"{"name": "web", "access": {"format": "Custom", "logFormat": "%P %{tid}P %a",
+        "clients": {"distribution": "Uniform"}}, "streams": [{"name": "requests", "kind": "Access"}, {"name": "life", "kind": "Heartbeat"}]}"#;
+    let error = r#"{"name": "daemon", "error": {"clients": {"distribution": "Uniform"}},
+        "streams": [{"name": "e", "kind": "Error"}]}"#;
+    let mut of_access = streams(access, 5);
+    let [mut processes, mut threads, mut clients] = [const { BTreeSet::new() }; 3];
+    for line in lines(&mut of_access[0], LINES) {
+        let [process, thread, client] = line.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("{line}")
+        };
+        processes.insert(process.to_owned());
+        threads.insert(thread.to_owned());
+        clients.insert(client.to_owned());
+    }
+    // Who asks whether it lives is served as others are.
+    for line in lines(&mut of_access[1], 100) {
+        assert!(processes.contains(line.split(' ').next().unwrap()), "{line}");
+    }
+    let [mut of_error, mut their_threads, mut their_clients] = [const { BTreeSet::new() }; 3];
+    let part = |line: &str, before: &str, after: &str| {
+        let (_, rest) = line.split_once(before)?;
+        Some(rest.split_once(after)?.0.to_owned())
+    };
+    for line in lines(&mut streams(error, 5)[0], LINES) {
+        let Some(client) = part(&line, "[client ", "] ") else { continue };
+        of_error.insert(part(&line, "[pid ", ":").unwrap());
+        their_threads.insert(part(&line, ":tid ", "]").unwrap());
+        their_clients.insert(client.rsplit_once(':').unwrap().0.to_owned());
+    }
+    assert_eq!((processes.len(), threads.len()), (4, 100));
+    assert_eq!((processes, threads, clients), (of_error, their_threads, their_clients));
 }
 
 /// The bytes of a seed, on every machine and for ever. A change of the default content changes

@@ -3,6 +3,7 @@
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use strum::{IntoEnumIterator, VariantNames};
 use visor_api::{
     quantity::Duration,
     source::{AccessFormat, ErrorFormat, Exponential, Interval, Mpm, Normal, StreamKind, Uniform},
@@ -334,63 +335,39 @@ impl FromStr for Setting {
 
 /// An access log's format: a name, or a format string.
 pub(crate) fn access_format(text: &str) -> Result<(AccessFormat, Option<String>), String> {
-    // In any case, and as httpd's own configuration has them.
-    let named = match text.to_ascii_lowercase().replace('_', "").as_str() {
-        "common" => AccessFormat::Common,
-        "combined" => AccessFormat::Combined,
-        "combinedio" => AccessFormat::CombinedIo,
-        "vhostcombined" => AccessFormat::VhostCombined,
-        _ if text.contains('%') => return Ok((AccessFormat::Custom, Some(text.to_owned()))),
+    match named(text) {
+        Some(format) if format != AccessFormat::Custom => Ok((format, None)),
+        _ if text.contains('%') => Ok((AccessFormat::Custom, Some(text.to_owned()))),
         _ => {
-            return Err(format!(
-                "`{text}` is no format; use Common, Combined, CombinedIo, VhostCombined, \
-                 or a LogFormat string such as '%h %l %u %t \"%r\" %>s %b'"
-            ));
+            let names = AccessFormat::VARIANTS.iter().filter(|name| **name != "Custom");
+            Err(format!(
+                "`{text}` is no format; use {}, or a LogFormat string such as \
+                 '%h %l %u %t \"%r\" %>s %b'",
+                names.copied().collect::<Vec<_>>().join(", ")
+            ))
         }
-    };
-    Ok((named, None))
+    }
 }
 
 /// An error log's format by its name.
 pub(crate) fn error_format(text: &str) -> Result<ErrorFormat, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "httpd24" => Ok(ErrorFormat::Httpd24),
-        "httpd22" => Ok(ErrorFormat::Httpd22),
-        _ => Err(format!("`{text}` is no format of an error log; use Httpd24 or Httpd22")),
-    }
+    let names = ErrorFormat::VARIANTS.join(" or ");
+    named(text).ok_or_else(|| format!("`{text}` is no format of an error log; use {names}"))
+}
+
+/// What has this name: in any case, and with underscores where httpd's own configuration has them.
+fn named<T: FromStr>(name: &str) -> Option<T> {
+    name.replace('_', "").parse().ok()
 }
 
 fn parse_mpm(text: &str) -> Result<Mpm, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "event" => Ok(Mpm::Event),
-        "worker" => Ok(Mpm::Worker),
-        "prefork" => Ok(Mpm::Prefork),
-        _ => Err("write Event, Worker or Prefork".to_owned()),
-    }
+    named(text).ok_or_else(|| format!("write one of {}", Mpm::VARIANTS.join(", ")))
 }
 
 fn parse_level(text: &str) -> Result<StreamKind, String> {
-    const LEVELS: [StreamKind; 16] = [
-        StreamKind::Emerg,
-        StreamKind::Alert,
-        StreamKind::Crit,
-        StreamKind::Error,
-        StreamKind::Warn,
-        StreamKind::Notice,
-        StreamKind::Info,
-        StreamKind::Debug,
-        StreamKind::Trace1,
-        StreamKind::Trace2,
-        StreamKind::Trace3,
-        StreamKind::Trace4,
-        StreamKind::Trace5,
-        StreamKind::Trace6,
-        StreamKind::Trace7,
-        StreamKind::Trace8,
-    ];
-    let found = LEVELS.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(text));
-    found.ok_or_else(|| {
-        format!("write a level of httpd: {}", LEVELS.map(StreamKind::as_str).join(", "))
+    named(text).filter(|kind: &StreamKind| kind.is_level()).ok_or_else(|| {
+        let levels = StreamKind::iter().filter(|kind| kind.is_level()).map(StreamKind::as_str);
+        format!("write a level of httpd: {}", levels.collect::<Vec<_>>().join(", "))
     })
 }
 

@@ -63,7 +63,7 @@ impl Emit {
             streams: vec![Stream {
                 interval: self.pace(),
                 initial_delay: self.initial_delay,
-                ..Stream::ordinary(kind.as_str(), kind)
+                ..Stream::plain(kind.as_str(), kind)
             }],
             output,
         };

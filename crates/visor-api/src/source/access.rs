@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, VariantNames};
 
 use super::choice::{Choice, Clients, DurationRange, Resource, SizeRange, StatusChoice};
 
@@ -25,7 +26,20 @@ pub struct AccessLog {
 }
 
 /// The formats of an access log by Apache's own nicknames.
-#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    EnumString,
+    VariantNames,
+)]
+#[strum(ascii_case_insensitive)]
 pub enum AccessFormat {
     /// `%h %l %u %t "%r" %>s %b`
     Common,
@@ -40,7 +54,7 @@ pub enum AccessFormat {
     Custom,
 }
 
-/// What requests are made of: each a list of weighted choices. An absent one is an ordinary
+/// What requests are made of: each a list of weighted choices. An absent one is the default
 /// server's.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]

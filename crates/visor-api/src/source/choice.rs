@@ -108,7 +108,7 @@ impl Default for Clients {
 pub enum Distribution {
     /// All equally often.
     Uniform,
-    /// The middle of the pool most often: as many heads as come in a row of fair coins.
+    /// The middle of the pool most often, by the binomial law with p = 1/2.
     #[default]
     Binomial,
     /// The n-th in proportion to 1/n: a few visitors make most of the traffic.

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, VariantNames};
 
 use super::choice::{Choice, Clients};
 
@@ -46,7 +47,20 @@ impl Default for ErrorLog {
 }
 
 /// The default error log format of an httpd release.
-#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    EnumString,
+    VariantNames,
+)]
+#[strum(ascii_case_insensitive)]
 pub enum ErrorFormat {
     /// `[Www Mon DD HH:MM:SS.uuuuuu YYYY] [module:level] [pid P:tid T] ... [client IP:PORT] MESSAGE`
     #[default]
@@ -56,7 +70,20 @@ pub enum ErrorFormat {
 }
 
 /// A multi-processing module of httpd.
-#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    EnumString,
+    VariantNames,
+)]
+#[strum(ascii_case_insensitive)]
 pub enum Mpm {
     /// Processes of threads, with connections that wait apart.
     #[default]
@@ -67,6 +94,9 @@ pub enum Mpm {
     Prefork,
 }
 
+/// The document root of a server that is told nothing else.
+pub const DOCUMENT_ROOT: &str = "/var/www/html";
+
 fn document_root() -> String {
-    "/var/www/html".to_owned()
+    DOCUMENT_ROOT.to_owned()
 }

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{EnumIter, EnumString, IntoStaticStr};
 
 use crate::quantity::Duration;
 
@@ -54,8 +55,22 @@ pub struct Stream {
 
 /// What kind of line a stream writes.
 #[derive(
-    Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    EnumIter,
+    EnumString,
+    IntoStaticStr,
 )]
+#[strum(serialize_all = "lowercase", ascii_case_insensitive)]
 pub enum StreamKind {
     /// A sign of life.
     Heartbeat,
@@ -98,27 +113,13 @@ pub enum StreamKind {
 impl StreamKind {
     /// The kind's name in lower case: for a level, httpd's own name of it. The metrics' label
     /// `kind` has this value.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Heartbeat => "heartbeat",
-            Self::Access => "access",
-            Self::Emerg => "emerg",
-            Self::Alert => "alert",
-            Self::Crit => "crit",
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Notice => "notice",
-            Self::Info => "info",
-            Self::Debug => "debug",
-            Self::Trace1 => "trace1",
-            Self::Trace2 => "trace2",
-            Self::Trace3 => "trace3",
-            Self::Trace4 => "trace4",
-            Self::Trace5 => "trace5",
-            Self::Trace6 => "trace6",
-            Self::Trace7 => "trace7",
-            Self::Trace8 => "trace8",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+
+    /// Whether it is a level of httpd's error log.
+    pub const fn is_level(self) -> bool {
+        !matches!(self, Self::Heartbeat | Self::Access)
     }
 }
 

@@ -17,15 +17,18 @@ use visor_api::{
 use super::{
     exchange::{Exchange, Response, exchanges},
     format::{Format, Uses},
-    ordinary::{self, Class},
     request::{NamedTable, NamedValues, Request, RequestLine, Server, Tls},
-    uri,
 };
 use crate::{
     choice::{NothingToDraw, Table},
     clients, escape,
     random::{Random, Seed},
+    server::{
+        self,
+        traffic::{self, Class},
+    },
     text::{Lines, Text},
+    uri,
 };
 
 /// What the requests of a stream are made of. Streams that say nothing of their own share one.
@@ -88,21 +91,21 @@ impl Range {
 pub struct Drawn(Vec<usize>);
 
 impl Content {
-    /// What a document asks for; where it says nothing, an ordinary server's. The pool of clients
+    /// What a document asks for; where it says nothing, the default server's. The pool of clients
     /// depends on `seed`.
     ///
     /// # Errors
     ///
     /// If one of our own lists of choices can't be drawn from.
     pub fn new(requests: &Requests, seed: Seed) -> Result<Self, NothingToDraw> {
-        let ordinary = Ordinary::get()?;
+        let defaults = Defaults::get()?;
         let resources = match (&requests.resources, &requests.sizes) {
             (Some(resources), _) => Arc::new(Table::of(resources, Resource::of)),
-            (None, Some(_)) => Arc::new(Ordinary::resources(|_| None)?),
-            (None, None) => Arc::clone(&ordinary.resources),
+            (None, Some(_)) => Arc::new(Defaults::resources(|_| None)?),
+            (None, None) => Arc::clone(&defaults.resources),
         };
         let exchanges = match (&requests.methods, &requests.statuses) {
-            (None, None) => Arc::clone(&ordinary.exchanges),
+            (None, None) => Arc::clone(&defaults.exchanges),
             (methods, statuses) => exchanges(methods.as_ref(), statuses.as_ref())?,
         };
         let named = requests.directives.iter().map(|directive| NamedTable {
@@ -112,16 +115,16 @@ impl Content {
         });
         Ok(Self {
             clients: Arc::new(clients::pool(&requests.clients, seed)?),
-            users: or(&ordinary.users, requests.users.as_ref(), |user| remote_user(user)),
+            users: or(&defaults.users, requests.users.as_ref(), |user| remote_user(user)),
             resources,
             exchanges,
-            protocols: texts(&ordinary.protocols, requests.protocols.as_ref()),
-            referers: texts(&ordinary.referers, requests.referers.as_ref()),
-            user_agents: texts(&ordinary.user_agents, requests.user_agents.as_ref()),
-            virtual_hosts: texts(&ordinary.virtual_hosts, requests.virtual_hosts.as_ref()),
-            durations: or(&ordinary.durations, requests.durations.as_ref(), Range::of_durations),
-            sizes: or(&ordinary.sizes, requests.sizes.as_ref(), Range::of_sizes),
-            tls: Arc::clone(&ordinary.tls),
+            protocols: texts(&defaults.protocols, requests.protocols.as_ref()),
+            referers: texts(&defaults.referers, requests.referers.as_ref()),
+            user_agents: texts(&defaults.user_agents, requests.user_agents.as_ref()),
+            virtual_hosts: texts(&defaults.virtual_hosts, requests.virtual_hosts.as_ref()),
+            durations: or(&defaults.durations, requests.durations.as_ref(), Range::of_durations),
+            sizes: or(&defaults.sizes, requests.sizes.as_ref(), Range::of_sizes),
+            tls: Arc::clone(&defaults.tls),
             named: named.collect(),
             server: Server::default(),
             nothing: Text::absent(),
@@ -270,20 +273,18 @@ const fn head_bytes(status: u16) -> u64 {
     }
 }
 
-/// The connection that a request came by: a few processes with 25 threads each, as the event MPM
-/// has them.
+/// The connection that a request came by.
 fn draw_connection(request: &mut Request<'_>, random: &mut Random) {
-    let process = random.below(4);
-    request.pid = 1_201 + process as u32;
-    request.tid = 140_187_334_538_944 + process * 4_294_967_296 - random.below(25) * 8_392_704;
-    request.remote_port = random.between(32_768, 60_999) as u16;
+    let server::Thread { process, thread } = server::Thread::draw(random);
+    (request.pid, request.tid) = (process, thread);
+    request.remote_port = server::client_port(random);
     request.keep_alive_requests = random.below(12) as u32;
     request.connection_status = if random.below(20) == 0 { b'-' } else { b'+' };
 }
 
-/// The tables of an ordinary server, made once and shared by all.
+/// The tables of the default server, made once and shared by all.
 #[derive(Debug)]
-struct Ordinary {
+struct Defaults {
     users: Arc<Table<Text>>,
     resources: Arc<Table<Resource>>,
     exchanges: Arc<[Table<Exchange>]>,
@@ -296,10 +297,10 @@ struct Ordinary {
     tls: Arc<Table<Tls>>,
 }
 
-impl Ordinary {
+impl Defaults {
     fn get() -> Result<&'static Self, NothingToDraw> {
-        static ORDINARY: OnceLock<Result<Ordinary, NothingToDraw>> = OnceLock::new();
-        ORDINARY.get_or_init(Self::new).as_ref().map_err(|error| *error)
+        static DEFAULTS: OnceLock<Result<Defaults, NothingToDraw>> = OnceLock::new();
+        DEFAULTS.get_or_init(Self::new).as_ref().map_err(|error| *error)
     }
 
     fn new() -> Result<Self, NothingToDraw> {
@@ -309,21 +310,21 @@ impl Ordinary {
         };
         let range = |min, max, weight| (Range { min, max }, u64::from(weight));
         let durations =
-            ordinary::DURATIONS.iter().map(|(min, max, w)| range(min * 1000, max * 1000, *w));
-        let sizes = ordinary::SIZES.iter().map(|(min, max, w)| range(*min, *max, *w));
+            traffic::DURATIONS.iter().map(|(min, max, w)| range(min * 1000, max * 1000, *w));
+        let sizes = traffic::SIZES.iter().map(|(min, max, w)| range(*min, *max, *w));
         Ok(Self {
-            users: texts(ordinary::USERS)?,
+            users: texts(traffic::USERS)?,
             resources: Arc::new(Self::resources(|page| {
                 Some(Range { min: page.size.0, max: page.size.1 })
             })?),
             exchanges: exchanges(None, None)?,
-            protocols: texts(ordinary::PROTOCOLS)?,
-            referers: texts(ordinary::REFERERS)?,
-            user_agents: texts(ordinary::USER_AGENTS)?,
-            virtual_hosts: texts(ordinary::VIRTUAL_HOSTS)?,
+            protocols: texts(traffic::PROTOCOLS)?,
+            referers: texts(traffic::REFERERS)?,
+            user_agents: texts(traffic::USER_AGENTS)?,
+            virtual_hosts: texts(traffic::VIRTUAL_HOSTS)?,
             durations: Arc::new(Table::new(durations)?),
             sizes: Arc::new(Table::new(sizes)?),
-            tls: Arc::new(Table::new(ordinary::TLS.iter().map(|(protocol, cipher, weight)| {
+            tls: Arc::new(Table::new(traffic::TLS.iter().map(|(protocol, cipher, weight)| {
                 let (protocol, cipher) = (log_item(protocol), log_item(cipher));
                 (Tls { protocol, cipher }, u64::from(*weight))
             }))?),
@@ -331,9 +332,9 @@ impl Ordinary {
     }
 
     fn resources(
-        size: impl Fn(&ordinary::Page) -> Option<Range>,
+        size: impl Fn(&traffic::Page) -> Option<Range>,
     ) -> Result<Table<Resource>, NothingToDraw> {
-        Table::new(ordinary::RESOURCES.iter().map(|page| {
+        Table::new(traffic::RESOURCES.iter().map(|page| {
             let class = page.class as usize;
             (Resource::new(page.target, class, size(page)), u64::from(page.weight))
         }))
@@ -352,7 +353,7 @@ impl Resource {
         let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
         Self {
             uri: escape::log_item(&uri::path(path.as_bytes())),
-            content_type: log_item(ordinary::content_type(path)),
+            content_type: log_item(traffic::content_type(path)),
             path: log_item(path),
             query: log_item(query),
             class,
@@ -361,17 +362,17 @@ impl Resource {
     }
 }
 
-/// The table of a document's list, or the ordinary one where there is no list.
+/// The table of a document's list, or the default one where there is no list.
 fn or<C, T>(
-    ordinary: &Arc<Table<T>>,
+    default: &Arc<Table<T>>,
     list: Option<&Choices<C>>,
     make: impl Fn(&C) -> T,
 ) -> Arc<Table<T>> {
-    list.map_or_else(|| Arc::clone(ordinary), |list| Arc::new(Table::of(list, make)))
+    list.map_or_else(|| Arc::clone(default), |list| Arc::new(Table::of(list, make)))
 }
 
-fn texts(ordinary: &Arc<Table<Text>>, list: Option<&Choices<String>>) -> Arc<Table<Text>> {
-    or(ordinary, list, |text| log_item(text))
+fn texts(default: &Arc<Table<Text>>, list: Option<&Choices<String>>) -> Arc<Table<Text>> {
+    or(default, list, |text| log_item(text))
 }
 
 fn log_item(text: &str) -> Text {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use visor_api::resolved::Choices;
 
-use super::ordinary;
 use crate::{
     choice::{NothingToDraw, Table},
     escape,
+    server::traffic,
     text::Text,
 };
 
@@ -53,13 +53,13 @@ impl Response {
             100..=199 | 204 | 205 | 304 => Self::Bytes(0),
             206 => Self::Part,
             200..=299 => Self::Whole,
-            _ => Self::Bytes(ordinary::error_body(status)),
+            _ => Self::Bytes(traffic::error_body(status)),
         }
     }
 }
 
 /// How the resources of each class are asked for and answered: the document's methods and statuses
-/// where it has any, else the ordinary ones. A method that a class doesn't know is answered as a
+/// where it has any, else the default server's. A method that a class doesn't know is answered as a
 /// GET is.
 pub(super) fn exchanges(
     methods: Option<&Choices<String>>,
@@ -68,7 +68,7 @@ pub(super) fn exchanges(
     let statuses: Option<Vec<(u16, u64)>> = statuses.map(|statuses| {
         statuses.iter().map(|(status, weight)| (*status, u64::from(weight))).collect()
     });
-    let tables = ordinary::BEHAVIOURS.iter().map(|behaviour| {
+    let tables = traffic::BEHAVIOURS.iter().map(|behaviour| {
         let known = behaviour.methods;
         let chosen: Vec<(&str, u64)> = match methods {
             None => known.iter().map(|(name, weight, _)| (*name, u64::from(*weight))).collect(),

@@ -6,17 +6,14 @@ use visor_api::resolved::{self, Choices};
 use super::{
     format::Format,
     request::{NamedValues, Request, RequestLine, Server, Tls},
-    subjects::SERVER,
 };
 use crate::{
     choice::Table,
     escape,
     random::Random,
+    server::{self, Thread},
     text::{Lines, Text},
 };
-
-/// What a heartbeat says where the document has no message of its own.
-pub const ORDINARY_MESSAGE: &str = "HEARTBEAT";
 
 /// The heartbeats of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +73,7 @@ impl Heartbeat {
                 body_bytes: 0,
                 bytes_in: 97,
                 bytes_out: 126,
-                user_agent: text(&format!("{SERVER} (internal dummy connection)")),
+                user_agent: text(&format!("{} (internal dummy connection)", server::SOFTWARE)),
                 nothing,
                 server,
                 tls,
@@ -104,6 +101,12 @@ impl Heartbeat {
     /// Writes a heartbeat that is due at `time`, in nanoseconds since the epoch.
     pub fn write(&self, time: i64, format: &mut Format, random: &mut Random, out: &mut Lines) {
         let nothing = &self.nothing;
+        // A message is the server's own; the others are requests.
+        let (thread, remote_port) = if self.messages.is_none() && format.uses().connection {
+            (Thread::draw(random), server::client_port(random))
+        } else {
+            (Thread::PARENT, 0)
+        };
         let request_line = RequestLine {
             whole: self.messages.as_ref().map(|messages| messages.draw(random)),
             method: &self.method,
@@ -129,9 +132,9 @@ impl Heartbeat {
             referer: nothing,
             user_agent: &self.user_agent,
             virtual_host: nothing,
-            remote_port: 0,
-            pid: 1,
-            tid: 0,
+            remote_port,
+            pid: thread.process,
+            tid: thread.thread,
             keep_alive_requests: 0,
             id: 0,
             content_type: nothing,
@@ -147,7 +150,7 @@ impl Heartbeat {
 fn messages(choices: Option<&Choices<String>>) -> Table<Text> {
     let text = |text: &str| escape::log_item(text.as_bytes());
     match choices {
-        None => Table::only(text(ORDINARY_MESSAGE)),
+        None => Table::only(text(server::HEARTBEAT)),
         Some(choices) => Table::of(choices, |message| text(message)),
     }
 }

@@ -1,8 +1,8 @@
 //! A request as the log sees it: the facts that a format writes, whoever made them.
 
-use visor_api::log_format::Namespace;
+use visor_api::{log_format::Namespace, source::DOCUMENT_ROOT};
 
-use crate::{choice::Table, escape, text::Text};
+use crate::{choice::Table, escape, server, text::Text};
 
 /// The facts of one request. Texts are escaped already; an absent one is `-`.
 ///
@@ -123,14 +123,14 @@ impl Default for Server {
     /// A server behind TLS at an address that is set aside for documentation.
     fn default() -> Self {
         Self {
-            local_address: escape::log_item(b"192.0.2.10"),
+            local_address: escape::log_item(server::ADDRESS.as_bytes()),
             server_name: None,
-            port: 443,
-            local_port: 443,
+            port: server::PORT,
+            local_port: server::PORT,
             remote_logname: Text::absent(),
             handler: Text::absent(),
             log_id: Text::absent(),
-            document_root: escape::log_item(b"/var/www/html"),
+            document_root: escape::log_item(DOCUMENT_ROOT.as_bytes()),
             filename: None,
         }
     }

@@ -1,6 +1,6 @@
 //! What httpd says in its error log: a catalogue of its own messages, by level.
 //!
-//! Pure data, taken from the sources of httpd 2.4.62: number, module, level, wording, and whether
+//! Pure data, taken from the sources of httpd 2.4.59: number, module, level, wording, and whether
 //! a message is about a request, a connection or the server, are httpd's. Debug and trace messages
 //! name the place in those sources that writes them. What varies in a message stands in braces,
 //! the same all over one line:
@@ -14,7 +14,7 @@
 //! | `{pid}`     | the number of a process                           | `4711`                       |
 //! | `{number}`  | a number from 1 to 999                            | `42`                         |
 //! | `{backend}` | the address and port of a server behind the proxy | `10.0.3.12:8080`             |
-//! | `{server}`  | what the server calls itself                      | `Apache/2.4.62 (Debian)`     |
+//! | `{server}`  | what the server calls itself                      | `Apache/2.4.59 (Debian)`     |
 //! | `{script}`  | the file of a CGI script                          | `/usr/lib/cgi-bin/stock.cgi` |
 //!
 //! A `{path}` is the document root and the `{uri}` of the same line, and both are without percent
@@ -249,21 +249,21 @@ pub(super) const CATALOGUE: &[Entry] = &[
     request(Debug, 6, "authz_core", "AH01626: authorization result of Require valid-user : denied (no authenticated user yet)").at("mod_authz_core.c", 815),
     request(Debug, 4, "authz_core", "AH01628: authorization result: granted (no directives)").at("mod_authz_core.c", 843),
     request(Debug, 14, "deflate", "AH01384: Zlib: Compressed 18734 to 4{number} : URL {uri}").at("mod_deflate.c", 909),
-    request(Debug, 10, "proxy", "AH01143: Running scheme http handler (attempt 0)").at("mod_proxy.c", 1465),
-    server(Debug, 10, "proxy", "AH00942: http: has acquired connection for ({backend})").at("proxy_util.c", 2797),
-    server(Debug, 10, "proxy", "AH00943: http: has released connection for ({backend})").at("proxy_util.c", 2813),
-    request(Debug, 10, "proxy", "AH00944: connecting http://{backend}/api/v1/session to {backend}").at("proxy_util.c", 3242),
-    server(Debug, 6, "proxy", "AH02824: http: connection established with {backend} ({backend})").at("proxy_util.c", 3956),
-    connection(Debug, 12, "ssl", "AH02041: Protocol: TLSv1.3, Cipher: TLS_AES_256_GCM_SHA384 (256/256 bits)").at("ssl_engine_kernel.c", 2251),
-    connection(Debug, 10, "ssl", "AH02043: SSL virtual host for servername {host} found").at("ssl_engine_kernel.c", 2391),
+    request(Debug, 10, "proxy", "AH01143: Running scheme http handler (attempt 0)").at("mod_proxy.c", 1538),
+    server(Debug, 10, "proxy", "AH00942: http: has acquired connection for ({backend})").at("proxy_util.c", 2684),
+    server(Debug, 10, "proxy", "AH00943: http: has released connection for ({backend})").at("proxy_util.c", 2700),
+    request(Debug, 10, "proxy", "AH00944: connecting http://{backend}/api/v1/session to {backend}").at("proxy_util.c", 3086),
+    server(Debug, 6, "proxy", "AH02824: http: connection established with {backend} ({backend})").at("proxy_util.c", 3800),
+    connection(Debug, 12, "ssl", "AH02041: Protocol: TLSv1.3, Cipher: TLS_AES_256_GCM_SHA384 (256/256 bits)").at("ssl_engine_kernel.c", 2254),
+    connection(Debug, 10, "ssl", "AH02043: SSL virtual host for servername {host} found").at("ssl_engine_kernel.c", 2395),
     request(Debug, 10, "ssl", "AH02034: Initial (No.1) HTTPS request received for child {number} (server {host}:443)").at("ssl_engine_kernel.c", 415),
     request(Debug, 4, "core", "AH00566: request failed: malformed request line").at("protocol.c", 1449),
     request(Debug, 3, "core", "AH03445: HTTP Request Line; Invalid method token: 'G ET'").at("protocol.c", 907),
-    server(Debug, 4, "mpm_event", "AH02471: start_threads: Using epoll (wakeable)").at("event.c", 2402).only(Event),
+    server(Debug, 4, "mpm_event", "AH02471: start_threads: Using epoll (wakeable)").at("event.c", 2401).only(Event),
 
     request(Trace1, 10, "deflate", "Not compressing very small response of {number} bytes").at("mod_deflate.c", 614),
     request(Trace1, 6, "deflate", "Not compressing (no Accept-Encoding: gzip or q=0)").at("mod_deflate.c", 780),
-    request(Trace1, 8, "proxy", "AH03464: URI path '/api/v1/session' matches proxy handler 'proxy:http://{backend}/api/v1/session'").at("mod_proxy.c", 969),
+    request(Trace1, 8, "proxy", "AH03464: URI path '/api/v1/session' matches proxy handler 'proxy:http://{backend}/api/v1/session'").at("mod_proxy.c", 1023),
     request(Trace1, 8, "proxy_http", "HTTP: serving URL http://{backend}/api/v1/session").at("mod_proxy_http.c", 1910),
     request(Trace1, 2, "http", "Sum of ranges larger than file, ignoring.").at("byterange_filter.c", 276),
     server(Trace1, 2, "mpm_event", "Stopping process due to MaxConnectionsPerChild").at("event.c", 1249).only(Event),
@@ -271,8 +271,8 @@ pub(super) const CATALOGUE: &[Entry] = &[
     request(Trace2, 10, "filter", "Content-Type condition for 'deflate' matched").at("mod_filter.c", 185),
     request(Trace2, 8, "filter", "Content-Type condition for 'deflate' did not match").at("mod_filter.c", 185),
     request(Trace2, 6, "setenvif", "Setting no-gzip").at("mod_setenvif.c", 630),
-    request(Trace2, 8, "proxy", "AH03461: attempting to match URI path '{uri}' against prefix '/api' for proxying").at("mod_proxy.c", 848),
-    request(Trace2, 6, "proxy", "http: found worker http://{backend}/ for http://{backend}/api/v1/session").at("proxy_util.c", 2604),
+    request(Trace2, 8, "proxy", "AH03461: attempting to match URI path '{uri}' against prefix '/api' for proxying").at("mod_proxy.c", 902),
+    request(Trace2, 6, "proxy", "http: found worker http://{backend}/ for http://{backend}/api/v1/session").at("proxy_util.c", 2486),
     request(Trace2, 4, "proxy_http", "end body send").at("mod_proxy_http.c", 1809),
 
     request(Trace3, 10, "core", "request authorized without authentication by access_checker_ex hook: {uri}").at("request.c", 360),
@@ -280,9 +280,9 @@ pub(super) const CATALOGUE: &[Entry] = &[
     request(Trace3, 10, "http", "Response sent with status 200").at("http_filters.c", 1141),
     request(Trace3, 4, "http", "Response sent with status 404").at("http_filters.c", 1141),
     request(Trace3, 5, "proxy_http", "Status from backend: 200").at("mod_proxy_http.c", 1239),
-    connection(Trace3, 6, "ssl", "OpenSSL: Handshake: start").at("ssl_engine_kernel.c", 2202),
-    connection(Trace3, 6, "ssl", "OpenSSL: Handshake: done").at("ssl_engine_kernel.c", 2206),
-    connection(Trace3, 6, "ssl", "OpenSSL: Loop: TLSv1.3 early data").at("ssl_engine_kernel.c", 2210),
+    connection(Trace3, 6, "ssl", "OpenSSL: Handshake: start").at("ssl_engine_kernel.c", 2205),
+    connection(Trace3, 6, "ssl", "OpenSSL: Handshake: done").at("ssl_engine_kernel.c", 2209),
+    connection(Trace3, 6, "ssl", "OpenSSL: Loop: TLSv1.3 early data").at("ssl_engine_kernel.c", 2213),
 
     request(Trace4, 8, "http", "Headers received from client:").at("http_request.c", 435),
     request(Trace4, 8, "http", "  Host: {host}").at("http_request.c", 438),
@@ -295,14 +295,14 @@ pub(super) const CATALOGUE: &[Entry] = &[
     request(Trace5, 10, "core", "Request received from client: GET /products/17 HTTP/1.1").at("protocol.c", 713),
     request(Trace5, 2, "core", "Request received from client: POST /api/v1/basket/items HTTP/1.1").at("protocol.c", 713),
     request(Trace5, 6, "http", "  Server: {server}").at("http_filters.c", 1153),
-    request(Trace5, 2, "proxy", "proxy: websocket: client wait writable").at("proxy_util.c", 5570),
+    request(Trace5, 2, "proxy", "proxy: websocket: client wait writable").at("proxy_util.c", 5410),
 
     connection(Trace6, 10, "core", "writev_nonblocking: {number}/{number}").at("core_filters.c", 828),
     connection(Trace6, 6, "core", "sendfile_nonblocking: {number}/{number}").at("core_filters.c", 852),
     connection(Trace6, 5, "core", "core_output_filter: flushing because of FLUSH bucket").at("core_filters.c", 424),
     connection(Trace6, 5, "ssl", "bio_filter_out_write: flush").at("ssl_engine_io.c", 154),
-    connection(Trace6, 6, "ssl", "bio_filter_out_write: {number} bytes").at("ssl_engine_io.c", 219),
-    connection(Trace6, 6, "ssl", "ssl_filter_write: {number} bytes").at("ssl_engine_io.c", 894),
+    connection(Trace6, 6, "ssl", "bio_filter_out_write: {number} bytes").at("ssl_engine_io.c", 217),
+    connection(Trace6, 6, "ssl", "ssl_filter_write: {number} bytes").at("ssl_engine_io.c", 890),
 
     connection(Trace7, 10, "dumpio", "mod_dumpio: dumpio_in [getline-blocking] 0 readbytes").at("mod_dumpio.c", 135),
     connection(Trace7, 6, "dumpio", "mod_dumpio: dumpio_in [speculative-nonblocking] 1 readbytes").at("mod_dumpio.c", 135),
@@ -314,9 +314,9 @@ pub(super) const CATALOGUE: &[Entry] = &[
     request(Trace8, 8, "proxy_fcgi", "AH01062: sending env var 'REQUEST_METHOD' value 'GET'").at("mod_proxy_fcgi.c", 411),
     request(Trace8, 8, "proxy_fcgi", "AH01062: sending env var 'SCRIPT_NAME' value '{uri}'").at("mod_proxy_fcgi.c", 411),
     request(Trace8, 8, "proxy_fcgi", "AH01062: sending env var 'HTTP_HOST' value '{host}'").at("mod_proxy_fcgi.c", 411),
-    request(Trace8, 3, "proxy", "proxy: websocket: client input ready").at("proxy_util.c", 5550),
-    request(Trace8, 3, "proxy", "proxy: websocket: origin output ready").at("proxy_util.c", 5707),
-    request(Trace8, 4, "proxy", "AH10215: proxy: websocket: woken up, 1 result(s)").at("proxy_util.c", 5664),
+    request(Trace8, 3, "proxy", "proxy: websocket: client input ready").at("proxy_util.c", 5390),
+    request(Trace8, 3, "proxy", "proxy: websocket: origin output ready").at("proxy_util.c", 5547),
+    request(Trace8, 4, "proxy", "AH10215: proxy: websocket: woken up, 1 result(s)").at("proxy_util.c", 5504),
 ];
 
 #[cfg(test)]

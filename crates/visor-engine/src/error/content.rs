@@ -13,11 +13,11 @@ use super::{
     format::{Format, Message},
 };
 use crate::{
-    access::{heartbeat::ORDINARY_MESSAGE, subjects},
     choice::{NothingToDraw, Table},
     clients,
     escape::error_log_item,
     random::{Random, Seed},
+    server::{self, Thread},
     text::{Lines, Text},
 };
 
@@ -35,26 +35,27 @@ pub struct Subjects {
 }
 
 impl Subjects {
-    /// What a document asks for; where it says nothing, an ordinary server's. The pool of clients
+    /// What a document asks for; where it says nothing, the default server's. The pool of clients
     /// depends on `seed`.
     ///
     /// # Errors
     ///
     /// If one of our own lists of choices can't be drawn from.
     pub fn new(log: &ErrorLog, seed: Seed) -> Result<Self, NothingToDraw> {
+        let root = log.document_root.trim_end_matches('/');
         let referers = match &log.referers {
-            None => Table::new(subjects::referers().map(|(page, w)| (text(page), w)))?,
+            None => Table::new(server::referers().map(|(page, w)| (text(page), w)))?,
             Some(referers) => Table::of(referers, |page| text(page)),
         };
         Ok(Self {
             clients: clients::pool(&log.clients, seed)?,
             referers,
-            paths: Table::new(subjects::paths().map(|(path, w)| (error_log_item(&path), w)))?,
-            hosts: Table::new(subjects::virtual_hosts().map(|host| (text(host), 1)))?,
-            users: Table::new(subjects::users().map(|user| (text(user), 1)))?,
-            scripts: Table::new(SCRIPTS.map(|script| (text(script), 1)))?,
-            document_root: text(log.document_root.trim_end_matches('/')),
-            server: text(subjects::SERVER),
+            paths: Table::new(server::paths().map(|(path, w)| (error_log_item(&path), w)))?,
+            hosts: Table::new(server::virtual_hosts().map(|host| (text(host), 1)))?,
+            users: Table::new(server::users().map(|user| (text(user), 1)))?,
+            scripts: Table::new(server::scripts(root).map(|script| (text(&script), 1)))?,
+            document_root: text(root),
+            server: text(server::SOFTWARE),
         })
     }
 }
@@ -79,7 +80,7 @@ impl<'a> Particulars<'a> {
             host: subjects.hosts.draw(random),
             user: subjects.users.draw(random),
             script: subjects.scripts.draw(random),
-            pid: PARENT + random.between(1, 400) as u32,
+            pid: server::child(random),
             number: random.between(1, 999),
             backend: random.between(10, 14),
         }
@@ -137,17 +138,6 @@ const PLACEHOLDERS: [(&str, Piece); 9] = [
     ("{script}", Piece::Script),
 ];
 
-/// The programs behind the server that go wrong.
-const SCRIPTS: [&str; 4] = [
-    "/usr/lib/cgi-bin/stock.cgi",
-    "/usr/lib/cgi-bin/report.cgi",
-    "/var/www/html/index.php",
-    "/var/www/html/checkout.php",
-];
-/// The process that the others are children of; it speaks where there is no connection.
-const PARENT: u32 = 1_187;
-const PARENT_THREAD: u64 = 140_187_351_398_272;
-
 impl Content {
     /// What a document asks this stream to say; where it says nothing, httpd's own messages.
     ///
@@ -169,7 +159,7 @@ impl Content {
                 ..Entry::literal(message.module.as_deref().unwrap_or(module), &message.text)
             })
         } else if heartbeat {
-            Table::only(Entry::literal(module, ORDINARY_MESSAGE))
+            Table::only(Entry::literal(module, server::HEARTBEAT))
         } else {
             let fits = |entry: &&catalogue::Entry| {
                 entry.level == stream.kind && entry.mpm.is_none_or(|mpm| mpm == log.mpm)
@@ -190,10 +180,9 @@ impl Content {
         for piece in &entry.pieces {
             piece.write(&particulars, &mut self.text);
         }
-        let (pid, tid) = if entry.client { child(random) } else { (PARENT, PARENT_THREAD) };
-        let client = entry
-            .client
-            .then(|| (subjects.clients.draw(random), random.between(32_768, 60_999) as u16));
+        let thread = if entry.client { Thread::draw(random) } else { Thread::PARENT };
+        let client =
+            entry.client.then(|| (subjects.clients.draw(random), server::client_port(random)));
         let referer = if entry.referer {
             Some(subjects.referers.draw(random)).filter(|referer| ***referer != *b"-")
         } else {
@@ -203,8 +192,8 @@ impl Content {
             time,
             module: Some(&entry.module),
             level: self.level,
-            pid,
-            tid: self.threads.then_some(tid),
+            pid: thread.process,
+            tid: self.threads.then_some(thread.thread),
             source: entry.source,
             errno: entry.errno,
             client,
@@ -213,13 +202,6 @@ impl Content {
         };
         format.write(&message, out);
     }
-}
-
-/// The process and the thread that serves a connection: a few processes with 25 threads each.
-fn child(random: &mut Random) -> (u32, u64) {
-    let process = random.below(4);
-    let thread = 140_187_334_538_944 + process * 4_294_967_296 - random.below(25) * 8_392_704;
-    (PARENT + 1 + process as u32, thread)
 }
 
 impl Entry {

@@ -1,12 +1,13 @@
-//! What an ordinary server's access log is made of: the traffic of a small web shop with a blog.
+//! What is asked of the default server, by whom, and how that ends: the traffic of a small web shop
+//! with a blog.
 //!
-//! Pure data, drawn where a document says nothing else. All hosts are names and all networks are
+//! Pure data. All hosts are names and all networks are
 //! addresses that are reserved for documentation and benchmarks, so that no line points at
 //! anybody. Everything is written as it stands in a request; escaping is the format's task.
 
 /// What sort of resource a request is for: it decides which methods and statuses occur.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Class {
+pub(crate) enum Class {
     /// A page that the application makes.
     Page,
     /// A static file that belongs to pages: a style sheet, a script, a picture, a font.
@@ -30,7 +31,7 @@ type Statuses = &'static [(u16, u32)];
 
 /// The methods that resources of a class are asked with, and how that ends.
 #[derive(Debug)]
-pub(super) struct Behaviour {
+pub(crate) struct Behaviour {
     /// The class that behaves so. Its place in [`BEHAVIOURS`] says so, too.
     #[cfg_attr(not(test), allow(dead_code, reason = "the tests hold class and place together"))]
     pub class: Class,
@@ -40,7 +41,7 @@ pub(super) struct Behaviour {
 
 /// A resource and how often it is asked for.
 #[derive(Debug)]
-pub(super) struct Page {
+pub(crate) struct Page {
     /// The request target: the path, perhaps with a query.
     pub target: &'static str,
     /// What sort of resource it is.
@@ -82,7 +83,7 @@ const fn probe(target: &'static str, weight: u32) -> Page {
 
 /// How the classes behave: one each, in the order of [`Class`].
 #[rustfmt::skip]
-pub(super) const BEHAVIOURS: &[Behaviour] = &[
+pub(crate) const BEHAVIOURS: &[Behaviour] = &[
     Behaviour { class: Class::Page, methods: &[
         ("GET", 970, &[(200, 948), (304, 30), (302, 6), (301, 5), (404, 5), (500, 3), (503, 2), (502, 1)]),
         ("HEAD", 30, &[(200, 980), (301, 8), (404, 7), (503, 5)]),
@@ -128,7 +129,7 @@ pub(super) const BEHAVIOURS: &[Behaviour] = &[
 
 /// What is asked for.
 #[rustfmt::skip]
-pub(super) const RESOURCES: &[Page] = &[
+pub(crate) const RESOURCES: &[Page] = &[
     page("/", 620, 18_204, 19_871),
     page("/index.html", 30, 18_204, 19_871),
     page("/products", 180, 31_480, 36_902),
@@ -223,11 +224,11 @@ pub(super) const RESOURCES: &[Page] = &[
 ];
 
 /// The protocols.
-pub(super) const PROTOCOLS: &[(&str, u32)] =
+pub(crate) const PROTOCOLS: &[(&str, u32)] =
     &[("HTTP/1.1", 620), ("HTTP/2.0", 360), ("HTTP/1.0", 20)];
 
 /// What TLS connections are made with: protocol, cipher, weight.
-pub(super) const TLS: &[(&str, &str, u32)] = &[
+pub(crate) const TLS: &[(&str, &str, u32)] = &[
     ("TLSv1.3", "TLS_AES_256_GCM_SHA384", 620),
     ("TLSv1.3", "TLS_AES_128_GCM_SHA256", 180),
     ("TLSv1.3", "TLS_CHACHA20_POLY1305_SHA256", 90),
@@ -236,7 +237,7 @@ pub(super) const TLS: &[(&str, &str, u32)] = &[
 ];
 
 /// The type of what a path leads to, by the ending of its name; pages are HTML.
-pub(super) fn content_type(path: &str) -> &'static str {
+pub(crate) fn content_type(path: &str) -> &'static str {
     let name = path.rsplit('/').next().unwrap_or_default();
     match name.rsplit_once('.').map_or("", |(_, ending)| ending) {
         "css" => "text/css",
@@ -265,7 +266,7 @@ pub(super) fn content_type(path: &str) -> &'static str {
 
 /// The authenticated users. `-` is a request without one.
 #[rustfmt::skip]
-pub(super) const USERS: &[(&str, u32)] = &[
+pub(crate) const USERS: &[(&str, u32)] = &[
     ("-", 9_400), ("Frank", 60), ("Addison", 60), ("Alden", 60), ("Blythe", 45), ("Carver", 45),
     ("Delia", 45), ("Ellery", 40), ("Fenwick", 40), ("Greta", 40), ("Harlan", 35), ("Isolde", 35),
     ("Jasper", 35), ("Linnea", 30), ("Merritt", 30), ("Odette", 20), ("shop-admin", 60),
@@ -274,7 +275,7 @@ pub(super) const USERS: &[(&str, u32)] = &[
 
 /// The pages that requests came from. `-` is a request without one.
 #[rustfmt::skip]
-pub(super) const REFERERS: &[(&str, u32)] = &[
+pub(crate) const REFERERS: &[(&str, u32)] = &[
     ("-", 3_600),
     ("https://shop.example/", 1_500),
     ("https://shop.example/products", 900),
@@ -301,7 +302,7 @@ pub(super) const REFERERS: &[(&str, u32)] = &[
 
 /// The user agents. `-` is a request without one.
 #[rustfmt::skip]
-pub(super) const USER_AGENTS: &[(&str, u32)] = &[
+pub(crate) const USER_AGENTS: &[(&str, u32)] = &[
     ("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/145.0.0.0 Safari/537.36", 1_450),
     ("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/144.0.0.0 Safari/537.36", 620),
     ("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/145.0.0.0 Safari/537.36 Edg/145.0.0.0", 560),
@@ -346,11 +347,11 @@ pub(super) const USER_AGENTS: &[(&str, u32)] = &[
 ];
 
 /// The names of the virtual hosts.
-pub(super) const VIRTUAL_HOSTS: &[(&str, u32)] =
+pub(crate) const VIRTUAL_HOSTS: &[(&str, u32)] =
     &[("shop.example", 700), ("www.shop.example", 180), ("blog.shop.example", 120)];
 
 /// The times to serve a request: shortest and longest in microseconds, and the weight.
-pub(super) const DURATIONS: &[(u64, u64, u32)] = &[
+pub(crate) const DURATIONS: &[(u64, u64, u32)] = &[
     (90, 400, 420),
     (400, 2_000, 280),
     (2_000, 20_000, 170),
@@ -362,7 +363,7 @@ pub(super) const DURATIONS: &[(u64, u64, u32)] = &[
 
 /// The sizes of the bodies of resources that don't say theirs: smallest and largest in bytes, and
 /// the weight.
-pub(super) const SIZES: &[(u64, u64, u32)] = &[
+pub(crate) const SIZES: &[(u64, u64, u32)] = &[
     (64, 1_023, 180),
     (1_024, 10_240, 420),
     (10_241, 65_536, 290),
@@ -373,7 +374,7 @@ pub(super) const SIZES: &[(u64, u64, u32)] = &[
 /// The size in bytes of the document that httpd 2.4 makes by itself for a redirect or an error,
 /// without `ServerSignature` and with `webmaster@localhost` as `ServerAdmin`; a redirect's is one
 /// to an address of 35 bytes. 0 for a status that has none: 1xx, 2xx and 304.
-pub(super) fn error_body(status: u16) -> u64 {
+pub(crate) fn error_body(status: u16) -> u64 {
     let own = ERROR_DOCUMENTS.iter().find(|(own, _)| *own == status);
     match (own, status) {
         (Some((_, size)), _) => *size,
