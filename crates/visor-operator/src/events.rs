@@ -53,7 +53,7 @@ impl Announcer {
         Self { recorder: Recorder::new(client, reporter), told: Arc::default() }
     }
 
-    /// Tells it of a source, unless the like was told of it as it is now: pods that come and go, and
+    /// Writes an event about a source, unless the like was told of it as it is now: pods that come and go, and
     /// a server that refuses now and then, are worth a word the first time.
     pub(crate) async fn announce(&self, source: &ObjectMeta, announcement: Announcement) {
         if self.is_new(source, &announcement.reason) {
@@ -82,7 +82,7 @@ impl Announcer {
         told.retain(|uid, _| uids.contains(uid));
     }
 
-    /// Tells it of any object. An event that can't be written is no reason to hold up anything.
+    /// Writes an event about any object. One that can't be written is no reason to hold up anything.
     pub(crate) async fn announce_about(&self, about: &ObjectReference, announcement: Announcement) {
         let Announcement { good, reason, action, note } = announcement;
         let part = |part: &Option<String>| part.as_deref().unwrap_or_default().to_owned();

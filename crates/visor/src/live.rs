@@ -37,7 +37,7 @@ pub(crate) enum Order {
     Suspend(bool),
     /// Follow other limits.
     Limits(Limits),
-    /// End.
+    /// End the stream.
     Stop,
 }
 

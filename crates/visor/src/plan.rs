@@ -1,5 +1,6 @@
-//! What is to run: the documents' sources, made ready. Pure; the drivers ([`crate::live`],
-//! [`crate::simulated`]) do what the plan says.
+//! What is to run: the documents' sources, made ready. The drivers ([`crate::live`],
+//! [`crate::simulated`]) do what the plan says. It draws the seeds of sources that have none, and
+//! logs them; it opens no file and starts nothing.
 
 use std::{
     collections::HashMap,

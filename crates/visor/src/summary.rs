@@ -4,7 +4,7 @@ use crate::{cli::Diagnostics, logging, metrics::Metrics};
 
 const HEADER: [&str; 7] = ["SOURCE", "GENERATOR", "STREAM", "KIND", "LINES", "BYTES", "SKIPPED"];
 
-/// Says it: a table for people, or a JSON object a stream.
+/// Prints the summary: a table for people, or a JSON object a stream.
 pub(crate) fn print(metrics: &Metrics, format: Diagnostics) {
     match format {
         Diagnostics::Text => logging::say_last(&table(metrics)),

@@ -39,7 +39,7 @@ pub(super) struct Shared {
     pub(super) leads: watch::Receiver<bool>,
 }
 
-/// Starts it, in tasks of its own that end with the program.
+/// Starts the injector, in tasks of its own that end with the program.
 ///
 /// # Errors
 ///

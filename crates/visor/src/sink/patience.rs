@@ -30,7 +30,7 @@ impl Patience {
         Ok(Self(Arc::new(over)))
     }
 
-    /// Ends it: whoever waits for room is woken, and nobody waits any more.
+    /// Ends the patience: whoever waits for room is woken, and nobody waits any more.
     pub(crate) fn end(&self) {
         // It fails only if the counter overflows, and then it is over already.
         let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
