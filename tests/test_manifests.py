@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from chart.rendering import CHART, ROOT, Rendered, load, script
-from support.tools import tool
+from support.tools import do_without, tool
 
 INSTALL = ROOT / "manifests" / "install.yaml"
 SAMPLES = ROOT / "manifests" / "samples"
@@ -168,7 +168,7 @@ def program(collector: str) -> list[str | Path]:
     if collector != "syslog-ng":
         return [tool(collector)]
     if not SYSLOG_NG.exists():
-        pytest.skip("syslog-ng is missing; `make setup` on Debian 12 fetches it")
+        do_without("syslog-ng is missing; `make setup` on Debian 12 fetches it")
     libraries = [SYSLOG_NG / "usr/lib/syslog-ng"]
     libraries += [*SYSLOG_NG.glob("usr/lib/*-linux-gnu"), *SYSLOG_NG.glob("lib/*-linux-gnu")]
     (modules,) = SYSLOG_NG.glob("usr/lib/syslog-ng/3.*")

@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
-from support.tools import need_root
+from support.tools import do_without, need_root
 
 
 def mount(path: Path, options: str) -> None:
@@ -23,13 +21,13 @@ def remount(path: Path, options: str) -> None:
 
 @contextmanager
 def small_disk(path: Path, options: str) -> Iterator[Path]:
-    """A tmpfs at `path`, such as of `size=256k`; skips the test where that is not allowed."""
+    """A tmpfs at `path`, such as of `size=256k`; does without the test where that is not allowed."""
     need_root()
     path.mkdir(parents=True)
     try:
         mount(path, options)
     except subprocess.CalledProcessError:
-        pytest.skip("needs the right to mount a tmpfs")
+        do_without("needs the right to mount a tmpfs")
     try:
         yield path
     finally:

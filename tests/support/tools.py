@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+from typing import NoReturn
 
 import pytest
 
@@ -17,17 +18,22 @@ def tool(name: str) -> str:
     it fails, since the set-up should have installed it."""
     path = shutil.which(name, path=PATH)
     if path is None:
-        message = f"{name} is missing; `make setup` as root installs it"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
+        do_without(f"{name} is missing; `make setup` as root installs it")
     return path
 
 
+def do_without(what: str) -> NoReturn:
+    """Ends a test for want of something: skipped on somebody's machine; a failure in continuous
+    integration, which has all that there can be."""
+    if os.environ.get("CI"):
+        pytest.fail(what)
+    pytest.skip(what)
+
+
 def need_root() -> None:
-    """Skips the test unless it may mount file systems and change owners."""
+    """Does without the test unless it may mount file systems and change owners."""
     if os.geteuid() != 0:
-        pytest.skip("needs root")
+        do_without("needs root")
 
 
 def free_port() -> int:
