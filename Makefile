@@ -8,14 +8,14 @@ VENV := target/venv
 VISOR_BIN ?= $(CURDIR)/target/static/visor
 # A machine may be slow beyond all patience: what fails is tried once more, and the summary says so.
 PYTEST_E2E := $(VENV)/bin/python -m pytest tests/e2e --reruns 1 -rR
-VISOR_FORMAT ?= $(CURDIR)/target/debug/examples/format
-export VISOR_BIN VISOR_FORMAT
+XTASK ?= $(CURDIR)/target/debug/xtask
+export VISOR_BIN XTASK
 
 # What is generated from the code: the file, and the command that prints it, each from those before
 # it. Of the README it is the table of fields; the rest is printed as it is.
 GENERATED := manifests/crd/visor.dev_fakelogsources.yaml docs/fields.md README.md \
 	charts/visor/files/crd.yaml charts/visor/README.md manifests/install.yaml docs/modules.md
-FIELDS := cargo run --quiet --package visor-api --example fields
+FIELDS := cargo run --quiet --package xtask -- fields
 DEFINITION := cargo run --quiet --package visor-operator -- crd
 manifests/crd/visor.dev_fakelogsources.yaml: COMMAND = $(DEFINITION)
 docs/fields.md: COMMAND = $(FIELDS)
@@ -37,9 +37,9 @@ help: ## List the verbs.
 setup: ## Install what the tests need (Debian and Python packages), as far as this user may.
 	@tests/setup $(VENV)
 
-build: ## Build the program under test as the Dockerfile does, and the formatter that is compared with httpd.
+build: ## Build the program under test as the Dockerfile does, and the tool whose lines are compared with httpd's.
 	python3 tests/support/dockerfile.py
-	cargo build --package visor-engine --example format
+	cargo build --package xtask
 
 test: setup test-rust fuzz test-program smoke ## Run the tests: units, a short fuzzing, the whole program, a few in a cluster.
 

@@ -10,7 +10,7 @@ import os
 import subprocess
 from typing import Any
 
-BUILT_BY_CARGO = ["cargo", "run", "-q", "-p", "visor-engine", "--example", "format"]
+BUILT_BY_CARGO = ["cargo", "run", "-q", "-p", "xtask", "--"]
 
 
 def text(value: bytes) -> str:
@@ -19,11 +19,11 @@ def text(value: bytes) -> str:
 
 
 def render(requests: list[dict[str, Any]]) -> list[bytes]:
-    """One line for each request, without its line end. See the example `format` of the engine
+    """One line for each request, without its line end. See crates/xtask/src/format.rs
     for what a request is."""
-    built = os.environ.get("VISOR_FORMAT")
+    built = os.environ.get("XTASK")
     done = subprocess.run(
-        [built] if built else BUILT_BY_CARGO,
+        [*([built] if built else BUILT_BY_CARGO), "format"],
         input="".join(json.dumps(request) + "\n" for request in requests).encode(),
         capture_output=True,
         timeout=600,

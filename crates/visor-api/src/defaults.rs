@@ -5,7 +5,8 @@
 use crate::{
     quantity::Duration,
     source::{
-        Exponential, Generator, HeartbeatStyle, Interval, Stream, StreamKind, Uniform, Workload,
+        Exponential, Generator, HeartbeatStyle, Interval, LogKind, Stream, StreamKind, Uniform,
+        Workload,
     },
 };
 
@@ -28,15 +29,17 @@ impl Generator {
         if !self.streams.is_empty() {
             return self.streams.clone();
         }
-        let streams: &[(&str, StreamKind)] = if self.access.is_some() {
-            &[("heartbeat", StreamKind::Heartbeat), ("requests", StreamKind::Access)]
-        } else {
-            &[
+        let streams: &[(&str, StreamKind)] = match self.log_kind() {
+            Some(LogKind::Access) => {
+                &[("heartbeat", StreamKind::Heartbeat), ("requests", StreamKind::Access)]
+            }
+            Some(LogKind::Error) => &[
                 ("notice", StreamKind::Notice),
                 ("info", StreamKind::Info),
                 ("warn", StreamKind::Warn),
                 ("error", StreamKind::Error),
-            ]
+            ],
+            None => &[],
         };
         streams.iter().map(|(name, kind)| Stream::plain(name, *kind)).collect()
     }

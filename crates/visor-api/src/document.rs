@@ -186,9 +186,9 @@ fn read_objects<'a>(
 
 /// The problems so far, in the order they were found.
 #[derive(Default)]
-struct Problems(Vec<Entry>);
+struct Problems(Vec<PlacedProblem>);
 
-struct Entry {
+struct PlacedProblem {
     input: usize,
     line: usize,
     object: Option<String>,
@@ -200,14 +200,14 @@ impl Problems {
         if self.0.len() == MOST_PROBLEMS {
             return;
         }
-        self.0.push(Entry { input, line, object: None, problem });
+        self.0.push(PlacedProblem { input, line, object: None, problem });
     }
 
     fn in_order(mut self, inputs: &[Input]) -> Vec<DocumentProblem> {
         self.0.sort_by_key(|entry| (entry.input, entry.line));
         self.0
             .into_iter()
-            .map(|Entry { input, line, object, problem }| DocumentProblem {
+            .map(|PlacedProblem { input, line, object, problem }| DocumentProblem {
                 file: inputs.get(input).map(|input| input.name.clone()).unwrap_or_default(),
                 line,
                 object,

@@ -11,15 +11,6 @@ pub use parse::parse;
 
 use std::fmt;
 
-/// `LogFormat "..." common`
-pub const COMMON: &str = r#"%h %l %u %t "%r" %>s %b"#;
-/// `LogFormat "..." combined`
-pub const COMBINED: &str = r#"%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i""#;
-/// `LogFormat "..." combinedio`
-pub const COMBINED_IO: &str = r#"%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i" %I %O"#;
-/// `LogFormat "..." vhost_combined`
-pub const VHOST_COMBINED: &str = r#"%v:%p %h %l %u %t "%r" %>s %O "%{Referer}i" "%{User-Agent}i""#;
-
 /// A `LogFormat` string, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogFormat {

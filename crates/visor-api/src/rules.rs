@@ -12,18 +12,19 @@ mod zone;
 use std::collections::HashMap;
 
 use kube::ResourceExt;
+use strum::IntoEnumIterator;
 
 use crate::{
     FakeLogSource,
     problem::{Path, Problem},
     quantity::Duration,
-    source::{FakeLogSourceSpec, Generator, Volume, Workload},
+    source::{FakeLogSourceSpec, Generator, Log, LogKind, Volume, Workload},
 };
 
-pub(crate) use content::{access_content, access_log, error_log, log_format, named, network};
+pub(crate) use content::{access_content, access_log, error_log, format, named, network};
 pub(crate) use files::{conflicts, output};
 pub(crate) use pods::name;
-pub(crate) use streams::{LogKind, stream};
+pub(crate) use streams::stream;
 pub use zone::time_zone;
 
 /// Everything in one source that breaks a rule. What its schema says is taken as given.
@@ -112,13 +113,15 @@ pub(crate) fn own_fields(path: &Path, spec: &FakeLogSourceSpec, problems: &mut V
 
 /// A generator by itself.
 pub(crate) fn generator(path: &Path, generator: &Generator, problems: &mut Vec<Problem>) {
-    if let Some(access) = &generator.access {
-        access_log(&path.field("access"), access, problems);
+    for kind in LogKind::iter() {
+        let path = path.field(kind.field());
+        match generator.log(kind) {
+            Some(Log::Access(log)) => access_log(&path, log, problems),
+            Some(Log::Error(log)) => error_log(&path, log, problems),
+            None => {}
+        }
     }
-    if let Some(error) = &generator.error {
-        error_log(&path.field("error"), error, problems);
-    }
-    let log = LogKind::of(generator.access.is_some(), generator.error.is_some());
+    let log = generator.log_kind();
     for (index, item) in generator.streams.iter().enumerate() {
         let path = path.field("streams").index(index);
         stream(&path, item, log, problems);

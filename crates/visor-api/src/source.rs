@@ -4,18 +4,21 @@
 //! floats, every number and list bounded, defaults in the schema) and Apache's own names for
 //! Apache's things. The doc comments are what `kubectl explain` and the field reference show.
 
-mod access;
+mod access_log;
 mod choice;
-mod error;
+mod error_log;
 mod interval;
 mod output;
 mod pod;
 mod status;
 mod stream;
 
-pub use access::{AccessContent, AccessFormat, AccessLog, DirectiveValues};
+pub(crate) use access_log::Definition;
+pub use access_log::{
+    AccessContent, AccessFormat, AccessLog, DirectiveValues, ForeignFormat, Format,
+};
 pub use choice::{Choice, Clients, Distribution, DurationRange, Resource, SizeRange, StatusChoice};
-pub use error::{DOCUMENT_ROOT, ErrorFormat, ErrorLog, Mpm};
+pub use error_log::{DOCUMENT_ROOT, ErrorFormat, ErrorLog, Mpm};
 pub use interval::{Exponential, Interval, Normal, Rate, Surge, Uniform, Unlimited};
 pub use output::{Compression, FileOutput, Output, Rotation, RotationMethod, StandardStream};
 pub use pod::{
@@ -28,6 +31,7 @@ pub use stream::{HeartbeatStyle, Message, Stream, StreamKind};
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::IntoEnumIterator;
 
 use crate::quantity::Duration;
 
@@ -224,6 +228,51 @@ pub struct Generator {
     /// Where the lines go.
     #[serde(default)]
     pub output: Output,
+}
+
+/// Which log a generator writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::EnumIter)]
+#[strum(serialize_all = "camelCase")]
+pub enum LogKind {
+    /// Requests.
+    Access,
+    /// Messages.
+    Error,
+}
+
+/// The log that a generator is given.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Log<'a> {
+    Access(&'a AccessLog),
+    Error(&'a ErrorLog),
+}
+
+impl LogKind {
+    /// The field of a generator that says so.
+    pub(crate) fn field(self) -> &'static str {
+        self.into()
+    }
+
+    /// The kind for which this holds, if it's one alone.
+    pub(crate) fn only(is_given: impl Fn(Self) -> bool) -> Option<Self> {
+        let mut given = Self::iter().filter(|kind| is_given(*kind));
+        given.next().filter(|_| given.next().is_none())
+    }
+}
+
+impl Generator {
+    /// The log of this kind, if it's given.
+    pub(crate) fn log(&self, kind: LogKind) -> Option<Log<'_>> {
+        match kind {
+            LogKind::Access => self.access.as_ref().map(Log::Access),
+            LogKind::Error => self.error.as_ref().map(Log::Error),
+        }
+    }
+
+    /// The kind of its log; `None` where the document doesn't say, or says several.
+    pub(crate) fn log_kind(&self) -> Option<LogKind> {
+        LogKind::only(|kind| self.log(kind).is_some())
+    }
 }
 
 /// What a name within a source looks like: a DNS label, as Kubernetes names are.

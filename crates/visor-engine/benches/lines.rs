@@ -6,7 +6,7 @@
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::{Value, json};
 use visor_api::ResolvedSource;
-use visor_engine::{generator, random::Seed, stream::Stream, text::Lines};
+use visor_engine::{generator, random::Seed, stream::Stream, text::Lines, time::Time};
 
 /// About as many lines as the program's buffers hold: a quarter of a mebibyte.
 const LINES: u64 = 1_000;
@@ -27,7 +27,7 @@ fn stream(kind: &str, log: &str, fields: &Value) -> Stream {
     let source = ResolvedSource::check(source.expect("a source")).expect("no problem");
     let generator = source.generators.first().expect("one generator");
     let streams = generator::streams(generator, &source.time_zone, Seed::new(1));
-    streams.expect("contents").into_iter().next().expect("one stream").start(0)
+    streams.expect("contents").into_iter().next().expect("one stream").start(Time::EPOCH)
 }
 
 /// Writes lines a microsecond apart, as a stream at a million lines a second does.
@@ -35,7 +35,7 @@ fn write_lines(stream: &mut Stream, time: &mut i64, out: &mut Lines) {
     out.clear();
     for _ in 0..LINES {
         *time += 1_000;
-        stream.write_at(*time, out);
+        stream.write_at(Time::from_nanos(*time), out);
     }
 }
 

@@ -7,7 +7,6 @@ use visor_api::{resolved::Clients, source::Distribution};
 
 use crate::{
     choice::{NothingToDraw, Table},
-    escape,
     random::{Random, Seed},
     text::Text,
 };
@@ -22,7 +21,8 @@ const NETWORKS: &[(&str, u64)] = &[
     ("2001:db8::/32", 150),
 ];
 
-/// Makes the table of a pool of addresses. The addresses depend on the seed alone.
+/// Makes the table of a pool of addresses. The addresses depend on the seed alone. No format escapes
+/// what addresses consist of.
 ///
 /// # Errors
 ///
@@ -40,7 +40,7 @@ pub fn pool(clients: &Clients, seed: Seed) -> Result<Table<Text>, NothingToDraw>
     let size = clients.pool.get();
     let addresses = (0..size).map(|_| {
         let network = networks.draw(&mut random);
-        escape::log_item(host_of(network, &mut random).to_string().as_bytes())
+        Text::new(host_of(network, &mut random).to_string().as_bytes())
     });
     let addresses: Vec<Text> = addresses.collect();
     Table::new(addresses.into_iter().zip(weights(clients.distribution, size)))

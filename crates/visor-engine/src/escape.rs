@@ -17,11 +17,6 @@ pub fn error_log_item(raw: &[u8]) -> Text {
     Text::new(&escape(raw, b"\\"))
 }
 
-/// The user's name, `%u`: an empty one is written as two quotes.
-pub fn remote_user(raw: &[u8]) -> Text {
-    if raw.is_empty() { Text::new(b"\"\"") } else { log_item(raw) }
-}
-
 fn escape(raw: &[u8], with_backslash: &[u8]) -> Vec<u8> {
     const HEXADECIMAL: &[u8; 16] = b"0123456789abcdef";
     let mut escaped = Vec::with_capacity(raw.len());
@@ -55,12 +50,6 @@ mod tests {
         let raw = b"a %\"\\\x08\n\r\t\x0b\x00\x1b\x7f\xc3\xa9";
         assert_eq!(*log_item(raw), *br#"a %\"\\\b\n\r\t\v\x00\x1b\x7f\xc3\xa9"#);
         assert_eq!(*error_log_item(raw), *br#"a %"\\\b\n\r\t\v\x00\x1b\x7f\xc3\xa9"#);
-    }
-
-    #[test]
-    fn an_empty_user_is_two_quotes() {
-        assert_eq!(*remote_user(b""), *b"\"\"");
-        assert_eq!(*remote_user(b"frank"), *b"frank");
     }
 
     proptest! {

@@ -9,11 +9,12 @@ use visor_api::{
 };
 
 use crate::{
-    access,
+    access_log,
     choice::NothingToDraw,
-    error,
+    error_log,
     random::Seed,
     stream::{Content, Stream},
+    time::Time,
 };
 
 /// A stream with the document's words about it.
@@ -32,8 +33,8 @@ pub struct NamedStream {
 }
 
 impl NamedStream {
-    /// The stream, with a schedule that begins at `start`, in nanoseconds since the epoch.
-    pub fn start(self, start: i64) -> Stream {
+    /// The stream, with a schedule that begins at `start`.
+    pub fn start(self, start: Time) -> Stream {
         Stream::new(&self.pace, self.content, self.seed, start)
     }
 }
@@ -67,26 +68,34 @@ fn access_streams(
     zone: &TimeZone,
     seeds: Seeds,
 ) -> Result<Vec<NamedStream>, NothingToDraw> {
-    let format = access::Format::new(log.format.clone(), zone);
+    let format = access_log::Format::new(&log.format, zone);
+    let escaping = format.escaping();
     // Streams that say nothing of their own share one.
-    let mut shared: Option<Arc<access::Content>> = None;
+    let mut shared: Option<Arc<access_log::Content>> = None;
     let streams = log.streams.iter().map(|stream| {
         let format = format.clone();
         let content = match &stream.lines {
             AccessLine::Heartbeat(heartbeat) => {
-                let heartbeat = Box::new(access::heartbeat::Heartbeat::new(heartbeat));
+                let heartbeat =
+                    Box::new(access_log::heartbeat::Heartbeat::new(heartbeat, escaping));
                 Content::Heartbeat { heartbeat, format }
             }
             AccessLine::Request(own) => {
                 let content = match (own, &shared) {
-                    (Some(own), _) => Arc::new(access::Content::new(own, seeds.source)?),
+                    (Some(own), _) => {
+                        Arc::new(access_log::Content::new(own, seeds.source, escaping)?)
+                    }
                     (None, Some(shared)) => Arc::clone(shared),
                     (None, None) => {
-                        let made = Arc::new(access::Content::new(&log.requests, seeds.source)?);
+                        let made = Arc::new(access_log::Content::new(
+                            &log.requests,
+                            seeds.source,
+                            escaping,
+                        )?);
                         Arc::clone(shared.insert(made))
                     }
                 };
-                Content::Access { content, format, drawn: access::Drawn::default() }
+                Content::Access { content, format, drawn: access_log::Drawn::default() }
             }
         };
         Ok(named(stream, content, seeds.generator))
@@ -99,11 +108,12 @@ fn error_streams(
     zone: &TimeZone,
     seeds: Seeds,
 ) -> Result<Vec<NamedStream>, NothingToDraw> {
-    let subjects = Arc::new(error::content::Subjects::new(log, seeds.source)?);
+    let format = error_log::Format::new(log.format, zone);
+    let subjects = Arc::new(error_log::content::Subjects::new(log, seeds.source, &format)?);
     let streams = log.streams.iter().map(|stream| {
         let content = Content::Error {
-            content: error::Content::new(log, stream, Arc::clone(&subjects))?,
-            format: error::Format::new(log.format, zone),
+            content: error_log::Content::new(log, stream, Arc::clone(&subjects), &format)?,
+            format: format.clone(),
         };
         Ok(named(stream, content, seeds.generator))
     });

@@ -1,39 +1,8 @@
 //! The random law of the time between two lines of one stream.
-//!
-//! A draw is a [`Span`]: nanoseconds with 32 bits behind the point, so that a rate of three million
-//! lines a second is one to nine digits, and adding draws up never loses any.
 
 use visor_api::resolved::Interval;
 
-use crate::random::Random;
-
-/// A span of time, or a time since the epoch: nanoseconds in units of 2^-32.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Span(pub(crate) i128);
-
-impl Span {
-    /// That many nanoseconds.
-    pub const fn from_nanos(nanos: i64) -> Self {
-        Self((nanos as i128) << 32)
-    }
-
-    /// Whole nanoseconds, cut, and held within 64 bits (years 1677 to 2262 of a time).
-    pub const fn as_nanos(self) -> i64 {
-        let nanos = self.0 >> 32;
-        if nanos > i64::MAX as i128 {
-            i64::MAX
-        } else if nanos < i64::MIN as i128 {
-            i64::MIN
-        } else {
-            nanos as i64
-        }
-    }
-
-    /// The nearest span of that many nanoseconds; the conversion is exact to 53 bits.
-    fn from_nanos_f64(nanos: f64) -> Self {
-        Self((nanos * (1u64 << 32) as f64) as i128)
-    }
-}
+use crate::{random::Random, time::Span};
 
 /// The law of the time between two lines, ready to draw from.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -75,13 +44,10 @@ pub enum Law {
 impl Law {
     /// The law that a document asks for.
     pub fn new(interval: &Interval) -> Self {
-        let span = |duration: visor_api::quantity::Duration| {
-            Span::from_nanos(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
-        };
         match interval {
-            Interval::Fixed(every) => Self::Fixed(span(*every)),
+            Interval::Fixed(every) => Self::Fixed((*every).into()),
             Interval::Uniform(law) => Self::Uniform {
-                min: span(law.min),
+                min: law.min.into(),
                 width: law.max.as_nanos().saturating_sub(law.min.as_nanos()),
             },
             Interval::Exponential(law) => Self::Exponential { mean: law.mean.as_nanos() as f64 },
@@ -90,10 +56,9 @@ impl Law {
                 standard_deviation: law.standard_deviation.as_nanos() as f64,
             },
             Interval::Rate(lines_per_second) => {
-                let second = Span::from_nanos(1_000_000_000).0;
                 let lines_per_second = i64::from(lines_per_second.get());
-                let span = Span(second / i128::from(lines_per_second));
-                let cut = (second % i128::from(lines_per_second)) as i64;
+                let span = Span::SECOND / i128::from(lines_per_second);
+                let cut = (Span::SECOND.units() % i128::from(lines_per_second)) as i64;
                 Self::Rate { span, cut, lines_per_second }
             }
             Interval::Unlimited => Self::Unlimited,
@@ -107,7 +72,8 @@ impl Law {
             Self::Fixed(span) | Self::Rate { span, .. } => span,
             Self::Uniform { min, width } => {
                 // 64 random bits behind the point times the width; 32 of them are kept.
-                Span(min.0 + ((u128::from(random.bits()) * u128::from(width)) >> 32).cast_signed())
+                let bits = (u128::from(random.bits()) * u128::from(width)) >> 32;
+                min + Span::from_units(bits.cast_signed())
             }
             Self::Exponential { mean } => {
                 Span::from_nanos_f64(-mean * libm::log(1.0 - random.fraction()))
@@ -118,7 +84,7 @@ impl Law {
                     break Span::from_nanos_f64(nanos);
                 }
             },
-            Self::Unlimited => Span(0),
+            Self::Unlimited => Span::ZERO,
         }
     }
 }
@@ -139,7 +105,7 @@ fn standard_normal(random: &mut Random) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::Seed;
+    use crate::{random::Seed, time::Time};
     use statrs::distribution::{ContinuousCDF, Exp, Normal as NormalLaw};
     use visor_api::quantity::Duration;
     use visor_api::source::{self, Exponential, Normal, Uniform};
@@ -157,8 +123,9 @@ mod tests {
             other => panic!("{other:?} is not drawn"),
         });
         let mut random = Seed::new(2024).child(&format!("{interval:?}")).random();
-        let mut draws: Vec<f64> =
-            (0..DRAWS).map(|_| law.draw(&mut random).as_nanos() as f64 / 1e9).collect();
+        let mut draws: Vec<f64> = (0..DRAWS)
+            .map(|_| law.draw(&mut random).after_epoch().as_nanos() as f64 / 1e9)
+            .collect();
         draws.sort_by(f64::total_cmp);
         let n = DRAWS as f64;
         let distance = draws.iter().enumerate().fold(0.0_f64, |worst, (i, draw)| {
@@ -211,7 +178,8 @@ mod tests {
         let fixed = Law::new(&Interval::Fixed(Duration::from_secs(3)));
         assert_eq!(fixed.draw(&mut random), Span::from_nanos(3_000_000_000));
         let rate = Law::new(&Interval::Rate(3_000_000.try_into().unwrap()));
-        let second: i128 = (0..3_000_000).map(|_| rate.draw(&mut random).0).sum();
-        assert!((Span::from_nanos(1_000_000_000).0 - second) >> 32 == 0);
+        let mut second = Span::ZERO;
+        (0..3_000_000).for_each(|_| second += rate.draw(&mut random));
+        assert_eq!((Span::SECOND - second).after_epoch(), Time::EPOCH);
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! | module | idea |
 //! |---|---|
+//! | [`time`] | times, and spans between them |
 //! | [`law`] | the random law of the time between two lines |
 //! | [`pace`] | a schedule that never drifts, with surges |
 //! | [`random`] | seeds, and one random number generator for all machines |
@@ -17,8 +18,8 @@
 //! | [`text`] | texts that are quick to write, and the buffer they are written to |
 //! | [`stamp`] | time stamps, rendered once a second |
 //! | [`strftime`] | times in a format of C's strftime |
-//! | [`access`] | access lines: what a request is, how it is drawn, how it is written |
-//! | [`error`] | error lines: the same for httpd's messages |
+//! | [`access_log`] | access lines: what a request is, how it is drawn, how it is written |
+//! | [`error_log`] | error lines: the same for httpd's messages |
 //! | [`stream`] | a pace and a content of its own: one kind of line |
 //! | [`generator`] | the streams of a generator, made of its document |
 //! | [`simulate`] | many streams merged into one order of time |
@@ -27,10 +28,10 @@
 //! seed gives the same bytes on every machine, so floating-point functions come from `libm` rather
 //! than from the platform.
 
-pub mod access;
+pub mod access_log;
 pub mod choice;
 pub mod clients;
-pub mod error;
+pub mod error_log;
 pub mod escape;
 pub mod generator;
 pub mod law;
@@ -44,4 +45,5 @@ pub mod strftime;
 #[cfg(test)]
 mod testing;
 pub mod text;
+pub mod time;
 pub mod uri;

@@ -4,8 +4,9 @@
 use visor_api::{quantity::Duration, resolved};
 
 use crate::{
-    law::{Law, Span},
+    law::Law,
     random::Random,
+    time::{Span, Time},
 };
 
 /// The schedule of one stream.
@@ -17,8 +18,8 @@ pub struct Pace {
     origin: Span,
     /// The stretch of time that the schedule has come to, and how much of its own time is used.
     stretch: Stretch,
-    used: i128,
-    /// What a rate's spans have been cut by, in parts of a span's unit: see [`Law::Rate`].
+    used: Span,
+    /// What a rate's spans have been cut by, in parts of the shortest span: see [`Law::Rate`].
     cut: i64,
     due: Span,
 }
@@ -26,8 +27,8 @@ pub struct Pace {
 /// A surge in the schedule's own units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Surge {
-    every: i128,
-    duration: i128,
+    every: Span,
+    duration: Span,
     factor: i128,
 }
 
@@ -35,14 +36,14 @@ struct Surge {
 /// an hour at factor 20 holds what 20 hours hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stretch {
-    start: i128,
-    end: i128,
+    start: Span,
+    end: Span,
     factor: i128,
 }
 
 impl Stretch {
     /// How much of the schedule's own time it holds.
-    const fn holds(self) -> i128 {
+    fn holds(self) -> Span {
         (self.end - self.start).saturating_mul(self.factor)
     }
 }
@@ -51,23 +52,23 @@ impl Stretch {
 const LARGEST_FACTOR: i128 = 1_000_000_000;
 
 impl Pace {
-    /// A schedule that begins at `start`, in nanoseconds since the epoch. Its first line is due
+    /// A schedule that begins at `start`. Its first line is due
     /// `initial_delay` later. If that isn't given, it is due one draw later, as if one had just been
     /// written, but half of it where all draws are the same: then R lines a second for D seconds
     /// are R times D, whatever the borders. An unlimited one is due at once.
     pub fn new(
         law: Law,
         surges: &[resolved::Surge],
-        start: i64,
+        start: Time,
         initial_delay: Option<Duration>,
         random: &mut Random,
     ) -> Self {
-        let origin = Span::from_nanos(start);
+        let origin = Span::to(start);
         let mut pace = Self::from(law, surges, origin, start);
         match initial_delay {
             Some(delay) => {
-                pace.due.0 += i128::from(delay.as_nanos()) << 32;
-                pace.stretch = pace.stretch_from(pace.due.0);
+                pace.due += delay.into();
+                pace.stretch = pace.stretch_from(pace.due);
             }
             None => pace.begin(random),
         }
@@ -75,25 +76,24 @@ impl Pace {
     }
 
     /// A schedule at its start, before its first line.
-    fn from(law: Law, surges: &[resolved::Surge], origin: Span, start: i64) -> Self {
-        let span = |duration: Duration| i128::from(duration.as_nanos()) << 32;
+    fn from(law: Law, surges: &[resolved::Surge], origin: Span, start: Time) -> Self {
         let surges = surges.iter().map(|surge| Surge {
-            every: span(surge.every).max(1),
-            duration: span(surge.duration),
+            every: Span::from(surge.every).max(Span::SHORTEST),
+            duration: surge.duration.into(),
             factor: i128::from(surge.factor),
         });
-        let due = Span::from_nanos(start);
-        let stretch = Stretch { start: due.0, end: due.0, factor: 1 };
+        let due = Span::to(start);
+        let stretch = Stretch { start: due, end: due, factor: 1 };
         let surges = surges.collect();
-        let mut pace = Self { law, surges, origin, stretch, used: 0, cut: 0, due };
-        pace.stretch = pace.stretch_from(due.0);
+        let mut pace = Self { law, surges, origin, stretch, used: Span::ZERO, cut: 0, due };
+        pace.stretch = pace.stretch_from(due);
         pace
     }
 
-    /// When the next line is due, in nanoseconds since the epoch.
+    /// When the next line is due.
     #[inline]
-    pub fn due(&self) -> i64 {
-        self.due.as_nanos()
+    pub fn due(&self) -> Time {
+        self.due.after_epoch()
     }
 
     /// Whether lines are due all the time.
@@ -104,10 +104,10 @@ impl Pace {
     /// Goes on to the first line.
     fn begin(&mut self, random: &mut Random) {
         match self.law {
-            Law::Fixed(span) => self.spend(span.0 / 2),
+            Law::Fixed(span) => self.spend(span / 2),
             Law::Rate { span, cut, .. } => {
                 self.cut = cut / 2;
-                self.spend(span.0 / 2);
+                self.spend(span / 2);
             }
             _ => self.advance(random),
         }
@@ -116,12 +116,12 @@ impl Pace {
     /// Goes on to the line after the next.
     #[inline]
     pub fn advance(&mut self, random: &mut Random) {
-        let mut span = self.law.draw(random).0;
+        let mut span = self.law.draw(random);
         if let Law::Rate { cut, lines_per_second, .. } = self.law {
             self.cut += cut;
             if self.cut >= lines_per_second {
                 self.cut -= lines_per_second;
-                span += 1;
+                span += Span::SHORTEST;
             }
         }
         self.spend(span);
@@ -129,32 +129,35 @@ impl Pace {
 
     /// Goes on by so much of the schedule's own time.
     #[inline]
-    fn spend(&mut self, span: i128) {
+    fn spend(&mut self, span: Span) {
         if self.surges.is_empty() {
-            self.due.0 = self.due.0.saturating_add(span);
+            self.due = self.due.saturating_add(span);
         } else {
             self.spend_through_surges(span);
         }
     }
 
-    /// Takes another law and other surges from `now` on. Surges go on being counted from the same
-    /// origin.
-    pub fn change(&mut self, law: Law, surges: &[resolved::Surge], now: i64, random: &mut Random) {
-        *self = Self::from(law, surges, self.origin, now);
-        self.begin(random);
+    /// Takes another law and other surges from `now` on; goes on as before if they are the same.
+    /// Surges go on being counted from the same origin.
+    pub fn change(&mut self, law: Law, surges: &[resolved::Surge], now: Time, random: &mut Random) {
+        let changed = Self::from(law, surges, self.origin, now);
+        if (&changed.law, &changed.surges) != (&self.law, &self.surges) {
+            *self = changed;
+            self.begin(random);
+        }
     }
 
     /// Begins anew at `now`, as after a suspension: what would have been due meanwhile is not made
     /// up for.
-    pub fn resume(&mut self, now: i64, random: &mut Random) {
-        self.due = Span::from_nanos(now);
-        self.stretch = self.stretch_from(self.due.0);
-        (self.used, self.cut) = (0, 0);
+    pub fn resume(&mut self, now: Time, random: &mut Random) {
+        self.due = Span::to(now);
+        self.stretch = self.stretch_from(self.due);
+        (self.used, self.cut) = (Span::ZERO, 0);
         self.begin(random);
     }
 
     /// Passes over lines that were due before `limit`, at most `most` of them, and says how many.
-    pub fn skip(&mut self, limit: i64, most: u64, random: &mut Random) -> u64 {
+    pub fn skip(&mut self, limit: Time, most: u64, random: &mut Random) -> u64 {
         let mut skipped = 0;
         while skipped < most && self.due() < limit && !self.is_unlimited() {
             self.advance(random);
@@ -165,19 +168,19 @@ impl Pace {
 
     /// The span is spent piece by piece, from one change of the factor to the next. Within a
     /// stretch every time is reckoned from its start, so that nothing is cut off twice.
-    fn spend_through_surges(&mut self, span: i128) {
+    fn spend_through_surges(&mut self, span: Span) {
         self.used = self.used.saturating_add(span);
         while self.used >= self.stretch.holds() {
             self.used -= self.stretch.holds();
             self.stretch = self.stretch_from(self.stretch.end);
         }
-        self.due.0 = self.stretch.start.saturating_add(self.used / self.stretch.factor);
+        self.due = self.stretch.start.saturating_add(self.used / self.stretch.factor);
     }
 
     /// The stretch that begins at a time, or goes on from there.
-    fn stretch_from(&self, start: i128) -> Stretch {
-        let elapsed = start - self.origin.0;
-        let (mut factor, mut until_change) = (1_i128, i128::MAX);
+    fn stretch_from(&self, start: Span) -> Stretch {
+        let elapsed = start - self.origin;
+        let (mut factor, mut until_change) = (1_i128, Span::MAX);
         for surge in &self.surges {
             let phase = elapsed.rem_euclid(surge.every);
             let surging = elapsed >= surge.every && phase < surge.duration;
@@ -203,6 +206,11 @@ mod tests {
 
     const SECOND: i64 = 1_000_000_000;
 
+    /// So many seconds after the epoch.
+    fn at(seconds: i64) -> Time {
+        Time::from_nanos(seconds * SECOND)
+    }
+
     fn surge(every: u64, duration: u64, factor: u32) -> Surge {
         Surge { every: Duration::from_secs(every), duration: Duration::from_secs(duration), factor }
     }
@@ -210,7 +218,7 @@ mod tests {
     /// How many lines are due in each of the first `seconds` seconds.
     fn lines_per_second(pace: &mut Pace, random: &mut Random, seconds: usize) -> Vec<usize> {
         let mut counts = vec![0; seconds];
-        while let Some(count) = counts.get_mut(usize::try_from(pace.due() / SECOND).unwrap()) {
+        while let Some(count) = counts.get_mut(usize::try_from(pace.due().second()).unwrap()) {
             *count += 1;
             pace.advance(random);
         }
@@ -224,11 +232,11 @@ mod tests {
     #[test]
     fn a_day_of_lines_ends_where_it_should() {
         let mut random = Seed::new(1).random();
-        let mut pace = Pace::new(rate(7), &[], 0, None, &mut random);
+        let mut pace = Pace::new(rate(7), &[], Time::EPOCH, None, &mut random);
         for _ in 1..7 * 86_400 {
             pace.advance(&mut random);
         }
-        assert_eq!(pace.due(), 86_400 * SECOND - SECOND / 14 - 1);
+        assert_eq!(pace.due(), at(86_400).saturating_add(-SECOND / 14 - 1));
     }
 
     /// R lines a second for D seconds are R times D, whatever R is, and wherever surges begin.
@@ -242,11 +250,10 @@ mod tests {
             for initial_delay in [None, Some(Duration::from_secs(0))] {
                 let mut random = Seed::new(1).random();
                 let law = rate(lines_per_second);
-                let mut pace = Pace::new(law, &surges, 0, initial_delay, &mut random);
+                let mut pace = Pace::new(law, &surges, Time::EPOCH, initial_delay, &mut random);
                 let mut lines = 0;
                 for second in 1..=20 {
-                    let end = second * SECOND;
-                    while pace.due() < end {
+                    while pace.due() < at(second) {
                         pace.advance(&mut random);
                         lines += 1;
                     }
@@ -272,7 +279,7 @@ mod tests {
     #[test]
     fn a_surge_multiplies_and_the_first_comes_after_one_period() {
         let mut random = Seed::new(1).random();
-        let mut pace = Pace::new(rate(10), &[surge(4, 1, 20)], 0, None, &mut random);
+        let mut pace = Pace::new(rate(10), &[surge(4, 1, 20)], Time::EPOCH, None, &mut random);
         let counts = lines_per_second(&mut pace, &mut random, 10);
         assert_eq!(counts, [10, 10, 10, 10, 200, 10, 10, 10, 200, 10]);
     }
@@ -281,7 +288,7 @@ mod tests {
     fn a_factor_of_zero_is_silence_and_overlapping_surges_multiply() {
         let mut random = Seed::new(1).random();
         let surges = [surge(4, 2, 0), surge(3, 1, 5), surge(6, 1, 2)];
-        let mut pace = Pace::new(rate(10), &surges, 0, None, &mut random);
+        let mut pace = Pace::new(rate(10), &surges, Time::EPOCH, None, &mut random);
         let counts = lines_per_second(&mut pace, &mut random, 8);
         assert_eq!(counts, [10, 10, 10, 50, 0, 0, 100, 10]);
     }
@@ -289,18 +296,18 @@ mod tests {
     #[test]
     fn skipping_counts_what_it_passes_over() {
         let mut random = Seed::new(1).random();
-        let mut pace = Pace::new(rate(10), &[], 0, None, &mut random);
-        let skipped = pace.skip(SECOND, 4, &mut random) + pace.skip(SECOND, 100, &mut random);
+        let mut pace = Pace::new(rate(10), &[], Time::EPOCH, None, &mut random);
+        let skipped = pace.skip(at(1), 4, &mut random) + pace.skip(at(1), 100, &mut random);
         assert_eq!(skipped, 10);
-        assert!(pace.due() >= SECOND);
+        assert!(pace.due() >= at(1));
     }
 
     #[test]
     fn a_suspended_schedule_resumes_without_a_backlog() {
         let mut random = Seed::new(1).random();
-        let mut pace = Pace::new(rate(10), &[], 0, None, &mut random);
-        pace.resume(50 * SECOND, &mut random);
-        assert!(pace.due() > 50 * SECOND && pace.due() <= 51 * SECOND);
+        let mut pace = Pace::new(rate(10), &[], Time::EPOCH, None, &mut random);
+        pace.resume(at(50), &mut random);
+        assert!(pace.due() > at(50) && pace.due() <= at(51));
     }
 
     proptest! {
@@ -312,7 +319,7 @@ mod tests {
                 min: Duration::from_millis(min), max: Duration::from_millis(min + width),
             }));
             let mut random = Seed::new(seed).random();
-            let mut pace = Pace::new(law, &[surge(every * 2, every, factor)], 0, None, &mut random);
+            let mut pace = Pace::new(law, &[surge(every * 2, every, factor)], Time::EPOCH, None, &mut random);
             for _ in 0..100 {
                 let before = pace.due();
                 pace.advance(&mut random);

@@ -3,7 +3,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use crate::{stream::Stream, text::Lines};
+use crate::{stream::Stream, text::Lines, time::Time};
 
 /// Streams whose lines come out in the order in which they are due. Lines that are due at the same
 /// nanosecond come in the order of the streams, so the order is the same on every run.
@@ -11,7 +11,7 @@ use crate::{stream::Stream, text::Lines};
 pub struct Merge {
     streams: Vec<Stream>,
     /// The next due time of each stream that isn't over.
-    next: BinaryHeap<Reverse<(i64, usize)>>,
+    next: BinaryHeap<Reverse<(Time, usize)>>,
 }
 
 impl Merge {
@@ -23,7 +23,7 @@ impl Merge {
 
     /// When the next line is due and which stream's it is; `None` when all streams are over.
     #[inline]
-    pub fn peek(&self) -> Option<(i64, usize)> {
+    pub fn peek(&self) -> Option<(Time, usize)> {
         self.next.peek().map(|Reverse(next)| *next)
     }
 

@@ -6,9 +6,9 @@ use visor_api::log_format::TimeFormat;
 use crate::{
     strftime::Strftime,
     text::{Lines, Text},
+    time::Time,
 };
 
-const SECOND: i64 = 1_000_000_000;
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
@@ -28,8 +28,8 @@ impl PerSecond {
 
     /// The text of the second that `time` is in, rendered anew only if it is another second.
     #[inline]
-    fn at(&mut self, time: i64, render: impl FnOnce(Timestamp, &mut Lines)) -> &Text {
-        let second = time.div_euclid(SECOND);
+    fn at(&mut self, time: Time, render: impl FnOnce(Timestamp, &mut Lines)) -> &Text {
+        let second = time.second();
         if second != self.second {
             self.second = second;
             self.scratch.clear();
@@ -51,8 +51,8 @@ impl PerRecentSecond {
 
     /// As [`PerSecond::at`].
     #[inline]
-    fn at(&mut self, time: i64, render: impl FnOnce(Timestamp, &mut Lines)) -> &Text {
-        let place = time.div_euclid(SECOND).rem_euclid(4);
+    fn at(&mut self, time: Time, render: impl FnOnce(Timestamp, &mut Lines)) -> &Text {
+        let place = time.second().rem_euclid(4);
         self.0[place as usize].at(time, render)
     }
 }
@@ -82,9 +82,9 @@ impl AccessStamp {
         Self { zone, form, cache: PerRecentSecond::new() }
     }
 
-    /// Writes `time`, in nanoseconds since the epoch.
+    /// Writes `time`.
     #[inline]
-    pub fn write(&mut self, time: i64, out: &mut Lines) {
+    pub fn write(&mut self, time: Time, out: &mut Lines) {
         let zone = &self.zone;
         let format = match &self.form {
             Form::Other(format) => format,
@@ -102,13 +102,13 @@ impl AccessStamp {
                 let text = self.cache.at(time, |second, text| render_clf(second, zone, text));
                 out.put(text);
             }
-            TimeFormat::Seconds => out.number(time.div_euclid(SECOND)),
-            TimeFormat::Milliseconds => out.number(time.div_euclid(1_000_000)),
-            TimeFormat::Microseconds => out.number(time.div_euclid(1_000)),
+            TimeFormat::Seconds => out.number(time.second()),
+            TimeFormat::Milliseconds => out.number(time.as_nanos().div_euclid(1_000_000)),
+            TimeFormat::Microseconds => out.number(time.as_nanos().div_euclid(1_000)),
             TimeFormat::MillisecondFraction => {
-                out.digits(time.rem_euclid(SECOND) / 1_000_000, 3);
+                out.digits(time.subsecond_nanos() / 1_000_000, 3);
             }
-            TimeFormat::MicrosecondFraction => out.digits(time.rem_euclid(SECOND) / 1_000, 6),
+            TimeFormat::MicrosecondFraction => out.digits(time.subsecond_nanos() / 1_000, 6),
             // That is a form of its own.
             TimeFormat::Strftime(_) => {}
         }
@@ -136,6 +136,32 @@ fn render_clf(second: Timestamp, zone: &TimeZone, text: &mut Lines) {
     text.push(b']');
 }
 
+/// `2026-09-18T23:19:28.004050Z`: as RFC 3339 has it, in UTC, to the microsecond.
+#[derive(Debug, Clone)]
+pub struct UtcStamp {
+    cache: PerRecentSecond,
+}
+
+impl Default for UtcStamp {
+    fn default() -> Self {
+        Self { cache: PerRecentSecond::new() }
+    }
+}
+
+impl UtcStamp {
+    /// Writes `time`.
+    #[inline]
+    pub fn write(&mut self, time: Time, out: &mut Lines) {
+        let text = self.cache.at(time, |second, text| {
+            let civil = TimeZone::UTC.to_datetime(second);
+            text.extend(civil.strftime("%Y-%m-%dT%H:%M:%S.").to_string().as_bytes());
+        });
+        out.put(text);
+        out.digits(time.subsecond_nanos() / 1_000, 6);
+        out.push(b'Z');
+    }
+}
+
 /// The time in an error log: `Www Mon DD HH:MM:SS.uuuuuu YYYY`, or without the fraction.
 #[derive(Debug, Clone)]
 pub struct ErrorStamp {
@@ -153,16 +179,16 @@ impl ErrorStamp {
         Self { zone, microseconds, cache: PerSecond::new() }
     }
 
-    /// Writes `time`, in nanoseconds since the epoch.
+    /// Writes `time`.
     #[inline]
-    pub fn write(&mut self, time: i64, out: &mut Lines) {
+    pub fn write(&mut self, time: Time, out: &mut Lines) {
         let zone = &self.zone;
         let text = self.cache.at(time, |second, text| render_ctime(second, zone, text));
         let (seconds, year) = text.split_at(LENGTH_UP_TO_SECONDS);
         out.extend(seconds);
         if self.microseconds {
             out.push(b'.');
-            out.digits(time.rem_euclid(SECOND) / 1_000, 6);
+            out.digits(time.subsecond_nanos() / 1_000, 6);
         }
         out.extend(year);
     }
@@ -193,6 +219,8 @@ fn name(names: &[&'static str], number: i8) -> &'static [u8] {
 mod tests {
     use super::*;
 
+    const SECOND: i64 = 1_000_000_000;
+
     fn zone(name: &str) -> TimeZone {
         jiff::tz::TimeZoneDatabase::bundled().get(name).unwrap()
     }
@@ -201,7 +229,7 @@ mod tests {
         let mut stamp = AccessStamp::new(format, zone(zone_name));
         let mut write = |time: &i64| {
             let mut out = Lines::default();
-            stamp.write(*time, &mut out);
+            stamp.write(Time::from_nanos(*time), &mut out);
             String::from_utf8(out.as_bytes().to_vec()).unwrap()
         };
         times.iter().map(&mut write).collect()
@@ -248,7 +276,7 @@ mod tests {
 
     #[test]
     fn an_error_log_s_time_is_that_of_ctime_with_microseconds() {
-        let time = 971_211_336 * SECOND + 123_456_789;
+        let time = Time::from_nanos(971_211_336 * SECOND + 123_456_789);
         for (microseconds, text) in
             [(true, "Tue Oct 10 20:55:36.123456 2000"), (false, "Tue Oct 10 20:55:36 2000")]
         {
@@ -256,6 +284,13 @@ mod tests {
             ErrorStamp::new(microseconds, zone("UTC")).write(time, &mut out);
             assert_eq!(std::str::from_utf8(out.as_bytes()).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn a_time_in_utc_has_microseconds_and_a_z() {
+        let mut out = Lines::default();
+        UtcStamp::default().write(Time::from_nanos(1_000_000_007_004_050_600), &mut out);
+        assert_eq!(out.as_bytes(), b"2001-09-09T01:46:47.004050Z");
     }
 
     #[test]

@@ -4,7 +4,14 @@ use std::sync::Arc;
 
 use visor_api::resolved;
 
-use crate::{access, error, law::Law, pace::Pace, random::Random, random::Seed, text::Lines};
+use crate::{
+    access_log, error_log,
+    law::Law,
+    pace::Pace,
+    random::{Random, Seed},
+    text::Lines,
+    time::Time,
+};
 
 /// One kind of line in a log: when its next line is due, and what it says.
 #[derive(Debug, Clone)]
@@ -22,40 +29,40 @@ pub enum Content {
     /// Requests.
     Access {
         /// What they are made of.
-        content: Arc<access::Content>,
+        content: Arc<access_log::Content>,
         /// How they are written.
-        format: access::Format,
+        format: access_log::Format,
         /// What the last one drew.
-        drawn: access::Drawn,
+        drawn: access_log::Drawn,
     },
     /// Signs of life in an access log.
     Heartbeat {
         /// What they say.
-        heartbeat: Box<access::heartbeat::Heartbeat>,
+        heartbeat: Box<access_log::heartbeat::Heartbeat>,
         /// How they are written.
-        format: access::Format,
+        format: access_log::Format,
     },
     /// Messages of an error log.
     Error {
         /// What they say.
-        content: error::Content,
+        content: error_log::Content,
         /// How they are written.
-        format: error::Format,
+        format: error_log::Format,
     },
 }
 
 impl Stream {
-    /// A stream whose schedule begins at `start`, in nanoseconds since the epoch.
-    pub fn new(pace: &resolved::Pace, content: Content, seed: Seed, start: i64) -> Self {
+    /// A stream whose schedule begins at `start`.
+    pub fn new(pace: &resolved::Pace, content: Content, seed: Seed, start: Time) -> Self {
         let mut timing = seed.child("timing").random();
         let law = Law::new(&pace.interval);
         let pace = Pace::new(law, &pace.surges, start, pace.initial_delay, &mut timing);
         Self { pace, timing, drawing: seed.child("content").random(), content }
     }
 
-    /// When the next line is due, in nanoseconds since the epoch.
+    /// When the next line is due.
     #[inline]
-    pub fn due(&self) -> i64 {
+    pub fn due(&self) -> Time {
         self.pace.due()
     }
 
@@ -78,7 +85,7 @@ impl Stream {
     /// Writes a line stamped with this time; the schedule stays as it is. For unlimited streams,
     /// whose lines are due when they are written.
     #[inline]
-    pub fn write_at(&mut self, time: i64, out: &mut Lines) {
+    pub fn write_at(&mut self, time: Time, out: &mut Lines) {
         let random = &mut self.drawing;
         match &mut self.content {
             Content::Access { content, format, drawn } => {
@@ -91,22 +98,19 @@ impl Stream {
 
     /// Passes over lines that were due before `limit`, at most `most` of them, and says how many.
     /// What later lines say doesn't depend on it.
-    pub fn skip(&mut self, limit: i64, most: u64) -> u64 {
+    pub fn skip(&mut self, limit: Time, most: u64) -> u64 {
         self.pace.skip(limit, most, &mut self.timing)
     }
 
     /// Begins anew at `now`, as after a suspension, without a backlog.
-    pub fn resume(&mut self, now: i64) {
+    pub fn resume(&mut self, now: Time) {
         self.pace.resume(now, &mut self.timing);
     }
 
-    /// Takes another pace from `now` on.
-    pub fn change_pace(&mut self, pace: &resolved::Pace, now: i64) {
+    /// Becomes what a document says now: with another pace from `now` on, and another content or
+    /// format from the next line on.
+    pub fn change(&mut self, pace: &resolved::Pace, content: Content, now: Time) {
         self.pace.change(Law::new(&pace.interval), &pace.surges, now, &mut self.timing);
-    }
-
-    /// Takes another content, or format, from the next line on.
-    pub fn change_content(&mut self, content: Content) {
         self.content = content;
     }
 }

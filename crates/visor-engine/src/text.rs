@@ -40,6 +40,11 @@ impl Text {
     pub fn absent() -> Self {
         Self::new(b"-")
     }
+
+    /// Whether it's what stands where there is nothing to say.
+    pub fn is_absent(&self) -> bool {
+        **self == *b"-"
+    }
 }
 
 impl Deref for Text {

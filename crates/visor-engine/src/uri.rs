@@ -4,6 +4,8 @@
 //! defaults of its configuration: slashes are merged, dot segments resolved, and then what is
 //! percent-encoded is decoded.
 
+use percent_encoding::percent_decode;
+
 /// The path of a target (without its query) as httpd understands it. One that httpd would refuse
 /// stays as it is.
 pub fn path(target: &[u8]) -> Vec<u8> {
@@ -54,22 +56,11 @@ fn normalise(path: &[u8]) -> Vec<u8> {
 }
 
 /// Decodes what is percent-encoded; `None` if that isn't well formed.
-fn decode(mut text: &[u8]) -> Option<Vec<u8>> {
-    let mut decoded = Vec::with_capacity(text.len());
-    while let [first, rest @ ..] = text {
-        if *first == b'%' {
-            let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
-            if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-                return None;
-            }
-            decoded.push(u8::from_str_radix(digits, 16).ok()?);
-            text = &rest[2..];
-        } else {
-            decoded.push(*first);
-            text = rest;
-        }
-    }
-    Some(decoded)
+fn decode(text: &[u8]) -> Option<Vec<u8>> {
+    let mut after_percents = text.split(|byte| *byte == b'%').skip(1);
+    let is_code =
+        |rest: &[u8]| rest.get(..2).is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit));
+    after_percents.all(is_code).then(|| percent_decode(text).collect())
 }
 
 #[cfg(test)]

@@ -10,7 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use statrs::distribution::{ChiSquared, ContinuousCDF};
 use visor_api::ResolvedSource;
-use visor_engine::{generator, random::Seed, simulate::Merge, stream::Stream, text::Lines};
+use visor_engine::{
+    generator, random::Seed, simulate::Merge, stream::Stream, text::Lines, time::Time,
+};
 
 const LINES: usize = 20_000;
 
@@ -26,7 +28,7 @@ fn streams(generator: &str, seed: u64) -> Vec<Stream> {
     let source = ResolvedSource::check(serde_json::from_value(source).unwrap()).unwrap();
     let zone = &source.time_zone;
     let named = generator::streams(&source.generators[0], zone, Seed::new(seed)).unwrap();
-    named.into_iter().map(|stream| stream.start(0)).collect()
+    named.into_iter().map(|stream| stream.start(Time::EPOCH)).collect()
 }
 
 fn lines(stream: &mut Stream, count: usize) -> Vec<String> {
@@ -161,7 +163,7 @@ fn streams_are_independent() {
             let before = stream.due();
             out.clear();
             stream.write(0, &mut out);
-            (stream.due() - before > 693_147_181, out.as_bytes() == b"200\n")
+            (stream.due().nanos_since(before) > 693_147_181, out.as_bytes() == b"200\n")
         };
         (0..LINES).map(draw).collect::<Vec<(bool, bool)>>()
     };

@@ -10,7 +10,7 @@ use crate::{
     build::labels,
     observed::{Ended, Observed},
     source::{Refusal, ValidSource},
-    tally::{Before, Counts, Entry, Silence, Sums},
+    tally::{Before, Counts, PodEntry, Silence, Sums},
 };
 
 /// What the status is derived from.
@@ -133,7 +133,7 @@ fn tell(status: &mut FakeLogSourceStatus, sums: &Sums) {
     status.bytes = Some(number(sums.total.bytes));
     status.silent_pods = Some(i32::try_from(sums.silence.pods).unwrap_or(i32::MAX));
     status.killed_containers = Some(number(sums.killed));
-    let pods = sums.pods.iter().map(|(mark, told)| Entry(mark.clone(), *told).to_string());
+    let pods = sums.pods.iter().map(|(mark, told)| PodEntry(mark.clone(), *told).to_string());
     status.counted_pods = Some(pods.collect());
     if let Some(rate) = sums.rate {
         status.rate = Some(rate_text(rate));
@@ -151,7 +151,7 @@ pub(crate) fn counted_before(status: &FakeLogSourceStatus) -> Before {
             .iter()
             .flatten()
             .filter_map(|entry| entry.parse().ok())
-            .map(|Entry(mark, told)| (mark, told))
+            .map(|PodEntry(mark, told)| (mark, told))
             .collect(),
     }
 }

@@ -20,7 +20,7 @@ use serde::Deserialize;
 
 use crate::observed;
 
-pub(crate) use told::{Entry, PodMark, Told};
+pub(crate) use told::{PodEntry, PodMark, Told};
 
 /// Lines, and their bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]

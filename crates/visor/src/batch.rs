@@ -4,27 +4,30 @@
 
 use std::sync::Arc;
 
-use visor_engine::text::Lines;
+use visor_engine::{text::Lines, time::Time};
 
-use crate::metrics::StreamMeter;
+use crate::{
+    metrics::{OutputMeter, StreamMeter},
+    sink::Progress,
+};
 
 /// Lines of several streams, in the order in which they were written.
 #[derive(Default)]
 pub(crate) struct Batch {
     bytes: Lines,
-    runs: Vec<Run>,
+    streaks: Vec<Streak>,
     /// How many bytes of the first line have been written already.
     begun: usize,
 }
 
 /// Lines of one stream that stand together.
-struct Run {
+struct Streak {
     meter: Arc<StreamMeter>,
     lines: u64,
-    /// Where the run ends in the bytes.
+    /// Where the streak ends in the bytes.
     end: usize,
-    /// When its oldest line was due, in nanoseconds since the epoch.
-    due: i64,
+    /// When its oldest line was due.
+    due: Time,
 }
 
 impl Batch {
@@ -45,25 +48,25 @@ impl Batch {
 
     /// How many lines there are, whole or begun.
     pub(crate) fn lines(&self) -> u64 {
-        self.runs.iter().map(|run| run.lines).sum()
+        self.streaks.iter().map(|streak| streak.lines).sum()
     }
 
     /// Has `write` append lines of a stream and say how many. `due` is when the first was due.
     pub(crate) fn append(
         &mut self,
         meter: &Arc<StreamMeter>,
-        due: i64,
+        due: Time,
         write: impl FnOnce(&mut Lines) -> u64,
     ) {
         let lines = write(&mut self.bytes);
         let end = self.bytes.len();
-        match self.runs.last_mut() {
+        match self.streaks.last_mut() {
             _ if lines == 0 => {}
             Some(last) if Arc::ptr_eq(&last.meter, meter) => {
                 last.lines += lines;
                 last.end = end;
             }
-            _ => self.runs.push(Run { meter: Arc::clone(meter), lines, end, due }),
+            _ => self.streaks.push(Streak { meter: Arc::clone(meter), lines, end, due }),
         }
     }
 
@@ -72,54 +75,61 @@ impl Batch {
     /// `now` is what the lag is measured by; `None` where lines aren't written when they are due.
     /// A line that was begun is kept as the bytes that it still lacks; it counts when they are
     /// written, and all its bytes with it.
-    pub(crate) fn written(&mut self, written: usize, now: Option<i64>) {
+    fn written(&mut self, written: usize, now: Option<Time>) {
         if written == self.bytes.len() && self.begun == 0 {
             self.count_all(now);
             return;
         }
         let mut start = 0;
-        for run in &mut self.runs {
-            let taken = &self.bytes.as_bytes()[start..written.clamp(start, run.end)];
+        for streak in &mut self.streaks {
+            let taken = &self.bytes.as_bytes()[start..written.clamp(start, streak.end)];
             let lines = memchr::memchr_iter(b'\n', taken).count() as u64;
             let whole = memchr::memrchr(b'\n', taken).map_or(0, |at| at + 1);
             if lines > 0 {
-                run.count(lines, whole + std::mem::take(&mut self.begun), now);
-                run.lines -= lines;
+                streak.count(lines, whole + std::mem::take(&mut self.begun), now);
+                streak.lines -= lines;
             }
             self.begun += taken.len() - whole;
-            start = run.end;
+            start = streak.end;
         }
         self.bytes.remove_first(written);
-        for run in &mut self.runs {
-            run.end = run.end.saturating_sub(written);
+        for streak in &mut self.streaks {
+            streak.end = streak.end.saturating_sub(written);
         }
-        self.runs.retain(|run| run.lines > 0);
+        self.streaks.retain(|streak| streak.lines > 0);
+    }
+
+    /// Counts what a write into this output has done, and keeps the rest, as
+    /// [`written`](Self::written) does.
+    pub(crate) fn account(&mut self, progress: &Progress, output: &OutputMeter, now: Option<Time>) {
+        output.rotations.inc_by(progress.rotations.into());
+        self.written(progress.bytes, now);
     }
 
     /// Gives memory back beyond this many bytes. The batch is empty.
     pub(crate) fn shrink_to(&mut self, capacity: usize) {
         self.bytes.shrink_to(capacity);
-        self.runs.shrink_to(capacity / size_of::<Run>());
+        self.streaks.shrink_to(capacity / size_of::<Streak>());
     }
 
     /// Counts everything as written, without looking at the bytes.
-    fn count_all(&mut self, now: Option<i64>) {
+    fn count_all(&mut self, now: Option<Time>) {
         let mut start = 0;
-        for run in &self.runs {
-            run.count(run.lines, run.end - start, now);
-            start = run.end;
+        for streak in &self.streaks {
+            streak.count(streak.lines, streak.end - start, now);
+            start = streak.end;
         }
         self.bytes.clear();
-        self.runs.clear();
+        self.streaks.clear();
     }
 }
 
-impl Run {
-    fn count(&self, lines: u64, bytes: usize, now: Option<i64>) {
+impl Streak {
+    fn count(&self, lines: u64, bytes: usize, now: Option<Time>) {
         self.meter.lines.inc_by(lines);
         self.meter.bytes.inc_by(bytes as u64);
         if let Some(now) = now {
-            self.meter.lag.observe(now.saturating_sub(self.due).max(0) as f64 / 1e9);
+            self.meter.lag.observe(now.nanos_since(self.due).max(0) as f64 / 1e9);
         }
     }
 }
@@ -139,7 +149,7 @@ mod tests {
     }
 
     fn append(batch: &mut Batch, meter: &Arc<StreamMeter>, lines: &str) {
-        batch.append(meter, 0, |out| {
+        batch.append(meter, Time::EPOCH, |out| {
             out.extend(lines.as_bytes());
             lines.matches('\n').count() as u64
         });

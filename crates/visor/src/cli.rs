@@ -36,10 +36,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Runs the log sources of documents, all at once.
     #[command(after_help = RUN_EXAMPLES)]
-    Run(Run),
+    Run(RunOptions),
     /// Writes the lines of one log, without a document.
     #[command(after_help = EMIT_EXAMPLES)]
-    Emit(Emit),
+    Emit(EmitOptions),
     /// Checks documents and says every problem with its file, line and path.
     #[command(after_help = VALIDATE_EXAMPLES)]
     Validate(Validate),
@@ -107,7 +107,7 @@ Lines are never left out while the reader stalls: they come late, stamped with t
 due. What --for leaves no time for is left out, and how much that is, is said.";
 
 #[derive(Debug, Args)]
-pub(crate) struct Run {
+pub(crate) struct RunOptions {
     /// A file of FakeLogSource documents; `-` for standard input. Can be given several times.
     #[arg(short, long = "file", value_name = "FILE", required = true)]
     pub(crate) file: Vec<PathBuf>,
@@ -177,7 +177,7 @@ pub(crate) struct Validate {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Emit {
+pub(crate) struct EmitOptions {
     /// Which log.
     #[arg(value_enum)]
     pub(crate) log: Log,

@@ -10,6 +10,7 @@ use std::{
 };
 
 use tokio::time::Instant;
+use visor_engine::time::Time;
 
 /// A difference below this is left alone: no stamp is worse for it, and no time ever goes back for
 /// a trifle.
@@ -23,7 +24,7 @@ const SHARED_WAKES: u64 = 20_000_000;
 #[derive(Debug, Clone)]
 pub(crate) struct Clock {
     start: Instant,
-    start_nanos: i64,
+    start_time: Time,
     correction: Cell<i64>,
     shares_wakes: Cell<bool>,
 }
@@ -33,27 +34,27 @@ impl Clock {
     pub(crate) fn start() -> Self {
         Self {
             start: Instant::now(),
-            start_nanos: wall(),
+            start_time: wall(),
             correction: Cell::new(0),
             shares_wakes: Cell::new(false),
         }
     }
 
-    /// Nanoseconds since the epoch, as if nobody had set the system's clock since the start.
-    pub(crate) fn now(&self) -> i64 {
-        self.start_nanos.saturating_add(nanos(self.start.elapsed()))
+    /// The time, as if nobody had set the system's clock since the start.
+    pub(crate) fn now(&self) -> Time {
+        self.start_time.saturating_add(nanos(self.start.elapsed()))
     }
 
     /// A moment as a time of this clock.
-    pub(crate) fn at(&self, moment: Instant) -> i64 {
+    pub(crate) fn at(&self, moment: Instant) -> Time {
         let since = moment.checked_duration_since(self.start);
         let before = || nanos(self.start.saturating_duration_since(moment));
-        self.start_nanos.saturating_add(since.map_or_else(|| -before(), nanos))
+        self.start_time.saturating_add(since.map_or_else(|| -before(), nanos))
     }
 
     /// When to wake for what is due at this time; at once for what is past.
-    pub(crate) fn wake(&self, time: i64) -> Instant {
-        let mut ahead = u64::try_from(time.saturating_sub(self.start_nanos)).unwrap_or(0);
+    pub(crate) fn wake(&self, time: Time) -> Instant {
+        let mut ahead = u64::try_from(time.nanos_since(self.start_time)).unwrap_or(0);
         if self.shares_wakes.get() {
             ahead = ahead.next_multiple_of(SHARED_WAKES);
         }
@@ -65,14 +66,14 @@ impl Clock {
         self.shares_wakes.set(share);
     }
 
-    /// What to add to a time of this clock to have the time on the wall.
+    /// What to add to a time of this clock, in nanoseconds, to have the time on the wall.
     pub(crate) fn correction(&self) -> i64 {
         self.correction.get()
     }
 
     /// Looks whether the system's clock has been set; says by how much, in nanoseconds, if so.
     pub(crate) fn check(&self) -> Option<i64> {
-        let wanted = wall().saturating_sub(self.now());
+        let wanted = wall().nanos_since(self.now());
         let change = wanted.saturating_sub(self.correction.get());
         (change.abs() >= SMALLEST_CORRECTION).then(|| {
             self.correction.set(wanted);
@@ -81,12 +82,12 @@ impl Clock {
     }
 }
 
-/// The system's time in nanoseconds since the epoch.
-pub(crate) fn wall() -> i64 {
-    match SystemTime::now().duration_since(UNIX_EPOCH) {
+/// The system's time.
+pub(crate) fn wall() -> Time {
+    Time::from_nanos(match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => nanos(since),
         Err(before) => -nanos(before.duration()),
-    }
+    })
 }
 
 fn nanos(duration: Duration) -> i64 {

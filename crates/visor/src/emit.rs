@@ -10,22 +10,23 @@ use visor_api::{
         Interval, Mpm, Output, Rate, StandardStream, StopAfter, Stream, StreamKind, Unlimited,
     },
 };
+use visor_engine::time::Time;
 
-use crate::cli::{Emit, Log, access_format, error_format};
+use crate::cli::{EmitOptions, Log, access_format, error_format};
 
 /// What flog's users are used to: so many lines where nothing else is said.
-const ORDINARY_LINES: u64 = 1000;
+const DEFAULT_LINES: u64 = 1000;
 
 /// A document, and where its file output goes.
 pub(crate) struct Emission {
     pub(crate) source: ResolvedSource,
     pub(crate) output_dir: PathBuf,
-    /// When simulated time begins, in nanoseconds since the epoch, if the lines are stamped from a
+    /// When simulated time begins, if the lines are stamped from a
     /// given time on.
-    pub(crate) simulated_from: Option<i64>,
+    pub(crate) simulated_from: Option<Time>,
 }
 
-impl Emit {
+impl EmitOptions {
     /// The document that says what the options say.
     ///
     /// # Errors
@@ -89,7 +90,7 @@ impl Emit {
             problems.iter().map(message).collect::<Vec<_>>().join("\n")
         })?;
         let zone = &source.time_zone;
-        let start = self.start.map(|start| start.nanoseconds(zone, self.duration));
+        let start = self.start.map(|start| start.time(zone, self.duration));
         let simulated_from = start.transpose().map_err(|error| error.to_string())?;
         Ok(Emission { source, output_dir, simulated_from })
     }
@@ -138,7 +139,7 @@ impl Emit {
         let paced = self.interval.is_some() || self.rate.is_some() || self.unlimited;
         let endless = paced && self.start.is_none();
         let lines = match (self.lines, self.duration) {
-            (None, None) if !endless => Some(ORDINARY_LINES),
+            (None, None) if !endless => Some(DEFAULT_LINES),
             (lines, _) => lines,
         };
         let lines = lines.and_then(|lines| i64::try_from(lines).ok());

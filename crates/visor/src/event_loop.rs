@@ -20,12 +20,12 @@ use tokio::{
     task::{JoinHandle, LocalSet, spawn_local},
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
-use visor_api::{resolved::Pace, source::StreamKind};
-use visor_engine::{generator::NamedStream, random::Seed};
+use visor_api::source::StreamKind;
+use visor_engine::{generator::NamedStream, random::Seed, time::Time};
 
 use crate::{
     clock::Clock,
-    live::{Control, LiveStream, Order},
+    live_stream::{Change, Control, LiveStream},
     metrics::{Metrics, StreamMeter},
     outlet::{End, Outlet, Persistence},
     plan::{GeneratorKey, GeneratorPlan, Limits, OutputPlan},
@@ -43,7 +43,7 @@ const MANY_STREAMS: usize = 100;
 const CLOCK_CHECK: Duration = Duration::from_secs(1);
 
 /// What a loop is told.
-pub(crate) enum Command {
+pub(crate) enum Instruction {
     /// Run these generators and no others; what runs already goes on, what is new begins at this
     /// moment on every loop.
     Follow(Vec<GeneratorPlan>, Instant),
@@ -109,8 +109,8 @@ impl Activity {
 pub(crate) fn spawn(
     number: usize,
     shared: Shared,
-) -> io::Result<(mpsc::UnboundedSender<Command>, thread::JoinHandle<()>)> {
-    let (sender, commands) = mpsc::unbounded_channel();
+) -> io::Result<(mpsc::UnboundedSender<Instruction>, thread::JoinHandle<()>)> {
+    let (sender, instructions) = mpsc::unbounded_channel();
     // As many threads as there are writes in progress; they end when they have been idle.
     let runtime = runtime::Builder::new_current_thread()
         .enable_time()
@@ -118,7 +118,7 @@ pub(crate) fn spawn(
         .thread_stack_size(256 * 1024)
         .build()?;
     let thread = thread::Builder::new().name(format!("loop-{number}")).spawn(move || {
-        LocalSet::new().block_on(&runtime, EventLoop::new(shared).run(commands));
+        LocalSet::new().block_on(&runtime, EventLoop::new(shared).run(instructions));
         // Writes that are still blocked are left to the end of the process.
         runtime.shutdown_background();
     })?;
@@ -141,7 +141,6 @@ struct RunningGenerator {
 
 struct RunningStream {
     kind: StreamKind,
-    pace: Pace,
     seed: Seed,
     meter: Arc<StreamMeter>,
     control: Rc<Control>,
@@ -165,34 +164,34 @@ impl EventLoop {
         }
     }
 
-    async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+    async fn run(mut self, mut instructions: mpsc::UnboundedReceiver<Instruction>) {
         let mut clock_check = interval(CLOCK_CHECK);
         clock_check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let command = tokio::select! {
-                command = commands.recv() => command,
+            let instruction = tokio::select! {
+                instruction = instructions.recv() => instruction,
                 _ = clock_check.tick() => {
                     self.check_clock();
                     continue;
                 }
             };
-            match command {
-                Some(Command::Follow(plan, now)) => {
+            match instruction {
+                Some(Instruction::Follow(plan, now)) => {
                     self.follow(plan, self.clock.at(now.into()));
                     self.shared.activity.end();
                 }
-                Some(Command::Reopen) => {
+                Some(Instruction::Reopen) => {
                     for running in self.outlets.values() {
                         running.outlet.reopen();
                     }
                 }
-                Some(Command::End(done)) => {
-                    let remainders = self.end(commands).await;
+                Some(Instruction::End(done)) => {
+                    let remainders = self.end(instructions).await;
                     // Nobody waits for the answer if the program is ending in haste.
                     let _ = done.send(remainders);
                     return;
                 }
-                Some(Command::Hurry) | None => return,
+                Some(Instruction::Hurry) | None => return,
             }
         }
     }
@@ -208,7 +207,7 @@ impl EventLoop {
     }
 
     /// Runs these generators and no others.
-    fn follow(&mut self, plan: Vec<GeneratorPlan>, now: i64) {
+    fn follow(&mut self, plan: Vec<GeneratorPlan>, now: Time) {
         let wanted: Vec<GeneratorKey> =
             plan.iter().map(|generator| generator.key.clone()).collect();
         let gone: Vec<GeneratorKey> =
@@ -227,7 +226,7 @@ impl EventLoop {
         self.clock.share_wakes(streams >= MANY_STREAMS);
     }
 
-    fn follow_generator(&mut self, plan: GeneratorPlan, outlet: &Rc<Outlet>, now: i64) {
+    fn follow_generator(&mut self, plan: GeneratorPlan, outlet: &Rc<Outlet>, now: Time) {
         let mut earlier = self.generators.remove(&plan.key);
         let moved =
             earlier.as_ref().is_some_and(|earlier| earlier.output.target != plan.output.target);
@@ -241,17 +240,12 @@ impl EventLoop {
                 Some(running) if running.kind == named.kind && running.seed == named.seed => {
                     let control = &running.control;
                     if moved {
-                        control.order(Order::Outlet(Rc::clone(outlet)));
+                        control.tell(Change::Outlet(Rc::clone(outlet)));
                     }
-                    if running.pace.interval != named.pace.interval
-                        || running.pace.surges != named.pace.surges
-                    {
-                        control.order(Order::Pace(named.pace.clone()));
-                    }
-                    control.order(Order::Content(Box::new(named.content)));
-                    control.order(Order::Suspend(plan.suspended));
-                    control.order(Order::Limits(plan.limits.clone()));
-                    RunningStream { pace: named.pace, ..running }
+                    control.tell(Change::Stream(Box::new(named)));
+                    control.tell(Change::Suspend(plan.suspended));
+                    control.tell(Change::Limits(plan.limits.clone()));
+                    running
                 }
                 other => {
                     other.iter().for_each(RunningStream::stop);
@@ -269,14 +263,14 @@ impl EventLoop {
 
     fn start_stream(
         &self,
-        (named, start): (NamedStream, i64),
+        (named, start): (NamedStream, Time),
         meter: Arc<StreamMeter>,
         outlet: &Rc<Outlet>,
         limits: Limits,
         suspended: bool,
     ) -> RunningStream {
         let control = Rc::new(Control::default());
-        let (kind, pace, seed) = (named.kind, named.pace.clone(), named.seed);
+        let (kind, seed) = (named.kind, named.seed);
         let live = LiveStream {
             stream: named.start(start),
             meter: Arc::clone(&meter),
@@ -293,7 +287,7 @@ impl EventLoop {
             live.run().await;
             activity.end();
         });
-        RunningStream { kind, pace, seed, meter, control, task }
+        RunningStream { kind, seed, meter, control, task }
     }
 
     /// The outlet of an output: the one there is, or a new one.
@@ -341,14 +335,14 @@ impl EventLoop {
 
     /// Stops all streams and writes what is left: for as long as it takes, or, once that is
     /// hurried, as far as outputs take it in time.
-    async fn end(mut self, commands: mpsc::UnboundedReceiver<Command>) -> Vec<Remainder> {
+    async fn end(mut self, instructions: mpsc::UnboundedReceiver<Instruction>) -> Vec<Remainder> {
         let streams: Vec<RunningStream> = self
             .generators
             .drain()
             .flat_map(|(_, generator)| generator.streams.into_values())
             .collect();
         for stream in &streams {
-            stream.control.order(Order::Stop);
+            stream.control.tell(Change::Stop);
         }
         for stream in streams {
             // A stream has no way to fail but a panic, and then its lines are gone with it.
@@ -359,7 +353,7 @@ impl EventLoop {
             self.closing.iter().map(|closing| Rc::clone(&closing.outlet)).collect();
         tokio::select! {
             () = ended(&outlets) => {}
-            () = hurried(commands) => {
+            () = hurried(instructions) => {
                 self.shared.sinks.give_up();
                 for outlet in &outlets {
                     outlet.hurry();
@@ -391,10 +385,10 @@ async fn ended(outlets: &[Rc<Outlet>]) {
 }
 
 /// Returns when outputs have had all the time that a hurried end has for them.
-async fn hurried(mut commands: mpsc::UnboundedReceiver<Command>) {
+async fn hurried(mut instructions: mpsc::UnboundedReceiver<Instruction>) {
     loop {
-        match commands.recv().await {
-            Some(Command::Hurry) => return sleep(FLUSH_TIME).await,
+        match instructions.recv().await {
+            Some(Instruction::Hurry) => return sleep(FLUSH_TIME).await,
             Some(_) => {}
             None => return pending().await,
         }
@@ -405,6 +399,6 @@ impl RunningStream {
     /// Ends a stream that a document no longer has.
     fn stop(&self) {
         self.meter.target.set(0.0);
-        self.control.order(Order::Stop);
+        self.control.tell(Change::Stop);
     }
 }

@@ -1,9 +1,9 @@
 //! `visor`: fake but faithful Apache logs, every kind of line on its own clock.
 //!
-//! One line's way through the program, live: a [`live`] stream sleeps until it is due and has the
+//! One line's way through the program, live: a [live stream](live_stream) sleeps until it is due and has the
 //! engine write it into its [`outlet`]'s [`batch`]; the outlet has a blocking thread put the batch
 //! into a [`sink`]; then the batch counts its lines in the [`metrics`]. Which streams there are is
-//! in the [`plan`], made of [`documents`]. A [`simulated`] run writes the same lines without the
+//! in the [`plan`], made of [`documents`]. A [simulated](simulation) run writes the same lines without the
 //! waiting.
 
 mod batch;
@@ -13,7 +13,7 @@ mod documents;
 mod emit;
 mod event_loop;
 mod http;
-mod live;
+mod live_stream;
 mod logging;
 mod metrics;
 mod outlet;
@@ -21,7 +21,7 @@ mod plan;
 mod prepare;
 mod report;
 mod run;
-mod simulated;
+mod simulation;
 mod sink;
 mod sinks;
 mod start;

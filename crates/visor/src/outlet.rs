@@ -16,14 +16,13 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
 use tokio::{
     sync::Notify,
     task::spawn_blocking,
     time::{Instant, sleep, timeout},
 };
 use visor_api::resolved::Rotation;
-use visor_engine::text::Lines;
+use visor_engine::{text::Lines, time::Time};
 
 use crate::{
     batch::Batch,
@@ -189,7 +188,7 @@ impl Outlet {
     pub(crate) fn append(
         &self,
         meter: &Arc<StreamMeter>,
-        due: i64,
+        due: Time,
         write: impl FnOnce(&mut Lines) -> u64,
     ) {
         self.waiting.borrow_mut().append(meter, due, write);
@@ -290,8 +289,7 @@ impl Outlet {
         while !batch.is_empty() {
             let (returned, progress) = self.write_once(batch).await;
             batch = returned;
-            self.meter.rotations.inc_by(progress.rotations.into());
-            batch.written(progress.bytes, Some(self.clock.now()));
+            batch.account(&progress, &self.meter, Some(self.clock.now()));
             self.writing.set(batch.lines());
             if let Some(error) = &progress.rotation_error {
                 self.meter.errors.inc();
@@ -359,7 +357,7 @@ impl Outlet {
                     Order::Rotation(rotation) => sink.set_rotation(rotation),
                 }
             }
-            let progress = sink.write(batch.bytes(), now());
+            let progress = sink.write(batch.bytes(), wall().timestamp());
             (batch, progress)
         });
         let mut since = Instant::now();
@@ -376,9 +374,4 @@ impl Outlet {
             }
         }
     }
-}
-
-/// The system's time, as files are dated by it.
-fn now() -> Timestamp {
-    Timestamp::from_nanosecond(wall().into()).unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! What is to run: the documents' sources, made ready. The drivers ([`crate::live`],
-//! [`crate::simulated`]) do what the plan says. It draws the seeds of sources that have none, and
+//! What is to run: the documents' sources, made ready. The drivers ([`crate::live_stream`],
+//! [`crate::simulation`]) do what the plan says. It draws the seeds of sources that have none, and
 //! logs them; it opens no file and starts nothing.
 
 use std::{
@@ -257,18 +257,10 @@ impl Memory {
 
 impl OutputPlan {
     fn new(output: &Output, output_dir: &Path) -> Self {
-        match output {
-            Output::Stdout => {
-                Self { name: "stdout".to_owned(), target: Target::Stdout, rotation: None }
-            }
-            Output::Stderr => {
-                Self { name: "stderr".to_owned(), target: Target::Stderr, rotation: None }
-            }
-            Output::File { path, rotation } => Self {
-                name: path.clone(),
-                target: Target::File(output_dir.join(path)),
-                rotation: rotation.clone(),
-            },
+        Self {
+            name: output.name().to_owned(),
+            target: Target::new(output, output_dir),
+            rotation: output.rotation().cloned(),
         }
     }
 }

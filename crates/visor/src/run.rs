@@ -5,13 +5,16 @@ mod endings;
 mod live;
 mod signals;
 mod simulated;
+mod table_ticker;
 mod wait;
 
 use std::{num::NonZeroU64, path::PathBuf, process::ExitCode, sync::Arc, time};
 
 use anyhow::Context;
 use jiff::tz::TimeZone;
+use tokio::time::{MissedTickBehavior, interval};
 use visor_api::{ResolvedSource, resolved::Output};
+use visor_engine::time::Time;
 
 use crate::{
     cli::{self, Diagnostics, Listen},
@@ -28,7 +31,7 @@ use crate::{
 };
 
 /// Where metrics are served unless the command line says otherwise.
-const ORDINARY_ADDRESS: &str = "127.0.0.1:9464";
+const DEFAULT_ADDRESS: &str = "127.0.0.1:9464";
 
 /// `visor run` is a service: after a long stall, a flood of old lines would help nobody.
 const LONGEST_LAG: time::Duration = time::Duration::from_secs(10);
@@ -46,9 +49,9 @@ struct Run {
     settings: Settings,
     memory: Memory,
     threads: usize,
-    listen: Wish,
-    /// When simulated time begins, in nanoseconds since the epoch; `None` for a live run.
-    simulated_from: Option<i64>,
+    listen: Listening,
+    /// When simulated time begins; `None` for a live run.
+    simulated_from: Option<Time>,
     /// How late a line may be written; later ones are skipped. `None` if none ever is.
     longest_lag: Option<time::Duration>,
     diagnostics: Diagnostics,
@@ -61,7 +64,7 @@ struct Run {
 
 /// Where metrics are to be served.
 #[derive(Clone, Copy, PartialEq)]
-enum Wish {
+enum Listening {
     Nowhere,
     /// There if it is free; a second run on a laptop does without.
     IfFree,
@@ -69,7 +72,7 @@ enum Wish {
 }
 
 /// `visor run`.
-pub(crate) fn run(options: cli::Run, diagnostics: Diagnostics) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(options: cli::RunOptions, diagnostics: Diagnostics) -> anyhow::Result<ExitCode> {
     let mut documents = Documents::open(&options.file)?;
     let sources = if options.wait {
         logging::start(diagnostics, None);
@@ -81,14 +84,14 @@ pub(crate) fn run(options: cli::Run, diagnostics: Diagnostics) -> anyhow::Result
         documents.read()?
     };
     let listen = match options.listen {
-        Some(Listen::At(address)) => Wish::At(address),
-        None if !options.simulate => Wish::IfFree,
-        Some(Listen::Nowhere) | None => Wish::Nowhere,
+        Some(Listen::At(address)) => Listening::At(address),
+        None if !options.simulate => Listening::IfFree,
+        Some(Listen::Nowhere) | None => Listening::Nowhere,
     };
     let simulated_from = match (options.simulate, options.start) {
         (false, _) => None,
         (true, None) => Some(wall()),
-        (true, Some(start)) => Some(start.nanoseconds(&TimeZone::UTC, options.duration)?),
+        (true, Some(start)) => Some(start.time(&TimeZone::UTC, options.duration)?),
     };
     Run {
         documents: Some(documents),
@@ -112,7 +115,10 @@ pub(crate) fn run(options: cli::Run, diagnostics: Diagnostics) -> anyhow::Result
 }
 
 /// `visor emit`.
-pub(crate) fn emit(options: &cli::Emit, diagnostics: Diagnostics) -> anyhow::Result<ExitCode> {
+pub(crate) fn emit(
+    options: &cli::EmitOptions,
+    diagnostics: Diagnostics,
+) -> anyhow::Result<ExitCode> {
     let Emission { source, output_dir, simulated_from } =
         options.emission().map_err(anyhow::Error::msg)?;
     Run {
@@ -121,7 +127,7 @@ pub(crate) fn emit(options: &cli::Emit, diagnostics: Diagnostics) -> anyhow::Res
         settings: Settings { output_dir: or_here(output_dir), ..Settings::default() },
         memory: Memory::default(),
         threads: 1,
-        listen: Wish::Nowhere,
+        listen: Listening::Nowhere,
         simulated_from,
         // Who asks for lines gets them, however slow the reader is.
         longest_lag: None,
@@ -219,10 +225,8 @@ impl Run {
         let plain = self.diagnostics == Diagnostics::Text;
         let stdout_is_terminal = std::io::IsTerminal::is_terminal(&std::io::stdout());
         let generators = self.sources.iter().flat_map(|source| &source.generators);
-        let takes_it = |output: &Output| match output {
-            Output::Stdout => stdout_is_terminal,
-            Output::Stderr => true,
-            Output::File { .. } => false,
+        let takes_it = |output: &Output| {
+            *output == Output::Stderr || (*output == Output::Stdout && stdout_is_terminal)
         };
         plain && !generators.map(|generator| &generator.output).any(takes_it)
     }
@@ -230,15 +234,15 @@ impl Run {
     /// Listens where it is wished. The address is logged, for it may be one of many.
     async fn listen(&self) -> anyhow::Result<Option<Server>> {
         let server = match self.listen {
-            Wish::Nowhere => return Ok(None),
-            Wish::At(address) => {
+            Listening::Nowhere => return Ok(None),
+            Listening::At(address) => {
                 let asked = Server::bind(address).await;
                 asked.with_context(|| {
                     format!("cannot listen on {address}; choose another --listen")
                 })?
             }
-            Wish::IfFree => {
-                let Ok(address) = ORDINARY_ADDRESS.parse() else { return Ok(None) };
+            Listening::IfFree => {
+                let Ok(address) = DEFAULT_ADDRESS.parse() else { return Ok(None) };
                 match Server::bind(address).await {
                     Ok(server) => server,
                     Err(error) => {
@@ -268,7 +272,9 @@ fn serve(server: Option<Server>, metrics: &Arc<Metrics>, readiness: &Arc<Readine
     }
 }
 
-/// How many lines have been written in all.
-fn lines_written(metrics: &Metrics) -> u64 {
-    metrics.streams().iter().map(|meter| meter.lines.get()).sum()
+/// Ticks that are so far apart, also after a long pause.
+fn ticker(period: time::Duration) -> tokio::time::Interval {
+    let mut ticker = interval(period);
+    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticker
 }

@@ -30,7 +30,7 @@ use jiff::Timestamp;
 use visor_api::resolved::Rotation;
 
 use rotation::Rotator;
-use target::Output;
+use target::OpenTarget;
 
 pub(crate) use error::SinkError;
 pub(crate) use patience::Patience;
@@ -69,7 +69,7 @@ pub(crate) struct Sink {
     target: Target,
     /// For a file, also one without a rule: a reload may bring one.
     rotator: Option<Rotator>,
-    output: Option<Output>,
+    output: Option<OpenTarget>,
     reopen: bool,
     patience: Patience,
 }
@@ -79,10 +79,7 @@ impl Sink {
     /// ordinary write's. `rotation` means nothing to the standard streams and to special files.
     /// A write that finds no room waits as long as the `patience` isn't over.
     pub(crate) fn new(target: Target, rotation: Option<Rotation>, patience: Patience) -> Self {
-        let rotator = match &target {
-            Target::File(path) => Some(Rotator::new(path, rotation)),
-            Target::Stdout | Target::Stderr => None,
-        };
+        let rotator = target.path().map(|path| Rotator::new(path, rotation));
         Self { target, rotator, output: None, reopen: false, patience }
     }
 
@@ -187,11 +184,11 @@ fn open(
     target: &Target,
     rotator: Option<&mut Rotator>,
     now: Timestamp,
-) -> Result<Output, SinkError> {
+) -> Result<OpenTarget, SinkError> {
     if let Some(rotator) = rotator {
         rotator.tidy();
     }
-    Output::open(target, now)
+    OpenTarget::open(target, now)
 }
 
 /// Bytes of the first line, its newline included; all of them if there is no newline.

@@ -21,8 +21,7 @@ use crate::{
 /// All sinks of the process.
 pub(crate) struct Sinks {
     patience: Patience,
-    stdout: SharedSink,
-    stderr: SharedSink,
+    standard: [(Target, SharedSink); 2],
     turns: Mutex<HashMap<PathBuf, Turn>>,
 }
 
@@ -37,10 +36,11 @@ impl Sinks {
     /// If the system has no descriptor for what ends all waiting.
     pub(crate) fn new() -> io::Result<Self> {
         let patience = Patience::new()?;
-        let standard = |target| SharedSink::new(Sink::new(target, None, patience.clone()));
+        let standard = |target: Target| {
+            (target.clone(), SharedSink::new(Sink::new(target, None, patience.clone())))
+        };
         Ok(Self {
-            stdout: standard(Target::Stdout),
-            stderr: standard(Target::Stderr),
+            standard: [standard(Target::Stdout), standard(Target::Stderr)],
             turns: Mutex::default(),
             patience,
         })
@@ -48,10 +48,10 @@ impl Sinks {
 
     /// The sink of an output: a handle to a standard stream, or one of its own for a file.
     pub(crate) fn sink(&self, output: &OutputPlan) -> SharedSink {
-        match &output.target {
-            Target::Stdout => self.stdout.another_owner(),
-            Target::Stderr => self.stderr.another_owner(),
-            Target::File(_) => SharedSink::new(Sink::new(
+        let standard = self.standard.iter().find(|(target, _)| *target == output.target);
+        match standard {
+            Some((_, shared)) => shared.another_owner(),
+            None => SharedSink::new(Sink::new(
                 output.target.clone(),
                 output.rotation.clone(),
                 self.patience.clone(),
@@ -61,11 +61,11 @@ impl Sinks {
 
     /// What a writer of this target has to hold; `None` where there can be several.
     pub(crate) fn turn(&self, target: &Target) -> Option<Turn> {
-        let Target::File(path) = target else { return None };
+        let path = target.path()?;
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         // Files that nobody writes to any more are forgotten.
         turns.retain(|_, turn| Arc::strong_count(turn) > 1);
-        Some(Arc::clone(turns.entry(path.clone()).or_default()))
+        Some(Arc::clone(turns.entry(path.to_owned()).or_default()))
     }
 
     /// Has all writes that wait for room end, now and from now on.

@@ -4,10 +4,11 @@ use std::str::FromStr;
 
 use jiff::{
     Timestamp, Zoned,
-    civil::{Date, DateTime, Time},
+    civil::{self, Date, DateTime},
     tz::TimeZone,
 };
 use visor_api::quantity::Duration;
+use visor_engine::time::Time;
 
 /// What was written, before it is known in which time zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,25 +38,21 @@ impl FromStr for Start {
             _ => {}
         }
         let at = text.parse().map(Self::At);
-        let on = || text.parse::<Date>().map(|day| day.to_datetime(Time::midnight()));
+        let on = || text.parse::<Date>().map(|day| day.to_datetime(civil::Time::midnight()));
         at.or_else(|_| text.parse::<DateTime>().or_else(|_| on()).map(Self::On))
             .map_err(|_| EXPECTED.to_owned())
     }
 }
 
 impl Start {
-    /// Nanoseconds since the epoch. Days and clocks are of this time zone; `duration` is how long
+    /// The time. Days and clocks are of this time zone; `duration` is how long
     /// the run is from there, if that is known.
     ///
     /// # Errors
     ///
     /// If the time, or the end of the run, is none that a line can be stamped with: those are kept
     /// as nanoseconds in 64 bits.
-    pub(crate) fn nanoseconds(
-        self,
-        zone: &TimeZone,
-        duration: Option<Duration>,
-    ) -> anyhow::Result<i64> {
+    pub(crate) fn time(self, zone: &TimeZone, duration: Option<Duration>) -> anyhow::Result<Time> {
         self.within(&Timestamp::now(), zone, duration).ok_or_else(|| {
             anyhow::anyhow!(
                 "--start, and the end of the run, must be between {} and {}",
@@ -65,7 +62,7 @@ impl Start {
         })
     }
 
-    fn within(self, now: &Timestamp, zone: &TimeZone, duration: Option<Duration>) -> Option<i64> {
+    fn within(self, now: &Timestamp, zone: &TimeZone, duration: Option<Duration>) -> Option<Time> {
         let start = match self {
             Self::At(time) => time,
             Self::On(civil) => civil.to_zoned(zone.clone()).ok()?.timestamp(),
@@ -81,7 +78,7 @@ impl Start {
         let start = i64::try_from(start.as_nanosecond()).ok()?;
         let duration = duration.map_or(0, Duration::as_nanos);
         start.checked_add(i64::try_from(duration).ok()?)?;
-        Some(start)
+        Some(Time::from_nanos(start))
     }
 }
 
@@ -98,7 +95,7 @@ mod tests {
     fn seconds(text: &str, zone: &str) -> Option<i64> {
         let now: Timestamp = "2026-11-26T02:30:00Z".parse().unwrap();
         let start: Start = text.parse().unwrap();
-        start.within(&now, &time_zone(zone).unwrap(), None).map(|nanos| nanos / 1_000_000_000)
+        start.within(&now, &time_zone(zone).unwrap(), None).map(Time::second)
     }
 
     #[test]
@@ -125,12 +122,11 @@ mod tests {
     #[test]
     fn times_that_no_stamp_can_say_are_refused_with_the_bounds() {
         for text in ["1500-01-01T00:00:00Z", "1677-09-21", "2262-04-12", "9999-12-31"] {
-            let error =
-                text.parse::<Start>().unwrap().nanoseconds(&TimeZone::UTC, None).unwrap_err();
+            let error = text.parse::<Start>().unwrap().time(&TimeZone::UTC, None).unwrap_err();
             assert!(error.to_string().contains("1677-09-21T00:12:44Z"), "{error}");
         }
         let late: Start = "2262-01-01".parse().unwrap();
-        assert!(late.nanoseconds(&TimeZone::UTC, Some(Duration::from_secs(1))).is_ok());
-        assert!(late.nanoseconds(&TimeZone::UTC, Some(Duration::from_secs(366 * 86_400))).is_err());
+        assert!(late.time(&TimeZone::UTC, Some(Duration::from_secs(1))).is_ok());
+        assert!(late.time(&TimeZone::UTC, Some(Duration::from_secs(366 * 86_400))).is_err());
     }
 }

@@ -3,11 +3,14 @@
 
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
+use strum::IntoEnumIterator;
 
 use crate::{
     problem::{Path, Problem},
-    rules::{self, LogKind},
-    source::{AccessContent, AccessLog, ErrorLog, FakeLogSourceSpec, Generator, Output, Stream},
+    rules,
+    source::{
+        AccessContent, AccessLog, ErrorLog, FakeLogSourceSpec, Generator, LogKind, Output, Stream,
+    },
 };
 
 /// What the rules say of the parts of an object that can be read. `broken` are the paths of values
@@ -57,22 +60,29 @@ fn own_fields(path: &Path, spec: &Json, problems: &mut Vec<Problem>) {
 
 /// The readable parts of a generator that isn't readable as a whole.
 fn parts(path: &Path, generator: &Json, problems: &mut Vec<Problem>) {
-    if let Some(value) = generator.get("access") {
-        let path = path.field("access");
-        if let Some(access) = read::<AccessLog>(value) {
-            rules::access_log(&path, &access, problems);
-        } else if let Some(content) = read::<AccessContent>(value) {
-            rules::access_content(&path, &content, problems);
+    let log = |kind: LogKind| generator.get(kind.field());
+    for kind in LogKind::iter() {
+        let Some(value) = log(kind) else { continue };
+        let path = path.field(kind.field());
+        match kind {
+            LogKind::Access => {
+                if let Some(access) = read::<AccessLog>(value) {
+                    rules::access_log(&path, &access, problems);
+                } else if let Some(content) = read::<AccessContent>(value) {
+                    rules::access_content(&path, &content, problems);
+                }
+            }
+            LogKind::Error => {
+                if let Some(error) = read::<ErrorLog>(value) {
+                    rules::error_log(&path, &error, problems);
+                }
+            }
         }
-    }
-    if let Some(error) = generator.get("error").and_then(read::<ErrorLog>) {
-        rules::error_log(&path.field("error"), &error, problems);
     }
     if let Some(output) = generator.get("output").and_then(read::<Output>) {
         rules::output(&path.field("output"), &output, problems);
     }
-    let is_set = |name: &str| generator.get(name).is_some();
-    let log = LogKind::of(is_set("access"), is_set("error"));
+    let log = LogKind::only(|kind| log(kind).is_some());
     let streams = generator.get("streams").and_then(Json::as_array);
     for (index, stream) in streams.into_iter().flatten().enumerate() {
         if let Some(stream) = read::<Stream>(stream) {

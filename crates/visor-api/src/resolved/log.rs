@@ -6,10 +6,9 @@ use super::{
     stream::Stream,
 };
 use crate::{
-    log_format::LogFormat,
     problem::{Path, Problem},
     rules,
-    source::{self, AccessContent, ErrorFormat, HeartbeatStyle, Mpm, StreamKind},
+    source::{self, AccessContent, ErrorFormat, Format, HeartbeatStyle, LogKind, Mpm, StreamKind},
 };
 
 /// What a generator writes.
@@ -26,7 +25,7 @@ pub enum Log {
 #[non_exhaustive]
 pub struct AccessLog {
     /// The format of its lines.
-    pub format: LogFormat,
+    pub format: Format,
     /// What requests are made of in streams that say nothing of their own.
     pub requests: Requests,
     /// Its streams.
@@ -84,15 +83,17 @@ pub struct Message {
 
 impl Log {
     pub(super) fn resolve(generator: &source::Generator, path: &Path) -> Result<Self, Problem> {
-        match (&generator.access, &generator.error) {
-            (Some(log), None) => {
-                let log = AccessLog::resolve(log, generator, &path.field("access"))?;
+        let kind = generator.log_kind();
+        let place = |kind: LogKind| path.field(kind.field());
+        match kind.and_then(|kind| Some((generator.log(kind)?, place(kind)))) {
+            Some((source::Log::Access(log), path)) => {
+                let log = AccessLog::resolve(log, generator, &path)?;
                 Ok(Self::Access(Box::new(log)))
             }
-            (None, Some(log)) => {
-                ErrorLog::resolve(log, generator, &path.field("error")).map(Self::Error)
+            Some((source::Log::Error(log), path)) => {
+                ErrorLog::resolve(log, generator, &path).map(Self::Error)
             }
-            _ => {
+            None => {
                 let message = "exactly one of `access` and `error` must be set";
                 Err(Problem::new(path.clone(), message))
             }
@@ -110,7 +111,7 @@ impl AccessLog {
             Stream::resolve(stream, AccessLine::resolve(stream, &log.content, path)?, path)
         };
         Ok(Self {
-            format: rules::log_format(log)
+            format: rules::format(log)
                 .map_err(|message| Problem::new(path.field("logFormat"), message))?,
             requests: Requests::resolve(&log.content, path)?,
             streams: streams(generator, path, stream)?,

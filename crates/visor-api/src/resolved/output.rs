@@ -57,4 +57,21 @@ impl Output {
         });
         Ok(Self::File { path: file.path.clone(), rotation: rotation.transpose()? })
     }
+
+    /// What metrics call it: `stdout`, `stderr`, or the file's path below the output directory.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+            Self::File { path, .. } => path,
+        }
+    }
+
+    /// When it makes room, if it's a file that does.
+    pub const fn rotation(&self) -> Option<&Rotation> {
+        match self {
+            Self::File { rotation, .. } => rotation.as_ref(),
+            _ => None,
+        }
+    }
 }

@@ -4,14 +4,16 @@ use ipnet::IpNet;
 
 use super::{messages, pace::reversed};
 use crate::{
-    log_format::{self, Field, Item, LogFormat, Namespace},
+    log_format::{self, Field, Item, Namespace},
     message::{one_line, shown},
     problem::{Path, Problem},
-    source::{AccessContent, AccessFormat, AccessLog, Choice, Clients, ErrorLog},
+    source::{
+        AccessContent, AccessFormat, AccessLog, Choice, Clients, Definition, ErrorLog, Format,
+    },
 };
 
 pub(crate) fn access_log(path: &Path, log: &AccessLog, problems: &mut Vec<Problem>) {
-    if let Err(message) = log_format(log) {
+    if let Err(message) = format(log) {
         problems.push(Problem::new(path.field("logFormat"), message));
     }
     access_content(path, &log.content, problems);
@@ -23,17 +25,16 @@ pub(crate) fn access_log(path: &Path, log: &AccessLog, problems: &mut Vec<Proble
 /// # Errors
 ///
 /// What is wrong with `logFormat`.
-pub(crate) fn log_format(log: &AccessLog) -> Result<LogFormat, String> {
-    let text = match (log.format, &log.log_format) {
-        (AccessFormat::Custom, None) => return Err(messages::FORMAT_MISSING.to_owned()),
-        (AccessFormat::Custom, Some(format)) => format,
+pub(crate) fn format(log: &AccessLog) -> Result<Format, String> {
+    let text = match (log.format.definition(), &log.log_format) {
+        (Definition::Custom, None) => return Err(messages::FORMAT_MISSING.to_owned()),
+        (Definition::Custom, Some(text)) => text,
         (_, Some(_)) => return Err(messages::FORMAT_UNUSED.to_owned()),
-        (AccessFormat::Common, None) => log_format::COMMON,
-        (AccessFormat::Combined, None) => log_format::COMBINED,
-        (AccessFormat::CombinedIo, None) => log_format::COMBINED_IO,
-        (AccessFormat::VhostCombined, None) => log_format::VHOST_COMBINED,
+        (Definition::LogFormat(text), None) => text,
+        (Definition::Foreign(foreign), None) => return Ok(Format::Foreign(foreign)),
     };
-    log_format::parse(text).map_err(|error| one_line(&error.to_string()))
+    let parsed = log_format::parse(text).map_err(|error| one_line(&error.to_string()))?;
+    Ok(Format::LogFormat(parsed))
 }
 
 /// Directives that are given values, but that no line has: of a format that has others, or that

@@ -3,32 +3,19 @@
 use super::{content, pace};
 use crate::{
     problem::{Path, Problem},
-    source::{HeartbeatStyle, Interval, Stream, StreamKind},
+    source::{HeartbeatStyle, Interval, LogKind, Stream, StreamKind},
 };
 
-/// Which log a stream is in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LogKind {
-    Access,
-    Error,
-    /// The document doesn't say, or says both: nothing can be said of what belongs into it.
-    Unclear,
-}
-
-impl LogKind {
-    /// The kind of a generator's log by which of its fields are set.
-    pub(crate) fn of(access: bool, error: bool) -> Self {
-        match (access, error) {
-            (true, false) => Self::Access,
-            (false, true) => Self::Error,
-            _ => Self::Unclear,
-        }
+/// A stream by itself, and whether it belongs into its log, where the document says which that is.
+pub(crate) fn stream(
+    path: &Path,
+    stream: &Stream,
+    log: Option<LogKind>,
+    problems: &mut Vec<Problem>,
+) {
+    if let Some(log) = log {
+        belongs(path, stream, log, problems);
     }
-}
-
-/// A stream by itself, and whether it belongs into its log.
-pub(crate) fn stream(path: &Path, stream: &Stream, log: LogKind, problems: &mut Vec<Problem>) {
-    kind(path, stream, log, problems);
     fields_of_kinds(path, stream, log, problems);
     content::weights(
         &path.field("messages"),
@@ -52,14 +39,13 @@ pub(crate) fn stream(path: &Path, stream: &Stream, log: LogKind, problems: &mut 
 }
 
 /// Heartbeats are of any log, requests of an access log, levels of an error log.
-fn kind(path: &Path, stream: &Stream, log: LogKind, problems: &mut Vec<Problem>) {
+fn belongs(path: &Path, stream: &Stream, log: LogKind, problems: &mut Vec<Problem>) {
     let message = match (stream.kind, log) {
         (StreamKind::Access, LogKind::Error) => {
             "an error log has no Access lines; use a level such as Info or Error, or move the \
              stream to a generator with `access`"
         }
-        (StreamKind::Heartbeat | StreamKind::Access, _)
-        | (_, LogKind::Error | LogKind::Unclear) => return,
+        (StreamKind::Heartbeat | StreamKind::Access, _) | (_, LogKind::Error) => return,
         (_, LogKind::Access) => {
             "an access log has no levels; use Access or Heartbeat, or move the stream to a \
              generator with `error`"
@@ -69,7 +55,12 @@ fn kind(path: &Path, stream: &Stream, log: LogKind, problems: &mut Vec<Problem>)
 }
 
 /// Fields that have a meaning only for some kinds of stream or log.
-fn fields_of_kinds(path: &Path, stream: &Stream, log: LogKind, problems: &mut Vec<Problem>) {
+fn fields_of_kinds(
+    path: &Path,
+    stream: &Stream,
+    log: Option<LogKind>,
+    problems: &mut Vec<Problem>,
+) {
     let mut add = |path: Path, message: &str| problems.push(Problem::new(path, message));
     if stream.kind == StreamKind::Access && !stream.messages.is_empty() {
         let message = "an Access stream writes requests, not messages; remove them";
@@ -83,13 +74,13 @@ fn fields_of_kinds(path: &Path, stream: &Stream, log: LogKind, problems: &mut Ve
         let path = path.field("heartbeat");
         if stream.kind != StreamKind::Heartbeat {
             add(path, "only a Heartbeat stream has this; remove it, or use kind Heartbeat");
-        } else if log == LogKind::Error {
+        } else if log == Some(LogKind::Error) {
             add(path, "only an access log has styles of heartbeat; remove it");
         } else if style != HeartbeatStyle::Message && !stream.messages.is_empty() {
             add(path, "this style has no message; use Message, or remove `messages`");
         }
     }
-    if log == LogKind::Access {
+    if log == Some(LogKind::Access) {
         for (index, message) in stream.messages.iter().enumerate() {
             let path = path.field("messages").index(index);
             if message.module.is_some() {

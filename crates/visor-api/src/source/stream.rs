@@ -7,7 +7,7 @@ use strum::{EnumIter, EnumString, IntoStaticStr};
 use crate::quantity::Duration;
 
 use super::{
-    NAME_PATTERN, access::AccessContent, choice::one, interval::Interval, interval::Surge,
+    NAME_PATTERN, access_log::AccessContent, choice::one, interval::Interval, interval::Surge,
 };
 
 /// One kind of line in a log. Its clock and its content are its own; nothing is promised between

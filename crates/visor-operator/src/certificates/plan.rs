@@ -64,7 +64,7 @@ pub(super) struct Bundle {
 
 /// What there should be.
 #[derive(Debug, Clone)]
-pub(super) struct Wish {
+pub(super) struct Wanted {
     pub(super) names: BTreeSet<String>,
     /// How long API servers may take to learn of a bundle.
     pub(super) settle: Moment,
@@ -88,7 +88,7 @@ pub(super) enum Step {
     Wait(Moment),
 }
 
-impl Wish {
+impl Wanted {
     /// Times that leave room within the shorter of two validities: a certificate is renewed when a
     /// third of its time is left, and so is an authority.
     pub(super) fn new(
@@ -107,7 +107,7 @@ impl Wish {
 }
 
 /// Decides. There may be no configuration: then nobody asks for anything.
-pub(super) fn plan(kept: &Kept, bundle: Option<&Bundle>, wish: &Wish, now: Moment) -> Step {
+pub(super) fn plan(kept: &Kept, bundle: Option<&Bundle>, wish: &Wanted, now: Moment) -> Step {
     let works = works(kept, bundle, wish, now);
     let authority = kept.authorities.first().filter(|authority| {
         kept.signs && authority.life.holds(now) && now < authority.life.renewal()
@@ -145,13 +145,13 @@ pub(super) fn plan(kept: &Kept, bundle: Option<&Bundle>, wish: &Wish, now: Momen
 }
 
 /// Whether a certificate is good for a while yet.
-fn fits(held: &Held, wish: &Wish, now: Moment) -> bool {
+fn fits(held: &Held, wish: &Wanted, now: Moment) -> bool {
     let Facts { life, names } = &held.facts;
     *names == wish.names && life.holds(now) && now < life.renewal()
 }
 
 /// Whether an API server may be content with what an operator shows now.
-fn works(kept: &Kept, bundle: Option<&Bundle>, wish: &Wish, now: Moment) -> bool {
+fn works(kept: &Kept, bundle: Option<&Bundle>, wish: &Wanted, now: Moment) -> bool {
     let Some(bundle) = bundle else { return false };
     let mut trusted = bundle.authorities.iter().filter(|trusted| trusted.life.holds(now));
     match &kept.certificate {

@@ -18,7 +18,7 @@ use crate::metrics::{Metrics, Write};
 use super::{
     authority::{Authority, AuthorityError},
     keep::Settings,
-    plan::{Kept, Step, Wish, plan},
+    plan::{Kept, Step, Wanted, plan},
     store::{self, Changes},
     trust,
     x509::Moment,
@@ -61,7 +61,7 @@ pub(super) struct Writer {
     secrets: Api<Secret>,
     configurations: Api<MutatingWebhookConfiguration>,
     settings: Settings,
-    wish: Wish,
+    wish: Wanted,
     metrics: Arc<Metrics>,
     /// The authority that the API server was seen to trust last, and since when.
     trusted: Option<(CertificateDer<'static>, Moment)>,
@@ -81,7 +81,7 @@ impl Writer {
         metrics: Arc<Metrics>,
     ) -> Self {
         let names = settings.names.iter().cloned();
-        let wish = Wish::new(names, settings.certificate_validity, settings.authority_validity);
+        let wish = Wanted::new(names, settings.certificate_validity, settings.authority_validity);
         Self { secrets, configurations, settings, wish, metrics, trusted: None }
     }
 

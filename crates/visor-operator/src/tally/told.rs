@@ -39,11 +39,11 @@ impl Told {
 /// What a status tells of one pod: `9f3b52c01d7e:2:4711:1130640`, `9f3b52c01d7e:2` or
 /// `9f3b52c01d7e:over`.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Entry(pub(crate) PodMark, pub(crate) Told);
+pub(crate) struct PodEntry(pub(crate) PodMark, pub(crate) Told);
 
 const OVER: &str = "over";
 
-impl fmt::Display for Entry {
+impl fmt::Display for PodEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(PodMark(mark), told) = self;
         match told {
@@ -56,7 +56,7 @@ impl fmt::Display for Entry {
     }
 }
 
-impl FromStr for Entry {
+impl FromStr for PodEntry {
     /// Somebody else wrote it: there is nothing to say about it.
     type Err = ();
 
@@ -89,13 +89,13 @@ mod tests {
     fn what_is_told_is_read_as_it_was_written() {
         let counts = Counts { lines: 4711, bytes: u64::MAX };
         for told in [Told::Writes { number: 2, counts }, Told::Ended { number: 0 }, Told::Over] {
-            let entry = Entry(PodMark::of("a"), told);
+            let entry = PodEntry(PodMark::of("a"), told);
             assert_eq!(entry.to_string().parse(), Ok(entry));
         }
         for nonsense in
             ["", "a", "a:", "a:-1", "a:4294967295", "a:x", "a:1:2", "a:1:2:-3", "a:1:2:3:4"]
         {
-            assert_eq!(nonsense.parse::<Entry>(), Err(()), "{nonsense}");
+            assert_eq!(nonsense.parse::<PodEntry>(), Err(()), "{nonsense}");
         }
     }
 }

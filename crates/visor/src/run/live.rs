@@ -3,7 +3,6 @@
 
 use std::{
     collections::HashMap,
-    future::pending,
     pin::pin,
     process::ExitCode,
     sync::Arc,
@@ -14,19 +13,19 @@ use anyhow::Context;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, oneshot},
-    time::{MissedTickBehavior, interval, timeout},
+    time::timeout,
 };
 
-use super::{Run, endings, lines_written, serve, signals::StopSignals};
+use super::{Run, endings, serve, signals::StopSignals, table_ticker::TableTicker, ticker};
 use crate::{
     documents::Documents,
-    event_loop::{self, Activity, Command, Remainder, Shared},
+    event_loop::{self, Activity, Instruction, Remainder, Shared},
     http::Readiness,
     metrics::{Metrics, Reload},
     outlet::Persistence,
     plan::{GeneratorKey, Plan},
     sinks::Sinks,
-    table::{self, Table},
+    table::Table,
 };
 
 /// How often documents are looked at.
@@ -39,7 +38,7 @@ pub(super) async fn run(
     mut run: Run,
     plan: Plan,
     metrics: &Arc<Metrics>,
-    mut table: Option<Table>,
+    table: Option<Table>,
 ) -> anyhow::Result<ExitCode> {
     let mut hang_up = signal(SignalKind::hangup()).context("catching SIGHUP")?;
     let mut stop = StopSignals::new()?;
@@ -61,17 +60,17 @@ pub(super) async fn run(
     readiness.set(true);
 
     let mut document_check = ticker(DOCUMENT_CHECK);
-    let mut table_tick = ticker(table::TICK);
+    let mut table = TableTicker::new(table, metrics);
     let started = Instant::now();
     let has_finished = loop {
         tokio::select! {
-            _ = stop.recv() => break false,
+            () = stop.asked() => break false,
             () = activity.nobody_reads.notified() => break false,
             () = activity.finished.notified() => break true,
             _ = hang_up.recv() => {
                 reload(&mut run, &mut loops, metrics, true);
                 persistence.set(run.longest_failure());
-                loops.tell(|| Command::Reopen);
+                loops.tell(|| Instruction::Reopen);
             }
             _ = document_check.tick() => {
                 if run.documents.as_mut().is_some_and(Documents::changed) {
@@ -79,14 +78,8 @@ pub(super) async fn run(
                     persistence.set(run.longest_failure());
                 }
             }
-            _ = async { if table.is_some() { table_tick.tick().await } else { pending().await } } => {
-                let position = match run.lines_to_write() {
-                    Some(_) => lines_written(metrics),
-                    None => u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-                };
-                if let Some(table) = &mut table {
-                    table.tick(position);
-                }
+            () = table.is_due() => {
+                table.draw(&run, i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX));
             }
         }
     };
@@ -98,17 +91,17 @@ pub(super) async fn run(
             // nobody needs it if nobody reads.
             tokio::select! {
                 all = &mut remainders => break 'ended Some(all),
-                _ = stop.recv() => {}
+                () = stop.asked() => {}
                 () = activity.nobody_reads.notified() => {}
             }
         }
-        loops.tell(|| Command::Hurry);
+        loops.tell(|| Instruction::Hurry);
         tokio::select! {
             all = timeout(END_TIME, &mut remainders) => all.ok(),
-            code = stop.at_once() => std::process::exit(code),
+            never = stop.asked_again() => match never {},
         }
     };
-    table.iter().for_each(Table::clear);
+    drop(table);
     Ok(endings::tell(remainders.as_deref(), run.summary))
 }
 
@@ -144,7 +137,7 @@ fn reload(run: &mut Run, loops: &mut Loops, metrics: &Metrics, asked_for: bool) 
 
 /// The event loops, and which generator lives on which.
 struct Loops {
-    senders: Vec<mpsc::UnboundedSender<Command>>,
+    senders: Vec<mpsc::UnboundedSender<Instruction>>,
     activity: Arc<Activity>,
     homes: HashMap<GeneratorKey, usize>,
 }
@@ -184,13 +177,13 @@ impl Loops {
         self.senders.iter().for_each(|_| self.activity.begin());
         for (sender, part) in self.senders.iter().zip(parts) {
             // A loop that doesn't listen any more is ending with the program.
-            let _ = sender.send(Command::Follow(part, now));
+            let _ = sender.send(Instruction::Follow(part, now));
         }
     }
 
-    fn tell(&self, command: impl Fn() -> Command) {
+    fn tell(&self, instruction: impl Fn() -> Instruction) {
         for sender in &self.senders {
-            let _ = sender.send(command());
+            let _ = sender.send(instruction());
         }
     }
 
@@ -199,7 +192,7 @@ impl Loops {
         let mut answers = Vec::new();
         for sender in &self.senders {
             let (done, answer) = oneshot::channel();
-            if sender.send(Command::End(done)).is_ok() {
+            if sender.send(Instruction::End(done)).is_ok() {
                 answers.push(answer);
             }
         }
@@ -211,10 +204,4 @@ impl Loops {
             remainders
         }
     }
-}
-
-pub(super) fn ticker(period: Duration) -> tokio::time::Interval {
-    let mut ticker = interval(period);
-    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticker
 }

@@ -1,6 +1,9 @@
 //! SIGTERM and SIGINT: the first asks for an orderly end, a second one for an end at once.
 
-use std::time::{Duration, Instant};
+use std::{
+    convert::Infallible,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -16,15 +19,6 @@ pub(super) struct StopSignals {
     first: Option<Instant>,
 }
 
-/// How the program is to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wish {
-    /// With every line whole and written.
-    InOrder,
-    /// Now, with this exit code: 128 and the signal's number, as a shell would have it.
-    AtOnce(i32),
-}
-
 impl StopSignals {
     pub(super) fn new() -> anyhow::Result<Self> {
         Ok(Self {
@@ -34,8 +28,10 @@ impl StopSignals {
         })
     }
 
-    /// Waits for a signal that says something new.
-    pub(super) async fn recv(&mut self) -> Wish {
+    /// Waits for the wish that the program end with every line whole and written. Another signal
+    /// after it ends the process now, with 128 and the signal's number as exit code, as a shell would
+    /// have it.
+    pub(super) async fn asked(&mut self) {
         loop {
             let signal = tokio::select! {
                 _ = self.terminate.recv() => SignalKind::terminate(),
@@ -44,23 +40,20 @@ impl StopSignals {
             match self.first {
                 None => {
                     self.first = Some(Instant::now());
-                    return Wish::InOrder;
+                    return;
                 }
                 Some(first) if first.elapsed() > SAME_SIGNAL => {
-                    return Wish::AtOnce(128 + signal.as_raw_value());
+                    std::process::exit(128 + signal.as_raw_value());
                 }
                 Some(_) => {}
             }
         }
     }
 
-    /// Waits for the wish to end at once, and says with which exit code; one to end in order is being
-    /// fulfilled already.
-    pub(super) async fn at_once(&mut self) -> i32 {
+    /// As [`asked`](Self::asked), when the wish is being fulfilled already.
+    pub(super) async fn asked_again(&mut self) -> Infallible {
         loop {
-            if let Wish::AtOnce(code) = self.recv().await {
-                return code;
-            }
+            self.asked().await;
         }
     }
 }

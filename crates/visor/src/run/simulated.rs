@@ -8,19 +8,16 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{
-    Run, endings, lines_written,
-    live::ticker,
-    serve,
-    signals::{StopSignals, Wish},
-};
+use super::{Run, endings, serve, signals::StopSignals, table_ticker::TableTicker};
+use visor_engine::time::Time;
+
 use crate::{
     http::Readiness,
     metrics::Metrics,
     plan::Plan,
-    simulated::{self, Course, SimulationError},
+    simulation::{self, Course, SimulationError},
     sink::SinkError,
-    table::{self, Table},
+    table::Table,
 };
 
 /// When the run is to end, outputs have this long to take what they are being given.
@@ -30,9 +27,9 @@ const FLUSH_TIME: Duration = Duration::from_millis(600);
 pub(super) async fn run(
     run: Run,
     plan: Plan,
-    start: i64,
+    start: Time,
     metrics: &Arc<Metrics>,
-    mut table: Option<Table>,
+    table: Option<Table>,
 ) -> anyhow::Result<ExitCode> {
     let mut stop = StopSignals::new()?;
     let readiness = Arc::new(Readiness::default());
@@ -45,39 +42,28 @@ pub(super) async fn run(
         let (course, metrics, threads) = (Arc::clone(&course), Arc::clone(metrics), run.threads);
         move || {
             // Nobody waits for the answer if the program is ending in haste.
-            let _ = done.send(simulated::run(plan, start, threads, &metrics, &course));
+            let _ = done.send(simulation::run(plan, start, threads, &metrics, &course));
         }
     };
     std::thread::Builder::new().name("simulation".to_owned()).spawn(driver)?;
 
-    let mut table_tick = ticker(table::TICK);
+    let mut table = TableTicker::new(table, metrics);
     let mut patience: Option<Instant> = None;
     let outcome = loop {
         tokio::select! {
             outcome = &mut ended => break outcome,
-            wish = stop.recv() => match wish {
-                Wish::InOrder => {
-                    course.stop();
-                    patience = Some(Instant::now() + FLUSH_TIME);
-                }
-                Wish::AtOnce(code) => std::process::exit(code),
-            },
+            () = stop.asked() => {
+                course.stop();
+                patience = Some(Instant::now() + FLUSH_TIME);
+            }
             () = async { match patience { Some(end) => sleep_until(end).await, None => pending().await } } => {
                 course.give_up();
                 patience = None;
             }
-            _ = async { if table.is_some() { table_tick.tick().await } else { pending().await } } => {
-                let position = match run.lines_to_write() {
-                    Some(_) => lines_written(metrics),
-                    None => u64::try_from((course.reached() - start) / 1_000_000).unwrap_or(0),
-                };
-                if let Some(table) = &mut table {
-                    table.tick(position);
-                }
-            }
+            () = table.is_due() => table.draw(&run, course.reached().nanos_since(start) / 1_000_000),
         }
     };
-    table.iter().for_each(Table::clear);
+    drop(table);
     let (remainders, outcome) =
         outcome.context("the simulation ended without a word; that is a defect of visor")?;
     let code = endings::tell(Some(&remainders), run.summary);

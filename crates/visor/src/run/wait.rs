@@ -33,7 +33,7 @@ pub(super) fn read(documents: &mut Documents) -> anyhow::Result<Option<Vec<Resol
                 Err(_) => {}
             }
             tokio::select! {
-                _ = stop.recv() => return Ok(None),
+                () = stop.asked() => return Ok(None),
                 () = tokio::time::sleep(PAUSE) => {}
             }
         }

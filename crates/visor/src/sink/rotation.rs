@@ -17,7 +17,7 @@ use super::{
     compress::Compressor,
     first_line,
     names::{Names, is_there, remove_if_there, rename},
-    target::Output,
+    target::OpenTarget,
     whole_lines,
 };
 
@@ -66,7 +66,7 @@ impl Rotator {
 
     /// How many bytes of `rest`, as whole lines, may go into the file before it is to rotate;
     /// `None` if it is to rotate first. An empty file takes a line of any size.
-    pub(super) fn room(&self, output: &Output, rest: &[u8], now: Timestamp) -> Option<usize> {
+    pub(super) fn room(&self, output: &OpenTarget, rest: &[u8], now: Timestamp) -> Option<usize> {
         let rule = match &self.rule {
             Some(rule) if !self.pauses(now) => rule,
             _ => return Some(rest.len()),
@@ -95,20 +95,24 @@ impl Rotator {
     /// # Errors
     ///
     /// When a step fails. `output` is then still good for lines, and nothing is missing.
-    pub(super) fn rotate(&mut self, output: &mut Output, now: Timestamp) -> Result<u32, SinkError> {
+    pub(super) fn rotate(
+        &mut self,
+        output: &mut OpenTarget,
+        now: Timestamp,
+    ) -> Result<u32, SinkError> {
         let result = self.attempt(output, now);
         self.failed = result.is_err().then_some(now);
         result
     }
 
-    fn attempt(&mut self, output: &mut Output, now: Timestamp) -> Result<u32, SinkError> {
+    fn attempt(&mut self, output: &mut OpenTarget, now: Timestamp) -> Result<u32, SinkError> {
         let Some(rule) = &self.rule else { return Ok(0) };
         let Rotation { keep, method, compress, .. } = *rule;
         let live = self.names.live();
         // The names are about to shift under the compression.
         self.compressor.wait();
         if !output.is_at(live).map_err(SinkError::at("look at", live.display()))? {
-            *output = Output::open_file(live, now)?;
+            *output = OpenTarget::open_file(live, now)?;
             return Ok(0);
         }
         if output.was_cut().map_err(SinkError::at("look at", live.display()))? {
@@ -128,14 +132,14 @@ impl Rotator {
 fn by_rename(
     names: &Names,
     keep: u32,
-    output: &mut Output,
+    output: &mut OpenTarget,
     now: Timestamp,
 ) -> Result<(), SinkError> {
     // What isn't kept goes only once the new file is there.
     let aside = if keep == 0 { names.partial() } else { names.plain(1) };
     names.make_room(keep)?;
     rename(names.live(), &aside)?;
-    match Output::open_file(names.live(), now) {
+    match OpenTarget::open_file(names.live(), now) {
         Ok(new) => *output = new,
         Err(error) => {
             // Lines go on into the old file, under its old name if that can be had back.
@@ -146,7 +150,7 @@ fn by_rename(
     if keep == 0 { remove_if_there(&aside) } else { Ok(()) }
 }
 
-fn by_copy(names: &Names, keep: u32, output: &mut Output) -> Result<(), SinkError> {
+fn by_copy(names: &Names, keep: u32, output: &mut OpenTarget) -> Result<(), SinkError> {
     let (partial, first) = (names.partial(), names.plain(1));
     // The names shift only once the copy is whole: on a full disk, attempts that fail again and
     // again must not push the older files out.
@@ -166,6 +170,6 @@ fn by_copy(names: &Names, keep: u32, output: &mut Output) -> Result<(), SinkErro
     })
 }
 
-fn copy_content(output: &mut Output, names: &Names, to: &Path) -> Result<(), SinkError> {
+fn copy_content(output: &mut OpenTarget, names: &Names, to: &Path) -> Result<(), SinkError> {
     output.copy_to(to).map_err(SinkError::at("copy", names.live().display()))
 }

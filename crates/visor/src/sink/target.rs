@@ -19,6 +19,7 @@ use rustix::{
     fs::OFlags,
     io::Errno,
 };
+use visor_api::resolved;
 
 use super::{Patience, SinkError, whole_lines};
 
@@ -35,6 +36,25 @@ pub(crate) enum Target {
     Stderr,
     /// A file, by its path from the working directory (the output directory is part of it).
     File(PathBuf),
+}
+
+impl Target {
+    /// Where an output leads that is below this directory if it's a file.
+    pub(crate) fn new(output: &resolved::Output, directory: &Path) -> Self {
+        match output {
+            resolved::Output::Stdout => Self::Stdout,
+            resolved::Output::Stderr => Self::Stderr,
+            resolved::Output::File { path, .. } => Self::File(directory.join(path)),
+        }
+    }
+
+    /// The path, where it has one.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Target {
@@ -60,7 +80,7 @@ enum Kind {
 
 /// An open target.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(super) struct OpenTarget {
     file: File,
     kind: Kind,
     /// Bytes in the file, as far as we know: others may have cut it.
@@ -71,7 +91,7 @@ pub(super) struct Output {
     since: Timestamp,
 }
 
-impl Output {
+impl OpenTarget {
     /// Opens a target for appending. A file is created if it isn't there, with its directories.
     pub(super) fn open(target: &Target, now: Timestamp) -> Result<Self, SinkError> {
         match target {
@@ -211,7 +231,7 @@ impl Output {
     /// Whether an error of a write says that a named pipe has lost its reader: another may come,
     /// and read on where that one stopped. That of a standard stream never does.
     pub(super) fn misses_its_reader(&self, target: &Target, error: &io::Error) -> bool {
-        let is_named = matches!(target, Target::File(_));
+        let is_named = target.path().is_some();
         is_named && self.kind == Kind::Pipe && error.kind() == io::ErrorKind::BrokenPipe
     }
 

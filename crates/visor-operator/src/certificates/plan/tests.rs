@@ -8,8 +8,8 @@ fn names(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-fn wish() -> Wish {
-    Wish::new(names(&["a.svc"]), Duration::from_secs(1000), Duration::from_secs(4000))
+fn wish() -> Wanted {
+    Wanted::new(names(&["a.svc"]), Duration::from_secs(1000), Duration::from_secs(4000))
 }
 
 fn life(now: Moment, validity: Moment) -> Life {
@@ -42,13 +42,13 @@ fn ids(authorities: &[&Trusted]) -> Vec<CertificateDer<'static>> {
 #[test]
 fn times_fit_into_the_shorter_validity() {
     let hours = Duration::from_hours;
-    let usual = Wish::new(names(&[]), hours(2160), hours(8760));
+    let usual = Wanted::new(names(&[]), hours(2160), hours(8760));
     assert_eq!((usual.settle, usual.overlap), (60, 9 * 24 * 3600));
-    let short = Wish::new(names(&[]), Duration::from_mins(2), hours(1));
+    let short = Wanted::new(names(&[]), Duration::from_mins(2), hours(1));
     assert_eq!((short.settle, short.overlap), (6, 12));
-    let shortest = Wish::new(names(&[]), Duration::ZERO, Duration::ZERO);
+    let shortest = Wanted::new(names(&[]), Duration::ZERO, Duration::ZERO);
     assert_eq!((shortest.settle, shortest.overlap), (1, 1));
-    Wish::new(names(&[]), Duration::MAX, Duration::MAX);
+    Wanted::new(names(&[]), Duration::MAX, Duration::MAX);
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_certificate_is_renewed_by_the_same_authority_without_waiting() {
     // Even if the configuration can't be written.
     let unkept = Bundle { is_kept: false, ..seen.clone() };
     assert_eq!(plan(&made, Some(&unkept), &wish(), 667), Step::Sign);
-    let others = Wish { names: names(&["b.svc"]), ..wish() };
+    let others = Wanted { names: names(&["b.svc"]), ..wish() };
     assert_eq!(plan(&made, Some(&seen), &others, 1), Step::Sign);
     let none = kept(&[&a], None);
     assert_eq!(plan(&none, Some(&seen), &wish(), 1), Step::Sign);
@@ -161,7 +161,7 @@ enum Event {
 
 /// A cluster whose API servers learn of a bundle, and whose operators of a certificate, late.
 struct Cluster {
-    wish: Wish,
+    wish: Wanted,
     certificate_validity: Moment,
     authority_validity: Moment,
     now: Moment,
@@ -179,7 +179,7 @@ impl Cluster {
     fn new(certificate: Moment, authority: Moment) -> Self {
         let seconds = |moment: Moment| Duration::from_secs(moment.unsigned_abs());
         Self {
-            wish: Wish::new(names(&["a.svc"]), seconds(certificate), seconds(authority)),
+            wish: Wanted::new(names(&["a.svc"]), seconds(certificate), seconds(authority)),
             certificate_validity: certificate,
             authority_validity: authority,
             now: 1_800_000_000,

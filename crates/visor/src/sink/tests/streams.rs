@@ -13,14 +13,14 @@ use rustix::{
 };
 
 use super::*;
-use crate::sink::{Closed, SharedSink, SinkError, target::Output};
+use crate::sink::{Closed, SharedSink, SinkError, target::OpenTarget};
 
 /// A sink into a pipe, as if the pipe were standard output, and the pipe's other end.
 fn piped() -> (Sink, io::PipeReader, io::PipeWriter) {
     let (reader, writer) = io::pipe().unwrap();
     let ours = writer.as_fd().try_clone_to_owned().unwrap();
     let mut sink = Sink::new(Target::Stdout, None, Patience::new().unwrap());
-    sink.output = Some(Output::new(File::from(ours), at(0)).unwrap());
+    sink.output = Some(OpenTarget::new(File::from(ours), at(0)).unwrap());
     (sink, reader, writer)
 }
 
@@ -204,7 +204,9 @@ fn owners_of_a_stream_never_mix_their_lines() {
 
 #[test]
 fn the_standard_streams_open() {
-    for target in [Target::Stdout, Target::Stderr] {
-        assert!(Output::open(&target, at(0)).is_ok(), "{target}");
+    for (target, descriptor) in [(Target::Stdout, 1), (Target::Stderr, 2)] {
+        let opened = OpenTarget::open(&target, at(0)).unwrap();
+        let metadata = fs::metadata(format!("/proc/self/fd/{descriptor}")).unwrap();
+        assert_eq!(opened.is_regular(), metadata.is_file(), "{target}");
     }
 }

@@ -2,15 +2,17 @@
 
 use visor_api::{log_format::Namespace, source::DOCUMENT_ROOT};
 
-use crate::{choice::Table, escape, server, text::Text};
+use super::escaping::Escaping;
+use crate::{choice::Table, server, text::Text, time::Time};
 
-/// The facts of one request. Texts are escaped already; an absent one is `-`.
+/// The facts of one request. Texts are escaped already, as the format
+/// wants it ([`Escaping`]); an absent one is `-`.
 ///
 /// The names are those of httpd's directives in `mod_log_config`.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    /// When it began, in nanoseconds since the epoch (`%t`).
-    pub time: i64,
+    /// When it began (`%t`).
+    pub time: Time,
     /// How long it took, in nanoseconds (`%D`, `%T`).
     pub duration: u64,
     /// How long it took to the first byte of the response, in nanoseconds (`%^FB`).
@@ -60,7 +62,7 @@ pub struct Request<'a> {
     /// The values of directives that name something.
     pub named: NamedValues<'a>,
     /// What is the same for all requests of a server.
-    pub server: &'a Server,
+    pub server: &'a ServerFacts,
 }
 
 /// A request line, whole or in its parts; the parts serve `%m`, `%q` and `%H`, too.
@@ -98,7 +100,7 @@ impl Default for Tls {
 
 /// What is the same for all requests of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Server {
+pub struct ServerFacts {
     /// The server's address (`%A`).
     pub local_address: Text,
     /// The server's name (`%V`), if it isn't the virtual host's.
@@ -119,18 +121,18 @@ pub struct Server {
     pub filename: Option<Text>,
 }
 
-impl Default for Server {
-    /// A server behind TLS at an address that is set aside for documentation.
-    fn default() -> Self {
+impl ServerFacts {
+    /// The default server: behind TLS, at an address that is set aside for documentation.
+    pub(super) fn new(escaping: &Escaping) -> Self {
         Self {
-            local_address: escape::log_item(server::ADDRESS.as_bytes()),
+            local_address: escaping.text(server::ADDRESS),
             server_name: None,
             port: server::PORT,
             local_port: server::PORT,
             remote_logname: Text::absent(),
             handler: Text::absent(),
             log_id: Text::absent(),
-            document_root: escape::log_item(DOCUMENT_ROOT.as_bytes()),
+            document_root: escaping.text(DOCUMENT_ROOT),
             filename: None,
         }
     }

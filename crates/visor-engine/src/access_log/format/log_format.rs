@@ -1,49 +1,29 @@
-//! How a request is written: a `LogFormat` made ready to write lines.
+//! Apache's formats: a `LogFormat` made ready to write lines, escaped as httpd escapes.
 //!
 //! Each directive is written as its `log_...` function in `modules/loggers/mod_log_config.c` (and
 //! `mod_logio.c`) writes it.
 
 use jiff::tz::TimeZone;
-use visor_api::log_format::{Condition, DurationUnit, Field, Item, LogFormat, Namespace};
+use visor_api::log_format::{self, Condition, DurationUnit, Field, Item, Namespace};
 
-use super::{id, request::Request};
+use super::Uses;
 use crate::{
+    access_log::{escaping::Escaping, id, request::Request},
+    escape,
     stamp::AccessStamp,
     text::{Lines, Text},
 };
 
-/// A format, ready to write lines.
+/// How Apache's formats escape.
+pub(super) static ESCAPING: Escaping = Escaping::new(escape::log_item);
+
+/// A format of Apache's, ready to write lines.
 #[derive(Debug, Clone)]
-pub struct Format {
+pub struct LogFormat {
     parts: Vec<Part>,
     /// The literal text behind the last directive, and the newline.
     end: Text,
     uses: Uses,
-}
-
-/// Which facts a format writes; the others needn't be drawn.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-pub struct Uses {
-    /// `%u`
-    pub remote_user: bool,
-    /// `%{Referer}i`
-    pub referer: bool,
-    /// `%{User-Agent}i`
-    pub user_agent: bool,
-    /// `%v`, `%V`, `%{Host}i`
-    pub virtual_host: bool,
-    /// `%D`, `%T`, `%^FB`, `%t`: a line is written when its request ends, so when that began
-    /// depends on it.
-    pub duration: bool,
-    /// `%P`, `%k`, `%X`, `%{remote}p`
-    pub connection: bool,
-    /// `%I`, `%S`
-    pub bytes_in: bool,
-    /// `%{UNIQUE_ID}e`, `%{X-Request-Id}i`
-    pub id: bool,
-    /// `%{SSL_PROTOCOL}x`, `%{SSL_CIPHER}x`
-    pub tls: bool,
 }
 
 /// A directive, and the literal text in front of it.
@@ -76,9 +56,9 @@ enum Directive {
     Rare(Box<Field>),
 }
 
-impl Format {
+impl LogFormat {
     /// Makes a format ready to write lines with times of this zone.
-    pub fn new(format: LogFormat, zone: &TimeZone) -> Self {
+    pub(super) fn new(format: log_format::LogFormat, zone: &TimeZone) -> Self {
         let mut uses = Uses::default();
         let mut parts = Vec::new();
         let mut literal = String::new();
@@ -96,13 +76,13 @@ impl Format {
         Self { parts, end: Text::new(literal.as_bytes()), uses }
     }
 
-    /// Which facts the format writes.
-    pub const fn uses(&self) -> Uses {
+    pub(super) const fn uses(&self) -> Uses {
         self.uses
     }
 
     /// Writes the line of a request, newline included.
-    pub fn write(&mut self, request: &Request<'_>, out: &mut Lines) {
+    #[inline]
+    pub(super) fn write(&mut self, request: &Request<'_>, out: &mut Lines) {
         for part in &mut self.parts {
             out.put(&part.before);
             match &part.condition {
@@ -144,6 +124,8 @@ impl Directive {
         match self {
             Self::RemoteHost => out.put(request.remote_host),
             Self::RemoteLogname => out.put(&request.server.remote_logname),
+            // `log_remote_user` writes two quotes for an empty name.
+            Self::RemoteUser if request.remote_user.is_empty() => out.extend(b"\"\""),
             Self::RemoteUser => out.put(request.remote_user),
             Self::BeginTime(stamp) => stamp.write(request.time, out),
             Self::EndTime(stamp) => {

@@ -1,25 +1,26 @@
-//! Facts in, lines out: what the tests compare with real httpd's own lines.
+//! `xtask format`: facts in, lines out, which the tests compare with real httpd's own lines.
 //!
 //! Reads JSON objects, one a line, from standard input, and writes the log line of each. Texts are
 //! strings whose characters are bytes (ISO 8859-1), so that any byte can be said.
 
-use std::{collections::BTreeMap, io::BufRead, io::Write, process::ExitCode};
+use std::{collections::BTreeMap, io::BufRead, io::Write};
 
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use visor_api::{
     log_format::{self, Namespace},
     rules::time_zone,
-    source::{ErrorFormat, Mpm},
+    source::{ErrorFormat, Format, Mpm},
 };
 use visor_engine::{
-    access::{
+    access_log::{
         self,
-        request::{NamedTable, NamedValues, Request, RequestLine, Server, Tls},
+        request::{NamedTable, NamedValues, Request, RequestLine, ServerFacts, Tls},
     },
     choice::Table,
-    error, escape,
+    error_log, escape,
     text::{Lines, Text},
+    time::Time,
 };
 
 #[derive(Deserialize)]
@@ -107,17 +108,8 @@ struct ErrorFacts {
     referer: Option<String>,
 }
 
-fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("format: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// Writes the line of each object.
+pub(crate) fn run() -> Result<(), Box<dyn std::error::Error>> {
     let mut out = Lines::default();
     for (number, line) in std::io::stdin().lock().lines().enumerate() {
         let input =
@@ -133,8 +125,9 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
 fn write_access(input: &AccessInput, out: &mut Lines) -> Result<(), Box<dyn std::error::Error>> {
     let facts = &input.facts;
     let zone: TimeZone = time_zone(&input.time_zone)?;
-    let mut format = access::Format::new(log_format::parse(&input.log_format)?, &zone);
-    let server = Server {
+    let mut format =
+        access_log::Format::new(&Format::LogFormat(log_format::parse(&input.log_format)?), &zone);
+    let server = ServerFacts {
         local_address: item(facts.local_address.as_ref()),
         server_name: facts.server_name.as_ref().map(|name| item(Some(name))),
         port: facts.port,
@@ -166,17 +159,16 @@ fn write_access(input: &AccessInput, out: &mut Lines) -> Result<(), Box<dyn std:
         item(found.map(|(_, value)| value))
     };
     let client = item(facts.client.as_ref());
-    let user = facts.user.as_ref();
     let reckoned = |target: &String| escape::log_item(&visor_engine::uri::path(&bytes(target)));
     let path = item(facts.path.as_ref());
     let uri = facts.target.as_ref().map_or_else(|| path.clone(), reckoned);
     let request = Request {
-        time: facts.time,
+        time: Time::from_nanos(facts.time),
         duration: facts.duration_nanoseconds,
         time_to_first_byte: 0,
         remote_host: &item(facts.remote_host.as_ref().or(facts.client.as_ref())),
         client_address: &client,
-        remote_user: &user.map_or_else(Text::absent, |user| escape::remote_user(&bytes(user))),
+        remote_user: &item(facts.user.as_ref()),
         request_line: RequestLine {
             whole: Some(&item(facts.request_line.as_ref())),
             method: &item(facts.method.as_ref()),
@@ -211,12 +203,12 @@ fn write_access(input: &AccessInput, out: &mut Lines) -> Result<(), Box<dyn std:
 
 fn write_error(input: &ErrorInput, out: &mut Lines) -> Result<(), Box<dyn std::error::Error>> {
     let facts = &input.facts;
-    let mut format = error::Format::new(input.format, &time_zone(&input.time_zone)?);
+    let mut format = error_log::Format::new(input.format, &time_zone(&input.time_zone)?);
     let client = facts.client.as_ref().map(|client| item(Some(client)));
     let referer = facts.referer.as_ref().map(|r| escape::error_log_item(&bytes(r)));
     let errno_text = facts.errno_text.as_deref().unwrap_or_default();
-    let message = error::Message {
-        time: facts.time,
+    let message = error_log::Message {
+        time: Time::from_nanos(facts.time),
         module: facts.module.as_deref(),
         level: &facts.level,
         pid: facts.pid,

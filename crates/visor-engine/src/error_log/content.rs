@@ -15,10 +15,10 @@ use super::{
 use crate::{
     choice::{NothingToDraw, Table},
     clients,
-    escape::error_log_item,
     random::{Random, Seed},
     server::{self, Thread},
     text::{Lines, Text},
+    time::Time,
 };
 
 /// What the messages of an error log are about; the streams of a generator share it.
@@ -35,13 +35,14 @@ pub struct Subjects {
 }
 
 impl Subjects {
-    /// What a document asks for; where it says nothing, the default server's. The pool of clients
+    /// What a document asks for, as its format escapes it; where it says nothing, the default server's. The pool of clients
     /// depends on `seed`.
     ///
     /// # Errors
     ///
     /// If one of our own lists of choices can't be drawn from.
-    pub fn new(log: &ErrorLog, seed: Seed) -> Result<Self, NothingToDraw> {
+    pub fn new(log: &ErrorLog, seed: Seed, format: &Format) -> Result<Self, NothingToDraw> {
+        let text = |plain: &str| format.text(plain);
         let root = log.document_root.trim_end_matches('/');
         let referers = match &log.referers {
             None => Table::new(server::referers().map(|(page, w)| (text(page), w)))?,
@@ -50,7 +51,7 @@ impl Subjects {
         Ok(Self {
             clients: clients::pool(&log.clients, seed)?,
             referers,
-            paths: Table::new(server::paths().map(|(path, w)| (error_log_item(&path), w)))?,
+            paths: Table::new(server::paths().map(|(path, w)| (format.text(path), w)))?,
             hosts: Table::new(server::virtual_hosts().map(|host| (text(host), 1)))?,
             users: Table::new(server::users().map(|user| (text(user), 1)))?,
             scripts: Table::new(server::scripts(root).map(|script| (text(&script), 1)))?,
@@ -94,14 +95,14 @@ pub struct Content {
     level: &'static str,
     /// Whether the multi-processing module has threads.
     threads: bool,
-    entries: Table<Entry>,
+    templates: Table<Template>,
     /// The text of the line that is being written, kept so that a line allocates nothing.
     text: Lines,
 }
 
 /// A message, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Entry {
+struct Template {
     module: Box<str>,
     source: Option<(&'static str, u32)>,
     errno: Option<(i32, &'static str)>,
@@ -148,32 +149,39 @@ impl Content {
         log: &ErrorLog,
         stream: &Stream<Option<Choices<resolved::Message>>>,
         subjects: Arc<Subjects>,
+        format: &Format,
     ) -> Result<Self, NothingToDraw> {
         // A heartbeat is what mod_heartbeat might say.
         let heartbeat = stream.kind == StreamKind::Heartbeat;
         let level = if heartbeat { StreamKind::Info } else { stream.kind }.as_str();
         let module = if heartbeat { "heartbeat" } else { "core" };
-        let entries = if let Some(messages) = &stream.lines {
-            Table::of(messages, |message| Entry {
-                client: message.client,
-                ..Entry::literal(message.module.as_deref().unwrap_or(module), &message.text)
-            })
-        } else if heartbeat {
-            Table::only(Entry::literal(module, server::HEARTBEAT))
-        } else {
-            let fits = |entry: &&catalogue::Entry| {
-                entry.level == stream.kind && entry.mpm.is_none_or(|mpm| mpm == log.mpm)
+        let templates =
+            if let Some(messages) = &stream.lines {
+                Table::of(messages, |message| Template {
+                    client: message.client,
+                    ..Template::literal(
+                        message.module.as_deref().unwrap_or(module),
+                        format.text(&message.text),
+                    )
+                })
+            } else if heartbeat {
+                Table::only(Template::literal(module, format.text(server::HEARTBEAT)))
+            } else {
+                let fits = |entry: &&catalogue::CatalogueMessage| {
+                    entry.level == stream.kind && entry.mpm.is_none_or(|mpm| mpm == log.mpm)
+                };
+                let own = CATALOGUE.iter().filter(fits);
+                Table::new(own.map(|entry| {
+                    (Template::new(entry, log.format, format), u64::from(entry.weight))
+                }))?
             };
-            let own = CATALOGUE.iter().filter(fits);
-            Table::new(own.map(|entry| (Entry::new(entry, log.format), u64::from(entry.weight))))?
-        };
         let threads = log.mpm != Mpm::Prefork;
-        Ok(Self { subjects, level, threads, entries, text: Lines::default() })
+        Ok(Self { subjects, level, threads, templates, text: Lines::default() })
     }
 
-    /// Draws a message that is due at `time`, in nanoseconds since the epoch, and writes its line.
-    pub fn write(&mut self, time: i64, format: &mut Format, random: &mut Random, out: &mut Lines) {
-        let entry = self.entries.draw(random);
+    /// Draws a message that is due at `time`, and writes its line.
+    pub fn write(&mut self, time: Time, format: &mut Format, random: &mut Random, out: &mut Lines) {
+        let entry = self.templates.draw(random);
         let subjects = &*self.subjects;
         let particulars = Particulars::draw(subjects, random);
         self.text.clear();
@@ -204,22 +212,22 @@ impl Content {
     }
 }
 
-impl Entry {
+impl Template {
     /// A message of a document, word for word.
-    fn literal(module: &str, text: &str) -> Self {
+    fn literal(module: &str, text: Text) -> Self {
         Self {
             module: module.into(),
             source: None,
             errno: None,
             client: false,
             referer: false,
-            pieces: [Piece::Text(self::text(text))].into(),
+            pieces: [Piece::Text(text)].into(),
         }
     }
 
     /// A message of the catalogue. httpd 2.2 said much the same, without the numbers in front.
-    fn new(entry: &catalogue::Entry, format: ErrorFormat) -> Self {
-        let text = match (format, entry.text.split_once(": ")) {
+    fn new(entry: &catalogue::CatalogueMessage, release: ErrorFormat, format: &Format) -> Self {
+        let text = match (release, entry.text.split_once(": ")) {
             (ErrorFormat::Httpd22, Some((number, rest))) if number.starts_with("AH") => rest,
             _ => entry.text,
         };
@@ -229,13 +237,13 @@ impl Entry {
             errno: entry.errno,
             client: entry.client,
             referer: entry.referer,
-            pieces: pieces(text),
+            pieces: pieces(text, format),
         }
     }
 }
 
 /// Takes a text apart at its placeholders.
-fn pieces(text: &str) -> Box<[Piece]> {
+fn pieces(text: &str, format: &Format) -> Box<[Piece]> {
     let mut pieces = Vec::new();
     let mut rest = text;
     let next = |rest: &str| {
@@ -245,11 +253,11 @@ fn pieces(text: &str) -> Box<[Piece]> {
         found.min_by_key(|(at, ..)| *at)
     };
     while let Some((at, length, piece)) = next(rest) {
-        pieces.push(Piece::Text(self::text(&rest[..at])));
+        pieces.push(Piece::Text(format.text(&rest[..at])));
         pieces.push(piece);
         rest = &rest[at + length..];
     }
-    pieces.push(Piece::Text(self::text(rest)));
+    pieces.push(Piece::Text(format.text(rest)));
     pieces.into()
 }
 
@@ -275,8 +283,4 @@ impl Piece {
             Self::Script => out.put(particulars.script),
         }
     }
-}
-
-fn text(text: &str) -> Text {
-    error_log_item(text.as_bytes())
 }

@@ -4,31 +4,25 @@
 //! statuses it is answered with, in one draw; both say whether there is a body. So a 304 and a
 //! HEAD have none, and a style sheet is never posted to, unless a document says otherwise.
 
-use std::{
-    ops::RangeInclusive,
-    sync::{Arc, OnceLock},
-};
+use std::sync::Arc;
 
-use visor_api::{
-    quantity::Duration,
-    resolved::{self, Choices, Requests},
-};
+use visor_api::resolved::{Choices, Requests};
 
 use super::{
+    defaults::Defaults,
+    escaping::Escaping,
     exchange::{Exchange, Response, exchanges},
     format::{Format, Uses},
-    request::{NamedTable, NamedValues, Request, RequestLine, Server, Tls},
+    request::{NamedTable, NamedValues, Request, RequestLine, ServerFacts, Tls},
+    resource::{Range, Resource},
 };
 use crate::{
     choice::{NothingToDraw, Table},
-    clients, escape,
+    clients,
     random::{Random, Seed},
-    server::{
-        self,
-        traffic::{self, Class},
-    },
+    server,
     text::{Lines, Text},
-    uri,
+    time::Time,
 };
 
 /// What the requests of a stream are made of. Streams that say nothing of their own share one.
@@ -46,43 +40,9 @@ pub struct Content {
     sizes: Arc<Table<Range>>,
     tls: Arc<Table<Tls>>,
     named: Box<[NamedTable]>,
-    server: Server,
+    server: ServerFacts,
     nothing: Text,
     error_page_type: Text,
-}
-
-/// Something that can be asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Resource {
-    path: Text,
-    uri: Text,
-    query: Text,
-    content_type: Text,
-    class: usize,
-    size: Option<Range>,
-}
-
-/// A range of whole numbers, both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Range {
-    min: u64,
-    max: u64,
-}
-
-impl Range {
-    const fn of_sizes(sizes: &RangeInclusive<u64>) -> Self {
-        Self { min: *sizes.start(), max: *sizes.end() }
-    }
-
-    /// In nanoseconds.
-    const fn of_durations(durations: &RangeInclusive<Duration>) -> Self {
-        Self { min: durations.start().as_nanos(), max: durations.end().as_nanos() }
-    }
-
-    #[inline]
-    fn draw(self, random: &mut Random) -> u64 {
-        random.between(self.min, self.max)
-    }
 }
 
 /// The indices of the values that were drawn for named directives, kept between lines so that a
@@ -91,51 +51,58 @@ impl Range {
 pub struct Drawn(Vec<usize>);
 
 impl Content {
-    /// What a document asks for; where it says nothing, the default server's. The pool of clients
-    /// depends on `seed`.
+    /// What a document asks for, as its format escapes it; where it says nothing, the default
+    /// server's. The pool of clients depends on `seed`.
     ///
     /// # Errors
     ///
     /// If one of our own lists of choices can't be drawn from.
-    pub fn new(requests: &Requests, seed: Seed) -> Result<Self, NothingToDraw> {
-        let defaults = Defaults::get()?;
+    pub fn new(
+        requests: &Requests,
+        seed: Seed,
+        escaping: &Escaping,
+    ) -> Result<Self, NothingToDraw> {
+        let defaults = escaping.defaults()?;
+        let text = |plain: &String| escaping.text(plain);
         let resources = match (&requests.resources, &requests.sizes) {
-            (Some(resources), _) => Arc::new(Table::of(resources, Resource::of)),
-            (None, Some(_)) => Arc::new(Defaults::resources(|_| None)?),
+            (Some(resources), _) => {
+                Arc::new(Table::of(resources, |resource| Resource::of(resource, escaping)))
+            }
+            (None, Some(_)) => Arc::new(Defaults::resources(escaping, |_| None)?),
             (None, None) => Arc::clone(&defaults.resources),
         };
         let exchanges = match (&requests.methods, &requests.statuses) {
             (None, None) => Arc::clone(&defaults.exchanges),
-            (methods, statuses) => exchanges(methods.as_ref(), statuses.as_ref())?,
+            (methods, statuses) => exchanges(methods.as_ref(), statuses.as_ref(), escaping)?,
         };
         let named = requests.directives.iter().map(|directive| NamedTable {
             namespace: directive.namespace,
             name: directive.name.clone(),
-            values: Table::of(&directive.values, |value| log_item(value)),
+            values: Table::of(&directive.values, text),
         });
         Ok(Self {
             clients: Arc::new(clients::pool(&requests.clients, seed)?),
-            users: or(&defaults.users, requests.users.as_ref(), |user| remote_user(user)),
+            users: or(&defaults.users, requests.users.as_ref(), text),
             resources,
             exchanges,
-            protocols: texts(&defaults.protocols, requests.protocols.as_ref()),
-            referers: texts(&defaults.referers, requests.referers.as_ref()),
-            user_agents: texts(&defaults.user_agents, requests.user_agents.as_ref()),
-            virtual_hosts: texts(&defaults.virtual_hosts, requests.virtual_hosts.as_ref()),
+            protocols: or(&defaults.protocols, requests.protocols.as_ref(), text),
+            referers: or(&defaults.referers, requests.referers.as_ref(), text),
+            user_agents: or(&defaults.user_agents, requests.user_agents.as_ref(), text),
+            virtual_hosts: or(&defaults.virtual_hosts, requests.virtual_hosts.as_ref(), text),
             durations: or(&defaults.durations, requests.durations.as_ref(), Range::of_durations),
             sizes: or(&defaults.sizes, requests.sizes.as_ref(), Range::of_sizes),
             tls: Arc::clone(&defaults.tls),
             named: named.collect(),
-            server: Server::default(),
+            server: ServerFacts::new(escaping),
             nothing: Text::absent(),
-            error_page_type: log_item("text/html; charset=iso-8859-1"),
+            error_page_type: escaping.text("text/html; charset=iso-8859-1"),
         })
     }
 
-    /// Draws a request that ends at `time`, in nanoseconds since the epoch, and writes its line.
+    /// Draws a request that ends at `time`, and writes its line.
     pub fn write(
         &self,
-        time: i64,
+        time: Time,
         format: &mut Format,
         random: &mut Random,
         drawn: &mut Drawn,
@@ -148,7 +115,7 @@ impl Content {
     #[inline]
     fn draw<'a>(
         &'a self,
-        time: i64,
+        time: Time,
         uses: Uses,
         random: &mut Random,
         drawn: &'a mut Drawn,
@@ -210,7 +177,7 @@ impl Content {
             // httpd's own unit, so that beginning, end and duration agree to the last digit.
             request.duration = self.durations.draw(random).draw(random) / 1_000 * 1_000;
             let duration = i64::try_from(request.duration).unwrap_or(i64::MAX);
-            request.time = time.saturating_sub(duration);
+            request.time = time.saturating_add(-duration);
             // What comes first takes most of the time, but for large bodies.
             request.time_to_first_byte = request.duration - request.duration / 8;
         }
@@ -282,86 +249,6 @@ fn draw_connection(request: &mut Request<'_>, random: &mut Random) {
     request.connection_status = if random.below(20) == 0 { b'-' } else { b'+' };
 }
 
-/// The tables of the default server, made once and shared by all.
-#[derive(Debug)]
-struct Defaults {
-    users: Arc<Table<Text>>,
-    resources: Arc<Table<Resource>>,
-    exchanges: Arc<[Table<Exchange>]>,
-    protocols: Arc<Table<Text>>,
-    referers: Arc<Table<Text>>,
-    user_agents: Arc<Table<Text>>,
-    virtual_hosts: Arc<Table<Text>>,
-    durations: Arc<Table<Range>>,
-    sizes: Arc<Table<Range>>,
-    tls: Arc<Table<Tls>>,
-}
-
-impl Defaults {
-    fn get() -> Result<&'static Self, NothingToDraw> {
-        static DEFAULTS: OnceLock<Result<Defaults, NothingToDraw>> = OnceLock::new();
-        DEFAULTS.get_or_init(Self::new).as_ref().map_err(|error| *error)
-    }
-
-    fn new() -> Result<Self, NothingToDraw> {
-        let texts = |texts: &[(&str, u32)]| {
-            Table::new(texts.iter().map(|(text, weight)| (log_item(text), u64::from(*weight))))
-                .map(Arc::new)
-        };
-        let range = |min, max, weight| (Range { min, max }, u64::from(weight));
-        let durations =
-            traffic::DURATIONS.iter().map(|(min, max, w)| range(min * 1000, max * 1000, *w));
-        let sizes = traffic::SIZES.iter().map(|(min, max, w)| range(*min, *max, *w));
-        Ok(Self {
-            users: texts(traffic::USERS)?,
-            resources: Arc::new(Self::resources(|page| {
-                Some(Range { min: page.size.0, max: page.size.1 })
-            })?),
-            exchanges: exchanges(None, None)?,
-            protocols: texts(traffic::PROTOCOLS)?,
-            referers: texts(traffic::REFERERS)?,
-            user_agents: texts(traffic::USER_AGENTS)?,
-            virtual_hosts: texts(traffic::VIRTUAL_HOSTS)?,
-            durations: Arc::new(Table::new(durations)?),
-            sizes: Arc::new(Table::new(sizes)?),
-            tls: Arc::new(Table::new(traffic::TLS.iter().map(|(protocol, cipher, weight)| {
-                let (protocol, cipher) = (log_item(protocol), log_item(cipher));
-                (Tls { protocol, cipher }, u64::from(*weight))
-            }))?),
-        })
-    }
-
-    fn resources(
-        size: impl Fn(&traffic::Page) -> Option<Range>,
-    ) -> Result<Table<Resource>, NothingToDraw> {
-        Table::new(traffic::RESOURCES.iter().map(|page| {
-            let class = page.class as usize;
-            (Resource::new(page.target, class, size(page)), u64::from(page.weight))
-        }))
-    }
-}
-
-impl Resource {
-    /// A resource of a document.
-    fn of(resource: &resolved::Resource) -> Self {
-        let size = resource.size.map(|size| Range { min: size, max: size });
-        Self::new(&resource.target, Class::Other as usize, size)
-    }
-
-    /// The resource of a request target.
-    fn new(target: &str, class: usize, size: Option<Range>) -> Self {
-        let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
-        Self {
-            uri: escape::log_item(&uri::path(path.as_bytes())),
-            content_type: log_item(traffic::content_type(path)),
-            path: log_item(path),
-            query: log_item(query),
-            class,
-            size,
-        }
-    }
-}
-
 /// The table of a document's list, or the default one where there is no list.
 fn or<C, T>(
     default: &Arc<Table<T>>,
@@ -369,16 +256,4 @@ fn or<C, T>(
     make: impl Fn(&C) -> T,
 ) -> Arc<Table<T>> {
     list.map_or_else(|| Arc::clone(default), |list| Arc::new(Table::of(list, make)))
-}
-
-fn texts(default: &Arc<Table<Text>>, list: Option<&Choices<String>>) -> Arc<Table<Text>> {
-    or(default, list, |text| log_item(text))
-}
-
-fn log_item(text: &str) -> Text {
-    escape::log_item(text.as_bytes())
-}
-
-fn remote_user(text: &str) -> Text {
-    escape::remote_user(text.as_bytes())
 }

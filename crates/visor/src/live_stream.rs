@@ -5,13 +5,12 @@
 use std::{cell::RefCell, future::pending, rc::Rc, sync::Arc, time::Duration};
 
 use tokio::{sync::Notify, time::sleep_until};
-use visor_api::resolved::Pace;
-use visor_engine::stream::{Content, Stream};
+use visor_engine::{generator::NamedStream, stream::Stream, time::Time};
 
 use crate::{clock::Clock, metrics::StreamMeter, outlet::Outlet, plan::Limits};
 
 /// When a stream's time is up, it has so long for lines that came due before but are not written:
-/// the machine may have paused. Beyond it, they are skipped: their output is too slow.
+/// the machine may have paused. Beyond it, they are skipped: their output is too slow. In nanoseconds.
 const TIME_TO_CATCH_UP: i64 = 1_000_000_000;
 /// At most so many lines are passed over before other streams have their turn.
 const SKIPS_AT_ONCE: u64 = 100_000;
@@ -21,16 +20,14 @@ const LINES_AT_ONCE: u64 = 256;
 /// What a stream is told while it runs.
 #[derive(Default)]
 pub(crate) struct Control {
-    orders: RefCell<Vec<Order>>,
+    changes: RefCell<Vec<Change>>,
     arrived: Notify,
 }
 
 /// Something that changes for a stream.
-pub(crate) enum Order {
-    /// Take another pace from now on.
-    Pace(Pace),
-    /// Say something else, or write it otherwise, from the next line on.
-    Content(Box<Content>),
+pub(crate) enum Change {
+    /// Be what a document says of it now, from now on.
+    Stream(Box<NamedStream>),
     /// Write elsewhere from the next line on.
     Outlet(Rc<Outlet>),
     /// Stop writing, or go on.
@@ -42,9 +39,9 @@ pub(crate) enum Order {
 }
 
 impl Control {
-    /// Gives an order. It is carried out before the stream writes another line.
-    pub(crate) fn order(&self, order: Order) {
-        self.orders.borrow_mut().push(order);
+    /// Tells of a change. It is carried out before the stream writes another line.
+    pub(crate) fn tell(&self, change: Change) {
+        self.changes.borrow_mut().push(change);
         self.arrived.notify_one();
     }
 }
@@ -74,7 +71,7 @@ impl LiveStream {
     /// Runs the stream until it is told to stop or its source ends by itself.
     pub(crate) async fn run(mut self) {
         loop {
-            if self.obey() == Next::End || self.limits.is_spent() || self.outlet.end().is_some() {
+            if self.follow() == Next::End || self.limits.is_spent() || self.outlet.end().is_some() {
                 return;
             }
             let end = self.end();
@@ -113,16 +110,16 @@ impl LiveStream {
         }
     }
 
-    /// Sleeps until a time (or for good), an order, the last line of the source, or the end of the
+    /// Sleeps until a time (or for good), a change, the last line of the source, or the end of the
     /// output.
-    async fn pause(&self, until: i64) {
+    async fn pause(&self, until: Time) {
         let spent = self.limits.spent();
         if self.limits.is_spent() {
             return;
         }
         let due = async {
             match until {
-                i64::MAX => pending().await,
+                Time::MAX => pending().await,
                 time => sleep_until(self.clock.wake(time)).await,
             }
         };
@@ -136,42 +133,42 @@ impl LiveStream {
     }
 
     /// Carries out what the stream has been told.
-    fn obey(&mut self) -> Next {
+    fn follow(&mut self) -> Next {
         let control = Rc::clone(&self.control);
-        for order in control.orders.take() {
-            match order {
-                Order::Pace(pace) => {
-                    self.stream.change_pace(&pace, self.clock.now());
+        for change in control.changes.take() {
+            match change {
+                Change::Stream(named) => {
+                    let NamedStream { pace, content, .. } = *named;
+                    self.stream.change(&pace, content, self.clock.now());
                 }
-                Order::Content(content) => self.stream.change_content(*content),
-                Order::Outlet(outlet) => self.outlet = outlet,
-                Order::Suspend(suspended) => {
+                Change::Outlet(outlet) => self.outlet = outlet,
+                Change::Suspend(suspended) => {
                     if self.suspended && !suspended {
                         self.stream.resume(self.clock.now());
                     }
                     self.suspended = suspended;
                 }
-                Order::Limits(limits) => self.limits = limits,
-                Order::Stop => return Next::End,
+                Change::Limits(limits) => self.limits = limits,
+                Change::Stop => return Next::End,
             }
         }
         Next::GoOn
     }
 
-    /// When the source ends, in nanoseconds since the epoch.
-    fn end(&self) -> i64 {
-        self.limits.end().map_or(i64::MAX, |end| self.clock.at(end.into()))
+    /// When the source ends.
+    fn end(&self) -> Time {
+        self.limits.end().map_or(Time::MAX, |end| self.clock.at(end.into()))
     }
 
     /// Passes over what was due too long ago (or, when time is over, over all that was due before
     /// the end), letting other streams have their turns meanwhile. Says whether that is done; if
-    /// not, an order has come in between.
-    async fn catch_up(&mut self, end: i64, is_over: bool) -> bool {
+    /// not, a change has come in between.
+    async fn catch_up(&mut self, end: Time, is_over: bool) -> bool {
         loop {
             let limit = match self.longest_lag {
                 _ if is_over => end,
                 None => return true,
-                Some(lag) => self.clock.now().saturating_sub(nanos(lag)),
+                Some(lag) => self.clock.now().saturating_add(-nanos(lag)),
             };
             let skipped = self.stream.skip(limit, SKIPS_AT_ONCE);
             self.meter.skipped.inc_by(skipped);
@@ -179,14 +176,14 @@ impl LiveStream {
                 return true;
             }
             tokio::task::yield_now().await;
-            if !self.control.orders.borrow().is_empty() {
+            if !self.control.changes.borrow().is_empty() {
                 return false;
             }
         }
     }
 
     /// Writes all that has come due, up to a bound.
-    fn write(&mut self, end: i64) -> Next {
+    fn write(&mut self, end: Time) -> Next {
         let correction = self.clock.correction();
         let now = self.clock.now();
         let Self { stream, limits, .. } = self;

@@ -16,9 +16,8 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
 use visor_api::resolved::Interval;
-use visor_engine::{simulate::Merge, stream::Stream};
+use visor_engine::{simulate::Merge, stream::Stream, time::Time};
 
 use crate::{
     batch::Batch,
@@ -42,7 +41,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Course {
     sinks: Sinks,
     stop: AtomicBool,
-    /// The time that the slowest thread has come to, for a picture of the progress.
+    /// The time that the slowest thread has come to, for a picture of the progress; in nanoseconds
+    /// since the epoch.
     reached: AtomicI64,
 }
 
@@ -72,8 +72,8 @@ impl Course {
     }
 
     /// About the time that the run has come to.
-    pub(crate) fn reached(&self) -> i64 {
-        self.reached.load(Ordering::Relaxed)
+    pub(crate) fn reached(&self) -> Time {
+        Time::from_nanos(self.reached.load(Ordering::Relaxed))
     }
 
     fn is_stopped(&self) -> bool {
@@ -99,15 +99,15 @@ pub(crate) enum SimulationError {
     Sink(#[from] SinkError),
 }
 
-/// Writes the lines of all sources from `start` (nanoseconds since the epoch) to their ends. Says
-/// what outputs have left unwritten or unread.
+/// Writes the lines of all sources from `start` to their ends. Says what outputs
+/// have left unwritten or unread.
 ///
 /// # Errors
 ///
 /// If the run has no end, or an output fails; then what was written stays, in whole lines.
 pub(crate) fn run(
     plan: Plan,
-    start: i64,
+    start: Time,
     threads: usize,
     metrics: &Metrics,
     course: &Course,
@@ -115,7 +115,7 @@ pub(crate) fn run(
     if let Err(error) = plan.generators.iter().try_for_each(check) {
         return (Vec::new(), Err(error));
     }
-    course.reached.store(start, Ordering::Relaxed);
+    course.reached.store(start.as_nanos(), Ordering::Relaxed);
     let groups: Vec<Group> = groups(plan)
         .into_iter()
         .map(|generators| Group::new(generators, start, metrics, &course.sinks))
@@ -197,7 +197,7 @@ struct Lane {
     meter: Arc<StreamMeter>,
     output: usize,
     limits: Limits,
-    end: i64,
+    end: Time,
 }
 
 struct SimulatedOutput {
@@ -206,12 +206,12 @@ struct SimulatedOutput {
     meter: OutputMeter,
     batch: Batch,
     ages: bool,
-    written: i64,
+    written: Time,
     end: End,
 }
 
 impl Group {
-    fn new(generators: Vec<GeneratorPlan>, start: i64, metrics: &Metrics, sinks: &Sinks) -> Self {
+    fn new(generators: Vec<GeneratorPlan>, start: Time, metrics: &Metrics, sinks: &Sinks) -> Self {
         let mut places: HashMap<Target, usize> = HashMap::new();
         let (mut outputs, mut lanes, mut streams): (Vec<_>, Vec<_>, Vec<Stream>) =
             Default::default();
@@ -231,7 +231,7 @@ impl Group {
             });
             let duration = generator.limits.duration();
             let duration = duration.and_then(|duration| i64::try_from(duration.as_nanos()).ok());
-            let end = duration.map_or(i64::MAX, |duration| start.saturating_add(duration));
+            let end = duration.map_or(Time::MAX, |duration| start.saturating_add(duration));
             for named in generator.streams {
                 let meter = metrics.stream(&generator.key.stream(&named));
                 meter.target.set(named.pace.lines_per_second);
@@ -270,10 +270,10 @@ impl Group {
                 continue;
             }
             let output = &mut self.outputs[lane.output];
-            let next_second = due - output.written >= SECOND;
+            let next_second = due.nanos_since(output.written) >= SECOND;
             if output.batch.len() >= PIECE || (output.ages && next_second) {
                 output.write(due, course)?;
-                course.reached.store(due, Ordering::Relaxed);
+                course.reached.store(due.as_nanos(), Ordering::Relaxed);
                 if course.is_stopped() {
                     return Ok(());
                 }
@@ -291,13 +291,12 @@ impl Group {
 
 impl SimulatedOutput {
     /// Writes what has been gathered, at this simulated time. A named pipe waits for its reader.
-    fn write(&mut self, now: i64, course: &Course) -> Result<(), SimulationError> {
+    fn write(&mut self, now: Time, course: &Course) -> Result<(), SimulationError> {
         let mut is_told = false;
         loop {
-            let progress = self.sink.write(self.batch.bytes(), stamp(now));
+            let progress = self.sink.write(self.batch.bytes(), now.timestamp());
             self.written = now;
-            self.meter.rotations.inc_by(progress.rotations.into());
-            self.batch.written(progress.bytes, None);
+            self.batch.account(&progress, &self.meter, None);
             let Some(error) = progress.error.or(progress.rotation_error) else { return Ok(()) };
             if matches!(error, SinkError::NoReader { .. }) && !course.is_stopped() {
                 if !std::mem::replace(&mut is_told, true) {
@@ -317,8 +316,4 @@ impl SimulatedOutput {
             return Err(error.into());
         }
     }
-}
-
-fn stamp(nanos: i64) -> Timestamp {
-    Timestamp::from_nanosecond(nanos.into()).unwrap_or_default()
 }

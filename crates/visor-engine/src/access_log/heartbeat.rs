@@ -4,15 +4,16 @@
 use visor_api::resolved::{self, Choices};
 
 use super::{
+    escaping::Escaping,
     format::Format,
-    request::{NamedValues, Request, RequestLine, Server, Tls},
+    request::{NamedValues, Request, RequestLine, ServerFacts, Tls},
 };
 use crate::{
     choice::Table,
-    escape,
     random::Random,
     server::{self, Thread},
     text::{Lines, Text},
+    time::Time,
 };
 
 /// The heartbeats of a stream.
@@ -32,16 +33,16 @@ pub struct Heartbeat {
     bytes_out: u64,
     user_agent: Text,
     nothing: Text,
-    server: Server,
+    server: ServerFacts,
     tls: Tls,
 }
 
 impl Heartbeat {
-    /// The heartbeats that a document asks for.
-    pub fn new(heartbeat: &resolved::Heartbeat) -> Self {
-        let text = |text: &str| escape::log_item(text.as_bytes());
+    /// The heartbeats that a document asks for, as its format escapes them.
+    pub fn new(heartbeat: &resolved::Heartbeat, escaping: &Escaping) -> Self {
+        let text = |plain: &str| escaping.text(plain);
         let nothing = Text::absent();
-        let (server, tls) = (Server::default(), Tls::default());
+        let (server, tls) = (ServerFacts::new(escaping), Tls::default());
         match heartbeat {
             resolved::Heartbeat::KubeProbe => Self {
                 client: text("198.18.0.1"),
@@ -84,7 +85,7 @@ impl Heartbeat {
                 path: nothing.clone(),
                 query: nothing.clone(),
                 protocol: nothing.clone(),
-                messages: Some(messages(choices.as_ref())),
+                messages: Some(messages(choices.as_ref(), escaping)),
                 status_code: 0,
                 status: nothing.clone(),
                 body_bytes: 0,
@@ -98,8 +99,8 @@ impl Heartbeat {
         }
     }
 
-    /// Writes a heartbeat that is due at `time`, in nanoseconds since the epoch.
-    pub fn write(&self, time: i64, format: &mut Format, random: &mut Random, out: &mut Lines) {
+    /// Writes a heartbeat that is due at `time`.
+    pub fn write(&self, time: Time, format: &mut Format, random: &mut Random, out: &mut Lines) {
         let nothing = &self.nothing;
         // A message is the server's own; the others are requests.
         let (thread, remote_port) = if self.messages.is_none() && format.uses().connection {
@@ -147,10 +148,9 @@ impl Heartbeat {
     }
 }
 
-fn messages(choices: Option<&Choices<String>>) -> Table<Text> {
-    let text = |text: &str| escape::log_item(text.as_bytes());
+fn messages(choices: Option<&Choices<String>>, escaping: &Escaping) -> Table<Text> {
     match choices {
-        None => Table::only(text(server::HEARTBEAT)),
-        Some(choices) => Table::of(choices, |message| text(message)),
+        None => Table::only(escaping.text(server::HEARTBEAT)),
+        Some(choices) => Table::of(choices, |message| escaping.text(message)),
     }
 }

@@ -1,11 +1,10 @@
-//! Prints the reference of a `FakeLogSource`'s fields as Markdown, from the schema and the doc
+//! `xtask fields`: prints the reference of a `FakeLogSource`'s fields as Markdown, from the schema and the doc
 //! comments of the types. `make generate` writes docs/fields.md with it. With a file's name as its
 //! argument it prints that file instead, with a table of the most important fields between the
 //! two markers in it: so is the README kept.
 
 use std::{
     collections::{HashSet, VecDeque},
-    env,
     error::Error,
     fmt::{self, Write as _},
     fs,
@@ -73,12 +72,13 @@ What the operator says of a source is its [`status`](#status).
 /// How many of a type's places are named.
 const MOST_PLACES: usize = 3;
 
-fn main() -> Result<(), Box<dyn Error>> {
+/// Prints the reference, or this file with the table in it.
+pub(crate) fn print(file: Option<&str>) -> Result<(), Box<dyn Error>> {
     let schema = Schema::of::<FakeLogSourceSpec>();
-    let text = match env::args().nth(1) {
+    let text = match file {
         None => reference(&schema)?,
         Some(name) => {
-            with_table(&fs::read_to_string(&name)?, &table(&schema)?).ok_or_else(|| {
+            with_table(&fs::read_to_string(name)?, &table(&schema)?).ok_or_else(|| {
                 format!("{name}: the lines `{}` and `{END}` are missing", BEGIN.trim())
             })?
         }

@@ -6,8 +6,10 @@ use jiff::tz::TimeZone;
 use visor_api::source::ErrorFormat;
 
 use crate::{
+    escape,
     stamp::ErrorStamp,
     text::{Lines, Text},
+    time::Time,
 };
 
 /// What fits httpd's buffer (`MAX_STRING_LEN`, less the byte that ends a C string).
@@ -18,8 +20,8 @@ const LONGEST_LINE: usize = 8190;
 /// The facts of one message. Texts are escaped already.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
-    /// When, in nanoseconds since the epoch.
-    pub time: i64,
+    /// When.
+    pub time: Time,
     /// The module that says it; `None` where httpd knows none.
     pub module: Option<&'a str>,
     /// The level by httpd's name.
@@ -52,6 +54,11 @@ impl Format {
     pub fn new(release: ErrorFormat, zone: &TimeZone) -> Self {
         let stamp = ErrorStamp::new(release == ErrorFormat::Httpd24, zone.clone());
         Self { release, stamp }
+    }
+
+    /// The text that stands in a line for these bytes.
+    pub fn text(&self, plain: impl AsRef<[u8]>) -> Text {
+        escape::error_log_item(plain.as_ref())
     }
 
     /// Writes the line of a message, newline included.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use visor_api::resolved::Choices;
 
+use super::escaping::Escaping;
 use crate::{
     choice::{NothingToDraw, Table},
-    escape,
     server::traffic,
     text::Text,
 };
@@ -33,10 +33,10 @@ pub(super) enum Response {
 }
 
 impl Exchange {
-    fn new(method: &str, status: u16) -> Self {
+    fn new(method: &str, status: u16, escaping: &Escaping) -> Self {
         Self {
-            method: escape::log_item(method.as_bytes()),
-            status: escape::log_item(status.to_string().as_bytes()),
+            method: escaping.text(method),
+            status: escaping.text(status.to_string()),
             status_code: status,
             has_request_body: matches!(method, "POST" | "PUT" | "PATCH"),
             response: Response::to(method, status),
@@ -64,6 +64,7 @@ impl Response {
 pub(super) fn exchanges(
     methods: Option<&Choices<String>>,
     statuses: Option<&Choices<u16>>,
+    escaping: &Escaping,
 ) -> Result<Arc<[Table<Exchange>]>, NothingToDraw> {
     let statuses: Option<Vec<(u16, u64)>> = statuses.map(|statuses| {
         statuses.iter().map(|(status, weight)| (*status, u64::from(weight))).collect()
@@ -84,7 +85,7 @@ pub(super) fn exchanges(
             });
             shares(&statuses, *method_weight)
                 .into_iter()
-                .map(|(status, share)| (Exchange::new(method, status), share))
+                .map(|(status, share)| (Exchange::new(method, status, escaping), share))
                 .collect::<Vec<_>>()
         });
         Table::new(of_method)

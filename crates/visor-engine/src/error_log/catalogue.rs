@@ -29,7 +29,7 @@ use visor_api::source::StreamKind::{
 
 /// One message of httpd's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct CatalogueMessage {
     /// The level at which httpd writes it.
     pub level: StreamKind,
     /// How often, in proportion to the sum of the level's weights.
@@ -51,9 +51,24 @@ pub(super) struct Entry {
 }
 
 /// A message about the server.
-const fn server(level: StreamKind, weight: u32, module: &'static str, text: &'static str) -> Entry {
+const fn server(
+    level: StreamKind,
+    weight: u32,
+    module: &'static str,
+    text: &'static str,
+) -> CatalogueMessage {
     let (client, referer) = (false, false);
-    Entry { level, weight, module, source: None, errno: None, client, referer, mpm: None, text }
+    CatalogueMessage {
+        level,
+        weight,
+        module,
+        source: None,
+        errno: None,
+        client,
+        referer,
+        mpm: None,
+        text,
+    }
 }
 
 /// A message about a connection.
@@ -62,8 +77,8 @@ const fn connection(
     weight: u32,
     module: &'static str,
     text: &'static str,
-) -> Entry {
-    Entry { client: true, ..server(level, weight, module, text) }
+) -> CatalogueMessage {
+    CatalogueMessage { client: true, ..server(level, weight, module, text) }
 }
 
 /// A message about a request.
@@ -72,11 +87,11 @@ const fn request(
     weight: u32,
     module: &'static str,
     text: &'static str,
-) -> Entry {
-    Entry { client: true, referer: true, ..server(level, weight, module, text) }
+) -> CatalogueMessage {
+    CatalogueMessage { client: true, referer: true, ..server(level, weight, module, text) }
 }
 
-impl Entry {
+impl CatalogueMessage {
     const fn errno(self, number: i32, text: &'static str) -> Self {
         Self { errno: Some((number, text)), ..self }
     }
@@ -92,7 +107,7 @@ impl Entry {
 
 /// The messages.
 #[rustfmt::skip]
-pub(super) const CATALOGUE: &[Entry] = &[
+pub(super) const CATALOGUE: &[CatalogueMessage] = &[
     server(Emerg, 4, "core", "AH00023: Couldn't create the ssl-cache mutex (file /var/lock/apache2/ssl-cache.{pid})").errno(28, "No space left on device"),
     server(Emerg, 3, "core", "AH00024: Couldn't set permissions on the rewrite-map mutex; check User and Group directives").errno(1, "Operation not permitted"),
     server(Emerg, 2, "core", "AH02177: apr_socket_accept: giving up.").errno(100, "Network is down"),
@@ -333,8 +348,8 @@ mod tests {
         Trace5, Trace6, Trace7, Trace8,
     ];
 
-    fn of(level: StreamKind, mpm: Mpm) -> impl Iterator<Item = &'static Entry> {
-        let fits = move |entry: &&Entry| entry.mpm.is_none_or(|only| only == mpm);
+    fn of(level: StreamKind, mpm: Mpm) -> impl Iterator<Item = &'static CatalogueMessage> {
+        let fits = move |entry: &&CatalogueMessage| entry.mpm.is_none_or(|only| only == mpm);
         CATALOGUE.iter().filter(move |entry| entry.level == level).filter(fits)
     }
 

@@ -1,8 +1,12 @@
-//! An access log: its `LogFormat`, and what its requests are made of.
+//! An access log: its format, and what its requests are made of.
+
+mod format;
+
+pub(crate) use format::Definition;
+pub use format::{AccessFormat, ForeignFormat, Format};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use strum::{EnumString, VariantNames};
 
 use super::choice::{Choice, Clients, DurationRange, Resource, SizeRange, StatusChoice};
 
@@ -23,35 +27,6 @@ pub struct AccessLog {
     /// What the requests are made of.
     #[serde(flatten)]
     pub content: AccessContent,
-}
-
-/// The formats of an access log by Apache's own nicknames.
-#[derive(
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    Debug,
-    Clone,
-    Copy,
-    Default,
-    PartialEq,
-    Eq,
-    EnumString,
-    VariantNames,
-)]
-#[strum(ascii_case_insensitive)]
-pub enum AccessFormat {
-    /// `%h %l %u %t "%r" %>s %b`
-    Common,
-    /// Common and ` "%{Referer}i" "%{User-Agent}i"`
-    #[default]
-    Combined,
-    /// Combined and ` %I %O`
-    CombinedIo,
-    /// `%v:%p %h %l %u %t "%r" %>s %O "%{Referer}i" "%{User-Agent}i"`
-    VhostCombined,
-    /// The string in `logFormat`.
-    Custom,
 }
 
 /// What requests are made of: each a list of weighted choices. An absent one is the default

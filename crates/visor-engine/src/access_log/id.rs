@@ -9,7 +9,7 @@ use crate::text::Lines;
 pub(super) fn write_unique_id(request: &Request<'_>, out: &mut Lines) {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut record = [0; 20];
-    let seconds = request.time.div_euclid(1_000_000_000) as u32;
+    let seconds = request.time.second() as u32;
     record[..4].copy_from_slice(&seconds.to_be_bytes());
     record[4..16].copy_from_slice(&request.id.to_be_bytes()[..12]);
     record[19] = request.id as u8 % 64;

@@ -1,0 +1,73 @@
+//! What is asked for: resources, and the ranges that sizes and times are drawn from.
+
+use std::ops::RangeInclusive;
+
+use visor_api::{quantity::Duration, resolved};
+
+use super::escaping::Escaping;
+use crate::{
+    random::Random,
+    server::traffic::{self, Class},
+    text::Text,
+    uri,
+};
+
+/// Something that can be asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Resource {
+    pub(super) path: Text,
+    pub(super) uri: Text,
+    pub(super) query: Text,
+    pub(super) content_type: Text,
+    pub(super) class: usize,
+    pub(super) size: Option<Range>,
+}
+
+/// A range of whole numbers, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Range {
+    pub(super) min: u64,
+    pub(super) max: u64,
+}
+
+impl Range {
+    pub(super) const fn of_sizes(sizes: &RangeInclusive<u64>) -> Self {
+        Self { min: *sizes.start(), max: *sizes.end() }
+    }
+
+    /// In nanoseconds.
+    pub(super) const fn of_durations(durations: &RangeInclusive<Duration>) -> Self {
+        Self { min: durations.start().as_nanos(), max: durations.end().as_nanos() }
+    }
+
+    #[inline]
+    pub(super) fn draw(self, random: &mut Random) -> u64 {
+        random.between(self.min, self.max)
+    }
+}
+
+impl Resource {
+    /// A resource of a document.
+    pub(super) fn of(resource: &resolved::Resource, escaping: &Escaping) -> Self {
+        let size = resource.size.map(|size| Range { min: size, max: size });
+        Self::new(&resource.target, Class::Other as usize, size, escaping)
+    }
+
+    /// The resource of a request target.
+    pub(super) fn new(
+        target: &str,
+        class: usize,
+        size: Option<Range>,
+        escaping: &Escaping,
+    ) -> Self {
+        let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
+        Self {
+            uri: escaping.text(uri::path(path.as_bytes())),
+            content_type: escaping.text(traffic::content_type(path)),
+            path: escaping.text(path),
+            query: escaping.text(query),
+            class,
+            size,
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Times, and spans between them, as everything here reckons them.
+
+use std::ops::{Add, AddAssign, Div, Sub, SubAssign};
+
+use jiff::Timestamp;
+use visor_api::quantity::Duration;
+
+const NANOS_PER_SECOND: i64 = 1_000_000_000;
+
+/// A time: whole nanoseconds since the epoch, in the years 1677 to 2262.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Time(i64);
+
+impl Time {
+    /// 1970-01-01T00:00:00Z.
+    pub const EPOCH: Self = Self(0);
+    /// The latest time there is: later than anything that happens.
+    pub const MAX: Self = Self(i64::MAX);
+
+    /// That many nanoseconds since the epoch.
+    pub const fn from_nanos(nanos: i64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the epoch.
+    pub const fn as_nanos(self) -> i64 {
+        self.0
+    }
+
+    /// So many nanoseconds later, or earlier; held within the years there are.
+    #[must_use]
+    pub const fn saturating_add(self, nanos: i64) -> Self {
+        Self(self.0.saturating_add(nanos))
+    }
+
+    /// So many nanoseconds later than another time; negative if it is earlier.
+    pub const fn nanos_since(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// The same time as jiff has it.
+    pub fn timestamp(self) -> Timestamp {
+        Timestamp::from_nanosecond(self.0.into()).unwrap_or_default()
+    }
+
+    /// Whole seconds since the epoch.
+    #[inline]
+    pub const fn second(self) -> i64 {
+        self.0.div_euclid(NANOS_PER_SECOND)
+    }
+
+    /// The nanoseconds of its second.
+    #[inline]
+    pub const fn subsecond_nanos(self) -> i64 {
+        self.0.rem_euclid(NANOS_PER_SECOND)
+    }
+}
+
+/// A span of time, or the span from the epoch to a time: nanoseconds with 32 bits behind the point,
+/// so that a rate of three million lines a second is one to nine digits, and adding spans up never
+/// loses any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Span(i128);
+
+impl Span {
+    /// No time at all.
+    pub const ZERO: Self = Self(0);
+    /// The shortest there is: 2^-32 nanoseconds.
+    pub const SHORTEST: Self = Self(1);
+    /// The longest there is.
+    pub const MAX: Self = Self(i128::MAX);
+    /// A second.
+    pub const SECOND: Self = Self::from_nanos(NANOS_PER_SECOND);
+
+    /// That many nanoseconds.
+    pub const fn from_nanos(nanos: i64) -> Self {
+        Self((nanos as i128) << 32)
+    }
+
+    /// That many of the shortest there are.
+    pub const fn from_units(units: i128) -> Self {
+        Self(units)
+    }
+
+    /// How many of the shortest it is.
+    pub const fn units(self) -> i128 {
+        self.0
+    }
+
+    /// The nearest span of that many nanoseconds; the conversion is exact to 53 bits.
+    pub fn from_nanos_f64(nanos: f64) -> Self {
+        Self((nanos * (1u64 << 32) as f64) as i128)
+    }
+
+    /// From the epoch to a time.
+    pub const fn to(time: Time) -> Self {
+        Self::from_nanos(time.0)
+    }
+
+    /// The time that is so long after the epoch: cut to whole nanoseconds, and held within the years
+    /// there are.
+    #[inline]
+    pub const fn after_epoch(self) -> Time {
+        let nanos = self.0 >> 32;
+        Time(if nanos > i64::MAX as i128 {
+            i64::MAX
+        } else if nanos < i64::MIN as i128 {
+            i64::MIN
+        } else {
+            nanos as i64
+        })
+    }
+
+    /// The sum, held within what can be said.
+    #[inline]
+    #[must_use]
+    pub const fn saturating_add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    /// So many times as long, held within what can be said.
+    #[must_use]
+    pub const fn saturating_mul(self, factor: i128) -> Self {
+        Self(self.0.saturating_mul(factor))
+    }
+
+    /// What is left of it when as many whole `spans` as possible are taken away; never negative.
+    #[must_use]
+    pub const fn rem_euclid(self, span: Self) -> Self {
+        Self(self.0.rem_euclid(span.0))
+    }
+}
+
+impl From<Duration> for Span {
+    fn from(duration: Duration) -> Self {
+        Self(i128::from(duration.as_nanos()) << 32)
+    }
+}
+
+impl Add for Span {
+    type Output = Self;
+
+    #[inline]
+    fn add(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+}
+
+impl Sub for Span {
+    type Output = Self;
+
+    #[inline]
+    fn sub(self, other: Self) -> Self {
+        Self(self.0 - other.0)
+    }
+}
+
+impl Div<i128> for Span {
+    type Output = Self;
+
+    #[inline]
+    fn div(self, by: i128) -> Self {
+        Self(self.0 / by)
+    }
+}
+
+impl AddAssign for Span {
+    #[inline]
+    fn add_assign(&mut self, other: Self) {
+        self.0 += other.0;
+    }
+}
+
+impl SubAssign for Span {
+    #[inline]
+    fn sub_assign(&mut self, other: Self) {
+        self.0 -= other.0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_as_long_as_what_it_is_made_of() {
+        for nanos in [0, 1, -1, i64::MAX, i64::MIN] {
+            assert_eq!(Span::from_nanos(nanos).after_epoch(), Time::from_nanos(nanos));
+        }
+        assert_eq!(Span::from(Duration::from_secs(1)), Span::SECOND);
+        assert_eq!(Span::from_nanos_f64(1e9), Span::SECOND);
+    }
+
+    #[test]
+    fn times_are_held_within_the_years_there_are() {
+        assert_eq!(Span::MAX.after_epoch(), Time::MAX);
+        assert_eq!(Time::MAX.saturating_add(1), Time::MAX);
+        assert_eq!((Span::to(Time::MAX) + Span::SECOND).after_epoch(), Time::MAX);
+    }
+
+    #[test]
+    fn a_second_before_the_epoch_is_whole_too() {
+        let time = Time::from_nanos(-1);
+        assert_eq!((time.second(), time.subsecond_nanos()), (-1, 999_999_999));
+    }
+}
