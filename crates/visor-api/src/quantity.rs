@@ -38,6 +38,7 @@ impl Duration {
     }
 
     /// Seconds, rounded as a floating-point number is.
+    #[expect(clippy::cast_precision_loss, reason = "rounded, as it says")]
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1e9
     }

@@ -213,6 +213,7 @@ impl Walk<'_> {
     }
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "the schema's bounds are whole numbers")]
 fn out_of_range(number: i128, schema: &Json) -> Option<String> {
     let bound = |name: &str| schema.get(name).and_then(Json::as_f64).map(|bound| bound as i128);
     let (smallest, largest) = match schema.get("format").and_then(Json::as_str) {

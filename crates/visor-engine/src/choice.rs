@@ -63,6 +63,10 @@ impl<T> Table<T> {
     }
 
     /// Draws the index of a value.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the lower half is the fraction of the slot"
+    )]
     #[inline]
     pub fn draw_index(&self, random: &mut Random) -> usize {
         let bits = random.bits();
@@ -80,6 +84,10 @@ impl<T> Table<T> {
 
 /// Vose's construction. All shares are whole numbers of `total / count`-ths, so it is exact up to
 /// the last step, where a threshold is cut to 32 bits.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a table has at most 2^32 values, and a share is below the total"
+)]
 fn slots(weights: &[u64]) -> Box<[Slot]> {
     let count = weights.len() as u128;
     let total: u128 = weights.iter().map(|weight| u128::from(*weight)).sum();

@@ -47,6 +47,10 @@ pub fn pool(clients: &Clients, seed: Seed) -> Result<Table<Text>, NothingToDraw>
 }
 
 /// An address of a network, neither its first nor its last where it has others.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a host's number fits the bits that its network leaves"
+)]
 fn host_of(network: &IpNet, random: &mut Random) -> IpAddr {
     match network {
         IpNet::V4(network) => {
@@ -63,6 +67,12 @@ fn host_of(network: &IpNet, random: &mut Random) -> IpAddr {
 }
 
 /// How often each member of a pool of this size is drawn.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "weights are from 0 to 2^40, and their fractions don't show"
+)]
 fn weights(distribution: Distribution, size: u32) -> Vec<u64> {
     const SCALE: f64 = (1u64 << 40) as f64;
     match distribution {

@@ -1,5 +1,7 @@
 //! The random law of the time between two lines of one stream.
 
+#![expect(clippy::cast_precision_loss, reason = "laws are drawn to 53 bits")]
+
 use visor_api::resolved::Interval;
 
 use crate::{random::Random, time::Span};
@@ -58,7 +60,9 @@ impl Law {
             Interval::Rate(lines_per_second) => {
                 let lines_per_second = i64::from(lines_per_second.get());
                 let span = Span::SECOND / i128::from(lines_per_second);
-                let cut = (Span::SECOND.units() % i128::from(lines_per_second)) as i64;
+                let cut = Span::SECOND.units() % i128::from(lines_per_second);
+                // Less than what it is divided by.
+                let cut = i64::try_from(cut).unwrap_or_default();
                 Self::Rate { span, cut, lines_per_second }
             }
             Interval::Unlimited => Self::Unlimited,
@@ -159,13 +163,13 @@ mod tests {
 
     #[test]
     fn normal_draws_follow_the_normal_law_cut_at_zero() {
-        for (mean, deviation) in [(50, 5), (5, 5), (0, 5)] {
+        for (mean, deviation) in [(50_u32, 5_u32), (5, 5), (0, 5)] {
             let wanted = NormalLaw::new(f64::from(mean) / 1e3, f64::from(deviation) / 1e3).unwrap();
             let below = wanted.cdf(0.0);
             assert_follows(
                 &source::Interval::Normal(Normal {
-                    mean: Duration::from_millis(mean as u64),
-                    standard_deviation: Duration::from_millis(deviation as u64),
+                    mean: Duration::from_millis(mean.into()),
+                    standard_deviation: Duration::from_millis(deviation.into()),
                 }),
                 |x| (wanted.cdf(x) - below) / (1.0 - below),
             );

@@ -29,6 +29,7 @@ impl Random {
     }
 
     /// A number from 0 up to, not including, 1.
+    #[expect(clippy::cast_precision_loss, reason = "53 bits are exact")]
     #[inline]
     pub fn fraction(&mut self) -> f64 {
         (self.bits() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)

@@ -28,6 +28,7 @@ impl Thread {
     pub(crate) const PARENT: Self = Self { process: 1_187, thread: 140_187_351_398_272 };
 
     /// One that serves connections: of a few processes with 25 threads each.
+    #[expect(clippy::cast_possible_truncation, reason = "it is below 4")]
     #[inline]
     pub(crate) fn draw(random: &mut Random) -> Self {
         let process = random.below(4);
@@ -40,12 +41,14 @@ impl Thread {
 }
 
 /// A port of a client: one of those that Linux takes for connections.
+#[expect(clippy::cast_possible_truncation, reason = "a port has 16 bits")]
 #[inline]
 pub(crate) fn client_port(random: &mut Random) -> u16 {
     random.between(32_768, 60_999) as u16
 }
 
 /// The process that a message about one is about. It may have ended long ago.
+#[expect(clippy::cast_possible_truncation, reason = "it is at most 400")]
 pub(crate) fn child(random: &mut Random) -> u32 {
     Thread::PARENT.process + random.between(1, 400) as u32
 }

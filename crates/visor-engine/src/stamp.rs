@@ -50,6 +50,11 @@ impl PerRecentSecond {
     }
 
     /// As [`PerSecond::at`].
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is from 0 to 3"
+    )]
     #[inline]
     fn at(&mut self, time: Time, render: impl FnOnce(Timestamp, &mut Lines)) -> &Text {
         let place = time.second().rem_euclid(4);

@@ -139,6 +139,7 @@ impl Lines {
     }
 
     /// Appends the last `digits` digits (at most 9) of a number that is not negative.
+    #[expect(clippy::cast_sign_loss, reason = "a digit")]
     #[inline]
     pub fn digits(&mut self, mut number: i64, digits: usize) {
         let mut text = [b'0'; 9];

@@ -88,6 +88,11 @@ impl Span {
     }
 
     /// The nearest span of that many nanoseconds; the conversion is exact to 53 bits.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        reason = "the nearest is what is wanted; beyond the longest, it is that"
+    )]
     pub fn from_nanos_f64(nanos: f64) -> Self {
         Self((nanos * (1u64 << 32) as f64) as i128)
     }
@@ -99,6 +104,7 @@ impl Span {
 
     /// The time that is so long after the epoch: cut to whole nanoseconds, and held within the years
     /// there are.
+    #[expect(clippy::cast_possible_truncation, reason = "it is within 64 bits there")]
     #[inline]
     pub const fn after_epoch(self) -> Time {
         let nanos = self.0 >> 32;

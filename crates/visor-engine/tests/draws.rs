@@ -4,7 +4,13 @@
 //! Seeds are fixed, so each test says the same on every run. A p-value below one in a thousand
 //! fails.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::cast_precision_loss,
+    reason = "tests"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -210,6 +210,7 @@ impl Tally {
     }
 
     /// A round of questions is over.
+    #[expect(clippy::cast_precision_loss, reason = "a rate is shown to a few digits")]
     pub(crate) fn round_is_over(&mut self, seconds: f64, silence: Silence) {
         self.silence = silence;
         let lines = self.sum().lines;
@@ -335,10 +336,14 @@ fn ends(
 }
 
 /// Adds a line of a generator's `/metrics` to the counts of that generator.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counters are whole, and exact up to 2^53"
+)]
 pub(crate) fn add_metric(counts: &mut Counts, line: &str) {
     let number = |rest: &str| -> Option<u64> {
         let value: f64 = rest.rsplit_once("} ")?.1.trim().parse().ok()?;
-        // Counters are whole, and exact up to 2^53.
         (value >= 0.0 && value.is_finite()).then_some(value as u64)
     };
     if let Some(rest) = line.strip_prefix("visor_lines_total{") {

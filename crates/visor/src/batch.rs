@@ -125,6 +125,7 @@ impl Batch {
 }
 
 impl Streak {
+    #[expect(clippy::cast_precision_loss, reason = "a lag is measured in buckets")]
     fn count(&self, lines: u64, bytes: usize, now: Option<Time>) {
         self.meter.lines.inc_by(lines);
         self.meter.bytes.inc_by(bytes as u64);

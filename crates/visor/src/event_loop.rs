@@ -196,6 +196,7 @@ impl EventLoop {
         }
     }
 
+    #[expect(clippy::cast_precision_loss, reason = "a person reads it")]
     fn check_clock(&self) {
         if let Some(change) = self.clock.check() {
             let seconds = change as f64 / 1e9;

@@ -106,6 +106,7 @@ impl Table {
     }
 
     /// The streams and how many lines a second each has written lately.
+    #[expect(clippy::cast_precision_loss, reason = "a rate is shown to a few digits")]
     fn rates(&mut self) -> Vec<(f64, Arc<StreamMeter>)> {
         let streams = self.metrics.streams();
         let lines: Vec<u64> = streams.iter().map(|meter| meter.lines.get()).collect();

@@ -225,7 +225,7 @@ fn write_error(input: &ErrorInput, out: &mut Lines) -> Result<(), Box<dyn std::e
 
 /// A text's bytes: each character is one.
 fn bytes(text: &str) -> Vec<u8> {
-    text.chars().map(|character| u32::from(character) as u8).collect()
+    text.chars().map(|character| u8::try_from(character).unwrap_or(b'?')).collect()
 }
 
 /// A status, or `-`.

@@ -50,6 +50,11 @@ pub(super) fn surges(
     }
     for (index, surge) in surges.iter().enumerate() {
         let path = path.index(index);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "never negative; beyond the longest duration, it is that"
+        )]
         let least = (interval.mean_seconds() * 1e9 / MOST_SURGES_AN_INTERVAL) as u64;
         let least = SHORTEST_PERIOD.max(Duration::from_nanos(least));
         if surge.every < least {

@@ -241,6 +241,7 @@ const fn head_bytes(status: u16) -> u64 {
 }
 
 /// The connection that a request came by.
+#[expect(clippy::cast_possible_truncation, reason = "it is below 12")]
 fn draw_connection(request: &mut Request<'_>, random: &mut Random) {
     let server::Thread { process, thread } = server::Thread::draw(random);
     (request.pid, request.tid) = (process, thread);

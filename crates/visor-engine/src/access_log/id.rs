@@ -6,6 +6,7 @@ use crate::text::Lines;
 /// `%{UNIQUE_ID}e`: as `gen_unique_id` of httpd's `modules/metadata/mod_unique_id.c` encodes a time
 /// of four bytes, ten bytes of the process, a counter of two, and a thread's number of four, in
 /// base64url (before 2.4.47 with `@-` for `-_`).
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "httpd cuts, too")]
 pub(super) fn write_unique_id(request: &Request<'_>, out: &mut Lines) {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut record = [0; 20];

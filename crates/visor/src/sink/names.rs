@@ -56,8 +56,8 @@ impl Names {
     /// Only what is in the way moves, up to the first generation that is missing. So an attempt
     /// after one that failed, at whatever step, goes on where that ended and pushes nothing out.
     pub(super) fn make_room(&self, keep: u32) -> Result<(), SinkError> {
-        let in_the_way = (1..=keep).take_while(|generation| self.exists(*generation)).count();
-        for generation in (1..=in_the_way as u32).rev() {
+        let in_the_way = (1..=keep).take_while(|generation| self.exists(*generation)).last();
+        for generation in (1..=in_the_way.unwrap_or(0)).rev() {
             rename_if_there(&self.plain(generation), &self.plain(generation + 1))?;
             rename_if_there(&self.compressed(generation), &self.compressed(generation + 1))?;
         }

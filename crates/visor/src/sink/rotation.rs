@@ -77,11 +77,11 @@ impl Rotator {
             return None;
         }
         let most = rule.max_size.map_or(u64::MAX, Size::as_bytes);
-        let room = most.saturating_sub(output.size());
-        if rest.len() as u64 <= room {
+        let room = usize::try_from(most.saturating_sub(output.size())).unwrap_or(usize::MAX);
+        if rest.len() <= room {
             return Some(rest.len());
         }
-        whole_lines(&rest[..room as usize]).or_else(|| empty.then(|| first_line(rest)))
+        whole_lines(&rest[..room]).or_else(|| empty.then(|| first_line(rest)))
     }
 
     /// Whether a rotation has failed a moment ago. Either side of it: clocks are set back, too.
