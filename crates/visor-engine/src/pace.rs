@@ -303,6 +303,20 @@ mod tests {
     }
 
     #[test]
+    fn a_change_counts_from_then_on_and_none_is_none() {
+        let mut random = Seed::new(1).random();
+        let mut pace = Pace::new(rate(1), &[], Time::EPOCH, None, &mut random);
+        let due = pace.due();
+        pace.change(rate(1), &[], at(0).saturating_add(1), &mut random);
+        assert_eq!(pace.due(), due);
+        pace.change(rate(10), &[], at(100), &mut random);
+        assert_eq!(pace.due().nanos_since(at(100)), SECOND / 20);
+        let due = pace.due();
+        pace.change(rate(10), &[surge(2, 1, 5)], at(100), &mut random);
+        assert_ne!(pace.due(), due);
+    }
+
+    #[test]
     fn a_suspended_schedule_resumes_without_a_backlog() {
         let mut random = Seed::new(1).random();
         let mut pace = Pace::new(rate(10), &[], Time::EPOCH, None, &mut random);

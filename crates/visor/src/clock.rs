@@ -93,3 +93,51 @@ pub(crate) fn wall() -> Time {
 fn nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_clock_goes_on_with_the_loop_s_time() {
+        let clock = Clock::start();
+        let before = clock.now();
+        tokio::time::sleep(Duration::from_hours(1)).await;
+        assert_eq!(clock.now().nanos_since(before), 3_600_000_000_000);
+        assert_eq!(clock.at(Instant::now()), clock.now());
+    }
+
+    #[test]
+    fn a_stream_wakes_when_its_line_is_due_or_with_others_soon_after() {
+        let clock = Clock::start();
+        for millis in [0, 1, 19, 20, 21, 5000] {
+            let due = clock.start_time.saturating_add(millis * 1_000_000);
+            clock.share_wakes(false);
+            assert_eq!(clock.at(clock.wake(due)), due);
+            clock.share_wakes(true);
+            let shared = clock.at(clock.wake(due));
+            let late = shared.nanos_since(due);
+            assert!((0..SHARED_WAKES.cast_signed()).contains(&late), "{millis} ms: {late} ns");
+            assert_eq!(shared.nanos_since(clock.start_time) % SHARED_WAKES.cast_signed(), 0);
+        }
+    }
+
+    #[test]
+    fn what_is_past_is_woken_for_at_once() {
+        let clock = Clock::start();
+        assert_eq!(clock.wake(Time::EPOCH), clock.start);
+    }
+
+    /// Setting the system's clock is beyond a test; that it was set since is not.
+    #[test]
+    fn a_clock_that_was_set_corrects_stamps_once() {
+        let hour = 3_600_000_000_000;
+        let mut clock = Clock::start();
+        assert_eq!(clock.check(), None);
+        clock.start_time = clock.start_time.saturating_add(-hour);
+        let change = clock.check().unwrap();
+        assert!((change - hour).abs() < SMALLEST_CORRECTION, "{change}");
+        assert_eq!(clock.correction(), change);
+        assert_eq!(clock.check(), None);
+    }
+}

@@ -159,3 +159,76 @@ impl EmitOptions {
         Ok((Output::File(file), directory.to_path_buf()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use visor_api::resolved::{self, Interval};
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn emission(arguments: &str) -> Result<Emission, String> {
+        let words = ["visor", "emit"].into_iter().chain(arguments.split_whitespace());
+        match Cli::try_parse_from(words).unwrap().command {
+            Command::Emit(options) => options.emission(),
+            _ => panic!("{arguments} is no emit"),
+        }
+    }
+
+    /// How many lines at most, for how long, and when they come.
+    fn pace(arguments: &str) -> (Option<u64>, Option<u64>, Interval) {
+        let source = emission(arguments).unwrap().source;
+        let interval = match &source.generators[0].log {
+            resolved::Log::Access(log) => log.streams[0].pace.interval.clone(),
+            resolved::Log::Error(log) => log.streams[0].pace.interval.clone(),
+        };
+        let seconds = source.duration.map(|duration| duration.as_nanos() / 1_000_000_000);
+        (source.lines.map(Into::into), seconds, interval)
+    }
+
+    #[test]
+    fn what_isn_t_said_is_as_flog_has_it() {
+        assert_eq!(pace("access"), (Some(1000), None, Interval::Unlimited));
+        assert_eq!(pace("error -n 5"), (Some(5), None, Interval::Unlimited));
+        let rate = Interval::Rate(7.try_into().unwrap());
+        assert_eq!(pace("access --rate 7"), (None, None, rate.clone()));
+        assert_eq!(pace("access --rate 7 --for 3s"), (None, Some(3), rate));
+        let (lines, seconds, interval) = pace("access --start 2026-01-01T00:00:00Z");
+        assert_eq!((lines, seconds), (Some(1000), None));
+        assert!(matches!(interval, Interval::Exponential(_)));
+    }
+
+    #[test]
+    fn a_file_s_directory_and_its_name_are_apart() {
+        let made = emission("access -n 1 -o some/where/access.log").unwrap();
+        assert_eq!(made.output_dir, Path::new("some/where"));
+        assert_eq!(made.source.generators[0].output.name(), "access.log");
+        let made = emission("access -n 1 -o -").unwrap();
+        assert_eq!(made.source.generators[0].output, resolved::Output::Stdout);
+        assert!(emission("access -o ..").is_err());
+    }
+
+    #[test]
+    fn options_of_the_other_log_are_refused() {
+        for (arguments, named) in [
+            ("access --level info", "--level"),
+            ("access --mpm prefork", "--mpm"),
+            ("error --set %{X}i=a", "--set"),
+            ("error --format combined", "combined"),
+            ("access --format httpd24", "httpd24"),
+            ("access --format %Z", "%Z"),
+        ] {
+            let message = emission(arguments).err().unwrap();
+            assert!(message.contains(named), "{arguments}: {message}");
+        }
+    }
+
+    #[test]
+    fn simulated_time_begins_where_it_is_said_in_the_zone_that_is_said() {
+        let made = emission("access --start 2026-01-01 --time-zone Europe/Berlin").unwrap();
+        let start = made.simulated_from.unwrap().timestamp();
+        assert_eq!(start.to_string(), "2025-12-31T23:00:00Z");
+        assert!(emission("access").unwrap().simulated_from.is_none());
+    }
+}

@@ -403,3 +403,6 @@ impl RunningStream {
         self.control.tell(Change::Stop);
     }
 }
+
+#[cfg(test)]
+mod tests;

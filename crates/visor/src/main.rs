@@ -27,6 +27,8 @@ mod sinks;
 mod start;
 mod summary;
 mod table;
+#[cfg(test)]
+mod testing;
 
 use std::{
     fs,

@@ -201,3 +201,46 @@ impl Reload {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(stream: &str) -> StreamName {
+        StreamName {
+            source: "shop".to_owned(),
+            generator: "web".to_owned(),
+            stream: stream.to_owned(),
+            kind: "access",
+        }
+    }
+
+    #[test]
+    fn a_name_has_one_meter_however_often_it_is_asked_for() {
+        let metrics = Metrics::new().unwrap();
+        metrics.stream(&name("a")).lines.inc_by(2);
+        metrics.stream(&name("b")).lines.inc();
+        metrics.stream(&name("a")).lines.inc_by(3);
+        metrics.output("access.log").rotations.inc();
+        metrics.output("access.log").rotations.inc();
+        let lines: Vec<u64> = metrics.streams().iter().map(|meter| meter.lines.get()).collect();
+        assert_eq!(lines, [5, 1]);
+        let page = metrics.render().unwrap();
+        for line in [
+            r#"visor_lines_total{generator="web",kind="access",source="shop",stream="a"} 5"#,
+            r#"visor_rotations_total{output="access.log"} 2"#,
+            r#"visor_config_reloads_total{result="failure"} 0"#,
+        ] {
+            assert!(page.lines().any(|written| written == line), "{line}\n{page}");
+        }
+    }
+
+    #[test]
+    fn labels_are_escaped() {
+        let metrics = Metrics::new().unwrap();
+        metrics.output("a\"b\\c\nd").errors.inc();
+        let line = r#"visor_write_errors_total{output="a\"b\\c\nd"} 1"#;
+        let page = metrics.render().unwrap();
+        assert!(page.lines().any(|written| written == line), "{page}");
+    }
+}

@@ -375,3 +375,6 @@ impl Outlet {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -317,3 +317,6 @@ impl SimulatedOutput {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

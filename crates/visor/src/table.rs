@@ -147,3 +147,70 @@ fn style(template: &str) -> ProgressStyle {
     // The templates are this file's own; one that isn't well formed falls back to a plain bar.
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::StreamName;
+
+    #[test]
+    fn a_rate_has_as_many_digits_as_say_something() {
+        for (rate, text) in [
+            (0.0, "0.00"),
+            (0.5, "0.50"),
+            (99.994, "99.99"),
+            (123.4, "123"),
+            (f64::INFINITY, "unlimited"),
+        ] {
+            assert_eq!(shown_rate(rate), text);
+        }
+    }
+
+    #[test]
+    fn a_stream_that_comes_later_is_in_the_table_with_all_its_lines() {
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let stream = |name: &str| {
+            metrics.stream(&StreamName {
+                source: "shop".to_owned(),
+                generator: "web".to_owned(),
+                stream: name.to_owned(),
+                kind: "access",
+            })
+        };
+        let hidden = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
+        let mut table = Table::new(Arc::clone(&metrics), hidden, Some(10));
+        stream("one").lines.inc_by(4);
+        table.tick(4);
+        stream("two").lines.inc_by(6);
+        table.tick(10);
+        let shown: Vec<String> = table.rows.iter().map(ProgressBar::message).collect();
+        assert_eq!(shown.len(), 2);
+        for (row, (name, lines)) in shown.iter().zip([("shop/web/one", "4"), ("shop/web/two", "6")])
+        {
+            let columns: Vec<&str> = row.split_whitespace().collect();
+            assert_eq!((columns[0], columns[3]), (name, lines), "{row}");
+        }
+        assert!(table.rates().iter().all(|(rate, _)| *rate > 0.0));
+        assert_eq!(table.progress.as_ref().map(ProgressBar::position), Some(10));
+    }
+
+    #[test]
+    fn of_many_streams_those_with_the_most_lines_are_shown() {
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let hidden = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
+        let mut table = Table::new(Arc::clone(&metrics), hidden, None);
+        for number in 0..MOST_ROWS as u64 + 5 {
+            let name = StreamName {
+                source: "shop".to_owned(),
+                generator: "web".to_owned(),
+                stream: format!("stream-{number}"),
+                kind: "access",
+            };
+            metrics.stream(&name).lines.inc_by(number);
+        }
+        table.tick(0);
+        assert_eq!(table.rows.len(), MOST_ROWS);
+        assert!(table.rows[0].message().contains("stream-24 "));
+        assert!(table.more.message().contains("5 more streams"));
+    }
+}

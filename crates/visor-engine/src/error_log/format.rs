@@ -166,3 +166,83 @@ fn write_client(address: &Text, out: &mut Lines) {
     out.extend(b"[client ");
     out.extend(address);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &[u8]) -> Message<'_> {
+        Message {
+            time: Time::from_nanos(971_211_336_123_456_789),
+            module: Some("core"),
+            level: "trace3",
+            pid: 7,
+            tid: Some(8),
+            source: Some(("core.c", 5)),
+            errno: Some((2, "No such file or directory")),
+            client: None,
+            text,
+            referer: None,
+        }
+    }
+
+    fn written(release: ErrorFormat, message: &Message<'_>) -> String {
+        let mut out = Lines::default();
+        Format::new(release, &TimeZone::UTC).write(message, &mut out);
+        String::from_utf8(out.as_bytes().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn each_release_has_its_own_order() {
+        let (client, referer) = (Text::new(b"192.0.2.1"), Text::new(b"https://shop.example/"));
+        let message = Message {
+            client: Some((&client, 4711)),
+            referer: Some(&referer),
+            ..message(b"AH00001: gone")
+        };
+        assert_eq!(
+            written(ErrorFormat::Httpd24, &message),
+            "[Tue Oct 10 20:55:36.123456 2000] [core:trace3] [pid 7:tid 8] core.c(5): \
+             (2)No such file or directory: [client 192.0.2.1:4711] AH00001: gone, \
+             referer: https://shop.example/\n"
+        );
+        assert_eq!(
+            written(ErrorFormat::Httpd22, &message),
+            "[Tue Oct 10 20:55:36 2000] [debug] core.c(5): [client 192.0.2.1] \
+             (2)No such file or directory: AH00001: gone, referer: https://shop.example/\n"
+        );
+    }
+
+    #[test]
+    fn what_httpd_doesn_t_know_is_left_out() {
+        let message =
+            Message { module: None, tid: None, source: None, errno: None, ..message(b"a") };
+        assert_eq!(
+            written(ErrorFormat::Httpd24, &message),
+            "[Tue Oct 10 20:55:36.123456 2000] [:trace3] [pid 7] a\n"
+        );
+    }
+
+    #[test]
+    fn a_line_is_at_most_as_long_as_httpd_s_buffer() {
+        for length in 8000..8300 {
+            let text = "x".repeat(length);
+            let line = written(ErrorFormat::Httpd24, &message(text.as_bytes()));
+            let whole = written(ErrorFormat::Httpd24, &message(b"")).len() + length;
+            assert_eq!(line.len(), whole.min(LONGEST_LINE + 1), "{length}");
+        }
+    }
+
+    #[test]
+    fn an_escape_that_doesn_t_fit_whole_is_left_out() {
+        for (room, fits) in
+            [(1, "a"), (2, "a"), (3, "a\\n"), (6, "a\\n"), (7, "a\\n\\x01"), (8, "a\\n\\x01b")]
+        {
+            let mut out = Lines::default();
+            out.extend(&vec![b'.'; BUFFER - room]);
+            put_what_fits(b"a\\n\\x01b", 0, &mut out);
+            let written = &out.as_bytes()[BUFFER - room..];
+            assert_eq!(std::str::from_utf8(written).unwrap(), fits, "{room}");
+        }
+    }
+}

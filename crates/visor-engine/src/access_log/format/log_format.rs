@@ -277,3 +277,60 @@ fn write_named(namespace: Namespace, name: &str, request: &Request<'_>, out: &mu
 fn write_hexadecimal(number: u64, out: &mut Lines) {
     out.extend(format!("{number:x}").as_bytes());
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing;
+
+    /// Twenty lines of this format about requests that are all the same.
+    fn lines(log_format: &str, status: u16) -> Vec<String> {
+        let choice = |value: &str| json!([{"value": value}]);
+        let log = json!({
+            "format": "Custom",
+            "logFormat": log_format,
+            "users": choice(""),
+            "methods": choice("GET"),
+            "resources": choice("/a%20b?c=\"d\""),
+            "protocols": choice("HTTP/1.1"),
+            "statuses": [{"value": status}],
+            "sizes": [{"min": 700, "max": 700}],
+            "durations": [{"min": "1500ms", "max": "1500ms"}],
+            "referers": choice("-"),
+            "userAgents": choice("a \\ \"b\""),
+        });
+        let stream = json!({"name": "requests", "kind": "Access"});
+        testing::lines(&json!({"name": "web", "access": log, "streams": [stream]}), 20)
+    }
+
+    #[test]
+    fn each_directive_is_written_in_its_place() {
+        for (log_format, line) in [
+            ("%m %U%q %H %>s %B", r#"GET /a b?c=\"d\" HTTP/1.1 200 700"#),
+            (r#""%r" %b"#, r#""GET /a%20b?c=\"d\" HTTP/1.1" 700"#),
+            ("[%u] [%l] [%{Referer}i]", r#"[""] [-] [-]"#),
+            ("%{User-Agent}i", r#"a \\ \"b\""#),
+            ("%T %{ms}T %D", "1 1500 1500000"),
+            ("%% %{x}p", "% x"),
+            ("%{Nobody}i%{Nobody}o%{Nobody}C", "---"),
+        ] {
+            assert_eq!(lines(log_format, 200), vec![format!("{line}\n"); 20], "{log_format}");
+        }
+    }
+
+    #[test]
+    fn a_condition_replaces_what_it_doesn_t_admit() {
+        for (log_format, of_200, of_404) in
+            [("%200m", "GET\n", "-\n"), ("%!200,304m", "-\n", "GET\n"), ("%404>s", "-\n", "404\n")]
+        {
+            assert_eq!(lines(log_format, 200)[0], of_200, "{log_format}");
+            assert_eq!(lines(log_format, 404)[0], of_404, "{log_format}");
+        }
+    }
+
+    #[test]
+    fn no_bytes_are_a_dash_or_a_zero() {
+        assert_eq!(lines("%b %B", 304)[0], "- 0\n");
+    }
+}

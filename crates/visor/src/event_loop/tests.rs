@@ -1,0 +1,177 @@
+//! A loop that follows plans, with real files below it, whose time is wound forward.
+
+use std::{fs, path::Path};
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::*;
+use crate::testing::{every, plan};
+
+/// A loop that runs, and the directory that it writes to.
+struct Running {
+    sender: UnboundedSender<Instruction>,
+    metrics: Arc<Metrics>,
+    activity: Arc<Activity>,
+    directory: tempfile::TempDir,
+}
+
+fn generator(name: &str, file: &str, interval: &str) -> Value {
+    let output = json!({"file": {"path": file}});
+    json!({"name": name, "access": {}, "streams": [every(interval)], "output": output})
+}
+
+impl Running {
+    fn start() -> Self {
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let persistence = Arc::new(Persistence::default());
+        persistence.set(None);
+        let activity = Arc::new(Activity::default());
+        let shared = Shared {
+            metrics: Arc::clone(&metrics),
+            activity: Arc::clone(&activity),
+            sinks: Arc::new(Sinks::new().unwrap()),
+            persistence,
+            longest_lag: None,
+        };
+        let (sender, instructions) = mpsc::unbounded_channel();
+        spawn_local(EventLoop::new(shared).run(instructions));
+        Self { sender, metrics, activity, directory: tempfile::tempdir().unwrap() }
+    }
+
+    /// Has the loop follow these generators, of one source with a seed.
+    fn follow(&self, generators: &[Value]) {
+        let plan = plan(&json!({"seed": 1, "generators": generators}), self.directory.path());
+        self.activity.begin();
+        let now = tokio::time::Instant::now().into_std();
+        self.sender.send(Instruction::Follow(plan.generators, now)).unwrap();
+    }
+
+    async fn end(&self) -> Vec<Remainder> {
+        let (done, answer) = oneshot::channel();
+        self.sender.send(Instruction::End(done)).unwrap();
+        answer.await.unwrap()
+    }
+
+    fn lines_in(&self, file: &str) -> usize {
+        lines_in(&self.directory.path().join(file))
+    }
+
+    /// The lines that are counted, whichever stream they are of.
+    fn counted(&self) -> u64 {
+        self.metrics.streams().iter().map(|meter| meter.lines.get()).sum()
+    }
+}
+
+fn lines_in(path: &Path) -> usize {
+    fs::read_to_string(path).unwrap_or_default().lines().count()
+}
+
+async fn seconds(seconds: u64) {
+    sleep(Duration::from_secs(seconds)).await;
+}
+
+fn on_a_loop(test: impl Future<Output = ()>) {
+    let runtime =
+        runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    LocalSet::new().block_on(&runtime, test);
+}
+
+#[test]
+fn a_loop_runs_all_generators_of_its_plan_and_ends_with_every_line_written() {
+    on_a_loop(async {
+        let running = Running::start();
+        running.follow(&[generator("one", "one.log", "1s"), generator("two", "two.log", "100ms")]);
+        seconds(10).await;
+        assert!(running.end().await.is_empty());
+        assert_eq!((running.lines_in("one.log"), running.lines_in("two.log")), (10, 100));
+        assert_eq!(running.counted(), 110);
+    });
+}
+
+#[test]
+fn what_a_new_plan_doesn_t_change_goes_on() {
+    on_a_loop(async {
+        let running = Running::start();
+        running.follow(&[generator("one", "one.log", "1s"), generator("two", "two.log", "1s")]);
+        seconds(10).await;
+        running.follow(&[generator("one", "one.log", "1s"), generator("three", "three.log", "1s")]);
+        seconds(10).await;
+        assert!(running.end().await.is_empty());
+        let lines = ["one.log", "two.log", "three.log"].map(|file| running.lines_in(file));
+        assert_eq!(lines, [20, 10, 10]);
+        // The seed's next lines, not its first again.
+        let text = fs::read_to_string(running.directory.path().join("one.log")).unwrap();
+        let mut different: Vec<&str> = text.lines().collect();
+        different.sort_unstable();
+        different.dedup();
+        assert_eq!(different.len(), 20);
+    });
+}
+
+#[test]
+fn a_stream_moves_to_another_output_without_losing_a_line() {
+    on_a_loop(async {
+        let running = Running::start();
+        running.follow(&[generator("one", "before.log", "1s")]);
+        seconds(10).await;
+        running.follow(&[generator("one", "after.log", "1s")]);
+        seconds(10).await;
+        assert!(running.end().await.is_empty());
+        assert_eq!((running.lines_in("before.log"), running.lines_in("after.log")), (10, 10));
+        assert_eq!(running.counted(), 20);
+    });
+}
+
+#[test]
+fn a_file_that_was_renamed_is_made_anew_when_the_loop_is_told() {
+    on_a_loop(async {
+        let running = Running::start();
+        running.follow(&[generator("one", "one.log", "1s")]);
+        seconds(10).await;
+        let path = running.directory.path().join("one.log");
+        fs::rename(&path, path.with_extension("old")).unwrap();
+        running.sender.send(Instruction::Reopen).unwrap();
+        seconds(10).await;
+        assert!(running.end().await.is_empty());
+        assert_eq!((lines_in(&path.with_extension("old")), lines_in(&path)), (10, 10));
+    });
+}
+
+#[test]
+fn all_is_finished_when_the_last_stream_has_ended_by_itself() {
+    on_a_loop(async {
+        let running = Running::start();
+        let spec = json!({
+            "generators": [generator("one", "one.log", "1s"), generator("two", "two.log", "1s")],
+            "stopAfter": {"duration": "5s"},
+        });
+        let plan = plan(&spec, running.directory.path());
+        let now = tokio::time::Instant::now().into_std();
+        plan.generators.iter().for_each(|generator| generator.limits.begin(now));
+        running.activity.begin();
+        running.sender.send(Instruction::Follow(plan.generators, now)).unwrap();
+        let early = timeout(Duration::from_secs(4), running.activity.finished.notified()).await;
+        assert!(early.is_err());
+        running.activity.finished.notified().await;
+        assert!(running.end().await.is_empty());
+        assert_eq!((running.lines_in("one.log"), running.lines_in("two.log")), (5, 5));
+    });
+}
+
+#[test]
+fn a_hurried_end_says_what_could_not_be_written() {
+    on_a_loop(async {
+        let running = Running::start();
+        fs::create_dir(running.directory.path().join("one.log")).unwrap();
+        running.follow(&[generator("one", "one.log", "1s"), generator("two", "two.log", "1s")]);
+        seconds(10).await;
+        let (done, answer) = oneshot::channel();
+        running.sender.send(Instruction::End(done)).unwrap();
+        running.sender.send(Instruction::Hurry).unwrap();
+        let left: Vec<_> = answer.await.unwrap();
+        let left: Vec<_> = left.iter().map(|left| (&*left.output, left.lines, left.end)).collect();
+        assert_eq!(left, [("one.log", 10, Some(End::GivenUp))]);
+        assert_eq!((running.lines_in("two.log"), running.counted()), (10, 10));
+    });
+}

@@ -1,0 +1,188 @@
+//! Time is wound forward, and the outlet is one that nobody empties: what it holds is what the
+//! stream has written.
+
+use super::*;
+use crate::{
+    metrics::Metrics,
+    plan::GeneratorPlan,
+    testing::{every, outlet, plan},
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    task::{JoinHandle, LocalSet, spawn_local},
+    time::{Instant, sleep},
+};
+
+/// A running stream, and what it shares with the rest of the program.
+struct Running {
+    task: JoinHandle<()>,
+    control: Rc<Control>,
+    outlet: Rc<Outlet>,
+    meter: Arc<StreamMeter>,
+    limits: Limits,
+    _directory: TempDir,
+}
+
+/// The one generator of a spec's fields.
+fn generator(stream: &Value, spec: Value) -> GeneratorPlan {
+    let mut spec = spec;
+    spec["generators"] = json!([{"name": "web", "access": {}, "streams": [stream]}]);
+    plan(&spec, std::path::Path::new("")).generators.remove(0)
+}
+
+fn start(plan: GeneratorPlan) -> Running {
+    let directory = tempfile::tempdir().unwrap();
+    let metrics = Metrics::new().unwrap();
+    let clock = Rc::new(Clock::start());
+    let (outlet, _) = outlet(&directory.path().join("access.log"), &metrics, &clock);
+    let named = plan.streams.into_iter().next().unwrap();
+    let meter = metrics.stream(&plan.key.stream(&named));
+    plan.limits.begin(Instant::now().into_std());
+    let control = Rc::new(Control::default());
+    let live = LiveStream {
+        stream: named.start(clock.now()),
+        meter: Arc::clone(&meter),
+        outlet: Rc::clone(&outlet),
+        limits: plan.limits.clone(),
+        suspended: plan.suspended,
+        clock,
+        longest_lag: Some(Duration::from_secs(10)),
+        control: Rc::clone(&control),
+    };
+    let task = spawn_local(live.run());
+    Running { task, control, outlet, meter, limits: plan.limits, _directory: directory }
+}
+
+impl Running {
+    fn lines(&self) -> u64 {
+        self.outlet.unwritten()
+    }
+
+    /// The lines that it writes within so many seconds.
+    async fn lines_within(&self, seconds: u64) -> u64 {
+        let before = self.lines();
+        sleep(Duration::from_secs(seconds)).await;
+        self.lines() - before
+    }
+}
+
+/// Runs a test on a loop of its own, whose time goes on as fast as there is nothing to do.
+fn on_a_loop(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    LocalSet::new().block_on(&runtime, test);
+}
+
+#[test]
+fn lines_come_when_they_are_due_and_no_sooner() {
+    on_a_loop(async {
+        let running = start(generator(&every("1s"), json!({})));
+        sleep(Duration::from_millis(400)).await;
+        assert_eq!(running.lines(), 0);
+        sleep(Duration::from_millis(200)).await;
+        assert_eq!(running.lines(), 1);
+        assert_eq!(running.lines_within(60).await, 60);
+        assert_eq!(running.meter.skipped.get(), 0);
+    });
+}
+
+#[test]
+fn a_stream_that_is_told_to_stop_writes_no_more() {
+    on_a_loop(async {
+        let running = start(generator(&every("1s"), json!({})));
+        assert_eq!(running.lines_within(5).await, 5);
+        running.control.tell(Change::Stop);
+        running.task.await.unwrap();
+        assert_eq!(running.outlet.unwritten(), 5);
+    });
+}
+
+#[test]
+fn a_source_ends_with_its_last_line_or_with_its_time() {
+    on_a_loop(async {
+        let running = start(generator(&every("1s"), json!({"stopAfter": {"lines": 3}})));
+        running.task.await.unwrap();
+        assert_eq!(running.outlet.unwritten(), 3);
+        let running = start(generator(&every("10ms"), json!({"stopAfter": {"duration": "2s"}})));
+        running.task.await.unwrap();
+        assert_eq!(running.outlet.unwritten(), 200);
+        let stream = json!({"name": "requests", "kind": "Access", "interval": {"unlimited": {}}});
+        let running = start(generator(&stream, json!({"stopAfter": {"lines": 1000}})));
+        running.task.await.unwrap();
+        assert_eq!(running.outlet.unwritten(), 1000);
+    });
+}
+
+#[test]
+fn a_stream_that_sleeps_ends_when_another_takes_the_last_line() {
+    on_a_loop(async {
+        let running = start(generator(&every("1h"), json!({"stopAfter": {"lines": 3}})));
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(running.limits.take(3), 3);
+        sleep(Duration::from_secs(1)).await;
+        assert!(running.task.is_finished());
+        assert_eq!(running.outlet.unwritten(), 0);
+    });
+}
+
+#[test]
+fn a_suspension_is_silence_and_leaves_no_backlog() {
+    on_a_loop(async {
+        let running = start(generator(&every("1s"), json!({"suspend": true})));
+        assert_eq!(running.lines_within(100).await, 0);
+        running.control.tell(Change::Suspend(false));
+        assert_eq!(running.lines_within(10).await, 10);
+        running.control.tell(Change::Suspend(true));
+        assert_eq!(running.lines_within(100).await, 0);
+        assert_eq!(running.meter.skipped.get(), 0);
+    });
+}
+
+#[test]
+fn a_change_of_the_document_counts_from_then_on() {
+    on_a_loop(async {
+        let running = start(generator(&every("1s"), json!({"seed": 1})));
+        assert_eq!(running.lines_within(10).await, 10);
+        let changed = |interval| {
+            let streams = generator(&every(interval), json!({"seed": 1})).streams;
+            Change::Stream(Box::new(streams.into_iter().next().unwrap()))
+        };
+        // The same again changes nothing: the line that is due in 200 ms still is.
+        sleep(Duration::from_millis(300)).await;
+        running.control.tell(changed("1s"));
+        sleep(Duration::from_millis(300)).await;
+        assert_eq!(running.lines(), 11);
+        running.control.tell(changed("100ms"));
+        assert_eq!(running.lines_within(10).await, 100);
+        running.control.tell(changed("1h"));
+        assert_eq!(running.lines_within(60).await, 0);
+    });
+}
+
+#[test]
+fn lines_that_a_full_output_made_too_late_are_skipped_and_counted() {
+    on_a_loop(async {
+        let running = start(generator(&every("1s"), json!({})));
+        assert_eq!(running.lines_within(10).await, 10);
+        running.outlet.append(&running.meter, crate::clock::wall(), |out| {
+            out.extend(&vec![b'x'; 300_000]);
+            out.push(b'\n');
+            1
+        });
+        assert_eq!(running.lines_within(60).await, 0, "there is no room");
+        let outlet = Rc::clone(&running.outlet);
+        spawn_local(async move { outlet.write().await });
+        while running.meter.skipped.get() == 0 {
+            tokio::task::yield_now().await;
+        }
+        // What is not older than ten seconds is written.
+        assert!((49..=51).contains(&running.meter.skipped.get()));
+        sleep(Duration::from_secs(5)).await;
+        let written = running.meter.lines.get() - 1;
+        assert_eq!(written + running.meter.skipped.get() + running.lines(), 75);
+    });
+}

@@ -1,0 +1,56 @@
+//! What the tests of several modules need: plans made of documents, and an outlet.
+
+use std::{path::Path, rc::Rc, sync::Arc};
+
+use serde_json::{Value, json};
+use visor_api::ResolvedSource;
+
+use crate::{
+    clock::Clock,
+    metrics::Metrics,
+    outlet::{Outlet, Persistence},
+    plan::{Memory, Plan, Settings},
+    sink::{Patience, SharedSink, Sink, Target},
+};
+
+/// The source with this spec.
+pub(crate) fn source(spec: &Value) -> ResolvedSource {
+    let document = json!({
+        "apiVersion": "visor.dev/v1alpha1",
+        "kind": "FakeLogSource",
+        "metadata": {"name": "shop"},
+        "spec": spec,
+    });
+    ResolvedSource::check(serde_json::from_value(document).unwrap()).unwrap()
+}
+
+/// The plan of a source with this spec, whose files are below this directory.
+pub(crate) fn plan(spec: &Value, directory: &Path) -> Plan {
+    let settings = Settings { output_dir: directory.to_owned(), ..Settings::default() };
+    Plan::new(&[source(spec)], &settings, &mut Memory::default()).unwrap()
+}
+
+/// A stream (JSON) that writes a line every so often.
+pub(crate) fn every(interval: &str) -> Value {
+    json!({"name": "requests", "kind": "Access", "interval": {"fixed": interval}})
+}
+
+/// An outlet that writes into this file, once its [`write`](Outlet::write) runs; and for how long it
+/// tries.
+pub(crate) fn outlet(
+    path: &Path,
+    metrics: &Metrics,
+    clock: &Rc<Clock>,
+) -> (Rc<Outlet>, Arc<Persistence>) {
+    let persistence = Arc::new(Persistence::default());
+    persistence.set(None);
+    let sink = Sink::new(Target::File(path.to_owned()), None, Patience::new().unwrap());
+    let outlet = Outlet::new(
+        "access.log",
+        (SharedSink::new(sink), None),
+        Arc::clone(&persistence),
+        metrics.output("access.log"),
+        Rc::clone(clock),
+    );
+    (Rc::new(outlet), persistence)
+}
