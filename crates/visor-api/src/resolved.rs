@@ -33,8 +33,7 @@ use number::number;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ResolvedSource {
-    /// The document as it was written.
-    pub document: FakeLogSource,
+    document: FakeLogSource,
     /// Its name.
     pub name: String,
     /// The seed of everything random; `None` if one is to be drawn.
@@ -111,6 +110,11 @@ impl ResolvedSource {
                 .collect::<Result<_, _>>()?,
             document,
         })
+    }
+
+    /// The document as it was written.
+    pub const fn document(&self) -> &FakeLogSource {
+        &self.document
     }
 
     /// Whether the source ends by itself.

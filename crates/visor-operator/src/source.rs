@@ -41,7 +41,7 @@ impl<'a> ValidSource<'a> {
     }
 
     pub(crate) fn metadata(self) -> &'a ObjectMeta {
-        &self.0.document.metadata
+        &self.0.document().metadata
     }
 
     pub(crate) fn name(self) -> &'a str {
@@ -58,7 +58,7 @@ impl<'a> ValidSource<'a> {
 
     /// What it says, as its author wrote it.
     pub(crate) fn spec(self) -> &'a FakeLogSourceSpec {
-        &self.0.document.spec
+        &self.0.document().spec
     }
 
     pub(crate) const fn workload(self) -> Workload {
@@ -81,12 +81,12 @@ impl<'a> ValidSource<'a> {
     /// The reference by which a child says whose it is: the garbage collector deletes it with the
     /// source.
     pub(crate) fn controller_reference(self) -> Option<OwnerReference> {
-        self.0.document.controller_owner_ref(&())
+        self.0.document().controller_owner_ref(&())
     }
 
     /// A reference of an object that another controller controls: deleted with the source, too.
     pub(crate) fn owner_reference(self) -> Option<OwnerReference> {
-        self.0.document.owner_ref(&())
+        self.0.document().owner_ref(&())
     }
 }
 

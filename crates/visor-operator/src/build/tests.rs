@@ -33,9 +33,15 @@ fn source(spec: &str) -> ResolvedSource {
          metadata: {{name: shop, namespace: web}}\nspec:\n  {spec}\n"
     );
     let input = Input { name: "test".to_owned(), text };
-    let mut source = document::read(&[input]).unwrap().sources.remove(0);
-    source.document.metadata.uid = Some("b2a7c0de".to_owned());
-    source
+    as_object(&document::read(&[input]).unwrap().sources.remove(0))
+}
+
+/// A source as it is when an API server has taken it.
+fn as_object(source: &ResolvedSource) -> ResolvedSource {
+    let mut object = source.document().clone();
+    object.metadata.namespace = Some("web".to_owned());
+    object.metadata.uid = Some("b2a7c0de".to_owned());
+    ResolvedSource::check(object).unwrap()
 }
 
 fn build_with(spec: &str, settings: &Settings) -> Children {
@@ -170,9 +176,9 @@ fn the_document_of_a_pod_means_what_the_source_means() {
     let read =
         document::read(&[Input { name: "document".to_owned(), text }]).unwrap().sources.remove(0);
     let original = source(spec);
-    assert_eq!(read.document.spec.generators, original.document.spec.generators);
+    assert_eq!(read.document().spec.generators, original.document().spec.generators);
     assert_eq!(read.seed, Some(42));
-    assert_eq!(read.document.spec.time_zone, "Europe/Berlin");
+    assert_eq!(read.document().spec.time_zone, "Europe/Berlin");
     assert!(read.suspended);
 }
 
@@ -187,9 +193,7 @@ fn every_sample_can_be_built_and_is_what_is_applied() {
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();
         let input = Input { name: file.display().to_string(), text };
-        let mut source = document::read(&[input]).unwrap().sources.remove(0);
-        source.document.metadata.namespace = Some("web".to_owned());
-        source.document.metadata.uid = Some("b2a7c0de".to_owned());
+        let source = as_object(&document::read(&[input]).unwrap().sources.remove(0));
         let children = children(ValidSource::of(&source), &settings()).unwrap();
         for child in &children.objects {
             assert_eq!(child.object.metadata.name.as_ref(), Some(&source.name));

@@ -21,7 +21,7 @@ fn answers(text: String) {
         Ok(Read { sources, .. }) => {
             let texts: Vec<_> = sources
                 .iter()
-                .map(|source| serde_json::to_string(&source.document).unwrap())
+                .map(|source| serde_json::to_string(source.document()).unwrap())
                 .collect();
             let again = read(&[input("a.json", texts.join("\n---\n"))]).unwrap().sources;
             assert_eq!(sources, again);
