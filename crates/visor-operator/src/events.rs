@@ -53,8 +53,8 @@ impl Announcer {
         Self { recorder: Recorder::new(client, reporter), told: Arc::default() }
     }
 
-    /// Writes an event about a source, unless the like was told of it as it is now: pods that come and go, and
-    /// a server that refuses now and then, are worth a word the first time.
+    /// Writes an event about a source, unless one with this reason was written about it as it is now:
+    /// pods that come and go, and a server that refuses now and then, are worth a word the first time.
     pub(crate) async fn announce(&self, source: &ObjectMeta, announcement: Announcement) {
         if self.is_new(source, &announcement.reason) {
             self.announce_about(&reference(source), announcement).await;

@@ -21,8 +21,7 @@ const DEFAULT_LINES: u64 = 1000;
 pub(crate) struct Emission {
     pub(crate) source: ResolvedSource,
     pub(crate) output_dir: PathBuf,
-    /// When simulated time begins, if the lines are stamped from a
-    /// given time on.
+    /// When simulated time begins, if the lines are stamped from a given time on.
     pub(crate) simulated_from: Option<Time>,
 }
 

@@ -9,8 +9,8 @@ use visor_engine::{generator::NamedStream, stream::Stream, time::Time};
 
 use crate::{clock::Clock, metrics::StreamMeter, outlet::Outlet, plan::Limits};
 
-/// When a stream's time is up, it has so long for lines that came due before but are not written:
-/// the machine may have paused. Beyond it, they are skipped: their output is too slow. In nanoseconds.
+/// When a stream's time is up, it has so long (nanoseconds) for lines that came due before but are
+/// not written: the machine may have paused. Beyond it, they are skipped: their output is too slow.
 const TIME_TO_CATCH_UP: i64 = 1_000_000_000;
 /// At most so many lines are passed over before other streams have their turn.
 const SKIPS_AT_ONCE: u64 = 100_000;

@@ -1,5 +1,5 @@
-//! `xtask fields`: prints the reference of a `FakeLogSource`'s fields as Markdown, from the schema and the doc
-//! comments of the types. `make generate` writes docs/fields.md with it. With a file's name as its
+//! `xtask fields`: prints the reference of a `FakeLogSource`'s fields as Markdown, from the schema
+//! and the doc comments of the types. `make generate` writes docs/fields.md with it. With a file's name as its
 //! argument it prints that file instead, with a table of the most important fields between the
 //! two markers in it: so is the README kept.
 

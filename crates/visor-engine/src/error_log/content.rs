@@ -35,8 +35,8 @@ pub struct Subjects {
 }
 
 impl Subjects {
-    /// What a document asks for, as its format escapes it; where it says nothing, the default server's. The pool of clients
-    /// depends on `seed`.
+    /// What a document asks for, as its format escapes it; where it says nothing, the default
+    /// server's. The pool of clients depends on `seed`.
     ///
     /// # Errors
     ///
