@@ -182,7 +182,7 @@ pub(crate) struct EmitOptions {
     #[arg(value_enum)]
     pub(crate) log: Log,
 
-    /// Common, Combined, CombinedIo, VhostCombined or a LogFormat string for an access log;
+    /// Common, Combined, CombinedIo, VhostCombined, Json or a LogFormat string for an access log;
     /// Httpd24 or Httpd22 for an error log. [default: Combined, Httpd24]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<String>,
