@@ -610,9 +610,10 @@ def test_a_stream_that_moves_to_another_loop_does_not_end_the_program(
     program.stop()
 
 
-# That it holds for every rate is tested beside the schedule; here that a live run keeps to it, too.
+# That it holds for every rate is tested beside the schedule; here, that a live run keeps to it.
 @pytest.mark.parametrize(
-    "per_second, mode", [(3, "live"), (333, "live"), *((n, "simulated") for n in (1, 3, 7, 10, 333))]
+    "per_second, mode",
+    [(3, "live"), (333, "live"), *((n, "simulated") for n in (1, 3, 7, 10, 333))],
 )
 def test_a_rate_for_a_duration_is_their_product(per_second: int, mode: str) -> None:
     start = ["--start", "2026-01-01T00:00:00Z"] if mode == "simulated" else []

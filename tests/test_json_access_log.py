@@ -1,5 +1,5 @@
-"""The access log in JSON: valid JSON by a reader of its own, fields by the Elastic Common Schema, and
-the same facts that Apache's directives write of the same requests."""
+"""The access log in JSON: valid JSON by a reader of its own, fields by the Elastic Common Schema,
+and the same facts that Apache's directives write of the same requests."""
 
 from __future__ import annotations
 
@@ -109,7 +109,14 @@ def test_the_facts_are_those_of_the_directives() -> None:
 
 
 def test_what_an_author_writes_comes_out_as_it_was(tmp_path: Path) -> None:
-    texts = ['a "quote"', "back\\slash", "tab\there", "Überstürzt ☃ 🦀", "\u007f\u0001", "</script>"]
+    texts = [
+        'a "quote"',
+        "back\\slash",
+        "tab\there",
+        "Überstürzt ☃ 🦀",
+        "\u007f\u0001",
+        "</script>",
+    ]
     choices = [{"value": text} for text in texts]
     document = source(
         "web",

@@ -21,7 +21,7 @@ def remount(path: Path, options: str) -> None:
 
 @contextmanager
 def small_disk(path: Path, options: str) -> Iterator[Path]:
-    """A tmpfs at `path`, such as of `size=256k`; does without the test where that is not allowed."""
+    """A tmpfs at `path`, such as of `size=256k`; does without the test where that isn't allowed."""
     need_root()
     path.mkdir(parents=True)
     try:
