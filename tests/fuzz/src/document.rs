@@ -13,7 +13,7 @@ fuzz_target!(|text: &str| {
                 assert!(!note.to_string().contains(char::is_control), "{note:?}");
             }
             for source in &found.sources {
-                let json = serde_json::to_string(&source.document).expect("a source is JSON");
+                let json = serde_json::to_string(source.document()).expect("a source is JSON");
                 match read(&input(json)) {
                     Ok(again) => assert_eq!(std::slice::from_ref(source), again.sources),
                     Err(problems) => panic!("{problems:?}"),
