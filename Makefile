@@ -13,10 +13,13 @@ export VISOR_BIN XTASK
 
 # What is generated from the code: the file, and the command that prints it, each from those before
 # it. Of the README it is the table of fields; the rest is printed as it is.
-GENERATED := manifests/crd/visor.dev_fakelogsources.yaml docs/fields.md README.md \
-	charts/visor/files/crd.yaml charts/visor/README.md manifests/install.yaml docs/modules.md
+GENERATED := crates/visor-api/src/structure/schema.json manifests/crd/visor.dev_fakelogsources.yaml \
+	docs/fields.md README.md charts/visor/files/crd.yaml charts/visor/README.md \
+	manifests/install.yaml docs/modules.md
 FIELDS := cargo run --quiet --package xtask -- fields
+SCHEMA := cargo run --quiet --package xtask -- schema
 DEFINITION := cargo run --quiet --package visor-operator -- crd
+crates/visor-api/src/structure/schema.json: COMMAND = $(SCHEMA)
 manifests/crd/visor.dev_fakelogsources.yaml: COMMAND = $(DEFINITION)
 docs/fields.md: COMMAND = $(FIELDS)
 README.md: COMMAND = $(FIELDS) README.md

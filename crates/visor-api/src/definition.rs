@@ -1,5 +1,5 @@
 //! The custom resource definition of `FakeLogSource`: what kube's derive makes of the types, as a
-//! cluster is to be told it. The schema that documents are checked against is taken from here, too.
+//! cluster is to be told it. The schema that documents are checked against is made here, too.
 //! Pure.
 
 #[cfg(test)]
@@ -9,7 +9,8 @@ mod validations;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
-use kube::CustomResourceExt;
+use kube::{CustomResourceExt, Resource};
+use serde_json::{Value as Json, json};
 
 use crate::FakeLogSource;
 
@@ -29,6 +30,56 @@ pub fn crd() -> CustomResourceDefinition {
         }
     }
     definition
+}
+
+/// The schema of a whole document: that of the custom resource, and what Kubernetes itself asks of
+/// every object. Without what only people and API servers read.
+pub fn document_schema() -> Json {
+    let mut custom = crd()
+        .spec
+        .versions
+        .pop()
+        .and_then(|version| version.schema?.open_api_v3_schema)
+        .and_then(|schema| serde_json::to_value(schema).ok())
+        .unwrap_or_default();
+    let mut spec = custom.pointer_mut("/properties/spec").map(Json::take).unwrap_or_default();
+    leave_out_words(&mut spec);
+    let texts = json!({"type": "object", "additionalProperties": {"type": "string"}});
+    json!({
+        "type": "object",
+        "required": ["apiVersion", "kind", "metadata", "spec"],
+        "properties": {
+            "apiVersion": {"enum": [FakeLogSource::api_version(&())]},
+            "kind": {"enum": [FakeLogSource::kind(&())]},
+            "metadata": {
+                "type": "object",
+                "required": ["name"],
+                "properties": {
+                    // What else it has to be is among the rules.
+                    "name": {"type": "string", "minLength": 1},
+                    "namespace": {"type": "string"},
+                    "labels": texts,
+                    "annotations": texts,
+                },
+                "x-kubernetes-preserve-unknown-fields": true,
+            },
+            "spec": spec,
+            "status": {},
+        },
+    })
+}
+
+/// Takes the descriptions and the rules out of a schema. A field that is called `description` has a
+/// schema, and no text.
+fn leave_out_words(schema: &mut Json) {
+    if let Json::Object(members) = schema {
+        members.retain(|name, value| {
+            !(name == "description" && value.is_string() || name == "x-kubernetes-validations")
+        });
+        members.values_mut().for_each(leave_out_words);
+    } else if let Json::Array(items) = schema {
+        items.iter_mut().for_each(leave_out_words);
+    }
 }
 
 /// The custom resource definition as YAML: what `kubectl apply -f` takes.

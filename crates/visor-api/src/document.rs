@@ -18,6 +18,7 @@ use crate::{
     problem::{MOST_PROBLEMS, Path, Problem},
     resolved::ResolvedSource,
     rules,
+    structure::Schema,
     tree::{Document, Value},
 };
 use object::Object;
@@ -67,14 +68,43 @@ pub struct Read {
     pub notes: Vec<DocumentProblem>,
 }
 
-/// Reads the sources of all inputs. Objects that are none of Visor's are passed over, as they come
-/// in what is applied to a cluster together, if there is a source among them.
+/// Reads the sources of all inputs, once: see [`Reader::read`].
 ///
 /// # Errors
 ///
-/// Every problem of every input, in the order of inputs and lines; but no more than
-/// [`MOST_PROBLEMS`].
+/// Every problem of every input.
 pub fn read(inputs: &[Input]) -> Result<Read, Vec<DocumentProblem>> {
+    Reader::new().read(inputs)
+}
+
+/// What reads documents, again and again. It holds the schema, some 400 kB.
+pub struct Reader {
+    schema: Schema,
+}
+
+impl Reader {
+    /// Makes one.
+    #[expect(
+        clippy::new_without_default,
+        reason = "it takes a millisecond; nothing is its default"
+    )]
+    pub fn new() -> Self {
+        Self { schema: Schema::read() }
+    }
+
+    /// Reads the sources of all inputs. Objects that are none of Visor's are passed over, as they
+    /// come in what is applied to a cluster together, if there is a source among them.
+    ///
+    /// # Errors
+    ///
+    /// Every problem of every input, in the order of inputs and lines; but no more than
+    /// [`MOST_PROBLEMS`].
+    pub fn read(&self, inputs: &[Input]) -> Result<Read, Vec<DocumentProblem>> {
+        read_with(inputs, &self.schema)
+    }
+}
+
+fn read_with(inputs: &[Input], schema: &Schema) -> Result<Read, Vec<DocumentProblem>> {
     let (mut problems, mut notes) = (Problems::default(), Problems::default());
     let mut objects = Vec::new();
     if let Some(input) = too_large(inputs) {
@@ -100,7 +130,7 @@ pub fn read(inputs: &[Input]) -> Result<Read, Vec<DocumentProblem>> {
     let mut origins = Vec::new();
     for object in own {
         let before = problems.0.len();
-        if let Some(source) = object.read(&mut problems) {
+        if let Some(source) = object.read(schema, &mut problems) {
             for note in rules::notes(&source) {
                 object.tell(note, &mut notes);
             }

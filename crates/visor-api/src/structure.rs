@@ -15,7 +15,7 @@ use crate::{
     problem::{MOST_PROBLEMS, Path, Problem},
     tree::{Document, Node, Value},
 };
-use schema::Schema;
+pub(crate) use schema::Schema;
 
 /// A problem and its line within the document's text, from 1.
 #[derive(Debug)]
@@ -28,8 +28,7 @@ pub(crate) struct Located {
 }
 
 /// Everything in the document that the schema of a `FakeLogSource` doesn't allow.
-pub(crate) fn check(document: &Document<'_>) -> Vec<Located> {
-    let schema = Schema::get();
+pub(crate) fn check(document: &Document<'_>, schema: &Schema) -> Vec<Located> {
     let mut walk = Walk { schema, document, problems: Vec::new() };
     walk.doubles(&document.root, &Path::root());
     walk.value(&document.root, schema.root(), &Path::root());
@@ -37,7 +36,7 @@ pub(crate) fn check(document: &Document<'_>) -> Vec<Located> {
 }
 
 struct Walk<'a> {
-    schema: &'static Schema,
+    schema: &'a Schema,
     document: &'a Document<'a>,
     problems: Vec<Located>,
 }

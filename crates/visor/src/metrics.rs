@@ -4,7 +4,10 @@
 //! A line counts when its write has succeeded. Counters live as long as the process: those of a
 //! stream that a reload removed stay, so that none ever goes back.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use prometheus::{
     Counter, CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
@@ -25,7 +28,7 @@ pub(crate) struct Metrics {
     errors: IntCounterVec,
     rotations: IntCounterVec,
     reloads: IntCounterVec,
-    streams: Mutex<Vec<Arc<StreamMeter>>>,
+    streams: Mutex<Streams>,
 }
 
 /// The names that a stream goes by in metrics, tables and summaries.
@@ -58,6 +61,13 @@ pub(crate) struct OutputMeter {
     pub(crate) blocked: Counter,
     pub(crate) errors: IntCounter,
     pub(crate) rotations: IntCounter,
+}
+
+/// The meters of all streams, in the order in which they came, and where each of them is.
+#[derive(Default)]
+struct Streams {
+    meters: Vec<Arc<StreamMeter>>,
+    places: HashMap<StreamName, usize>,
 }
 
 /// How a reload of the documents ended.
@@ -152,8 +162,8 @@ impl Metrics {
     /// The meter of a stream; the same one each time for the same name.
     pub(crate) fn stream(&self, name: &StreamName) -> Arc<StreamMeter> {
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(meter) = streams.iter().rev().find(|meter| meter.name == *name) {
-            return Arc::clone(meter);
+        if let Some(place) = streams.places.get(name) {
+            return Arc::clone(&streams.meters[*place]);
         }
         let labels = [&name.source, &name.generator, &name.stream, name.kind];
         let meter = Arc::new(StreamMeter {
@@ -164,7 +174,9 @@ impl Metrics {
             lag: self.lag.with_label_values(&labels[..2]),
             name: name.clone(),
         });
-        streams.push(Arc::clone(&meter));
+        let place = streams.meters.len();
+        streams.places.insert(name.clone(), place);
+        streams.meters.push(Arc::clone(&meter));
         meter
     }
 
@@ -179,7 +191,7 @@ impl Metrics {
 
     /// The meters of all streams there were, in the order in which they came.
     pub(crate) fn streams(&self) -> Vec<Arc<StreamMeter>> {
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner).meters.clone()
     }
 
     /// Counts a reload.

@@ -3,9 +3,26 @@
 mod fields;
 mod format;
 
-use std::{env, error::Error, process::ExitCode};
+use std::{
+    env,
+    error::Error,
+    io::{self, Write},
+    process::ExitCode,
+};
 
-const USAGE: &str = "usage: xtask fields [FILE] | xtask format";
+use serde::Serialize;
+use serde_json::ser::{PrettyFormatter, Serializer};
+
+const USAGE: &str = "usage: xtask fields [FILE] | xtask schema | xtask format";
+
+/// `xtask schema`: prints the schema that documents are checked against, which visor-api has built in.
+fn schema() -> Result<(), Box<dyn Error>> {
+    let mut out = io::stdout().lock();
+    let format = PrettyFormatter::with_indent(b" ");
+    let schema = visor_api::definition::document_schema();
+    schema.serialize(&mut Serializer::with_formatter(&mut out, format))?;
+    Ok(writeln!(out)?)
+}
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -13,6 +30,7 @@ fn main() -> ExitCode {
     let done: Result<(), Box<dyn Error>> = match arguments[..] {
         ["fields"] => fields::print(None),
         ["fields", file] => fields::print(Some(file)),
+        ["schema"] => schema(),
         ["format"] => format::run(),
         _ => Err(USAGE.into()),
     };

@@ -11,7 +11,7 @@ use crate::{
     message::{one_line, shown},
     problem::{Path, Problem},
     rules,
-    structure::{self, Located},
+    structure::{self, Located, Schema},
     tree::{Document, Node, Value},
 };
 
@@ -70,12 +70,12 @@ impl<'a> Object<'a> {
     }
 
     /// The source, if its fields can be read. Its problems are told.
-    pub(super) fn read(&self, problems: &mut Problems) -> Option<FakeLogSource> {
+    pub(super) fn read(&self, schema: &Schema, problems: &mut Problems) -> Option<FakeLogSource> {
         if let Some(problem) = self.foreign() {
             self.tell(problem, problems);
             return None;
         }
-        let misshapen = structure::check(&self.document);
+        let misshapen = structure::check(&self.document, schema);
         let mut json = self.document.root.to_json();
         if let Some(object) = json.as_object_mut() {
             object.remove("status");

@@ -1,20 +1,20 @@
-//! The schema of a whole document: that of the custom resource, and what Kubernetes itself asks of
-//! every object. Computed once.
+//! The schema of a whole document, ready to check with. It is made of the types
+//! ([`definition::document_schema`](crate::definition::document_schema)), but when the program is
+//! built, not when it runs: that would take longer than all else up to the first line.
 
-use std::{collections::HashMap, sync::OnceLock};
+use std::collections::HashMap;
 
-use kube::Resource;
 use regex_lite::Regex;
 use schemars::{JsonSchema, SchemaGenerator};
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
-use crate::{
-    FakeLogSource, definition,
-    quantity::{Duration, Size},
-};
+use crate::quantity::{Duration, Size};
+
+/// Written by `make generate`.
+const TEXT: &str = include_str!("schema.json");
 
 /// The schema, and how the texts of each of its patterns are checked.
-pub(super) struct Schema {
+pub(crate) struct Schema {
     root: Json,
     patterns: HashMap<String, Notation>,
 }
@@ -27,17 +27,16 @@ pub(super) enum Notation {
 }
 
 impl Schema {
-    pub(super) fn get() -> &'static Self {
-        static SCHEMA: OnceLock<Schema> = OnceLock::new();
-        SCHEMA.get_or_init(|| {
-            let root = root();
-            let mut patterns = HashMap::from([
-                (pattern_of::<Duration>(), Notation::Duration),
-                (pattern_of::<Size>(), Notation::Size),
-            ]);
-            collect_patterns(&root, &mut patterns);
-            Self { root, patterns }
-        })
+    /// Reads the schema. Whoever reads documents needs it for as long as that takes.
+    pub(crate) fn read() -> Self {
+        // A test holds it equal to what the types say, so it is JSON.
+        let root = serde_json::from_str(TEXT).unwrap_or_default();
+        let mut patterns = HashMap::from([
+            (pattern_of::<Duration>(), Notation::Duration),
+            (pattern_of::<Size>(), Notation::Size),
+        ]);
+        collect_patterns(&root, &mut patterns);
+        Self { root, patterns }
     }
 
     pub(super) fn root(&self) -> &Json {
@@ -49,40 +48,6 @@ impl Schema {
         let pattern = schema.get("pattern")?.as_str()?;
         Some((self.patterns.get(pattern)?, pattern))
     }
-}
-
-fn root() -> Json {
-    let mut custom = definition::crd()
-        .spec
-        .versions
-        .pop()
-        .and_then(|version| version.schema?.open_api_v3_schema)
-        .and_then(|schema| serde_json::to_value(schema).ok())
-        .unwrap_or_default();
-    let spec = custom.pointer_mut("/properties/spec").map(Json::take).unwrap_or_default();
-    let texts = json!({"type": "object", "additionalProperties": {"type": "string"}});
-    json!({
-        "type": "object",
-        "required": ["apiVersion", "kind", "metadata", "spec"],
-        "properties": {
-            "apiVersion": {"enum": [FakeLogSource::api_version(&())]},
-            "kind": {"enum": [FakeLogSource::kind(&())]},
-            "metadata": {
-                "type": "object",
-                "required": ["name"],
-                "properties": {
-                    // What else it has to be is among the rules.
-                    "name": {"type": "string", "minLength": 1},
-                    "namespace": {"type": "string"},
-                    "labels": texts,
-                    "annotations": texts,
-                },
-                "x-kubernetes-preserve-unknown-fields": true,
-            },
-            "spec": spec,
-            "status": {},
-        },
-    })
 }
 
 fn pattern_of<T: JsonSchema>() -> String {
@@ -112,7 +77,13 @@ mod tests {
     use crate::source::NAME_PATTERN;
 
     #[test]
-    fn the_schema_is_that_of_the_custom_resource_and_every_pattern_of_it_is_known() {
+    fn the_schema_is_that_of_the_types() {
+        let written: Json = serde_json::from_str(TEXT).unwrap();
+        assert!(written == crate::definition::document_schema(), "run `make generate`");
+    }
+
+    #[test]
+    fn every_pattern_of_the_schema_is_known() {
         fn patterns(schema: &Json, found: &mut Vec<String>) {
             match schema {
                 Json::Array(items) => items.iter().for_each(|item| patterns(item, found)),
@@ -123,7 +94,7 @@ mod tests {
                 _ => {}
             }
         }
-        let schema = Schema::get();
+        let schema = Schema::read();
         let mut found = Vec::new();
         patterns(schema.root(), &mut found);
         assert!(found.contains(&NAME_PATTERN.to_owned()));

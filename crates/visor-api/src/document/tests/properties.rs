@@ -1,6 +1,8 @@
 //! Whatever is read, the reader answers: with sources that survive their own text, or with
 //! problems.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -14,7 +16,10 @@ fn the_full_document_is_valid() {
     assert_eq!(problems, []);
 }
 
+static READER: LazyLock<Reader> = LazyLock::new(Reader::new);
+
 fn answers(text: String) {
+    let read = |inputs: &[Input]| READER.read(inputs);
     let length = text.matches(['\r', '\n']).count() + 1;
     let twice = [input("a.yaml", text.clone()), input("b.yaml", text)];
     match read(&twice[..1]) {
