@@ -31,6 +31,7 @@ use crate::{
     plan::{GeneratorKey, GeneratorPlan, Limits, OutputPlan},
     sink::{Closed, Target},
     sinks::Sinks,
+    writers::Writers,
 };
 
 /// When the end is hurried, outputs have this long to take what is left. With the time to stop it
@@ -111,7 +112,7 @@ pub(crate) fn spawn(
     shared: Shared,
 ) -> io::Result<(mpsc::UnboundedSender<Instruction>, thread::JoinHandle<()>)> {
     let (sender, instructions) = mpsc::unbounded_channel();
-    // As many threads as there are writes in progress; they end when they have been idle.
+    // As many threads as there are writes that hang, and one; they end when they have been idle.
     let runtime = runtime::Builder::new_current_thread()
         .enable_time()
         .max_blocking_threads(16_384)
@@ -127,6 +128,7 @@ pub(crate) fn spawn(
 
 struct EventLoop {
     shared: Shared,
+    writers: Writers,
     clock: Rc<Clock>,
     generators: HashMap<GeneratorKey, RunningGenerator>,
     outlets: HashMap<Target, RunningOutlet>,
@@ -157,6 +159,7 @@ impl EventLoop {
     fn new(shared: Shared) -> Self {
         Self {
             shared,
+            writers: Writers::default(),
             clock: Rc::new(Clock::start()),
             generators: HashMap::new(),
             outlets: HashMap::new(),
@@ -304,6 +307,7 @@ impl EventLoop {
         let outlet = Rc::new(Outlet::new(
             &plan.name,
             (self.shared.sinks.sink(plan), self.shared.sinks.turn(&plan.target)),
+            self.writers.clone(),
             Arc::clone(&self.shared.persistence),
             self.shared.metrics.output(&plan.name),
             Rc::clone(&self.clock),

@@ -1,13 +1,14 @@
 //! An output as an event loop sees it: a buffer that streams append whole lines to, and a task
-//! that has a blocking thread write it.
+//! that has a thread write it which may block.
 //!
 //! Streams never wait for a write, only for room, and only those of this output. At low rates a
 //! line is written at once; at high rates a write takes as many lines as have come meanwhile.
-//! Only as many threads are used as there are writes in progress, so a thousand files cost none
-//! while they are quiet, and a pipe that nobody reads costs one.
+//! A thousand files cost one thread ([`writers`](crate::writers)), and a pipe that nobody reads costs
+//! one more.
 
 use std::{
     cell::{Cell, RefCell},
+    pin::pin,
     rc::Rc,
     sync::{
         Arc,
@@ -18,7 +19,6 @@ use std::{
 
 use tokio::{
     sync::Notify,
-    task::spawn_blocking,
     time::{Instant, sleep, timeout},
 };
 use visor_api::resolved::Rotation;
@@ -30,6 +30,7 @@ use crate::{
     metrics::{OutputMeter, StreamMeter},
     sink::{Closed, Progress, SharedSink, SinkError},
     sinks::Turn,
+    writers::Writers,
 };
 
 /// Streams wait while this many bytes wait to be written.
@@ -54,6 +55,7 @@ pub(crate) struct Outlet {
     name: String,
     sink: SharedSink,
     turn: Option<Turn>,
+    writers: Writers,
     persistence: Arc<Persistence>,
     meter: OutputMeter,
     clock: Rc<Clock>,
@@ -122,6 +124,7 @@ impl Outlet {
     pub(crate) fn new(
         name: &str,
         (sink, turn): (SharedSink, Option<Turn>),
+        writers: Writers,
         persistence: Arc<Persistence>,
         meter: OutputMeter,
         clock: Rc<Clock>,
@@ -130,6 +133,7 @@ impl Outlet {
             name: name.to_owned(),
             sink,
             turn,
+            writers,
             persistence,
             meter,
             clock,
@@ -267,7 +271,7 @@ impl Outlet {
     /// Closes the sink: a file that ends in the middle of a line is cut back to the last whole one.
     async fn close_sink(&self) -> Closed {
         let sink = self.sink.clone();
-        match spawn_blocking(move || sink.close()).await {
+        match self.writers.run(move || sink.close()).await {
             Ok(Ok(closed)) => closed,
             Ok(Err(error)) => {
                 tracing::error!(output = self.name, "{error}");
@@ -350,7 +354,7 @@ impl Outlet {
     async fn write_once(&self, batch: Batch) -> (Batch, Progress) {
         let sink = self.sink.clone();
         let orders = self.orders.take();
-        let mut write = spawn_blocking(move || {
+        let write = self.writers.run(move || {
             for order in orders {
                 match order {
                     Order::Reopen => sink.reopen(),
@@ -360,6 +364,7 @@ impl Outlet {
             let progress = sink.write(batch.bytes(), wall().timestamp());
             (batch, progress)
         });
+        let mut write = pin!(write);
         let mut since = Instant::now();
         loop {
             match timeout(SOON, &mut write).await {

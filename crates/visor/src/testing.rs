@@ -11,6 +11,7 @@ use crate::{
     outlet::{Outlet, Persistence},
     plan::{Memory, Plan, Settings},
     sink::{Patience, SharedSink, Sink, Target},
+    writers::Writers,
 };
 
 /// The source with this spec.
@@ -48,6 +49,7 @@ pub(crate) fn outlet(
     let outlet = Outlet::new(
         "access.log",
         (SharedSink::new(sink), None),
+        Writers::default(),
         Arc::clone(&persistence),
         metrics.output("access.log"),
         Rc::clone(clock),
