@@ -16,24 +16,29 @@ const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 /// The civil time of a second, and its text up to where fractions differ.
 #[derive(Debug, Clone)]
 struct PerSecond {
-    second: i64,
+    begin: Time,
     text: Text,
     scratch: Lines,
 }
 
 impl PerSecond {
     fn new() -> Self {
-        Self { second: i64::MIN, text: Text::default(), scratch: Lines::default() }
+        Self { begin: Time::MAX, text: Text::default(), scratch: Lines::default() }
+    }
+
+    /// Whether the text is of the second that `time` is in.
+    #[inline]
+    fn holds(&self, time: Time) -> bool {
+        (0..Time::NANOS_PER_SECOND).contains(&time.nanos_since(self.begin))
     }
 
     /// The text of the second that `time` is in, rendered anew only if it is another second.
     #[inline]
     fn at(&mut self, time: Time, render: impl FnOnce(Timestamp, &mut Lines)) -> &Text {
-        let second = time.second();
-        if second != self.second {
-            self.second = second;
+        if !self.holds(time) {
+            self.begin = time.saturating_add(-time.subsecond_nanos());
             self.scratch.clear();
-            render(Timestamp::from_second(second).unwrap_or_default(), &mut self.scratch);
+            render(Timestamp::from_second(time.second()).unwrap_or_default(), &mut self.scratch);
             self.text.set(self.scratch.as_bytes());
         }
         &self.text
@@ -42,23 +47,23 @@ impl PerSecond {
 
 /// The texts of a few neighbouring seconds: requests end in order, but began some time before.
 #[derive(Debug, Clone)]
-struct PerRecentSecond([PerSecond; 4]);
+struct PerRecentSecond {
+    seconds: [PerSecond; 4],
+    last: usize,
+}
 
 impl PerRecentSecond {
     fn new() -> Self {
-        Self(std::array::from_fn(|_| PerSecond::new()))
+        Self { seconds: std::array::from_fn(|_| PerSecond::new()), last: 0 }
     }
 
     /// As [`PerSecond::at`].
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "it is from 0 to 3"
-    )]
     #[inline]
     fn at(&mut self, time: Time, render: impl FnOnce(Timestamp, &mut Lines)) -> &Text {
-        let place = time.second().rem_euclid(4);
-        self.0[place as usize].at(time, render)
+        if !self.seconds[self.last].holds(time) {
+            self.last = usize::try_from(time.second().rem_euclid(4)).unwrap_or(0);
+        }
+        self.seconds[self.last].at(time, render)
     }
 }
 
@@ -159,7 +164,18 @@ impl UtcStamp {
     pub fn write(&mut self, time: Time, out: &mut Lines) {
         let text = self.cache.at(time, |second, text| {
             let civil = TimeZone::UTC.to_datetime(second);
-            text.extend(civil.strftime("%Y-%m-%dT%H:%M:%S.").to_string().as_bytes());
+            text.digits(civil.year().into(), 4);
+            for (part, before) in [
+                (civil.month(), b'-'),
+                (civil.day(), b'-'),
+                (civil.hour(), b'T'),
+                (civil.minute(), b':'),
+                (civil.second(), b':'),
+            ] {
+                text.push(before);
+                text.digits(part.into(), 2);
+            }
+            text.push(b'.');
         });
         out.put(text);
         out.digits(time.subsecond_nanos() / 1_000, 6);

@@ -150,6 +150,14 @@ impl Lines {
         self.extend(&text[..digits]);
     }
 
+    /// Appends the last `digits` hexadecimal digits of a number, in lower case.
+    pub fn hexadecimal(&mut self, number: u128, digits: u32) {
+        for place in (0..digits).rev() {
+            let digit = number >> (4 * place) & 15;
+            self.push(b"0123456789abcdef"[usize::try_from(digit).unwrap_or(0)]);
+        }
+    }
+
     /// Keeps only the first `length` bytes.
     pub fn truncate(&mut self, length: usize) {
         self.length = self.length.min(length);
@@ -206,6 +214,15 @@ mod tests {
             }
             prop_assert_eq!(lines.as_bytes(), wanted);
         }
+    }
+
+    #[test]
+    fn hexadecimal_digits_are_the_last_ones() {
+        let mut lines = Lines::default();
+        lines.hexadecimal(0x01ab, 3);
+        lines.hexadecimal(u128::MAX, 32);
+        lines.hexadecimal(0, 1);
+        assert_eq!(lines.as_bytes(), format!("1ab{}0", "f".repeat(32)).as_bytes());
     }
 
     #[test]

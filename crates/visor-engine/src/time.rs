@@ -5,13 +5,13 @@ use std::ops::{Add, AddAssign, Div, Sub, SubAssign};
 use jiff::Timestamp;
 use visor_api::quantity::Duration;
 
-const NANOS_PER_SECOND: i64 = 1_000_000_000;
-
 /// A time: whole nanoseconds since the epoch, in the years 1677 to 2262.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Time(i64);
 
 impl Time {
+    /// Nanoseconds in a second.
+    pub const NANOS_PER_SECOND: i64 = 1_000_000_000;
     /// 1970-01-01T00:00:00Z.
     pub const EPOCH: Self = Self(0);
     /// The latest time there is: later than anything that happens.
@@ -46,13 +46,13 @@ impl Time {
     /// Whole seconds since the epoch.
     #[inline]
     pub const fn second(self) -> i64 {
-        self.0.div_euclid(NANOS_PER_SECOND)
+        self.0.div_euclid(Self::NANOS_PER_SECOND)
     }
 
     /// The nanoseconds of its second.
     #[inline]
     pub const fn subsecond_nanos(self) -> i64 {
-        self.0.rem_euclid(NANOS_PER_SECOND)
+        self.0.rem_euclid(Self::NANOS_PER_SECOND)
     }
 }
 
@@ -70,7 +70,7 @@ impl Span {
     /// The longest there is.
     pub const MAX: Self = Self(i128::MAX);
     /// A second.
-    pub const SECOND: Self = Self::from_nanos(NANOS_PER_SECOND);
+    pub const SECOND: Self = Self::from_nanos(Time::NANOS_PER_SECOND);
 
     /// That many nanoseconds.
     pub const fn from_nanos(nanos: i64) -> Self {

@@ -26,11 +26,11 @@ pub(super) fn write_unique_id(request: &Request<'_>, out: &mut Lines) {
 /// A UUID of version 4, as proxies put it into `X-Request-Id`.
 pub(super) fn write_uuid(id: u128, out: &mut Lines) {
     let id = id & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
-    let digits = format!("{id:032x}");
-    for (number, part) in [(0, 8), (8, 12), (12, 16), (16, 20), (20, 32)].into_iter().enumerate() {
-        if number > 0 {
-            out.push(b'-');
-        }
-        out.extend(&digits.as_bytes()[part.0..part.1]);
+    out.hexadecimal(id >> 96, 8);
+    for place in [80, 64, 48] {
+        out.push(b'-');
+        out.hexadecimal(id >> place, 4);
     }
+    out.push(b'-');
+    out.hexadecimal(id, 12);
 }
