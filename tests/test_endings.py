@@ -28,7 +28,7 @@ from support.waiting import PATIENCE, wait_for
 
 Run = Callable[..., Running]
 
-# More than a pipe (64 KiB) and the program's own buffer (256 KiB) hold.
+# More than a pipe (64 KiB) and the program's own buffers (1 MiB) hold.
 MANY = 8_000
 
 

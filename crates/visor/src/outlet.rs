@@ -33,11 +33,10 @@ use crate::{
     writers::Writers,
 };
 
-/// Streams wait while this many bytes wait to be written.
-const ROOM: usize = 256 * 1024;
-/// From this many on, a write doesn't wait for more.
-const LARGE: usize = 64 * 1024;
-/// At most one write in this time, as long as it would be a small one. So a thousand lines a
+/// Streams wait while this many bytes wait to be written, and a write doesn't wait for more. Handing
+/// a write over has a price of its own; from here on, that is next to nothing.
+const ROOM: usize = 512 * 1024;
+/// At most one write in this time, as long as there is room. So a thousand lines a
 /// second don't make a thousand writes, and no line waits for long.
 const BETWEEN_WRITES: Duration = Duration::from_millis(2);
 /// A write that takes longer is a blocked one.
@@ -47,8 +46,10 @@ const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(1);
 /// An output that fails although its streams have ended holds up the end for no longer than this.
 const LONGEST_LAST_FAILURE: Duration = Duration::from_secs(2);
-/// Buffers that a burst has made larger are given back.
-const KEPT_CAPACITY: usize = 512 * 1024;
+/// When an output has become quiet (no write is larger), buffers that a burst has made larger are
+/// given back.
+const QUIET: usize = 64 * 1024;
+const KEPT_WHEN_QUIET: usize = 128 * 1024;
 
 /// An output of this event loop.
 pub(crate) struct Outlet {
@@ -63,7 +64,7 @@ pub(crate) struct Outlet {
     /// How many lines are being written, or were left by a failed write.
     writing: Cell<u64>,
     filled: Notify,
-    large: Notify,
+    full: Notify,
     room: Notify,
     orders: RefCell<Vec<Order>>,
     closing: Cell<bool>,
@@ -140,7 +141,7 @@ impl Outlet {
             waiting: RefCell::default(),
             writing: Cell::new(0),
             filled: Notify::new(),
-            large: Notify::new(),
+            full: Notify::new(),
             room: Notify::new(),
             orders: RefCell::default(),
             closing: Cell::new(false),
@@ -197,8 +198,8 @@ impl Outlet {
     ) {
         self.waiting.borrow_mut().append(meter, due, write);
         self.filled.notify_one();
-        if !self.is_small() {
-            self.large.notify_one();
+        if !self.has_room() {
+            self.full.notify_one();
         }
     }
 
@@ -216,7 +217,7 @@ impl Outlet {
     pub(crate) fn close(&self) {
         self.closing.set(true);
         self.filled.notify_one();
-        self.large.notify_one();
+        self.full.notify_one();
     }
 
     /// How many lines are on their way and not yet counted.
@@ -253,8 +254,8 @@ impl Outlet {
                 self.filled.notified().await;
                 continue;
             }
-            while self.is_small() && !self.closing.get() && Instant::now() < next_write {
-                let _ = timeout(next_write - Instant::now(), self.large.notified()).await;
+            while self.has_room() && !self.closing.get() && Instant::now() < next_write {
+                let _ = timeout(next_write - Instant::now(), self.full.notified()).await;
             }
             std::mem::swap(&mut batch, &mut self.waiting.borrow_mut());
             self.writing.set(batch.lines());
@@ -282,12 +283,9 @@ impl Outlet {
         }
     }
 
-    fn is_small(&self) -> bool {
-        self.waiting.borrow().len() < LARGE
-    }
-
     /// Writes a batch, however often it takes; gives it back empty.
     async fn write_batch(&self, mut batch: Batch) -> Result<Batch, End> {
+        let size = batch.len();
         let mut retry = FIRST_RETRY;
         let mut failing: Option<Failure> = None;
         while !batch.is_empty() {
@@ -317,7 +315,9 @@ impl Outlet {
         if failing.is_some() {
             tracing::info!(output = self.name, "writing again; no line was lost");
         }
-        batch.shrink_to(KEPT_CAPACITY);
+        if size < QUIET {
+            batch.shrink_to(KEPT_WHEN_QUIET);
+        }
         Ok(batch)
     }
 

@@ -169,7 +169,7 @@ fn lines_that_a_full_output_made_too_late_are_skipped_and_counted() {
         let running = start(generator(&every("1s"), json!({})));
         assert_eq!(running.lines_within(10).await, 10);
         running.outlet.append(&running.meter, crate::clock::wall(), |out| {
-            out.extend(&vec![b'x'; 300_000]);
+            out.extend(&vec![b'x'; 600_000]);
             out.push(b'\n');
             1
         });

@@ -180,9 +180,9 @@ fn there_is_room_until_the_buffer_is_full() {
         let running = start(&path);
         running.append(1);
         sleep(Duration::from_millis(10)).await;
-        running.append(23_000);
+        running.append(ROOM as u64 / 11);
         assert!(running.outlet.has_room());
-        running.append(1_000);
+        running.append(1);
         assert!(!running.outlet.has_room());
         let wanted = running.outlet.room();
         tokio::pin!(wanted);
