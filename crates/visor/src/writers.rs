@@ -1,4 +1,4 @@
-//! The writes of an event loop. One thread that may block takes them, one after the other, for most
+//! The threads that do an event loop's writes: one for all of them, as long as none hangs. For most
 //! writes take less time than waking a thread does. Where one blocks, another thread takes the rest.
 //! So a write that hangs holds up the others for no more than a moment, and there are as many threads
 //! as writes that hang, and one.
