@@ -1,9 +1,10 @@
 //! `visor`: fake but faithful Apache logs, every kind of line on its own clock.
 //!
 //! One line's way through the program, live: a [stream](live_stream) sleeps until it is due and has
-//! the engine write it into its [`outlet`]'s [`batch`]; the outlet has one of the [`writers`] put the batch
-//! into a [`sink`]; then the batch counts its lines in the [`metrics`]. Which streams there are is in
-//! the [`plan`], made of [`documents`]. A [`simulation`] writes the same lines without the waiting.
+//! the engine write it into its [`outlet`]'s [`batch`]; the outlet has one of the [`writers`] put the
+//! batch into a [`sink`]; then the batch counts its lines in the [`metrics`]. Which streams there are
+//! is in the [`plan`], made of [`documents`]. A [`simulation`] writes the same lines without the
+//! waiting.
 
 mod batch;
 mod cli;

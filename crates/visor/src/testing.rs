@@ -1,8 +1,9 @@
-//! What the tests of several modules need: plans made of documents, and an outlet.
+//! What the tests of several modules need: plans made of documents, an outlet, and a loop.
 
 use std::{path::Path, rc::Rc, sync::Arc};
 
 use serde_json::{Value, json};
+use tokio::{runtime, task::LocalSet};
 use visor_api::ResolvedSource;
 
 use crate::{
@@ -55,4 +56,11 @@ pub(crate) fn outlet(
         Rc::clone(clock),
     );
     (Rc::new(outlet), persistence)
+}
+
+/// Runs a test on an event loop of its own, whose time goes on as fast as there is nothing to do.
+pub(crate) fn on_a_loop(test: impl Future<Output = ()>) {
+    let runtime =
+        runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    LocalSet::new().block_on(&runtime, test);
 }

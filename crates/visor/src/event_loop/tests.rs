@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::*;
-use crate::testing::{every, plan};
+use crate::testing::{every, on_a_loop, plan};
 
 /// A loop that runs, and the directory that it writes to.
 struct Running {
@@ -69,12 +69,6 @@ fn lines_in(path: &Path) -> usize {
 
 async fn seconds(seconds: u64) {
     sleep(Duration::from_secs(seconds)).await;
-}
-
-fn on_a_loop(test: impl Future<Output = ()>) {
-    let runtime =
-        runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    LocalSet::new().block_on(&runtime, test);
 }
 
 #[test]

@@ -5,12 +5,12 @@ use super::*;
 use crate::{
     metrics::Metrics,
     plan::GeneratorPlan,
-    testing::{every, outlet, plan},
+    testing::{every, on_a_loop, outlet, plan},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
-    task::{JoinHandle, LocalSet, spawn_local},
+    task::{JoinHandle, spawn_local},
     time::{Instant, sleep},
 };
 
@@ -65,16 +65,6 @@ impl Running {
         sleep(Duration::from_secs(seconds)).await;
         self.lines() - before
     }
-}
-
-/// Runs a test on a loop of its own, whose time goes on as fast as there is nothing to do.
-fn on_a_loop(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    LocalSet::new().block_on(&runtime, test);
 }
 
 #[test]

@@ -4,9 +4,8 @@
 
 use std::{fs, path::Path};
 
-use tempfile::TempDir;
 use tokio::{
-    task::{JoinHandle, LocalSet, spawn_local},
+    task::{JoinHandle, spawn_local},
     time::sleep,
 };
 use visor_engine::time::Time;
@@ -14,7 +13,7 @@ use visor_engine::time::Time;
 use super::*;
 use crate::{
     metrics::{Metrics, StreamName},
-    testing,
+    testing::{self, on_a_loop},
 };
 
 /// An outlet that is being written, and one stream's meter.
@@ -54,18 +53,10 @@ impl Running {
     }
 }
 
-fn on_a_loop(test: impl AsyncFnOnce(TempDir)) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    LocalSet::new().block_on(&runtime, test(tempfile::tempdir().unwrap()));
-}
-
 #[test]
 fn lines_are_written_soon_and_count_when_they_are() {
-    on_a_loop(async |directory| {
+    on_a_loop(async {
+        let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("access.log");
         let running = start(&path);
         running.append(3);
@@ -79,7 +70,8 @@ fn lines_are_written_soon_and_count_when_they_are() {
 
 #[test]
 fn a_closed_outlet_writes_what_there_is() {
-    on_a_loop(async |directory| {
+    on_a_loop(async {
+        let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("access.log");
         let running = start(&path);
         running.append(50_000);
@@ -93,7 +85,8 @@ fn a_closed_outlet_writes_what_there_is() {
 
 #[test]
 fn an_output_that_fails_is_tried_again_until_it_works() {
-    on_a_loop(async |directory| {
+    on_a_loop(async {
+        let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("access.log");
         fs::create_dir(&path).unwrap();
         let running = start(&path);
@@ -112,7 +105,8 @@ fn an_output_that_fails_is_tried_again_until_it_works() {
 
 #[test]
 fn where_a_run_ends_by_itself_an_output_fails_for_good() {
-    on_a_loop(async |directory| {
+    on_a_loop(async {
+        let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("access.log");
         fs::create_dir(&path).unwrap();
         let running = start(&path);
@@ -135,7 +129,8 @@ fn where_a_run_ends_by_itself_an_output_fails_for_good() {
 
 #[test]
 fn a_hurried_outlet_gives_up_what_it_could_not_write() {
-    on_a_loop(async |directory| {
+    on_a_loop(async {
+        let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("access.log");
         fs::create_dir(&path).unwrap();
         let running = start(&path);
@@ -149,7 +144,8 @@ fn a_hurried_outlet_gives_up_what_it_could_not_write() {
 
 #[test]
 fn a_pipe_waits_for_its_reader_and_that_is_no_failure() {
-    on_a_loop(async |directory| {
+    on_a_loop(async {
+        let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("pipe");
         let mode = rustix::fs::Mode::from_raw_mode(0o600);
         rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
@@ -174,7 +170,8 @@ fn a_pipe_waits_for_its_reader_and_that_is_no_failure() {
 
 #[test]
 fn there_is_room_until_the_buffer_is_full() {
-    on_a_loop(async |directory| {
+    on_a_loop(async {
+        let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("access.log");
         fs::create_dir(&path).unwrap();
         let running = start(&path);
