@@ -12,14 +12,14 @@ pub use parse::parse;
 use std::fmt;
 
 /// A `LogFormat` string, taken apart.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LogFormat {
     /// Its parts in order. A line is their texts, one after the other, and a newline.
     pub items: Vec<Item>,
 }
 
 /// A part of a format: fixed text, or a directive that is replaced anew in each line.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Item {
     /// Text that stands in every line as it is.
     Literal(String),
@@ -28,7 +28,7 @@ pub enum Item {
 }
 
 /// A directive with its modifiers, such as `%>s` or `%!200,304{Referer}i`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Directive {
     /// What it is replaced by.
     pub field: Field,
@@ -40,7 +40,7 @@ pub struct Directive {
 }
 
 /// A list of status codes before a directive: `%400,501{User-Agent}i`, or with `!` for all others.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Condition {
     /// The codes.
     pub statuses: Vec<u16>,
@@ -56,7 +56,7 @@ impl Condition {
 }
 
 /// What a directive is replaced by.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Field {
     /// `%h`: the client's host name or address.
     RemoteHost,
@@ -155,7 +155,7 @@ pub enum Namespace {
 }
 
 /// How a time is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum TimeFormat {
     /// `[18/Sep/2026:19:18:28 -0400]`
     Clf,
@@ -174,7 +174,7 @@ pub enum TimeFormat {
 }
 
 /// The unit of a duration; cut, not rounded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DurationUnit {
     /// Seconds.
     Seconds,

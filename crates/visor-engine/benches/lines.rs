@@ -25,8 +25,8 @@ fn stream(kind: &str, log: &str, fields: &Value) -> Stream {
         "spec": {"generators": [generator]},
     }));
     let source = ResolvedSource::check(source.expect("a source")).expect("no problem");
-    let generator = source.generators.first().expect("one generator");
-    let streams = generator::streams(generator, &source.time_zone, Seed::new(1));
+    let streams = generator::Source::new(source.time_zone.clone(), Seed::new(1))
+        .streams(source.generators.first().expect("one generator"));
     streams.expect("contents").into_iter().next().expect("one stream").start(Time::EPOCH)
 }
 

@@ -1,16 +1,21 @@
-//! Access lines: what a request is ([`request`]), how one is drawn ([`content`], [`heartbeat`]),
-//! and how it is written ([`mod@format`]).
+//! Access lines: what is known of requests ([`facts`]), how one is drawn ([`content`],
+//! [`heartbeat`]), which facts a format writes ([`mod@format`]), and how a line of them is written
+//! ([`columns`]).
 
+mod cells;
+pub mod columns;
 pub mod content;
 mod defaults;
-pub mod escaping;
 mod exchange;
+pub mod facts;
 pub mod format;
 pub mod heartbeat;
 mod id;
 pub mod request;
 mod resource;
 
-pub use content::{Content, Drawn};
-pub use format::Format;
-pub use request::{NamedTable, NamedValues, Request, Tls};
+pub use columns::{Columns, Writer};
+pub use content::Content;
+pub use facts::{Facts, Picks};
+pub use heartbeat::Heartbeat;
+pub use request::Request;

@@ -5,16 +5,14 @@
 //! printable ASCII, the backslash, and the double quote. Texts are escaped once, when a document
 //! is read, not once a line.
 
-use crate::text::Text;
-
 /// Escapes a field of an access log.
-pub fn log_item(raw: &[u8]) -> Text {
-    Text::new(&escape(raw, b"\\\""))
+pub fn log_item(raw: &[u8]) -> Vec<u8> {
+    escape(raw, b"\\\"")
 }
 
 /// Escapes a message of an error log, where the double quote stays as it is.
-pub fn error_log_item(raw: &[u8]) -> Text {
-    Text::new(&escape(raw, b"\\"))
+pub fn error_log_item(raw: &[u8]) -> Vec<u8> {
+    escape(raw, b"\\")
 }
 
 fn escape(raw: &[u8], with_backslash: &[u8]) -> Vec<u8> {
@@ -48,8 +46,8 @@ mod tests {
     #[test]
     fn every_kind_of_byte_is_escaped_as_httpd_escapes_it() {
         let raw = b"a %\"\\\x08\n\r\t\x0b\x00\x1b\x7f\xc3\xa9";
-        assert_eq!(*log_item(raw), *br#"a %\"\\\b\n\r\t\v\x00\x1b\x7f\xc3\xa9"#);
-        assert_eq!(*error_log_item(raw), *br#"a %"\\\b\n\r\t\v\x00\x1b\x7f\xc3\xa9"#);
+        assert_eq!(log_item(raw), br#"a %\"\\\b\n\r\t\v\x00\x1b\x7f\xc3\xa9"#);
+        assert_eq!(error_log_item(raw), br#"a %"\\\b\n\r\t\v\x00\x1b\x7f\xc3\xa9"#);
     }
 
     proptest! {

@@ -1,15 +1,18 @@
 //! The streams of a generator, made of its document.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
 use jiff::tz::TimeZone;
 use visor_api::{
-    resolved::{self, AccessLine, AccessLog, ErrorLog, Log, Pace},
-    source::StreamKind,
+    resolved::{self, AccessLine, AccessLog, ErrorLog, Log, Pace, Requests},
+    source::{Format, StreamKind},
 };
 
 use crate::{
-    access_log,
+    access_log::{self, Facts, Heartbeat, Picks, Writer, format},
     choice::NothingToDraw,
     error_log,
     random::Seed,
@@ -39,85 +42,97 @@ impl NamedStream {
     }
 }
 
-/// The streams of a generator. `seed` is the source's; each stream has a child of it. The clients
-/// depend on the source's alone: all its logs are of one server, whom the same clients come to.
-///
-/// # Errors
-///
-/// If one of our own lists of choices can't be drawn from, which is a mistake in it.
-pub fn streams(
-    generator: &resolved::Generator,
-    zone: &TimeZone,
+/// The source that generators are of: what they have in common. All its logs are of one server, whom
+/// the same clients come to; and where lines are alike, one content and one set of columns serves all
+/// streams.
+#[derive(Debug)]
+pub struct Source {
+    zone: TimeZone,
     seed: Seed,
-) -> Result<Vec<NamedStream>, NothingToDraw> {
-    let seeds = Seeds { source: seed, generator: seed.child(&generator.name) };
-    match &generator.log {
-        Log::Access(log) => access_streams(log, zone, seeds),
-        Log::Error(log) => error_streams(log, zone, seeds),
+    requests: HashMap<(Requests, Format), Content>,
+    heartbeats: HashMap<(resolved::Heartbeat, Format), Content>,
+}
+
+impl Source {
+    /// A source of this zone and seed, whose generators are yet to come.
+    pub fn new(zone: TimeZone, seed: Seed) -> Self {
+        Self { zone, seed, requests: HashMap::new(), heartbeats: HashMap::new() }
+    }
+
+    /// The streams of a generator; each has a seed that is a child of the source's.
+    ///
+    /// # Errors
+    ///
+    /// If one of our own lists of choices can't be drawn from, which is a mistake in it.
+    pub fn streams(
+        &mut self,
+        generator: &resolved::Generator,
+    ) -> Result<Vec<NamedStream>, NothingToDraw> {
+        let seed = self.seed.child(&generator.name);
+        match &generator.log {
+            Log::Access(log) => self.access_streams(log, seed),
+            Log::Error(log) => self.error_streams(log, seed),
+        }
+    }
+
+    fn access_streams(
+        &mut self,
+        log: &AccessLog,
+        seed: Seed,
+    ) -> Result<Vec<NamedStream>, NothingToDraw> {
+        let streams = log.streams.iter().map(|stream| {
+            let content = match &stream.lines {
+                AccessLine::Heartbeat(heartbeat) => self.heartbeats(heartbeat, &log.format),
+                // Streams that say nothing of their own have the log's.
+                AccessLine::Request(own) => {
+                    self.requests(own.as_deref().unwrap_or(&log.requests), &log.format)?
+                }
+            };
+            Ok(named(stream, content, seed))
+        });
+        streams.collect()
+    }
+
+    fn requests(&mut self, requests: &Requests, format: &Format) -> Result<Content, NothingToDraw> {
+        Ok(match self.requests.entry((requests.clone(), format.clone())) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(new) => {
+                let content = Arc::new(access_log::Content::new(requests, self.seed)?);
+                let writer = writer(format, &content.facts(), &self.zone);
+                let picks = content.picks();
+                new.insert(Content::Access { content, writer, picks }).clone()
+            }
+        })
+    }
+
+    fn heartbeats(&mut self, heartbeat: &resolved::Heartbeat, format: &Format) -> Content {
+        match self.heartbeats.entry((heartbeat.clone(), format.clone())) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(new) => {
+                let heartbeat = Arc::new(Heartbeat::new(heartbeat));
+                let writer = writer(format, &heartbeat.facts(), &self.zone);
+                let picks = Picks::default();
+                new.insert(Content::Heartbeat { heartbeat, writer, picks }).clone()
+            }
+        }
+    }
+
+    fn error_streams(&self, log: &ErrorLog, seed: Seed) -> Result<Vec<NamedStream>, NothingToDraw> {
+        let format = error_log::Format::new(log.format, &self.zone);
+        let subjects = Arc::new(error_log::content::Subjects::new(log, self.seed, &format)?);
+        let streams = log.streams.iter().map(|stream| {
+            let content = Content::Error {
+                content: error_log::Content::new(log, stream, Arc::clone(&subjects), &format)?,
+                format: format.clone(),
+            };
+            Ok(named(stream, content, seed))
+        });
+        streams.collect()
     }
 }
 
-#[derive(Clone, Copy)]
-struct Seeds {
-    source: Seed,
-    generator: Seed,
-}
-
-fn access_streams(
-    log: &AccessLog,
-    zone: &TimeZone,
-    seeds: Seeds,
-) -> Result<Vec<NamedStream>, NothingToDraw> {
-    let format = access_log::Format::new(&log.format, zone);
-    let escaping = format.escaping();
-    // Streams that say nothing of their own share one.
-    let mut shared: Option<Arc<access_log::Content>> = None;
-    let streams = log.streams.iter().map(|stream| {
-        let format = format.clone();
-        let content = match &stream.lines {
-            AccessLine::Heartbeat(heartbeat) => {
-                let heartbeat =
-                    Box::new(access_log::heartbeat::Heartbeat::new(heartbeat, escaping));
-                Content::Heartbeat { heartbeat, format }
-            }
-            AccessLine::Request(own) => {
-                let content = match (own, &shared) {
-                    (Some(own), _) => {
-                        Arc::new(access_log::Content::new(own, seeds.source, escaping)?)
-                    }
-                    (None, Some(shared)) => Arc::clone(shared),
-                    (None, None) => {
-                        let made = Arc::new(access_log::Content::new(
-                            &log.requests,
-                            seeds.source,
-                            escaping,
-                        )?);
-                        Arc::clone(shared.insert(made))
-                    }
-                };
-                Content::Access { content, format, drawn: access_log::Drawn::default() }
-            }
-        };
-        Ok(named(stream, content, seeds.generator))
-    });
-    streams.collect()
-}
-
-fn error_streams(
-    log: &ErrorLog,
-    zone: &TimeZone,
-    seeds: Seeds,
-) -> Result<Vec<NamedStream>, NothingToDraw> {
-    let format = error_log::Format::new(log.format, zone);
-    let subjects = Arc::new(error_log::content::Subjects::new(log, seeds.source, &format)?);
-    let streams = log.streams.iter().map(|stream| {
-        let content = Content::Error {
-            content: error_log::Content::new(log, stream, Arc::clone(&subjects), &format)?,
-            format: format.clone(),
-        };
-        Ok(named(stream, content, seeds.generator))
-    });
-    streams.collect()
+fn writer(format: &Format, facts: &Facts<'_>, zone: &TimeZone) -> Writer {
+    Writer::new(Arc::new(format::columns(format, facts, zone)))
 }
 
 /// `seed` is the generator's.

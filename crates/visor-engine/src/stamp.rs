@@ -5,7 +5,7 @@ use visor_api::log_format::TimeFormat;
 
 use crate::{
     strftime::Strftime,
-    text::{Lines, Text},
+    text::{Line, Lines, Text},
     time::Time,
 };
 
@@ -13,17 +13,16 @@ const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
-/// The civil time of a second, and its text up to where fractions differ.
+/// The text of a second up to where fractions differ.
 #[derive(Debug, Clone)]
 struct PerSecond {
     begin: Time,
     text: Text,
-    scratch: Lines,
 }
 
 impl PerSecond {
     fn new() -> Self {
-        Self { begin: Time::MAX, text: Text::default(), scratch: Lines::default() }
+        Self { begin: Time::MAX, text: Text::default() }
     }
 
     /// Whether the text is of the second that `time` is in.
@@ -34,12 +33,19 @@ impl PerSecond {
 
     /// The text of the second that `time` is in, rendered anew only if it is another second.
     #[inline]
-    fn at(&mut self, time: Time, render: impl FnOnce(Timestamp, &mut Lines)) -> &Text {
+    fn at(
+        &mut self,
+        time: Time,
+        scratch: &mut Lines,
+        render: impl FnOnce(Timestamp, &mut Line<'_>),
+    ) -> &Text {
         if !self.holds(time) {
             self.begin = time.saturating_add(-time.subsecond_nanos());
-            self.scratch.clear();
-            render(Timestamp::from_second(time.second()).unwrap_or_default(), &mut self.scratch);
-            self.text.set(self.scratch.as_bytes());
+            scratch.clear();
+            let mut line = scratch.line();
+            render(Timestamp::from_second(time.second()).unwrap_or_default(), &mut line);
+            line.keep();
+            self.text.set(scratch.as_bytes());
         }
         &self.text
     }
@@ -50,90 +56,120 @@ impl PerSecond {
 struct PerRecentSecond {
     seconds: [PerSecond; 4],
     last: usize,
+    /// Where a text is rendered, kept so that doing so allocates nothing.
+    scratch: Lines,
 }
 
 impl PerRecentSecond {
     fn new() -> Self {
-        Self { seconds: std::array::from_fn(|_| PerSecond::new()), last: 0 }
+        let seconds = std::array::from_fn(|_| PerSecond::new());
+        Self { seconds, last: 0, scratch: Lines::default() }
     }
 
     /// As [`PerSecond::at`].
     #[inline]
-    fn at(&mut self, time: Time, render: impl FnOnce(Timestamp, &mut Lines)) -> &Text {
+    fn at(&mut self, time: Time, render: impl FnOnce(Timestamp, &mut Line<'_>)) -> &Text {
         if !self.seconds[self.last].holds(time) {
             self.last = usize::try_from(time.second().rem_euclid(4)).unwrap_or(0);
         }
-        self.seconds[self.last].at(time, render)
+        self.seconds[self.last].at(time, &mut self.scratch, render)
     }
 }
 
-/// The time in an access log, in one of the forms that `%t` knows.
+/// The time in an access log, in one of the forms that `%t` knows or in UTC, and the text behind it.
 #[derive(Debug, Clone)]
 pub struct AccessStamp {
-    zone: TimeZone,
     form: Form,
+    after: Text,
     cache: PerRecentSecond,
 }
 
 /// How a time is written.
 #[derive(Debug, Clone)]
 enum Form {
-    Strftime(Strftime),
-    Other(TimeFormat),
+    Clf(TimeZone),
+    Strftime(Box<Strftime>, TimeZone),
+    Utc,
+    Seconds,
+    Milliseconds,
+    Microseconds,
+    MillisecondFraction,
+    MicrosecondFraction,
 }
 
 impl AccessStamp {
     /// Stamps of this form in this zone.
     pub fn new(format: TimeFormat, zone: TimeZone) -> Self {
-        let form = match format {
-            TimeFormat::Strftime(format) => Form::Strftime(Strftime::new(&format)),
-            other => Form::Other(other),
-        };
-        Self { zone, form, cache: PerRecentSecond::new() }
+        Self::of(match format {
+            TimeFormat::Clf => Form::Clf(zone),
+            TimeFormat::Strftime(format) => Form::Strftime(Box::new(Strftime::new(&format)), zone),
+            TimeFormat::Seconds => Form::Seconds,
+            TimeFormat::Milliseconds => Form::Milliseconds,
+            TimeFormat::Microseconds => Form::Microseconds,
+            TimeFormat::MillisecondFraction => Form::MillisecondFraction,
+            TimeFormat::MicrosecondFraction => Form::MicrosecondFraction,
+        })
     }
 
-    /// Writes `time`.
+    /// Stamps as RFC 3339 has them, in UTC, to the microsecond: `2026-09-18T23:19:28.004050Z`.
+    pub fn utc() -> Self {
+        let mut stamp = Self::of(Form::Utc);
+        stamp.followed_by(b"Z");
+        stamp
+    }
+
+    fn of(form: Form) -> Self {
+        Self { form, after: Text::default(), cache: PerRecentSecond::new() }
+    }
+
+    /// Has this text behind the stamp, too.
+    pub fn followed_by(&mut self, text: &[u8]) {
+        let after = [&*self.after, text].concat();
+        self.after.set(&after);
+    }
+
+    /// Writes `time` and the text behind it.
     #[inline]
-    pub fn write(&mut self, time: Time, out: &mut Lines) {
-        let zone = &self.zone;
-        let format = match &self.form {
-            Form::Other(format) => format,
-            Form::Strftime(format) => {
-                let text = self.cache.at(time, |second, text| {
+    pub fn write(&mut self, time: Time, line: &mut Line<'_>) {
+        let after = &self.after;
+        match &self.form {
+            Form::Clf(zone) => {
+                return line.put(self.cache.at(time, |second, text| {
+                    render_clf(second, zone, text);
+                    text.put(after);
+                }));
+            }
+            Form::Strftime(format, zone) => {
+                return line.put(self.cache.at(time, |second, text| {
                     let mut written = String::new();
                     format.write(&second.to_zoned(zone.clone()), &mut written);
                     text.extend(written.as_bytes());
-                });
-                return out.put(text);
+                    text.put(after);
+                }));
             }
-        };
-        match format {
-            TimeFormat::Clf => {
-                let text = self.cache.at(time, |second, text| render_clf(second, zone, text));
-                out.put(text);
+            Form::Utc => {
+                line.put(self.cache.at(time, render_utc));
+                line.digits(time.subsecond_nanos() / 1_000, 6);
             }
-            TimeFormat::Seconds => out.number(time.second()),
-            TimeFormat::Milliseconds => out.number(time.as_nanos().div_euclid(1_000_000)),
-            TimeFormat::Microseconds => out.number(time.as_nanos().div_euclid(1_000)),
-            TimeFormat::MillisecondFraction => {
-                out.digits(time.subsecond_nanos() / 1_000_000, 3);
-            }
-            TimeFormat::MicrosecondFraction => out.digits(time.subsecond_nanos() / 1_000, 6),
-            // That is a form of its own.
-            TimeFormat::Strftime(_) => {}
+            Form::Seconds => line.signed_number(time.second()),
+            Form::Milliseconds => line.signed_number(time.as_nanos().div_euclid(1_000_000)),
+            Form::Microseconds => line.signed_number(time.as_nanos().div_euclid(1_000)),
+            Form::MillisecondFraction => line.digits(time.subsecond_nanos() / 1_000_000, 3),
+            Form::MicrosecondFraction => line.digits(time.subsecond_nanos() / 1_000, 6),
         }
+        line.put(after);
     }
 }
 
 /// `[18/Sep/2026:19:18:28 -0400]`, as `log_request_time` of `mod_log_config.c`.
-fn render_clf(second: Timestamp, zone: &TimeZone, text: &mut Lines) {
+fn render_clf(second: Timestamp, zone: &TimeZone, text: &mut Line<'_>) {
     let civil = second.to_zoned(zone.clone());
     text.push(b'[');
     text.digits(civil.day().into(), 2);
     text.push(b'/');
     text.extend(name(&MONTHS, civil.month() - 1));
     text.push(b'/');
-    text.number(civil.year());
+    text.signed_number(civil.year());
     for part in [civil.hour(), civil.minute(), civil.second()] {
         text.push(b':');
         text.digits(part.into(), 2);
@@ -146,41 +182,21 @@ fn render_clf(second: Timestamp, zone: &TimeZone, text: &mut Lines) {
     text.push(b']');
 }
 
-/// `2026-09-18T23:19:28.004050Z`: as RFC 3339 has it, in UTC, to the microsecond.
-#[derive(Debug, Clone)]
-pub struct UtcStamp {
-    cache: PerRecentSecond,
-}
-
-impl Default for UtcStamp {
-    fn default() -> Self {
-        Self { cache: PerRecentSecond::new() }
+/// A time in UTC up to the fraction of its second.
+fn render_utc(second: Timestamp, text: &mut Line<'_>) {
+    let civil = TimeZone::UTC.to_datetime(second);
+    text.digits(civil.year().into(), 4);
+    for (part, before) in [
+        (civil.month(), b'-'),
+        (civil.day(), b'-'),
+        (civil.hour(), b'T'),
+        (civil.minute(), b':'),
+        (civil.second(), b':'),
+    ] {
+        text.push(before);
+        text.digits(part.into(), 2);
     }
-}
-
-impl UtcStamp {
-    /// Writes `time`.
-    #[inline]
-    pub fn write(&mut self, time: Time, out: &mut Lines) {
-        let text = self.cache.at(time, |second, text| {
-            let civil = TimeZone::UTC.to_datetime(second);
-            text.digits(civil.year().into(), 4);
-            for (part, before) in [
-                (civil.month(), b'-'),
-                (civil.day(), b'-'),
-                (civil.hour(), b'T'),
-                (civil.minute(), b':'),
-                (civil.second(), b':'),
-            ] {
-                text.push(before);
-                text.digits(part.into(), 2);
-            }
-            text.push(b'.');
-        });
-        out.put(text);
-        out.digits(time.subsecond_nanos() / 1_000, 6);
-        out.push(b'Z');
-    }
+    text.push(b'.');
 }
 
 /// The time in an error log: `Www Mon DD HH:MM:SS.uuuuuu YYYY`, or without the fraction.
@@ -189,6 +205,8 @@ pub struct ErrorStamp {
     zone: TimeZone,
     microseconds: bool,
     cache: PerSecond,
+    /// Where a text is rendered, kept so that doing so allocates nothing.
+    scratch: Lines,
 }
 
 /// `Www Mon DD HH:MM:SS` is as long every second; the fraction goes in behind it.
@@ -197,26 +215,27 @@ const LENGTH_UP_TO_SECONDS: usize = 19;
 impl ErrorStamp {
     /// Stamps with microseconds (httpd 2.4) or without (2.2) in this zone.
     pub fn new(microseconds: bool, zone: TimeZone) -> Self {
-        Self { zone, microseconds, cache: PerSecond::new() }
+        Self { zone, microseconds, cache: PerSecond::new(), scratch: Lines::default() }
     }
 
     /// Writes `time`.
     #[inline]
-    pub fn write(&mut self, time: Time, out: &mut Lines) {
+    pub fn write(&mut self, time: Time, line: &mut Line<'_>) {
         let zone = &self.zone;
-        let text = self.cache.at(time, |second, text| render_ctime(second, zone, text));
+        let scratch = &mut self.scratch;
+        let text = self.cache.at(time, scratch, |second, text| render_ctime(second, zone, text));
         let (seconds, year) = text.split_at(LENGTH_UP_TO_SECONDS);
-        out.extend(seconds);
+        line.extend(seconds);
         if self.microseconds {
-            out.push(b'.');
-            out.digits(time.subsecond_nanos() / 1_000, 6);
+            line.push(b'.');
+            line.digits(time.subsecond_nanos() / 1_000, 6);
         }
-        out.extend(year);
+        line.extend(year);
     }
 }
 
 /// As `ap_recent_ctime_ex` of httpd's `server/util_time.c`, without the fraction.
-fn render_ctime(second: Timestamp, zone: &TimeZone, text: &mut Lines) {
+fn render_ctime(second: Timestamp, zone: &TimeZone, text: &mut Line<'_>) {
     let civil = second.to_zoned(zone.clone());
     text.extend(name(&DAYS, civil.weekday().to_monday_zero_offset()));
     text.push(b' ');
@@ -228,7 +247,7 @@ fn render_ctime(second: Timestamp, zone: &TimeZone, text: &mut Lines) {
         text.digits(part.into(), 2);
     }
     text.push(b' ');
-    text.number(civil.year());
+    text.signed_number(civil.year());
 }
 
 /// The name of a month or a day of the week by its number from 0.
@@ -246,13 +265,17 @@ mod tests {
         jiff::tz::TimeZoneDatabase::bundled().get(name).unwrap()
     }
 
+    fn written(write: impl FnOnce(&mut Line<'_>)) -> String {
+        let mut lines = Lines::default();
+        let mut line = lines.line();
+        write(&mut line);
+        line.keep();
+        String::from_utf8(lines.as_bytes().to_vec()).unwrap()
+    }
+
     fn access(format: TimeFormat, zone_name: &str, times: &[i64]) -> Vec<String> {
         let mut stamp = AccessStamp::new(format, zone(zone_name));
-        let mut write = |time: &i64| {
-            let mut out = Lines::default();
-            stamp.write(Time::from_nanos(*time), &mut out);
-            String::from_utf8(out.as_bytes().to_vec()).unwrap()
-        };
+        let mut write = |time: &i64| written(|line| stamp.write(Time::from_nanos(*time), line));
         times.iter().map(&mut write).collect()
     }
 
@@ -301,17 +324,32 @@ mod tests {
         for (microseconds, text) in
             [(true, "Tue Oct 10 20:55:36.123456 2000"), (false, "Tue Oct 10 20:55:36 2000")]
         {
-            let mut out = Lines::default();
-            ErrorStamp::new(microseconds, zone("UTC")).write(time, &mut out);
-            assert_eq!(std::str::from_utf8(out.as_bytes()).unwrap(), text);
+            let mut stamp = ErrorStamp::new(microseconds, zone("UTC"));
+            assert_eq!(written(|line| stamp.write(time, line)), text);
         }
     }
 
     #[test]
     fn a_time_in_utc_has_microseconds_and_a_z() {
-        let mut out = Lines::default();
-        UtcStamp::default().write(Time::from_nanos(1_000_000_007_004_050_600), &mut out);
-        assert_eq!(out.as_bytes(), b"2001-09-09T01:46:47.004050Z");
+        let mut stamp = AccessStamp::utc();
+        let time = Time::from_nanos(1_000_000_007_004_050_600);
+        assert_eq!(written(|line| stamp.write(time, line)), "2001-09-09T01:46:47.004050Z");
+    }
+
+    #[test]
+    fn what_follows_a_stamp_stands_behind_every_form_of_it() {
+        let time = Time::from_nanos(1_000_000_007_004_050_600);
+        let mut forms = vec![AccessStamp::utc()];
+        for format in [TimeFormat::Clf, TimeFormat::Seconds, TimeFormat::Strftime("%F".to_owned())]
+        {
+            forms.push(AccessStamp::new(format, zone("UTC")));
+        }
+        for mut stamp in forms {
+            let bare = written(|line| stamp.clone().write(time, line));
+            stamp.followed_by(b" \"");
+            stamp.followed_by(b"GET");
+            assert_eq!(written(|line| stamp.write(time, line)), bare + " \"GET");
+        }
     }
 
     #[test]

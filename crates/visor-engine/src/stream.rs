@@ -31,16 +31,18 @@ pub enum Content {
         /// What they are made of.
         content: Arc<access_log::Content>,
         /// How they are written.
-        format: access_log::Format,
+        writer: access_log::Writer,
         /// What the last one drew.
-        drawn: access_log::Drawn,
+        picks: access_log::Picks,
     },
     /// Signs of life in an access log.
     Heartbeat {
         /// What they say.
-        heartbeat: Box<access_log::heartbeat::Heartbeat>,
+        heartbeat: Arc<access_log::Heartbeat>,
         /// How they are written.
-        format: access_log::Format,
+        writer: access_log::Writer,
+        /// What the last one drew.
+        picks: access_log::Picks,
     },
     /// Messages of an error log.
     Error {
@@ -88,10 +90,12 @@ impl Stream {
     pub fn write_at(&mut self, time: Time, out: &mut Lines) {
         let random = &mut self.drawing;
         match &mut self.content {
-            Content::Access { content, format, drawn } => {
-                content.write(time, format, random, drawn, out);
+            Content::Access { content, writer, picks } => {
+                content.write(time, writer, random, picks, out);
             }
-            Content::Heartbeat { heartbeat, format } => heartbeat.write(time, format, random, out),
+            Content::Heartbeat { heartbeat, writer, picks } => {
+                heartbeat.write(time, writer, random, picks, out);
+            }
             Content::Error { content, format } => content.write(time, format, random, out),
         }
     }

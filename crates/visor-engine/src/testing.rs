@@ -18,7 +18,8 @@ pub(crate) fn generator(document: &serde_json::Value) -> Generator {
 
 /// The first lines of the one stream of a generator's document.
 pub(crate) fn lines(document: &serde_json::Value, count: usize) -> Vec<String> {
-    let streams = generator::streams(&generator(document), &jiff::tz::TimeZone::UTC, Seed::new(1));
+    let mut source = generator::Source::new(jiff::tz::TimeZone::UTC, Seed::new(1));
+    let streams = source.streams(&generator(document));
     let mut stream = streams.unwrap().into_iter().next().unwrap().start(Time::EPOCH);
     let mut out = Lines::default();
     (0..count).for_each(|_| stream.write(0, &mut out));

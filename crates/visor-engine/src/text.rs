@@ -1,9 +1,9 @@
 //! Text on its way into lines, and lines on their way out.
 //!
-//! A [`Text`] is made once and written often; [`Lines`] is where it is written to. Texts are kept
-//! with their first 32 bytes at hand, and those are always copied whole: what is copied beyond a
-//! text's end is overwritten by what follows. So the copy of a short text is a load and a store at
-//! a known place, and most of a log line is short texts.
+//! A [`Text`] is made once and written often; a [`Line`] at the end of some [`Lines`] is where it is
+//! written to. Texts are kept with their first 32 bytes at hand, and those are always copied whole:
+//! what is copied beyond a text's end is overwritten by what follows. So the copy of a short text is
+//! a load and a store at a known place, and most of a log line is short texts.
 
 use std::ops::Deref;
 
@@ -83,84 +83,10 @@ impl Lines {
         self.length == 0
     }
 
-    /// Appends a text.
+    /// Begins a line at the end.
     #[inline]
-    pub fn put(&mut self, text: &Text) {
-        match self.bytes.get_mut(self.length..).and_then(|room| room.first_chunk_mut()) {
-            Some(room) => *room = text.first,
-            None => return self.put_into_new_room(text),
-        }
-        if text.length > BLOCK {
-            self.put_rest(text);
-        }
-        self.length += text.length;
-    }
-
-    /// Appends what a text has beyond its first block, whose place is at the end.
-    fn put_rest(&mut self, text: &Text) {
-        let (from, end) = (self.length + BLOCK, self.length + text.length);
-        if end > self.bytes.len() {
-            self.grow(end);
-        }
-        self.bytes[from..end].copy_from_slice(&text[BLOCK..]);
-    }
-
-    #[cold]
-    fn put_into_new_room(&mut self, text: &Text) {
-        self.grow(self.length + BLOCK);
-        self.put(text);
-    }
-
-    /// Appends bytes.
-    #[inline]
-    pub fn extend(&mut self, bytes: &[u8]) {
-        let end = self.length + bytes.len();
-        if end > self.bytes.len() {
-            self.grow(end);
-        }
-        self.bytes[self.length..end].copy_from_slice(bytes);
-        self.length = end;
-    }
-
-    /// Appends a byte.
-    #[inline]
-    pub fn push(&mut self, byte: u8) {
-        if self.length == self.bytes.len() {
-            self.grow(self.length + 1);
-        }
-        self.bytes[self.length] = byte;
-        self.length += 1;
-    }
-
-    /// Appends a whole number in decimal.
-    #[inline]
-    pub fn number(&mut self, number: impl itoa::Integer) {
-        self.extend(itoa::Buffer::new().format(number).as_bytes());
-    }
-
-    /// Appends the last `digits` digits (at most 9) of a number that is not negative.
-    #[expect(clippy::cast_sign_loss, reason = "a digit")]
-    #[inline]
-    pub fn digits(&mut self, mut number: i64, digits: usize) {
-        let mut text = [b'0'; 9];
-        for place in text[..digits].iter_mut().rev() {
-            *place = b'0' + (number % 10) as u8;
-            number /= 10;
-        }
-        self.extend(&text[..digits]);
-    }
-
-    /// Appends the last `digits` hexadecimal digits of a number, in lower case.
-    pub fn hexadecimal(&mut self, number: u128, digits: u32) {
-        for place in (0..digits).rev() {
-            let digit = number >> (4 * place) & 15;
-            self.push(b"0123456789abcdef"[usize::try_from(digit).unwrap_or(0)]);
-        }
-    }
-
-    /// Keeps only the first `length` bytes.
-    pub fn truncate(&mut self, length: usize) {
-        self.length = self.length.min(length);
+    pub const fn line(&mut self) -> Line<'_> {
+        Line { end: self.length, lines: self }
     }
 
     /// Takes the first `length` bytes away.
@@ -182,9 +108,141 @@ impl Lines {
     }
 
     #[cold]
+    fn put_into_new_room(&mut self, at: usize, block: &[u8]) {
+        let end = at + block.len();
+        self.grow(end);
+        self.bytes[at..end].copy_from_slice(block);
+    }
+
+    #[cold]
     fn grow(&mut self, needed: usize) {
         self.bytes.resize(needed.next_power_of_two().max(64), 0);
     }
+}
+
+/// A line, or a piece of text, that is being written at the end of [`Lines`]. It is theirs once it is
+/// [kept](Self::keep); until then nobody but this knows how long it is, which is what lets the
+/// compiler hold its end in a register.
+#[derive(Debug)]
+#[must_use = "a line that isn't kept is lost"]
+pub struct Line<'a> {
+    lines: &'a mut Lines,
+    end: usize,
+}
+
+impl Line<'_> {
+    /// Ends the line: the lines have it now.
+    #[inline]
+    pub const fn keep(self) {
+        self.lines.length = self.end;
+    }
+
+    /// How many bytes it has so far.
+    #[inline]
+    pub const fn len(&self) -> usize {
+        self.end - self.lines.length
+    }
+
+    /// Whether it has no bytes yet.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends the first `length` bytes of a block, which is copied whole.
+    #[inline]
+    pub fn put_block<const WIDTH: usize>(&mut self, block: &[u8; WIDTH], length: usize) {
+        match self.lines.bytes.get_mut(self.end..).and_then(|room| room.first_chunk_mut()) {
+            Some(room) => *room = *block,
+            None => self.lines.put_into_new_room(self.end, block),
+        }
+        self.end += length;
+    }
+
+    /// Appends a text.
+    #[inline]
+    pub fn put(&mut self, text: &Text) {
+        self.put_block(&text.first, text.length.min(BLOCK));
+        if text.length > BLOCK {
+            self.extend(&text[BLOCK..]);
+        }
+    }
+
+    /// Appends bytes.
+    #[inline]
+    pub fn extend(&mut self, bytes: &[u8]) {
+        let end = self.end + bytes.len();
+        if end > self.lines.bytes.len() {
+            self.lines.grow(end);
+        }
+        self.lines.bytes[self.end..end].copy_from_slice(bytes);
+        self.end = end;
+    }
+
+    /// Appends a byte.
+    #[inline]
+    pub fn push(&mut self, byte: u8) {
+        self.put_block(&[byte], 1);
+    }
+
+    /// Appends a whole number in decimal. Most have at most eight digits: those are written as one
+    /// block, so that how many there are decides nothing but where the next text begins.
+    #[inline]
+    pub fn number(&mut self, number: impl Into<u64>) {
+        let number = number.into();
+        match u32::try_from(number) {
+            Ok(number @ 0..100_000_000) => {
+                let digits = eight_digits(number);
+                let zeros = (digits.trailing_zeros() / 8).min(7);
+                let text = (digits >> (8 * zeros)) | u64::from_ne_bytes([b'0'; 8]);
+                self.put_block(&text.to_le_bytes(), 8 - zeros as usize);
+            }
+            _ => self.extend(itoa::Buffer::new().format(number).as_bytes()),
+        }
+    }
+
+    /// Appends a whole number in decimal that may be negative.
+    pub fn signed_number(&mut self, number: impl Into<i64>) {
+        let number = number.into();
+        if number < 0 {
+            self.push(b'-');
+        }
+        self.number(number.unsigned_abs());
+    }
+
+    /// Appends the last `digits` digits (at most 9) of a number that is not negative.
+    #[expect(clippy::cast_sign_loss, reason = "a digit")]
+    #[inline]
+    pub fn digits(&mut self, mut number: i64, digits: usize) {
+        let mut text = [b'0'; 9];
+        for place in text[..digits].iter_mut().rev() {
+            *place = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
+        self.put_block(&text, digits);
+    }
+
+    /// Appends the last `digits` hexadecimal digits of a number, in lower case.
+    pub fn hexadecimal(&mut self, number: u128, digits: u32) {
+        for place in (0..digits).rev() {
+            let digit = number >> (4 * place) & 15;
+            self.push(b"0123456789abcdef"[usize::try_from(digit).unwrap_or(0)]);
+        }
+    }
+
+    /// Keeps only the first `length` bytes.
+    pub fn truncate(&mut self, length: usize) {
+        self.end = self.end.min(self.lines.length + length);
+    }
+}
+
+/// The digits of a number below 10^8, one a byte, the first one lowest. By halves: what was one number
+/// in 64 bits is two, four, and then eight, each step by one multiplication for all of them.
+const fn eight_digits(number: u32) -> u64 {
+    let by_four = (number / 10_000) as u64 | ((number % 10_000) as u64) << 32;
+    let hundreds = (by_four * 5_243) >> 19 & 0x0000_007f_0000_007f;
+    let by_two = hundreds | (by_four - hundreds * 100) << 16;
+    let tens = (by_two * 103) >> 10 & 0x000f_000f_000f_000f;
+    tens | (by_two - tens * 10) << 8
 }
 
 #[cfg(test)]
@@ -200,16 +258,18 @@ mod tests {
         ) {
             let (mut lines, mut wanted) = (Lines::default(), Vec::new());
             for (way, bytes) in &parts {
+                let mut line = lines.line();
                 match way {
-                    0 => lines.put(&Text::new(bytes)),
-                    1 => lines.extend(bytes),
-                    2 => bytes.iter().for_each(|byte| lines.push(*byte)),
+                    0 => line.put(&Text::new(bytes)),
+                    1 => line.extend(bytes),
+                    2 => bytes.iter().for_each(|byte| line.push(*byte)),
                     _ => {
                         lines.remove_first(bytes.len());
                         wanted.drain(..bytes.len().min(wanted.len()));
                         continue;
                     }
                 }
+                line.keep();
                 wanted.extend_from_slice(bytes);
             }
             prop_assert_eq!(lines.as_bytes(), wanted);
@@ -219,10 +279,28 @@ mod tests {
     #[test]
     fn hexadecimal_digits_are_the_last_ones() {
         let mut lines = Lines::default();
-        lines.hexadecimal(0x01ab, 3);
-        lines.hexadecimal(u128::MAX, 32);
-        lines.hexadecimal(0, 1);
+        let mut line = lines.line();
+        line.hexadecimal(0x01ab, 3);
+        line.hexadecimal(u128::MAX, 32);
+        line.hexadecimal(0, 1);
+        line.keep();
         assert_eq!(lines.as_bytes(), format!("1ab{}0", "f".repeat(32)).as_bytes());
+    }
+
+    #[test]
+    fn a_number_is_its_digits() {
+        let powers = (0..20).map(|exponent| 10u64.pow(exponent));
+        let around = powers.flat_map(|power| power.saturating_sub(1_111)..power + 1_111);
+        for number in around.chain([u64::MAX, u32::MAX.into()]) {
+            let mut lines = Lines::default();
+            let mut line = lines.line();
+            line.number(number);
+            line.push(b' ');
+            line.signed_number(number.cast_signed());
+            line.keep();
+            let wanted = format!("{number} {}", number.cast_signed());
+            assert_eq!(lines.as_bytes(), wanted.as_bytes());
+        }
     }
 
     #[test]

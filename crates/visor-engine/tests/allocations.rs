@@ -14,7 +14,8 @@ fn stream(generator: &Value) -> Stream {
         "spec": {"generators": [generator]},
     });
     let source = ResolvedSource::check(serde_json::from_value(source).unwrap()).unwrap();
-    let streams = generator::streams(&source.generators[0], &source.time_zone, Seed::new(1));
+    let streams = generator::Source::new(source.time_zone.clone(), Seed::new(1))
+        .streams(&source.generators[0]);
     streams.unwrap().into_iter().next().unwrap().start(Time::EPOCH)
 }
 

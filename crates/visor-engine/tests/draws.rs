@@ -32,8 +32,9 @@ fn streams(generator: &str, seed: u64) -> Vec<Stream> {
         "spec": {"generators": [generator]},
     });
     let source = ResolvedSource::check(serde_json::from_value(source).unwrap()).unwrap();
-    let zone = &source.time_zone;
-    let named = generator::streams(&source.generators[0], zone, Seed::new(seed)).unwrap();
+    let named = generator::Source::new(source.time_zone.clone(), Seed::new(seed))
+        .streams(&source.generators[0])
+        .unwrap();
     named.into_iter().map(|stream| stream.start(Time::EPOCH)).collect()
 }
 

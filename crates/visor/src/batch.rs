@@ -151,7 +151,9 @@ mod tests {
 
     fn append(batch: &mut Batch, meter: &Arc<StreamMeter>, lines: &str) {
         batch.append(meter, Time::EPOCH, |out| {
-            out.extend(lines.as_bytes());
+            let mut line = out.line();
+            line.extend(lines.as_bytes());
+            line.keep();
             lines.matches('\n').count() as u64
         });
     }

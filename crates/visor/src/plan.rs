@@ -206,9 +206,10 @@ impl Plan {
         for source in sources {
             let seed = memory.seed(&source.name, source.seed, settings);
             let limits = memory.limits(source, settings.duration);
+            let mut of_source = generator::Source::new(source.time_zone.clone(), seed);
             for generator in &source.generators {
                 generators.push(GeneratorPlan {
-                    streams: generator::streams(generator, &source.time_zone, seed)?,
+                    streams: of_source.streams(generator)?,
                     output: OutputPlan::new(&generator.output, &settings.output_dir),
                     suspended: source.suspended,
                     limits: limits.clone(),

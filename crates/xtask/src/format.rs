@@ -3,7 +3,11 @@
 //! Reads JSON objects, one a line, from standard input, and writes the log line of each. Texts are
 //! strings whose characters are bytes (ISO 8859-1), so that any byte can be said.
 
-use std::{collections::BTreeMap, io::BufRead, io::Write};
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, Write},
+    sync::Arc,
+};
 
 use jiff::tz::TimeZone;
 use serde::Deserialize;
@@ -14,10 +18,11 @@ use visor_api::{
 };
 use visor_engine::{
     access_log::{
-        self,
-        request::{NamedTable, NamedValues, Request, RequestLine, ServerFacts, Tls},
+        Facts, Picks, Request, Writer,
+        facts::{Fact, NamedFact, Pick},
+        format,
+        request::Connection,
     },
-    choice::Table,
     error_log, escape,
     text::{Lines, Text},
     time::Time,
@@ -123,89 +128,99 @@ pub(crate) fn run() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn write_access(input: &AccessInput, out: &mut Lines) -> Result<(), Box<dyn std::error::Error>> {
-    let facts = &input.facts;
     let zone: TimeZone = time_zone(&input.time_zone)?;
-    let mut format =
-        access_log::Format::new(&Format::LogFormat(log_format::parse(&input.log_format)?), &zone);
-    let server = ServerFacts {
-        local_address: item(facts.local_address.as_ref()),
-        server_name: facts.server_name.as_ref().map(|name| item(Some(name))),
-        port: facts.port,
-        local_port: facts.local_port,
-        remote_logname: item(facts.remote_logname.as_ref()),
-        handler: item(facts.handler.as_ref()),
-        log_id: item(facts.log_id.as_ref()),
-        document_root: Text::absent(),
-        filename: Some(item(facts.filename.as_ref())),
-    };
-    let named = [
-        (Namespace::RequestHeader, &facts.request_headers),
-        (Namespace::ResponseHeader, &facts.response_headers),
-        (Namespace::Cookie, &facts.cookies),
-        (Namespace::Note, &facts.notes),
-        (Namespace::Environment, &facts.environment),
-    ];
-    let tables: Vec<NamedTable> = named
-        .into_iter()
-        .flat_map(|(namespace, values)| values.iter().map(move |entry| (namespace, entry)))
-        .map(|(namespace, (name, value))| {
-            let values = Table::new([(item(Some(value)), 1)])?;
-            Ok(NamedTable { namespace, name: name.clone(), values })
-        })
-        .collect::<Result<_, visor_engine::choice::NothingToDraw>>()?;
-    let drawn = vec![0; tables.len()];
-    let header = |name: &str| {
-        let found = facts.request_headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-        item(found.map(|(_, value)| value))
-    };
-    let client = item(facts.client.as_ref());
-    let reckoned = |target: &String| escape::log_item(&visor_engine::uri::path(&bytes(target)));
-    let path = item(facts.path.as_ref());
-    let uri = facts.target.as_ref().map_or_else(|| path.clone(), reckoned);
+    let log_format = Format::LogFormat(log_format::parse(&input.log_format)?);
+    let columns = format::columns(&log_format, &input.facts.texts(), &zone);
+    let facts = &input.facts;
     let request = Request {
+        picks: &Picks::default(),
         time: Time::from_nanos(facts.time),
         duration: facts.duration_nanoseconds,
         time_to_first_byte: 0,
-        remote_host: &item(facts.remote_host.as_ref().or(facts.client.as_ref())),
-        client_address: &client,
-        remote_user: &item(facts.user.as_ref()),
-        request_line: RequestLine {
-            whole: Some(&item(facts.request_line.as_ref())),
-            method: &item(facts.method.as_ref()),
-            path: &path,
-            uri: &uri,
-            query: &escape::log_item(&bytes(&facts.query)),
-            protocol: &item(facts.protocol.as_ref()),
-        },
-        status_code: facts.status.unwrap_or(0),
-        status: &status(facts.status),
-        original_status: &status(facts.original_status.or(facts.status)),
         body_bytes: facts.body_bytes,
         bytes_in: facts.bytes_in,
         bytes_out: facts.bytes_out,
-        referer: &header("Referer"),
-        user_agent: &header("User-Agent"),
-        virtual_host: &item(facts.virtual_host.as_ref()),
-        remote_port: facts.remote_port,
-        pid: facts.pid,
-        tid: facts.tid,
-        keep_alive_requests: facts.keep_alive_requests,
+        connection: Connection {
+            remote_port: facts.remote_port,
+            process_id: facts.pid,
+            thread_id: facts.tid,
+            keep_alive_requests: facts.keep_alive_requests,
+            status: facts.connection_status.map_or(b'-', |status| status as u8),
+        },
         id: 0,
-        content_type: &Text::absent(),
-        tls: &Tls::default(),
-        connection_status: facts.connection_status.map_or(b'-', |status| status as u8),
-        named: NamedValues { tables: &tables, drawn: &drawn },
-        server: &server,
     };
-    format.write(&request, out);
+    Writer::new(Arc::new(columns)).write(&request, out);
     Ok(())
+}
+
+impl AccessFacts {
+    /// The facts that aren't numbers: each has the one value that was told.
+    fn texts(&self) -> Facts<'_> {
+        let header = |name: &str| {
+            self.request_headers
+                .iter()
+                .find(|(key, _)| key.eq_ignore_ascii_case(name))
+                .map(|(_, value)| value)
+        };
+        let named = [
+            (Namespace::RequestHeader, &self.request_headers),
+            (Namespace::ResponseHeader, &self.response_headers),
+            (Namespace::Cookie, &self.cookies),
+            (Namespace::Note, &self.notes),
+            (Namespace::Environment, &self.environment),
+        ];
+        let named = named.into_iter().flat_map(|(namespace, values)| {
+            values.iter().map(move |(name, value)| NamedFact {
+                namespace,
+                name,
+                fact: fact(Pick::CLIENT, Some(value)),
+            })
+        });
+        let path = match &self.target {
+            Some(target) => Fact::only(Pick::RESOURCE, visor_engine::uri::path(&bytes(target))),
+            None => fact(Pick::RESOURCE, self.path.as_ref()),
+        };
+        let virtual_host = fact(Pick::VIRTUAL_HOST, self.virtual_host.as_ref());
+        let server_name = self.server_name.as_ref();
+        let status = |status: Option<u16>| match status {
+            Some(status) => Fact::only(Pick::EXCHANGE, status.to_string().into_bytes()),
+            None => Fact::absent(Pick::EXCHANGE),
+        };
+        Facts {
+            remote_host: fact(Pick::CLIENT, self.remote_host.as_ref().or(self.client.as_ref())),
+            client_address: fact(Pick::CLIENT, self.client.as_ref()),
+            remote_logname: fact(Pick::CLIENT, self.remote_logname.as_ref()),
+            remote_user: fact(Pick::USER, self.user.as_ref()),
+            message: Some(fact(Pick::MESSAGE, self.request_line.as_ref())),
+            method: fact(Pick::EXCHANGE, self.method.as_ref()),
+            target: fact(Pick::RESOURCE, self.path.as_ref()),
+            path,
+            query: Fact::only(Pick::RESOURCE, bytes(&self.query)),
+            protocol: fact(Pick::PROTOCOL, self.protocol.as_ref()),
+            status: status(self.status),
+            original_status: status(self.original_status.or(self.status)),
+            referer: fact(Pick::REFERER, header("Referer")),
+            user_agent: fact(Pick::USER_AGENT, header("User-Agent")),
+            server_name: server_name
+                .map_or_else(|| virtual_host.clone(), |name| fact(Pick::VIRTUAL_HOST, Some(name))),
+            virtual_host,
+            local_address: fact(Pick::CLIENT, self.local_address.as_ref()),
+            port: Fact::only(Pick::CLIENT, self.port.to_string().into_bytes()),
+            local_port: Fact::only(Pick::CLIENT, self.local_port.to_string().into_bytes()),
+            filename: fact(Pick::RESOURCE, self.filename.as_ref()),
+            handler: fact(Pick::RESOURCE, self.handler.as_ref()),
+            log_id: fact(Pick::RESOURCE, self.log_id.as_ref()),
+            named: named.collect(),
+            ..Facts::of_the_server()
+        }
+    }
 }
 
 fn write_error(input: &ErrorInput, out: &mut Lines) -> Result<(), Box<dyn std::error::Error>> {
     let facts = &input.facts;
     let mut format = error_log::Format::new(input.format, &time_zone(&input.time_zone)?);
-    let client = facts.client.as_ref().map(|client| item(Some(client)));
-    let referer = facts.referer.as_ref().map(|r| escape::error_log_item(&bytes(r)));
+    let client = facts.client.as_ref().map(|client| Text::new(&escape::log_item(&bytes(client))));
+    let referer = facts.referer.as_ref().map(|r| Text::new(&escape::error_log_item(&bytes(r))));
     let errno_text = facts.errno_text.as_deref().unwrap_or_default();
     let message = error_log::Message {
         time: Time::from_nanos(facts.time),
@@ -228,12 +243,7 @@ fn bytes(text: &str) -> Vec<u8> {
     text.chars().map(|character| u8::try_from(character).unwrap_or(b'?')).collect()
 }
 
-/// A status, or `-`.
-fn status(status: Option<u16>) -> Text {
-    item(status.map(|status| status.to_string()).as_ref())
-}
-
-/// A fact of an access log, or `-`.
-fn item(text: Option<&String>) -> Text {
-    text.map_or_else(Text::absent, |text| escape::log_item(&bytes(text)))
+/// A fact that was told, or one that is absent.
+fn fact(pick: Pick, text: Option<&String>) -> Fact<'static> {
+    text.map_or_else(|| Fact::absent(pick), |text| Fact::only(pick, bytes(text)))
 }

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Values, each drawn as often as its weight says. At least one has a weight above 0.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Choices<T>(Vec<(T, u32)>);
 
 impl<T> Choices<T> {

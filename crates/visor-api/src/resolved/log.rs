@@ -33,7 +33,7 @@ pub struct AccessLog {
 }
 
 /// What the lines of a stream of an access log are.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum AccessLine {
     /// Requests; `None` if they are made of what those of the log are made of.
     Request(Option<Box<Requests>>),
@@ -42,7 +42,7 @@ pub enum AccessLine {
 }
 
 /// How a heartbeat looks in an access log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Heartbeat {
     /// A kubelet's probe.
     KubeProbe,

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// What requests are made of. An absent list is the default server's.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Requests {
     /// The clients' addresses.
@@ -47,7 +47,7 @@ pub struct Requests {
 }
 
 /// Something that can be asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Resource {
     /// The path, perhaps with a query.
     pub target: String,
@@ -56,7 +56,7 @@ pub struct Resource {
 }
 
 /// A pool of client addresses.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Clients {
     /// How many different addresses there are.
@@ -68,7 +68,7 @@ pub struct Clients {
 }
 
 /// A directive such as `%{X-Request-Id}i`, and what it is replaced by.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NamedDirective {
     /// Where it looks for the name.
     pub namespace: Namespace,

@@ -104,7 +104,7 @@ impl Default for Clients {
 }
 
 /// How often each member of a pool is drawn.
-#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Distribution {
     /// All equally often.
     Uniform,

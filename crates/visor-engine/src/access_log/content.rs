@@ -6,213 +6,228 @@
 
 use std::sync::Arc;
 
-use visor_api::resolved::{Choices, Requests};
+use visor_api::{
+    log_format::Namespace,
+    resolved::{Choices, Requests},
+    source::DOCUMENT_ROOT,
+};
 
 use super::{
-    defaults::Defaults,
-    escaping::Escaping,
-    exchange::{Exchange, Response, exchanges},
-    format::{Format, Uses},
-    request::{NamedTable, NamedValues, Request, RequestLine, ServerFacts, Tls},
+    columns::{Uses, Writer},
+    defaults::{Defaults, Tls},
+    exchange::{Exchange, Exchanges, Response},
+    facts::{Fact, Facts, NamedFact, Pick, Picks},
+    request::{Connection, Request},
     resource::{Range, Resource},
 };
 use crate::{
     choice::{NothingToDraw, Table},
     clients,
     random::{Random, Seed},
-    server,
+    server::{self, Thread},
     text::{Lines, Text},
     time::Time,
 };
 
 /// What the requests of a stream are made of. Streams that say nothing of their own share one.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Content {
-    clients: Arc<Table<Text>>,
-    users: Arc<Table<Text>>,
+    clients: Table<Text>,
+    users: Arc<Table<String>>,
     resources: Arc<Table<Resource>>,
-    exchanges: Arc<[Table<Exchange>]>,
-    protocols: Arc<Table<Text>>,
-    referers: Arc<Table<Text>>,
-    user_agents: Arc<Table<Text>>,
-    virtual_hosts: Arc<Table<Text>>,
+    exchanges: Arc<Exchanges>,
+    protocols: Arc<Table<String>>,
+    referers: Arc<Table<String>>,
+    user_agents: Arc<Table<String>>,
+    virtual_hosts: Arc<Table<String>>,
     durations: Arc<Table<Range>>,
     sizes: Arc<Table<Range>>,
     tls: Arc<Table<Tls>>,
-    named: Box<[NamedTable]>,
-    server: ServerFacts,
-    nothing: Text,
-    error_page_type: Text,
+    named: Box<[Named]>,
 }
 
-/// The indices of the values that were drawn for named directives, kept between lines so that a
-/// line allocates nothing.
-#[derive(Debug, Clone, Default)]
-pub struct Drawn(Vec<usize>);
+/// The values that a directive such as `%{X-Request-Id}i` can have.
+#[derive(Debug)]
+struct Named {
+    namespace: Namespace,
+    name: String,
+    values: Table<String>,
+}
+
+/// The numbers that a content type has among its fact's values; those of the resources follow.
+const NO_CONTENT: usize = 0;
+const ERROR_PAGE: usize = 1;
+const FIRST_RESOURCE: usize = 2;
 
 impl Content {
-    /// What a document asks for, as its format escapes it; where it says nothing, the default
-    /// server's. The pool of clients depends on `seed`.
+    /// What a document asks for; where it says nothing, the default server's. The pool of clients
+    /// depends on `seed`.
     ///
     /// # Errors
     ///
     /// If one of our own lists of choices can't be drawn from.
-    pub fn new(
-        requests: &Requests,
-        seed: Seed,
-        escaping: &Escaping,
-    ) -> Result<Self, NothingToDraw> {
-        let defaults = escaping.defaults()?;
-        let text = |plain: &String| escaping.text(plain);
+    pub fn new(requests: &Requests, seed: Seed) -> Result<Self, NothingToDraw> {
+        let defaults = Defaults::get()?;
         let resources = match (&requests.resources, &requests.sizes) {
-            (Some(resources), _) => {
-                Arc::new(Table::of(resources, |resource| Resource::of(resource, escaping)))
-            }
-            (None, Some(_)) => Arc::new(Defaults::resources(escaping, |_| None)?),
+            (Some(resources), _) => Arc::new(Table::of(resources, Resource::of)),
+            (None, Some(_)) => Arc::new(Defaults::resources(|_| None)?),
             (None, None) => Arc::clone(&defaults.resources),
         };
         let exchanges = match (&requests.methods, &requests.statuses) {
             (None, None) => Arc::clone(&defaults.exchanges),
-            (methods, statuses) => exchanges(methods.as_ref(), statuses.as_ref(), escaping)?,
+            (methods, statuses) => Arc::new(Exchanges::new(methods.as_ref(), statuses.as_ref())?),
         };
-        let named = requests.directives.iter().map(|directive| NamedTable {
+        let named = requests.directives.iter().map(|directive| Named {
             namespace: directive.namespace,
             name: directive.name.clone(),
-            values: Table::of(&directive.values, text),
+            values: Table::of(&directive.values, String::clone),
         });
+        let own =
+            |list: &Option<Choices<String>>, default| or(default, list.as_ref(), String::clone);
         Ok(Self {
-            clients: Arc::new(clients::pool(&requests.clients, seed)?),
-            users: or(&defaults.users, requests.users.as_ref(), text),
+            clients: clients::pool(&requests.clients, seed)?,
+            users: own(&requests.users, &defaults.users),
             resources,
             exchanges,
-            protocols: or(&defaults.protocols, requests.protocols.as_ref(), text),
-            referers: or(&defaults.referers, requests.referers.as_ref(), text),
-            user_agents: or(&defaults.user_agents, requests.user_agents.as_ref(), text),
-            virtual_hosts: or(&defaults.virtual_hosts, requests.virtual_hosts.as_ref(), text),
+            protocols: own(&requests.protocols, &defaults.protocols),
+            referers: own(&requests.referers, &defaults.referers),
+            user_agents: own(&requests.user_agents, &defaults.user_agents),
+            virtual_hosts: own(&requests.virtual_hosts, &defaults.virtual_hosts),
             durations: or(&defaults.durations, requests.durations.as_ref(), Range::of_durations),
             sizes: or(&defaults.sizes, requests.sizes.as_ref(), Range::of_sizes),
             tls: Arc::clone(&defaults.tls),
             named: named.collect(),
-            server: ServerFacts::new(escaping),
-            nothing: Text::absent(),
-            error_page_type: escaping.text("text/html; charset=iso-8859-1"),
         })
     }
 
+    /// What formats can say of its requests.
+    pub fn facts(&self) -> Facts<'_> {
+        let resource = |value: fn(&Resource) -> &[u8]| {
+            Fact::new(Pick::RESOURCE, self.resources.values().iter().map(value))
+        };
+        let filename = |resource: &Resource| [DOCUMENT_ROOT.as_bytes(), &resource.path].concat();
+        let status = |exchange: &Exchange| exchange.status.to_string().into_bytes();
+        let exchanges = self.exchanges.all();
+        let status = Fact::new(Pick::EXCHANGE, exchanges.iter().map(status));
+        let client = Fact::new(Pick::CLIENT, self.clients.values().iter().map(|client| &**client));
+        let virtual_host = texts(Pick::VIRTUAL_HOST, &self.virtual_hosts);
+        let content_types = self.resources.values().iter().map(|resource| resource.content_type);
+        let content_types = ["-", "text/html; charset=iso-8859-1"].into_iter().chain(content_types);
+        let named = self.named.iter().enumerate().map(|(number, named)| NamedFact {
+            namespace: named.namespace,
+            name: &named.name,
+            fact: texts(Pick::named(number), &named.values),
+        });
+        let tls = self.tls.values();
+        Facts {
+            remote_host: client.clone(),
+            client_address: client,
+            remote_user: texts(Pick::USER, &self.users),
+            method: Fact::new(Pick::EXCHANGE, exchanges.iter().map(|own| own.method.as_bytes())),
+            target: resource(|resource| resource.target.as_bytes()),
+            path: resource(|resource| &resource.path),
+            query: resource(|resource| resource.query().as_bytes()),
+            filename: Fact::new(Pick::RESOURCE, self.resources.values().iter().map(filename)),
+            protocol: texts(Pick::PROTOCOL, &self.protocols),
+            status: status.clone(),
+            original_status: status,
+            referer: texts(Pick::REFERER, &self.referers),
+            user_agent: texts(Pick::USER_AGENT, &self.user_agents),
+            server_name: virtual_host.clone(),
+            virtual_host,
+            content_type: Fact::new(Pick::CONTENT_TYPE, content_types.map(str::as_bytes)),
+            tls_protocol: Fact::new(Pick::TLS, tls.iter().map(|tls| tls.protocol.as_bytes())),
+            tls_cipher: Fact::new(Pick::TLS, tls.iter().map(|tls| tls.cipher.as_bytes())),
+            named: named.collect(),
+            ..Facts::of_the_server()
+        }
+    }
+
+    /// Room for what a request of it draws.
+    pub fn picks(&self) -> Picks {
+        Picks::with_named(self.named.len())
+    }
+
     /// Draws a request that ends at `time`, and writes its line.
+    #[inline]
     pub fn write(
         &self,
         time: Time,
-        format: &mut Format,
+        writer: &mut Writer,
         random: &mut Random,
-        drawn: &mut Drawn,
-        out: &mut Lines,
+        picks: &mut Picks,
+        lines: &mut Lines,
     ) {
-        let request = self.draw(time, format.uses(), random, drawn);
-        format.write(&request, out);
+        let request = self.draw(time, writer.uses(), random, picks);
+        writer.write(&request, lines);
     }
 
     #[inline]
     fn draw<'a>(
-        &'a self,
+        &self,
         time: Time,
         uses: Uses,
         random: &mut Random,
-        drawn: &'a mut Drawn,
+        picks: &'a mut Picks,
     ) -> Request<'a> {
-        let resource = self.resources.draw(random);
-        let exchange = self.exchanges[resource.class].draw(random);
-        let client = self.clients.draw(random);
+        let resource_number = self.resources.draw_index(random);
+        let resource = &self.resources.values()[resource_number];
+        let exchange_number = self.exchanges.draw(resource.class, random);
+        let exchange = &self.exchanges.all()[exchange_number];
+        picks.set(Pick::RESOURCE, resource_number);
+        picks.set(Pick::EXCHANGE, exchange_number);
+        picks.set(Pick::CLIENT, self.clients.draw_index(random));
         let body_bytes = self.body_bytes(resource, exchange.response, random);
-        let first = |table: &'a Table<Text>| &table.values()[0];
-        let mut request = Request {
-            time,
-            duration: 0,
-            time_to_first_byte: 0,
-            remote_host: client,
-            client_address: client,
-            remote_user: first(&self.users),
-            request_line: RequestLine {
-                whole: None,
-                method: &exchange.method,
-                path: &resource.path,
-                uri: &resource.uri,
-                query: &resource.query,
-                protocol: self.protocols.draw(random),
+        picks.set(Pick::PROTOCOL, self.protocols.draw_index(random));
+        picks.set(
+            Pick::CONTENT_TYPE,
+            match exchange.status {
+                _ if body_bytes == 0 => NO_CONTENT,
+                300.. => ERROR_PAGE,
+                _ => FIRST_RESOURCE + resource_number,
             },
-            status_code: exchange.status_code,
-            status: &exchange.status,
-            original_status: &exchange.status,
-            body_bytes,
-            bytes_in: 0,
-            bytes_out: body_bytes + head_bytes(exchange.status_code),
-            referer: first(&self.referers),
-            user_agent: first(&self.user_agents),
-            virtual_host: first(&self.virtual_hosts),
-            remote_port: 0,
-            pid: 0,
-            tid: 0,
-            keep_alive_requests: 0,
-            id: 0,
-            content_type: self.content_type(resource, exchange.status_code, body_bytes),
-            tls: &self.tls.values()[0],
-            connection_status: b'+',
-            named: NamedValues::NONE,
-            server: &self.server,
-        };
+        );
         // What the format doesn't write isn't drawn.
-        if uses.remote_user {
-            request.remote_user = self.users.draw(random);
+        if uses.user {
+            picks.set(Pick::USER, self.users.draw_index(random));
         }
         if uses.referer {
-            request.referer = self.referers.draw(random);
+            picks.set(Pick::REFERER, self.referers.draw_index(random));
         }
         if uses.user_agent {
-            request.user_agent = self.user_agents.draw(random);
+            picks.set(Pick::USER_AGENT, self.user_agents.draw_index(random));
         }
         if uses.virtual_host {
-            request.virtual_host = self.virtual_hosts.draw(random);
+            picks.set(Pick::VIRTUAL_HOST, self.virtual_hosts.draw_index(random));
         }
-        if uses.duration {
-            // httpd's own unit, so that beginning, end and duration agree to the last digit.
-            request.duration = self.durations.draw(random).draw(random) / 1_000 * 1_000;
-            let duration = i64::try_from(request.duration).unwrap_or(i64::MAX);
-            request.time = time.saturating_add(-duration);
-            // What comes first takes most of the time, but for large bodies.
-            request.time_to_first_byte = request.duration - request.duration / 8;
-        }
-        if uses.bytes_in {
-            let line = &request.request_line;
-            let head = line.method.len() + line.path.len() + line.query.len();
-            let body = if exchange.has_request_body { random.between(40, 2_000) } else { 0 };
-            request.bytes_in = (head + request.user_agent.len() + request.referer.len()) as u64
-                + random.between(180, 640)
-                + body;
-        }
-        if uses.id {
-            request.id = u128::from(random.bits()) << 64 | u128::from(random.bits());
-        }
+        // httpd's own unit, so that beginning, end and duration agree to the last digit.
+        let duration = if uses.duration {
+            self.durations.draw(random).draw(random) / 1_000 * 1_000
+        } else {
+            0
+        };
+        let bytes_in =
+            if uses.bytes_in { self.bytes_in(resource, exchange, picks, random) } else { 0 };
+        let id =
+            if uses.id { u128::from(random.bits()) << 64 | u128::from(random.bits()) } else { 0 };
         if uses.tls {
-            request.tls = self.tls.draw(random);
+            picks.set(Pick::TLS, self.tls.draw_index(random));
         }
-        if uses.connection {
-            draw_connection(&mut request, random);
+        let connection = if uses.connection { connection(random) } else { Connection::NONE };
+        for (number, named) in self.named.iter().enumerate() {
+            picks.set(Pick::named(number), named.values.draw_index(random));
         }
-        if !self.named.is_empty() {
-            drawn.0.clear();
-            drawn.0.extend(self.named.iter().map(|named| named.values.draw_index(random)));
-            request.named = NamedValues { tables: &self.named, drawn: &drawn.0 };
-        }
-        request
-    }
-
-    /// The type of the response's body: the resource's, or that of httpd's own page about a status.
-    #[inline]
-    fn content_type<'a>(&'a self, resource: &'a Resource, status: u16, bytes: u64) -> &'a Text {
-        match status {
-            _ if bytes == 0 => &self.nothing,
-            300.. => &self.error_page_type,
-            _ => &resource.content_type,
+        Request {
+            picks,
+            time: time.saturating_add(-i64::try_from(duration).unwrap_or(i64::MAX)),
+            duration,
+            // What comes first takes most of the time, but for large bodies.
+            time_to_first_byte: duration - duration / 8,
+            body_bytes,
+            bytes_in,
+            bytes_out: body_bytes + head_bytes(exchange.status),
+            connection,
+            id,
         }
     }
 
@@ -228,6 +243,22 @@ impl Content {
         };
         if response == Response::Part { random.between(size.min(1), size) } else { size }
     }
+
+    /// The bytes of the request: what is known of its head, other headers, and a body if it has one.
+    fn bytes_in(
+        &self,
+        resource: &Resource,
+        exchange: &Exchange,
+        picks: &Picks,
+        random: &mut Random,
+    ) -> u64 {
+        let user_agent = &self.user_agents.values()[picks.get(Pick::USER_AGENT)];
+        let referer = &self.referers.values()[picks.get(Pick::REFERER)];
+        let texts = [&exchange.method, &resource.target, user_agent, referer];
+        let known: usize = texts.into_iter().map(String::len).sum();
+        let body = if exchange.has_request_body { random.between(40, 2_000) } else { 0 };
+        known as u64 + random.between(180, 640) + body
+    }
 }
 
 /// The bytes of a response's head: a not-modified one has fewer headers.
@@ -242,12 +273,15 @@ const fn head_bytes(status: u16) -> u64 {
 
 /// The connection that a request came by.
 #[expect(clippy::cast_possible_truncation, reason = "it is below 12")]
-fn draw_connection(request: &mut Request<'_>, random: &mut Random) {
-    let server::Thread { process, thread } = server::Thread::draw(random);
-    (request.pid, request.tid) = (process, thread);
-    request.remote_port = server::client_port(random);
-    request.keep_alive_requests = random.below(12) as u32;
-    request.connection_status = if random.below(20) == 0 { b'-' } else { b'+' };
+fn connection(random: &mut Random) -> Connection {
+    let thread = Thread::draw(random);
+    Connection {
+        process_id: thread.process,
+        thread_id: thread.thread,
+        remote_port: server::client_port(random),
+        keep_alive_requests: random.below(12) as u32,
+        status: if random.below(20) == 0 { b'-' } else { b'+' },
+    }
 }
 
 /// The table of a document's list, or the default one where there is no list.
@@ -257,4 +291,9 @@ fn or<C, T>(
     make: impl Fn(&C) -> T,
 ) -> Arc<Table<T>> {
     list.map_or_else(|| Arc::clone(default), |list| Arc::new(Table::of(list, make)))
+}
+
+/// The fact that a table of texts is.
+fn texts(pick: Pick, table: &Table<String>) -> Fact<'_> {
+    Fact::new(pick, table.values().iter().map(String::as_bytes))
 }

@@ -1,40 +1,49 @@
 //! What requests are made of where a document says nothing: the default server's tables.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::{
-    escaping::Escaping,
-    exchange::{Exchange, exchanges},
-    request::Tls,
+    exchange::Exchanges,
     resource::{Range, Resource},
 };
 use crate::{
     choice::{NothingToDraw, Table},
     server::traffic,
-    text::Text,
 };
 
-/// The tables of the default server, as one format escapes them.
+/// What a TLS connection was made with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tls {
+    pub(super) protocol: &'static str,
+    /// The cipher by OpenSSL's name.
+    pub(super) cipher: &'static str,
+}
+
+/// The tables of the default server.
 #[derive(Debug)]
 pub(super) struct Defaults {
-    pub(super) users: Arc<Table<Text>>,
+    pub(super) users: Arc<Table<String>>,
     pub(super) resources: Arc<Table<Resource>>,
-    pub(super) exchanges: Arc<[Table<Exchange>]>,
-    pub(super) protocols: Arc<Table<Text>>,
-    pub(super) referers: Arc<Table<Text>>,
-    pub(super) user_agents: Arc<Table<Text>>,
-    pub(super) virtual_hosts: Arc<Table<Text>>,
+    pub(super) exchanges: Arc<Exchanges>,
+    pub(super) protocols: Arc<Table<String>>,
+    pub(super) referers: Arc<Table<String>>,
+    pub(super) user_agents: Arc<Table<String>>,
+    pub(super) virtual_hosts: Arc<Table<String>>,
     pub(super) durations: Arc<Table<Range>>,
     pub(super) sizes: Arc<Table<Range>>,
     pub(super) tls: Arc<Table<Tls>>,
 }
 
 impl Defaults {
-    /// As a format escapes them.
-    pub(super) fn new(escaping: &Escaping) -> Result<Self, NothingToDraw> {
-        let text = |plain: &str| escaping.text(plain);
+    /// The tables, made when the first stream asks, and shared by all.
+    pub(super) fn get() -> Result<&'static Self, NothingToDraw> {
+        static DEFAULTS: OnceLock<Result<Defaults, NothingToDraw>> = OnceLock::new();
+        DEFAULTS.get_or_init(Self::new).as_ref().map_err(|error| *error)
+    }
+
+    fn new() -> Result<Self, NothingToDraw> {
         let texts = |texts: &[(&str, u32)]| {
-            Table::new(texts.iter().map(|(plain, weight)| (text(plain), u64::from(*weight))))
+            Table::new(texts.iter().map(|(text, w)| ((*text).to_owned(), u64::from(*w))))
                 .map(Arc::new)
         };
         let range = |min, max, weight| (Range { min, max }, u64::from(weight));
@@ -43,10 +52,10 @@ impl Defaults {
         let sizes = traffic::SIZES.iter().map(|(min, max, w)| range(*min, *max, *w));
         Ok(Self {
             users: texts(traffic::USERS)?,
-            resources: Arc::new(Self::resources(escaping, |page| {
+            resources: Arc::new(Self::resources(|page| {
                 Some(Range { min: page.size.0, max: page.size.1 })
             })?),
-            exchanges: exchanges(None, None, escaping)?,
+            exchanges: Arc::new(Exchanges::new(None, None)?),
             protocols: texts(traffic::PROTOCOLS)?,
             referers: texts(traffic::REFERERS)?,
             user_agents: texts(traffic::USER_AGENTS)?,
@@ -54,7 +63,6 @@ impl Defaults {
             durations: Arc::new(Table::new(durations)?),
             sizes: Arc::new(Table::new(sizes)?),
             tls: Arc::new(Table::new(traffic::TLS.iter().map(|(protocol, cipher, weight)| {
-                let (protocol, cipher) = (text(protocol), text(cipher));
                 (Tls { protocol, cipher }, u64::from(*weight))
             }))?),
         })
@@ -62,12 +70,11 @@ impl Defaults {
 
     /// Its resources, each with the size of its body or one that is to be drawn.
     pub(super) fn resources(
-        escaping: &Escaping,
         size: impl Fn(&traffic::Page) -> Option<Range>,
     ) -> Result<Table<Resource>, NothingToDraw> {
         Table::new(traffic::RESOURCES.iter().map(|page| {
             let class = page.class as usize;
-            (Resource::new(page.target, class, size(page), escaping), u64::from(page.weight))
+            (Resource::new(page.target, class, size(page)), u64::from(page.weight))
         }))
     }
 }

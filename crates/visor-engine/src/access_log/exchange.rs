@@ -1,22 +1,25 @@
 //! How a resource is asked for and how that ends: method, status, and what becomes of the body.
 
-use std::sync::Arc;
-
 use visor_api::resolved::Choices;
 
-use super::escaping::Escaping;
 use crate::{
     choice::{NothingToDraw, Table},
+    random::Random,
     server::traffic,
-    text::Text,
 };
+
+/// All exchanges of a content, and how often the resources of each class have which.
+#[derive(Debug)]
+pub(super) struct Exchanges {
+    all: Box<[Exchange]>,
+    of_class: Box<[Table<usize>]>,
+}
 
 /// How a resource is asked for, and how that ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Exchange {
-    pub(super) method: Text,
-    pub(super) status: Text,
-    pub(super) status_code: u16,
+    pub(super) method: String,
+    pub(super) status: u16,
     pub(super) has_request_body: bool,
     pub(super) response: Response,
 }
@@ -33,11 +36,10 @@ pub(super) enum Response {
 }
 
 impl Exchange {
-    fn new(method: &str, status: u16, escaping: &Escaping) -> Self {
+    fn new(method: &str, status: u16) -> Self {
         Self {
-            method: escaping.text(method),
-            status: escaping.text(status.to_string()),
-            status_code: status,
+            method: method.to_owned(),
+            status,
             has_request_body: matches!(method, "POST" | "PUT" | "PATCH"),
             response: Response::to(method, status),
         }
@@ -58,39 +60,65 @@ impl Response {
     }
 }
 
-/// How the resources of each class are asked for and answered: the document's methods and statuses
-/// where it has any, else the default server's. A method that a class doesn't know is answered as a
-/// GET is.
-pub(super) fn exchanges(
-    methods: Option<&Choices<String>>,
-    statuses: Option<&Choices<u16>>,
-    escaping: &Escaping,
-) -> Result<Arc<[Table<Exchange>]>, NothingToDraw> {
-    let statuses: Option<Vec<(u16, u64)>> = statuses.map(|statuses| {
-        statuses.iter().map(|(status, weight)| (*status, u64::from(weight))).collect()
-    });
-    let tables = traffic::BEHAVIOURS.iter().map(|behaviour| {
-        let known = behaviour.methods;
-        let chosen: Vec<(&str, u64)> = match methods {
-            None => known.iter().map(|(name, weight, _)| (*name, u64::from(*weight))).collect(),
-            Some(methods) => {
-                methods.iter().map(|(name, weight)| (name.as_str(), u64::from(weight))).collect()
-            }
-        };
-        let of_method = chosen.iter().flat_map(|(method, method_weight)| {
-            let own = known.iter().find(|(name, ..)| name == method).or(known.first());
-            let own = own.map_or(&[][..], |(.., statuses)| statuses);
-            let statuses = statuses.clone().unwrap_or_else(|| {
-                own.iter().map(|(status, weight)| (*status, u64::from(*weight))).collect()
-            });
-            shares(&statuses, *method_weight)
-                .into_iter()
-                .map(|(status, share)| (Exchange::new(method, status, escaping), share))
-                .collect::<Vec<_>>()
+impl Exchanges {
+    /// The document's methods and statuses where it has any, else the default server's. A method that
+    /// a class doesn't know is answered as a GET is.
+    pub(super) fn new(
+        methods: Option<&Choices<String>>,
+        statuses: Option<&Choices<u16>>,
+    ) -> Result<Self, NothingToDraw> {
+        let mut all = Vec::new();
+        let statuses: Option<Vec<(u16, u64)>> = statuses.map(|statuses| {
+            statuses.iter().map(|(status, weight)| (*status, u64::from(weight))).collect()
         });
-        Table::new(of_method)
-    });
-    tables.collect()
+        let of_class = traffic::BEHAVIOURS.iter().map(|behaviour| {
+            let first = all.len();
+            let mut shares_of_all = Vec::new();
+            for (method, method_weight) in weighted_methods(methods, behaviour) {
+                let statuses = statuses.clone().unwrap_or_else(|| own_statuses(behaviour, method));
+                for (status, share) in shares(&statuses, method_weight) {
+                    all.push(Exchange::new(method, status));
+                    shares_of_all.push(share);
+                }
+            }
+            Table::new((first..).zip(shares_of_all))
+        });
+        let of_class = of_class.collect::<Result<_, _>>()?;
+        Ok(Self { all: all.into(), of_class })
+    }
+
+    /// Draws the number of an exchange that a resource of this class has.
+    #[inline]
+    pub(super) fn draw(&self, class: usize, random: &mut Random) -> usize {
+        *self.of_class[class].draw(random)
+    }
+
+    /// All of them, by number.
+    #[inline]
+    pub(super) fn all(&self) -> &[Exchange] {
+        &self.all
+    }
+}
+
+fn weighted_methods<'a>(
+    methods: Option<&'a Choices<String>>,
+    behaviour: &'static traffic::Behaviour,
+) -> Vec<(&'a str, u64)> {
+    let known = behaviour.methods.iter().map(|(name, weight, _)| (*name, u64::from(*weight)));
+    match methods {
+        None => known.collect(),
+        Some(methods) => {
+            methods.iter().map(|(name, weight)| (name.as_str(), u64::from(weight))).collect()
+        }
+    }
+}
+
+/// How the default server answers a method.
+fn own_statuses(behaviour: &traffic::Behaviour, method: &str) -> Vec<(u16, u64)> {
+    let known = behaviour.methods;
+    let own = known.iter().find(|(name, ..)| *name == method).or(known.first());
+    let statuses = own.map_or(&[][..], |(.., statuses)| statuses);
+    statuses.iter().map(|(status, weight)| (*status, u64::from(*weight))).collect()
 }
 
 /// The shares of a method's weight that its statuses have. In units of 2^-32, so that cutting the

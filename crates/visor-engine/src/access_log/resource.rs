@@ -4,21 +4,20 @@ use std::ops::RangeInclusive;
 
 use visor_api::{quantity::Duration, resolved};
 
-use super::escaping::Escaping;
 use crate::{
     random::Random,
     server::traffic::{self, Class},
-    text::Text,
     uri,
 };
 
 /// Something that can be asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Resource {
-    pub(super) path: Text,
-    pub(super) uri: Text,
-    pub(super) query: Text,
-    pub(super) content_type: Text,
+    /// The path and the query as they are asked for.
+    pub(super) target: String,
+    /// The path as httpd understands it.
+    pub(super) path: Vec<u8>,
+    pub(super) content_type: &'static str,
     pub(super) class: usize,
     pub(super) size: Option<Range>,
 }
@@ -48,26 +47,29 @@ impl Range {
 
 impl Resource {
     /// A resource of a document.
-    pub(super) fn of(resource: &resolved::Resource, escaping: &Escaping) -> Self {
+    pub(super) fn of(resource: &resolved::Resource) -> Self {
         let size = resource.size.map(|size| Range { min: size, max: size });
-        Self::new(&resource.target, Class::Other as usize, size, escaping)
+        Self::new(&resource.target, Class::Other as usize, size)
     }
 
     /// The resource of a request target.
-    pub(super) fn new(
-        target: &str,
-        class: usize,
-        size: Option<Range>,
-        escaping: &Escaping,
-    ) -> Self {
-        let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
+    pub(super) fn new(target: &str, class: usize, size: Option<Range>) -> Self {
+        let (path, _) = split_query(target);
         Self {
-            uri: escaping.text(uri::path(path.as_bytes())),
-            content_type: escaping.text(traffic::content_type(path)),
-            path: escaping.text(path),
-            query: escaping.text(query),
+            target: target.to_owned(),
+            path: uri::path(path.as_bytes()),
+            content_type: traffic::content_type(path),
             class,
             size,
         }
     }
+
+    /// The query with its `?`, or nothing.
+    pub(super) fn query(&self) -> &str {
+        split_query(&self.target).1
+    }
+}
+
+fn split_query(target: &str) -> (&str, &str) {
+    target.split_at(target.find('?').unwrap_or(target.len()))
 }

@@ -17,7 +17,7 @@ use crate::{
     clients,
     random::{Random, Seed},
     server::{self, Thread},
-    text::{Lines, Text},
+    text::{Line, Lines, Text},
     time::Time,
 };
 
@@ -185,9 +185,11 @@ impl Content {
         let subjects = &*self.subjects;
         let particulars = Particulars::draw(subjects, random);
         self.text.clear();
+        let mut text = self.text.line();
         for piece in &entry.pieces {
-            piece.write(&particulars, &mut self.text);
+            piece.write(&particulars, &mut text);
         }
+        text.keep();
         let thread = if entry.client { Thread::draw(random) } else { Thread::PARENT };
         let client =
             entry.client.then(|| (subjects.clients.draw(random), server::client_port(random)));
@@ -262,25 +264,25 @@ fn pieces(text: &str, format: &Format) -> Box<[Piece]> {
 }
 
 impl Piece {
-    fn write(&self, particulars: &Particulars<'_>, out: &mut Lines) {
+    fn write(&self, particulars: &Particulars<'_>, line: &mut Line<'_>) {
         match self {
-            Self::Text(text) => out.put(text),
+            Self::Text(text) => line.put(text),
             Self::File => {
-                out.put(&particulars.subjects.document_root);
-                out.put(particulars.path);
+                line.put(&particulars.subjects.document_root);
+                line.put(particulars.path);
             }
-            Self::UriPath => out.put(particulars.path),
-            Self::Host => out.put(particulars.host),
-            Self::User => out.put(particulars.user),
-            Self::ProcessId => out.number(particulars.pid),
-            Self::Number => out.number(particulars.number),
+            Self::UriPath => line.put(particulars.path),
+            Self::Host => line.put(particulars.host),
+            Self::User => line.put(particulars.user),
+            Self::ProcessId => line.number(particulars.pid),
+            Self::Number => line.number(particulars.number),
             Self::Backend => {
-                out.extend(b"10.0.3.");
-                out.number(particulars.backend);
-                out.extend(b":8080");
+                line.extend(b"10.0.3.");
+                line.number(particulars.backend);
+                line.extend(b":8080");
             }
-            Self::Server => out.put(&particulars.subjects.server),
-            Self::Script => out.put(particulars.script),
+            Self::Server => line.put(&particulars.subjects.server),
+            Self::Script => line.put(particulars.script),
         }
     }
 }

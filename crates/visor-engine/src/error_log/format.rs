@@ -8,7 +8,7 @@ use visor_api::source::ErrorFormat;
 use crate::{
     escape,
     stamp::ErrorStamp,
-    text::{Lines, Text},
+    text::{Line, Lines, Text},
     time::Time,
 };
 
@@ -58,40 +58,41 @@ impl Format {
 
     /// The text that stands in a line for these bytes.
     pub fn text(&self, plain: impl AsRef<[u8]>) -> Text {
-        escape::error_log_item(plain.as_ref())
+        Text::new(&escape::error_log_item(plain.as_ref()))
     }
 
     /// Writes the line of a message, newline included.
     pub fn write(&mut self, message: &Message<'_>, out: &mut Lines) {
-        let start = out.len();
-        out.push(b'[');
-        self.stamp.write(message.time, out);
-        out.extend(b"] [");
+        let mut line = out.line();
+        line.push(b'[');
+        self.stamp.write(message.time, &mut line);
+        line.extend(b"] [");
         match self.release {
-            ErrorFormat::Httpd24 => write_24(message, out),
-            ErrorFormat::Httpd22 => write_22(message, out),
+            ErrorFormat::Httpd24 => write_24(message, &mut line),
+            ErrorFormat::Httpd22 => write_22(message, &mut line),
         }
-        put_what_fits(message.text, start, out);
+        put_what_fits(message.text, &mut line);
         if let Some(referer) = message.referer {
-            let before = out.len();
-            put_what_fits(b", referer: ", start, out);
-            let empty = out.len();
-            put_what_fits(referer, start, out);
-            if out.len() == empty {
-                out.truncate(before);
+            let before = line.len();
+            put_what_fits(b", referer: ", &mut line);
+            let empty = line.len();
+            put_what_fits(referer, &mut line);
+            if line.len() == empty {
+                line.truncate(before);
             }
         }
-        out.truncate(start + LONGEST_LINE);
-        out.push(b'\n');
+        line.truncate(LONGEST_LINE);
+        line.push(b'\n');
+        line.keep();
     }
 }
 
-/// Appends as much of an escaped text as fits the buffer of the line that began at `start`. As in
-/// `ap_escape_errorlog_item`, an escape that doesn't fit whole is left out.
-fn put_what_fits(text: &[u8], start: usize, out: &mut Lines) {
-    let room = BUFFER.saturating_sub(out.len() - start);
+/// Appends as much of an escaped text as fits the buffer of the line. As in `ap_escape_errorlog_item`,
+/// an escape that doesn't fit whole is left out.
+fn put_what_fits(text: &[u8], line: &mut Line<'_>) {
+    let room = BUFFER.saturating_sub(line.len());
     if text.len() <= room {
-        return out.extend(text);
+        return line.extend(text);
     }
     let mut end = 0;
     while let Some(byte) = text.get(end) {
@@ -105,66 +106,66 @@ fn put_what_fits(text: &[u8], start: usize, out: &mut Lines) {
         }
         end += unit;
     }
-    out.extend(&text[..end]);
+    line.extend(&text[..end]);
 }
 
 /// What 2.4 has between the time and the message.
-fn write_24(message: &Message<'_>, out: &mut Lines) {
-    out.extend(message.module.unwrap_or_default().as_bytes());
-    out.push(b':');
-    out.extend(message.level.as_bytes());
-    out.extend(b"] [pid ");
-    out.number(message.pid);
+fn write_24(message: &Message<'_>, line: &mut Line<'_>) {
+    line.extend(message.module.unwrap_or_default().as_bytes());
+    line.push(b':');
+    line.extend(message.level.as_bytes());
+    line.extend(b"] [pid ");
+    line.number(message.pid);
     if let Some(tid) = message.tid {
-        out.extend(b":tid ");
-        out.number(tid);
+        line.extend(b":tid ");
+        line.number(tid);
     }
-    out.extend(b"] ");
-    write_source(message, out);
-    write_errno(message, out);
+    line.extend(b"] ");
+    write_source(message, line);
+    write_errno(message, line);
     if let Some((address, port)) = message.client {
-        write_client(address, out);
-        out.push(b':');
-        out.number(port);
-        out.extend(b"] ");
+        write_client(address, line);
+        line.push(b':');
+        line.number(port);
+        line.extend(b"] ");
     }
 }
 
 /// What 2.2 has between the time and the message. It knows no levels below debug.
-fn write_22(message: &Message<'_>, out: &mut Lines) {
+fn write_22(message: &Message<'_>, line: &mut Line<'_>) {
     let level = if message.level.starts_with("trace") { "debug" } else { message.level };
-    out.extend(level.as_bytes());
-    out.extend(b"] ");
-    write_source(message, out);
+    line.extend(level.as_bytes());
+    line.extend(b"] ");
+    write_source(message, line);
     if let Some((address, _)) = message.client {
-        write_client(address, out);
-        out.extend(b"] ");
+        write_client(address, line);
+        line.extend(b"] ");
     }
-    write_errno(message, out);
+    write_errno(message, line);
 }
 
-fn write_source(message: &Message<'_>, out: &mut Lines) {
-    if let Some((file, line)) = message.source {
-        out.extend(file.as_bytes());
-        out.push(b'(');
-        out.number(line);
-        out.extend(b"): ");
+fn write_source(message: &Message<'_>, line: &mut Line<'_>) {
+    if let Some((file, number)) = message.source {
+        line.extend(file.as_bytes());
+        line.push(b'(');
+        line.number(number);
+        line.extend(b"): ");
     }
 }
 
-fn write_errno(message: &Message<'_>, out: &mut Lines) {
+fn write_errno(message: &Message<'_>, line: &mut Line<'_>) {
     if let Some((number, text)) = message.errno {
-        out.push(b'(');
-        out.number(number);
-        out.push(b')');
-        out.extend(text.as_bytes());
-        out.extend(b": ");
+        line.push(b'(');
+        line.signed_number(number);
+        line.push(b')');
+        line.extend(text.as_bytes());
+        line.extend(b": ");
     }
 }
 
-fn write_client(address: &Text, out: &mut Lines) {
-    out.extend(b"[client ");
-    out.extend(address);
+fn write_client(address: &Text, line: &mut Line<'_>) {
+    line.extend(b"[client ");
+    line.extend(address);
 }
 
 #[cfg(test)]
@@ -239,8 +240,10 @@ mod tests {
             [(1, "a"), (2, "a"), (3, "a\\n"), (6, "a\\n"), (7, "a\\n\\x01"), (8, "a\\n\\x01b")]
         {
             let mut out = Lines::default();
-            out.extend(&vec![b'.'; BUFFER - room]);
-            put_what_fits(b"a\\n\\x01b", 0, &mut out);
+            let mut line = out.line();
+            line.extend(&vec![b'.'; BUFFER - room]);
+            put_what_fits(b"a\\n\\x01b", &mut line);
+            line.keep();
             let written = &out.as_bytes()[BUFFER - room..];
             assert_eq!(std::str::from_utf8(written).unwrap(), fits, "{room}");
         }

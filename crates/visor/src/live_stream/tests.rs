@@ -159,8 +159,10 @@ fn lines_that_a_full_output_made_too_late_are_skipped_and_counted() {
         let running = start(generator(&every("1s"), json!({})));
         assert_eq!(running.lines_within(10).await, 10);
         running.outlet.append(&running.meter, crate::clock::wall(), |out| {
-            out.extend(&vec![b'x'; 600_000]);
-            out.push(b'\n');
+            let mut line = out.line();
+            line.extend(&vec![b'x'; 600_000]);
+            line.push(b'\n');
+            line.keep();
             1
         });
         assert_eq!(running.lines_within(60).await, 0, "there is no room");

@@ -42,7 +42,9 @@ impl Running {
     /// Appends so many lines of eleven bytes.
     fn append(&self, lines: u64) {
         self.outlet.append(&self.stream, Time::EPOCH, |out| {
-            (0..lines).for_each(|_| out.extend(b"0123456789\n"));
+            let mut line = out.line();
+            (0..lines).for_each(|_| line.extend(b"0123456789\n"));
+            line.keep();
             lines
         });
     }

@@ -38,14 +38,14 @@ pub enum AccessFormat {
 }
 
 /// A format that no LogFormat can say, because it escapes or leaves out what Apache doesn't.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ForeignFormat {
     /// [`AccessFormat::Json`]
     Json,
 }
 
 /// A format, checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Format {
     /// One of Apache's LogFormat directive.
     LogFormat(LogFormat),

@@ -1,127 +1,125 @@
 //! JSON: an object a line, whose fields are those of the Elastic Common Schema that Elastic's own
 //! integration makes of an Apache access log (decision 0012). What is absent is left out.
 
-use super::Uses;
 use crate::{
-    access_log::{escaping::Escaping, request::Request},
-    stamp::UtcStamp,
-    text::{Lines, Text},
+    access_log::{
+        columns::{Builder, Columns, Moment},
+        facts::{Fact, Facts},
+        request::Own,
+    },
+    stamp::AccessStamp,
 };
 
-/// How JSON escapes.
-pub(super) static ESCAPING: Escaping = Escaping::new(string);
-
-/// Which facts have a field.
-pub(super) const USES: Uses = Uses {
-    remote_user: true,
-    referer: true,
-    user_agent: true,
-    virtual_host: true,
-    duration: true,
-    connection: true,
-    bytes_in: true,
-    id: false,
-    tls: false,
-};
-
-/// The format, ready to write lines.
-#[derive(Debug, Clone, Default)]
-pub struct Json {
-    stamp: UtcStamp,
+/// The columns of a JSON object.
+pub(super) fn columns(facts: &Facts<'_>) -> Columns {
+    let mut columns = Builder::default();
+    columns.text(br#"{"@timestamp":""#);
+    columns.time(Moment::Begin, AccessStamp::utc());
+    columns.text(br#"","ecs":{"version":"8.11.0"},"event":{"#);
+    if let Some(message) = &facts.message {
+        columns.text(br#""dataset":"apache.access","kind":"event","module":"apache"},"message":""#);
+        columns.fact(message, string);
+        columns.text(br#"","#);
+    } else {
+        add_event(facts, &mut columns);
+        add_http(facts, &mut columns);
+        add_url(facts, &mut columns);
+    }
+    add_who(facts, &mut columns);
+    columns.text(br#""process":{"pid":"#);
+    columns.own(Own::ProcessId);
+    columns.text(br#","thread":{"id":"#);
+    columns.own(Own::ThreadId);
+    columns.text(b"}}}\n");
+    columns.finish()
 }
 
-impl Json {
-    /// Writes the line of a request, newline included.
-    pub(super) fn write(&mut self, request: &Request<'_>, out: &mut Lines) {
-        out.extend(br#"{"@timestamp":""#);
-        self.stamp.write(request.time, out);
-        out.extend(br#"","ecs":{"version":"8.11.0"},"#);
-        if let Some(message) = request.request_line.whole {
-            out.extend(br#""event":{"dataset":"apache.access","kind":"event","module":"apache"},"#);
-            put(br#""message":""#, message, b"\",", out);
-        } else {
-            write_event(request, out);
-            write_http(request, out);
-            write_url(request, out);
-        }
-        write_who(request, out);
-        number(br#""process":{"pid":"#, request.pid, out);
-        number(br#","thread":{"id":"#, request.tid, out);
-        out.extend(b"}}}\n");
-    }
+fn add_event(facts: &Facts<'_>, columns: &mut Builder) {
+    columns.text(br#""category":["web"],"dataset":"apache.access","duration":"#);
+    columns.own(Own::Duration(1));
+    columns.text(br#","kind":"event","module":"apache","outcome":""#);
+    columns.fact(&facts.status, |status| match status {
+        [b'4'..=b'9', ..] => b"failure".to_vec(),
+        _ => b"success".to_vec(),
+    });
+    columns.text(br#"","type":["access"]},"#);
 }
 
-fn write_event(request: &Request<'_>, out: &mut Lines) {
-    out.extend(br#""event":{"category":["web"],"dataset":"apache.access","#);
-    number(br#""duration":"#, request.duration, out);
-    out.extend(br#","kind":"event","module":"apache","outcome":""#);
-    out.extend(if request.status_code < 400 { b"success" } else { b"failure" });
-    out.extend(br#"","type":["access"]},"#);
+fn add_http(facts: &Facts<'_>, columns: &mut Builder) {
+    columns.text(br#""http":{"request":{"bytes":"#);
+    columns.own(Own::BytesIn);
+    columns.text(br#","method":""#);
+    columns.fact(&facts.method, string);
+    columns.text(br#"""#);
+    add_if_present(br#","referrer":""#, &facts.referer, br#"""#, columns);
+    columns.text(br#"},"response":{"body":{"bytes":"#);
+    columns.own(Own::BodyBytes);
+    columns.text(br#"},"bytes":"#);
+    columns.own(Own::BytesOut);
+    columns.text(br#","status_code":"#);
+    columns.fact(&facts.status, <[u8]>::to_vec);
+    columns.text(br#"},"version":""#);
+    columns.fact(&facts.protocol, |protocol| {
+        string(protocol.strip_prefix(b"HTTP/").unwrap_or(protocol))
+    });
+    columns.text(br#""},"#);
 }
 
-fn write_http(request: &Request<'_>, out: &mut Lines) {
-    let line = &request.request_line;
-    number(br#""http":{"request":{"bytes":"#, request.bytes_in, out);
-    put(br#","method":""#, line.method, b"\"", out);
-    if !request.referer.is_absent() {
-        put(br#","referrer":""#, request.referer, b"\"", out);
-    }
-    number(br#"},"response":{"body":{"bytes":"#, request.body_bytes, out);
-    number(br#"},"bytes":"#, request.bytes_out, out);
-    number(br#","status_code":"#, request.status_code, out);
-    let version = line.protocol.strip_prefix(b"HTTP/").unwrap_or(line.protocol);
-    put(br#"},"version":""#, version, br#""},"#, out);
-}
-
-fn write_url(request: &Request<'_>, out: &mut Lines) {
-    let line = &request.request_line;
-    out.extend(br#""url":{"#);
-    if !request.virtual_host.is_absent() {
-        put(br#""domain":""#, request.virtual_host, br#"","#, out);
-    }
-    out.extend(br#""original":""#);
-    out.put(line.path);
-    out.put(line.query);
-    put(br#"","path":""#, line.path, b"\"", out);
-    if let Some(query) = line.query.strip_prefix(b"?") {
-        put(br#","query":""#, query, b"\"", out);
-    }
-    out.extend(b"},");
+fn add_url(facts: &Facts<'_>, columns: &mut Builder) {
+    columns.text(br#""url":{"#);
+    add_if_present(br#""domain":""#, &facts.virtual_host, br#"","#, columns);
+    columns.text(br#""original":""#);
+    columns.fact(&facts.target, string);
+    columns.text(br#"","path":""#);
+    columns.fact(&facts.target, |target| string(split_query(target).0));
+    columns.text(br#"""#);
+    columns.fact(&facts.target, |target| match split_query(target).1 {
+        Some(query) => between(br#","query":""#, query, br#"""#),
+        None => Vec::new(),
+    });
+    columns.text(b"},");
 }
 
 /// Who asked: the client, as whom, and with what program.
-fn write_who(request: &Request<'_>, out: &mut Lines) {
-    if !request.client_address.is_absent() {
-        put(br#""source":{"address":""#, request.remote_host, b"\"", out);
-        put(br#","ip":""#, request.client_address, b"\"", out);
-        number(br#","port":"#, request.remote_port, out);
-        out.extend(b"},");
+fn add_who(facts: &Facts<'_>, columns: &mut Builder) {
+    if !facts.client_address.is_absent() {
+        columns.text(br#""source":{"address":""#);
+        columns.fact(&facts.remote_host, string);
+        columns.text(br#"","ip":""#);
+        columns.fact(&facts.client_address, string);
+        columns.text(br#"","port":"#);
+        columns.own(Own::RemotePort);
+        columns.text(b"},");
     }
-    if !request.remote_user.is_absent() {
-        put(br#""user":{"name":""#, request.remote_user, br#""},"#, out);
-    }
-    if !request.user_agent.is_absent() {
-        put(br#""user_agent":{"original":""#, request.user_agent, br#""},"#, out);
+    add_if_present(br#""user":{"name":""#, &facts.remote_user, br#""},"#, columns);
+    add_if_present(br#""user_agent":{"original":""#, &facts.user_agent, br#""},"#, columns);
+}
+
+/// A field of a fact that some requests don't have: its text is empty there.
+fn add_if_present(before: &[u8], fact: &Fact<'_>, after: &[u8], columns: &mut Builder) {
+    columns.fact(fact, |value| match value {
+        b"-" => Vec::new(),
+        value => between(before, value, after),
+    });
+}
+
+/// A path, and the query behind its `?`.
+fn split_query(target: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match target.iter().position(|byte| *byte == b'?') {
+        Some(mark) => (&target[..mark], Some(&target[mark + 1..])),
+        None => (target, None),
     }
 }
 
-/// Writes a text that is escaped already, between two others.
-fn put(before: &[u8], text: &[u8], after: &[u8], out: &mut Lines) {
-    out.extend(before);
-    out.extend(text);
-    out.extend(after);
-}
-
-fn number(before: &[u8], number: impl itoa::Integer, out: &mut Lines) {
-    out.extend(before);
-    out.number(number);
+fn between(before: &[u8], text: &[u8], after: &[u8]) -> Vec<u8> {
+    [before, &string(text), after].concat()
 }
 
 /// What stands between the quotes of a string. Bytes that are no UTF-8 can't be said in JSON:
 /// U+FFFD stands in their place.
-fn string(plain: &[u8]) -> Text {
+fn string(plain: &[u8]) -> Vec<u8> {
     let quoted = serde_json::Value::from(String::from_utf8_lossy(plain)).to_string();
-    Text::new(&quoted.as_bytes()[1..quoted.len() - 1])
+    quoted.as_bytes()[1..quoted.len() - 1].to_vec()
 }
 
 #[cfg(test)]

@@ -1,0 +1,36 @@
+//! Texts that are written often, side by side in cells of one width.
+//!
+//! A cell is copied whole, and what is copied beyond a text's end is overwritten by what follows. All
+//! texts of a column have cells of the same width, so that no text's length decides anything.
+
+use crate::text::Line;
+
+/// The texts of a column, by number, each in a cell of this width.
+#[derive(Debug, Clone)]
+pub(super) struct Cells<const WIDTH: usize>(Box<[Cell<WIDTH>]>);
+
+#[derive(Debug, Clone)]
+struct Cell<const WIDTH: usize> {
+    bytes: [u8; WIDTH],
+    length: u16,
+}
+
+impl<const WIDTH: usize> Cells<WIDTH> {
+    /// Cells of these texts, none of which is longer than a cell.
+    #[expect(clippy::cast_possible_truncation, reason = "a cell is far narrower")]
+    pub(super) fn new(texts: &[Vec<u8>]) -> Self {
+        let cell = |text: &Vec<u8>| {
+            let mut bytes = [0; WIDTH];
+            bytes[..text.len()].copy_from_slice(text);
+            Cell { bytes, length: text.len() as u16 }
+        };
+        Self(texts.iter().map(cell).collect())
+    }
+
+    /// Writes the text of this number.
+    #[inline]
+    pub(super) fn write(&self, number: usize, line: &mut Line<'_>) {
+        let cell = &self.0[number];
+        line.put_block(&cell.bytes, usize::from(cell.length));
+    }
+}
