@@ -31,7 +31,7 @@ docs/modules.md: COMMAND = $(VENV)/bin/python tests/modules
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-rust test-program smoke soak e2e images cluster cluster-down lint \
+.PHONY: help setup build test test-rust test-program smoke soak scale e2e images cluster cluster-down lint \
 	release-check reproducible sbom generate check-generated bench fuzz clean $(GENERATED)
 
 help: ## List the verbs.
@@ -57,6 +57,10 @@ smoke: setup ## Run the short set of the tests in a real Kubernetes, made for th
 
 soak: setup ## Run 50 sources in a Kubernetes of their own, with all that happens to them (SOAK_MINUTES).
 	VISOR_SOAK_MINUTES=$(SOAK_MINUTES) $(VENV)/bin/python -m pytest -s tests/e2e/test_soak.py $(PYTEST_OPTIONS)
+
+scale: setup ## Apply 2,000 sources to a Kubernetes made for them, and measure what they cost the operator.
+	VISOR_SCALE_SOURCES=2000 VISOR_SCALE_IDLE_SECONDS=300 \
+		$(VENV)/bin/python -m pytest -s tests/e2e/test_scale.py $(PYTEST_OPTIONS)
 
 e2e: setup ## Run all tests in a real Kubernetes, made for them or named by VISOR_E2E_KUBECONFIG.
 	$(PYTEST_E2E) $(PYTEST_OPTIONS)

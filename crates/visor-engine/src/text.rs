@@ -15,6 +15,7 @@ pub struct Text {
     /// The first bytes, or all of them and then zeros.
     first: [u8; BLOCK],
     length: usize,
+    /// All of them, if they are more than that.
     all: Vec<u8>,
 }
 
@@ -29,7 +30,9 @@ impl Text {
     /// Becomes these bytes, in the memory it has if they fit.
     pub fn set(&mut self, bytes: &[u8]) {
         self.all.clear();
-        self.all.extend_from_slice(bytes);
+        if bytes.len() > BLOCK {
+            self.all.extend_from_slice(bytes);
+        }
         self.first = [0; BLOCK];
         let beginning = bytes.len().min(BLOCK);
         self.first[..beginning].copy_from_slice(&bytes[..beginning]);
@@ -52,7 +55,7 @@ impl Deref for Text {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        &self.all
+        self.first.get(..self.length).unwrap_or(&self.all)
     }
 }
 

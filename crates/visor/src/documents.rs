@@ -9,6 +9,7 @@ use std::{
     io::Read,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    thread,
 };
 
 use visor_api::{
@@ -98,7 +99,7 @@ impl Documents {
         if !problems.is_empty() {
             return Err(Problems(problems));
         }
-        let read = document::read(&texts).map_err(Problems);
+        let read = read_apart(&texts).map_err(Problems);
         self.texts = texts;
         let document::Read { sources, notes } = read?;
         self.notes = notes;
@@ -145,6 +146,14 @@ impl Documents {
         }
         changed
     }
+}
+
+/// Reads documents on a thread of its own. Many documents need a lot of memory for a moment, and the
+/// allocator keeps it for the thread that had it; from one that has ended, the next one inherits it:
+/// the event loop, which needs as much for its streams.
+fn read_apart(texts: &[Input]) -> Result<document::Read, Vec<DocumentProblem>> {
+    thread::scope(|scope| scope.spawn(|| document::read(texts)).join())
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 fn read_text(source: impl Read) -> io::Result<String> {

@@ -275,7 +275,7 @@ impl EventLoop {
     ) -> RunningStream {
         let control = Rc::new(Control::default());
         let (kind, seed) = (named.kind, named.seed);
-        let live = LiveStream {
+        let live = Box::new(LiveStream {
             stream: named.start(start),
             meter: Arc::clone(&meter),
             outlet: Rc::clone(outlet),
@@ -284,7 +284,7 @@ impl EventLoop {
             longest_lag: self.shared.longest_lag,
             clock: Rc::clone(&self.clock),
             control: Rc::clone(&control),
-        };
+        });
         let activity = Arc::clone(&self.shared.activity);
         activity.begin();
         let task = spawn_local(async move {

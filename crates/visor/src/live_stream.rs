@@ -68,8 +68,9 @@ enum Next {
 }
 
 impl LiveStream {
-    /// Runs the stream until it is told to stop or its source ends by itself.
-    pub(crate) async fn run(mut self) {
+    /// Runs the stream until it is told to stop or its source ends by itself. It is in a box, for a
+    /// task has room for all that it moves at each place that it moves it to.
+    pub(crate) async fn run(mut self: Box<Self>) {
         loop {
             if self.follow() == Next::End || self.limits.is_spent() || self.outlet.end().is_some() {
                 return;

@@ -4,55 +4,27 @@
 //! A line counts when its write has succeeded. Counters live as long as the process: those of a
 //! stream that a reload removed stay, so that none ever goes back.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+mod streams;
+
+use std::sync::Arc;
 
 use prometheus::{
-    Counter, CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
-    IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder, process_collector::ProcessCollector,
+    Counter, CounterVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts,
+    Registry, TextEncoder, process_collector::ProcessCollector,
 };
 
-const STREAM_LABELS: [&str; 4] = ["source", "generator", "stream", "kind"];
+use streams::Streams;
+pub(crate) use streams::{StreamMeter, StreamName};
 
 /// All metrics of the process.
 pub(crate) struct Metrics {
     registry: Registry,
-    lines: IntCounterVec,
-    bytes: IntCounterVec,
-    skipped: IntCounterVec,
-    target: GaugeVec,
     lag: HistogramVec,
     blocked: CounterVec,
     errors: IntCounterVec,
     rotations: IntCounterVec,
     reloads: IntCounterVec,
-    streams: Mutex<Streams>,
-}
-
-/// The names that a stream goes by in metrics, tables and summaries.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct StreamName {
-    /// The `FakeLogSource`.
-    pub(crate) source: String,
-    /// Its generator.
-    pub(crate) generator: String,
-    /// Its stream.
-    pub(crate) stream: String,
-    /// The kind of its lines, in lower case.
-    pub(crate) kind: &'static str,
-}
-
-/// The counters of one stream.
-pub(crate) struct StreamMeter {
-    pub(crate) name: StreamName,
-    pub(crate) lines: IntCounter,
-    pub(crate) bytes: IntCounter,
-    pub(crate) skipped: IntCounter,
-    /// The wanted lines a second.
-    pub(crate) target: Gauge,
-    pub(crate) lag: Histogram,
+    streams: Streams,
 }
 
 /// The counters of one output; clones count together.
@@ -61,13 +33,6 @@ pub(crate) struct OutputMeter {
     pub(crate) blocked: Counter,
     pub(crate) errors: IntCounter,
     pub(crate) rotations: IntCounter,
-}
-
-/// The meters of all streams, in the order in which they came, and where each of them is.
-#[derive(Default)]
-struct Streams {
-    meters: Vec<Arc<StreamMeter>>,
-    places: HashMap<StreamName, usize>,
 }
 
 /// How a reload of the documents ended.
@@ -86,24 +51,6 @@ impl Metrics {
         };
         let metrics = Self {
             registry: Registry::new(),
-            lines: counter("visor_lines_total", "Lines whose write succeeded.", &STREAM_LABELS)?,
-            bytes: counter(
-                "visor_bytes_total",
-                "Bytes of the lines whose write succeeded, newlines included.",
-                &STREAM_LABELS,
-            )?,
-            skipped: counter(
-                "visor_lines_skipped_total",
-                "Lines that were due too long ago to be made up for, and never written.",
-                &STREAM_LABELS,
-            )?,
-            target: GaugeVec::new(
-                Opts::new(
-                    "visor_target_lines_per_second",
-                    "Wanted lines a second, surges left out; +Inf for an unlimited stream.",
-                ),
-                &STREAM_LABELS,
-            )?,
             lag: HistogramVec::new(
                 HistogramOpts::new(
                     "visor_schedule_lag_seconds",
@@ -135,7 +82,7 @@ impl Metrics {
                 "Reloads of changed documents, by how they ended.",
                 &["result"],
             )?,
-            streams: Mutex::default(),
+            streams: Streams::default(),
         };
         let build = IntGaugeVec::new(
             Opts::new("visor_build_info", "Always 1; the labels tell the program's version."),
@@ -143,12 +90,8 @@ impl Metrics {
         )?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         metrics.registry.register(Box::new(build))?;
-        for counters in
-            [&metrics.lines, &metrics.bytes, &metrics.skipped, &metrics.errors, &metrics.rotations]
-        {
-            metrics.registry.register(Box::new(counters.clone()))?;
-        }
-        metrics.registry.register(Box::new(metrics.target.clone()))?;
+        metrics.registry.register(Box::new(metrics.errors.clone()))?;
+        metrics.registry.register(Box::new(metrics.rotations.clone()))?;
         metrics.registry.register(Box::new(metrics.lag.clone()))?;
         metrics.registry.register(Box::new(metrics.blocked.clone()))?;
         metrics.registry.register(Box::new(metrics.reloads.clone()))?;
@@ -161,23 +104,9 @@ impl Metrics {
 
     /// The meter of a stream; the same one each time for the same name.
     pub(crate) fn stream(&self, name: &StreamName) -> Arc<StreamMeter> {
-        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(place) = streams.places.get(name) {
-            return Arc::clone(&streams.meters[*place]);
-        }
-        let labels = [&name.source, &name.generator, &name.stream, name.kind];
-        let meter = Arc::new(StreamMeter {
-            lines: self.lines.with_label_values(&labels),
-            bytes: self.bytes.with_label_values(&labels),
-            skipped: self.skipped.with_label_values(&labels),
-            target: self.target.with_label_values(&labels),
-            lag: self.lag.with_label_values(&labels[..2]),
-            name: name.clone(),
-        });
-        let place = streams.meters.len();
-        streams.places.insert(name.clone(), place);
-        streams.meters.push(Arc::clone(&meter));
-        meter
+        self.streams.meter(name, || {
+            self.lag.with_label_values(&[name.source.as_str(), name.generator.as_str()])
+        })
     }
 
     /// The meter of an output, by `stdout`, `stderr` or its path.
@@ -191,7 +120,7 @@ impl Metrics {
 
     /// The meters of all streams there were, in the order in which they came.
     pub(crate) fn streams(&self) -> Vec<Arc<StreamMeter>> {
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner).meters.clone()
+        self.streams.meters()
     }
 
     /// Counts a reload.
@@ -201,7 +130,9 @@ impl Metrics {
 
     /// Everything in Prometheus' text format.
     pub(crate) fn render(&self) -> prometheus::Result<String> {
-        TextEncoder::new().encode_to_string(&self.registry.gather())
+        let mut page = TextEncoder::new().encode_to_string(&self.registry.gather())?;
+        self.streams.render(&mut page)?;
+        Ok(page)
     }
 }
 
@@ -231,7 +162,7 @@ mod tests {
     fn a_name_has_one_meter_however_often_it_is_asked_for() {
         let metrics = Metrics::new().unwrap();
         metrics.stream(&name("a")).lines.inc_by(2);
-        metrics.stream(&name("b")).lines.inc();
+        metrics.stream(&name("b")).lines.inc_by(1);
         metrics.stream(&name("a")).lines.inc_by(3);
         metrics.output("access.log").rotations.inc();
         metrics.output("access.log").rotations.inc();

@@ -2,19 +2,22 @@
 //! the two drivers part, live and simulated.
 
 mod endings;
+mod extent;
 mod live;
 mod signals;
 mod simulated;
 mod table_ticker;
 mod wait;
 
-use std::{num::NonZeroU64, path::PathBuf, process::ExitCode, sync::Arc, time};
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time};
 
 use anyhow::Context;
 use jiff::tz::TimeZone;
 use tokio::time::{MissedTickBehavior, interval};
 use visor_api::{ResolvedSource, resolved::Output};
 use visor_engine::time::Time;
+
+use extent::Extent;
 
 use crate::{
     cli::{self, Diagnostics, Listen},
@@ -45,7 +48,7 @@ const LONGEST_FAILURE_OF_EMIT: time::Duration = time::Duration::from_secs(2);
 struct Run {
     /// The documents, if they can change while they run.
     documents: Option<Documents>,
-    sources: Vec<ResolvedSource>,
+    extent: Extent,
     settings: Settings,
     memory: Memory,
     threads: usize,
@@ -95,7 +98,7 @@ pub(crate) fn run(options: cli::RunOptions, diagnostics: Diagnostics) -> anyhow:
     };
     Run {
         documents: Some(documents),
-        sources,
+        extent: Extent::of(&sources, options.duration),
         settings: Settings {
             output_dir: options.output_dir,
             seed: options.seed,
@@ -111,7 +114,7 @@ pub(crate) fn run(options: cli::RunOptions, diagnostics: Diagnostics) -> anyhow:
         summary: true,
         report: options.report,
     }
-    .start()
+    .start(sources)
 }
 
 /// `visor emit`.
@@ -121,9 +124,10 @@ pub(crate) fn emit(
 ) -> anyhow::Result<ExitCode> {
     let Emission { source, output_dir, simulated_from } =
         options.emission().map_err(anyhow::Error::msg)?;
+    let sources = vec![source];
     Run {
         documents: None,
-        sources: vec![source],
+        extent: Extent::of(&sources, None),
         settings: Settings { output_dir: or_here(output_dir), ..Settings::default() },
         memory: Memory::default(),
         threads: 1,
@@ -135,7 +139,7 @@ pub(crate) fn emit(
         summary: false,
         report: None,
     }
-    .start()
+    .start(sources)
 }
 
 fn or_here(directory: PathBuf) -> PathBuf {
@@ -143,15 +147,17 @@ fn or_here(directory: PathBuf) -> PathBuf {
 }
 
 impl Run {
-    fn start(mut self) -> anyhow::Result<ExitCode> {
-        let bars = table::on_terminal().filter(|_| self.summary && self.has_the_terminal());
+    /// Runs these sources. They are dropped as soon as there is a plan, for there may be thousands.
+    fn start(mut self, sources: Vec<ResolvedSource>) -> anyhow::Result<ExitCode> {
+        let bars = table::on_terminal().filter(|_| self.summary && self.has_the_terminal(&sources));
         logging::start(self.diagnostics, bars.clone());
         if let Some(documents) = &mut self.documents {
             documents.log_notes();
         }
         let metrics = Arc::new(Metrics::new().context("setting up the metrics")?);
-        let plan = Plan::new(&self.sources, &self.settings, &mut self.memory)?;
-        let table = bars.map(|bars| Table::new(Arc::clone(&metrics), bars, self.length()));
+        let plan = Plan::new(&sources, &self.settings, &mut self.memory)?;
+        drop(sources);
+        let table = bars.map(|bars| Table::new(Arc::clone(&metrics), bars, self.extent.length()));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -187,44 +193,16 @@ impl Run {
     fn longest_failure(&self) -> Option<time::Duration> {
         match &self.documents {
             None => Some(LONGEST_FAILURE_OF_EMIT),
-            Some(_) if self.is_finite() => Some(LONGEST_FAILURE),
+            Some(_) if self.extent.is_finite() => Some(LONGEST_FAILURE),
             Some(_) => None,
         }
     }
 
-    /// Whether the run ends by itself.
-    fn is_finite(&self) -> bool {
-        self.settings.duration.is_some() || self.sources.iter().all(ResolvedSource::is_finite)
-    }
-
-    /// What a finite run has to go through: its lines if all sources count them, else milliseconds
-    /// of the longest source. `None` for a run without an end.
-    fn length(&self) -> Option<u64> {
-        if !self.is_finite() {
-            return None;
-        }
-        self.lines_to_write().or_else(|| {
-            let most = self.settings.duration;
-            let durations =
-                self.sources.iter().filter_map(|s| s.duration.into_iter().chain(most).min());
-            durations.max().map(|longest| longest.as_nanos() / 1_000_000)
-        })
-    }
-
-    /// The lines of all sources together, if each has a limit of lines and none of time.
-    fn lines_to_write(&self) -> Option<u64> {
-        let lines = self.sources.iter().map(|source| {
-            let is_timed = source.duration.is_some() || self.settings.duration.is_some();
-            source.lines.map(NonZeroU64::get).filter(|_| !is_timed)
-        });
-        lines.sum()
-    }
-
     /// Whether the terminal is free for a table: no lines go to it.
-    fn has_the_terminal(&self) -> bool {
+    fn has_the_terminal(&self, sources: &[ResolvedSource]) -> bool {
         let plain = self.diagnostics == Diagnostics::Text;
         let stdout_is_terminal = std::io::IsTerminal::is_terminal(&std::io::stdout());
-        let generators = self.sources.iter().flat_map(|source| &source.generators);
+        let generators = sources.iter().flat_map(|source| &source.generators);
         let takes_it = |output: &Output| {
             *output == Output::Stderr || (*output == Output::Stdout && stdout_is_terminal)
         };

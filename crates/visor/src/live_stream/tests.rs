@@ -50,7 +50,7 @@ fn start(plan: GeneratorPlan) -> Running {
         longest_lag: Some(Duration::from_secs(10)),
         control: Rc::clone(&control),
     };
-    let task = spawn_local(live.run());
+    let task = spawn_local(Box::new(live).run());
     Running { task, control, outlet, meter, limits: plan.limits, _directory: directory }
 }
 

@@ -16,7 +16,9 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Run, endings, serve, signals::StopSignals, table_ticker::TableTicker, ticker};
+use super::{
+    Run, endings, extent::Extent, serve, signals::StopSignals, table_ticker::TableTicker, ticker,
+};
 use crate::{
     documents::Documents,
     event_loop::{self, Activity, Instruction, Remainder, Shared},
@@ -124,7 +126,7 @@ fn reload(run: &mut Run, loops: &mut Loops, metrics: &Metrics, asked_for: bool) 
         Ok((sources, plan)) => {
             tracing::info!(sources = sources.len(), "reloaded the documents");
             documents.log_notes();
-            run.sources = sources;
+            run.extent = Extent::of(&sources, run.settings.duration);
             loops.follow(plan);
             metrics.reloaded(Reload::Success);
         }

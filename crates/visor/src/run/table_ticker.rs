@@ -4,7 +4,7 @@ use std::{future::pending, sync::Arc};
 
 use tokio::time::Interval;
 
-use super::{Run, ticker};
+use super::{Run, extent::Extent, ticker};
 use crate::{
     metrics::Metrics,
     table::{self, Table},
@@ -33,9 +33,9 @@ impl TableTicker {
     /// Draws the table anew. A run that is so many lines long has come as far as its lines, any other
     /// as far as its time, in milliseconds.
     pub(super) fn draw(&mut self, run: &Run, elapsed: i64) {
-        let position = match run.lines_to_write() {
-            Some(_) => self.metrics.streams().iter().map(|meter| meter.lines.get()).sum(),
-            None => u64::try_from(elapsed).unwrap_or(0),
+        let position = match run.extent {
+            Extent::Lines(_) => self.metrics.streams().iter().map(|m| m.lines.get()).sum(),
+            _ => u64::try_from(elapsed).unwrap_or(0),
         };
         if let Some(table) = &mut self.table {
             table.tick(position);
