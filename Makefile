@@ -112,8 +112,8 @@ check-generated: ## Check that the generated files are what the code generates.
 		diff -u "$$file" "target/generated/$$file" || { echo "$$file is out of date: run \`make generate\`"; exit 1; }; \
 	done
 
-bench: ## Measure the binary against the floor of its sink and against its peers.
-	bench/run
+bench: ## Measure the binary against floors and peers, and write docs/performance.md.
+	bench/run --write docs/performance.md
 
 fuzz: ## Fuzz the readers of documents and formats (SECONDS_OF_FUZZING each).
 	tests/fuzz/run $(SECONDS_OF_FUZZING)

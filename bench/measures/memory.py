@@ -1,93 +1,100 @@
-"""Lines a second in memory, on one core, of each format: what criterion left behind, beside its
-floor, copying the same lines that are ready already.
-
-Nothing is measured here, for criterion takes minutes; the age of its numbers is said instead.
-"""
+"""Lines a second in memory, on one core, of each format, beside floors that copy what is ready already:
+what the engine's own benchmark measures, where all take turns."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import time
-from pathlib import Path
+import subprocess
+from statistics import median
 
-from .process import run_into
-from .report import Section, Wanted, millions
-from .settings import Settings
+from .process import Trouble
+from .report import Bar, Chart, Section, Wanted, millions
+from .settings import REPOSITORY, Settings
 
-COMMAND = "cargo bench --package visor-engine --bench lines"
-LINES, COPYING = "lines", "copying the same lines"
-WANTED_FORMAT = "combined"
-WANTED_LINES = 8_000_000
-"""A second; or, where the machine is slower, so many times flog's rate:"""
-WANTED_TIMES_FLOG = 35
-FLOG_LINES = 200_000
+COMMAND = ["cargo", "bench", "--quiet", "--package", "visor-engine", "--bench", "lines"]
+FORMAT = "combined"
+SHARE = 0.6
+"""Of the lines that the floor of eleven pieces copies; or, where that is more than anyone needs:"""
+WANTED_LINES = 12_000_000
+"""A second."""
 
 
 def measure(settings: Settings) -> Section:
     section = Section(
         name="memory",
         title="Lines in memory, on one core",
-        columns=["Format", "lines/s", "MB/s", "copying, lines/s", "times a copy's time"],
+        columns=["Format", "lines/s", "best", "bytes a line", "MB/s", "whole copies", "in pieces"],
         data=[],
     )
-    # `new` is criterion's name for its latest run.
-    for path in sorted(settings.criterion.glob(f"*/{LINES}/new/estimates.json")):
-        add_row(section, path)
-    if section.data:
-        ages = [found.pop("age_seconds") for found in section.data]
-        section.notes = [f"From `{COMMAND}`, run {max(ages) / 60:.0f} minutes ago; its medians."]
-        section.wanted = wanted(section.data)
-    else:
-        section.notes = [f"Not measured: run `{COMMAND}` first."]
+    for found in run():
+        add_row(section, found)
+    section.notes = [
+        f"`{' '.join(COMMAND)}`: the engine alone, without any output. *Whole copies* and *in "
+        "pieces* are visor's lines in hundredths of those of a floor that copies the same lines and "
+        "draws nothing: each line whole, or in the eleven pieces that a Combined line has. Medians "
+        "of the rounds, in which all take turns; ratios are those within a round.",
+    ]
+    combined = next(found for found in section.data if found["format"] == FORMAT)
+    section.charts = [
+        Chart(
+            "memory",
+            "Million lines a second in memory, one core",
+            [
+                Bar(found["format"], found["lines_per_second"] / 1e6)
+                for found in section.data
+            ],
+        )
+    ]
+    rate, share = combined["lines_per_second"], combined["share_of_pieces"]
+    section.wanted = [
+        Wanted(
+            "Combined in memory",
+            f"{SHARE:.0%} of a copy in eleven pieces, or {millions(WANTED_LINES)} lines/s",
+            f"{share:.0%}, {millions(rate)} lines/s",
+            share >= SHARE or rate >= WANTED_LINES,
+        )
+    ]
     return section
 
 
-def add_row(section: Section, path: Path) -> None:
-    of_format = path.parent.parent.parent
-    lines = median_nanoseconds(path)
-    benchmark = json.loads((path.parent / "benchmark.json").read_text())
-    size = benchmark["throughput"]["ElementsAndBytes"]
-    copying = of_format / COPYING / "new/estimates.json"
+def run() -> list[dict]:
+    if not shutil.which("cargo"):
+        raise Trouble("cargo is missing, which builds the engine's benchmark; leave `memory` out")
+    try:
+        done = subprocess.run(COMMAND, cwd=REPOSITORY, stdout=subprocess.PIPE, check=True)
+    except subprocess.CalledProcessError:
+        raise Trouble("the engine's benchmark failed") from None
+    return json.loads(done.stdout)
+
+
+def add_row(section: Section, times: dict) -> None:
+    ours = times["visor"]
+    rate = 1 / median(ours)
     found = {
-        "format": of_format.name,
-        "lines_per_second": size["elements"] / lines * 1e9,
-        "bytes_per_second": size["bytes"] / lines * 1e9,
-        "age_seconds": time.time() - path.stat().st_mtime,
+        "format": times["format"],
+        "lines_per_second": rate,
+        "bytes_per_second": rate * times["bytesALine"],
+        "share_of_whole": share(ours, times["wholeLines"]),
+        "share_of_pieces": share(ours, times["pieces"]),
     }
-    copied, ratio = "-", "-"
-    if copying.exists():
-        floor = median_nanoseconds(copying)
-        found["copying_lines_per_second"] = size["elements"] / floor * 1e9
-        found["ratio"] = lines / floor
-        copied, ratio = millions(found["copying_lines_per_second"]), f"{found['ratio']:.1f}"
     section.data.append(found)
+    pieces = found["share_of_pieces"]
     section.rows.append(
         [
             found["format"],
-            millions(found["lines_per_second"]),
+            millions(rate),
+            millions(1 / min(ours)),
+            str(times["bytesALine"]),
             f"{found['bytes_per_second'] / 1e6:.0f}",
-            copied,
-            ratio,
+            f"{found['share_of_whole']:.0%}",
+            "-" if pieces is None else f"{pieces:.0%}",
         ]
     )
 
 
-def median_nanoseconds(estimates: Path) -> float:
-    """Of one round of the benchmark."""
-    return json.loads(estimates.read_text())["median"]["point_estimate"]
-
-
-def wanted(data: list[dict]) -> list[Wanted]:
-    rates = [found["lines_per_second"] for found in data if found["format"] == WANTED_FORMAT]
-    if not rates:
-        return []
-    got, reached = f"{millions(rates[0])} lines/s", rates[0] >= WANTED_LINES
-    ok: bool | None = reached or None
-    if flog := shutil.which("flog"):
-        command = [flog, "-f", "apache_combined", "-n", str(FLOG_LINES)]
-        times = rates[0] / (FLOG_LINES / run_into([command], Path("/dev/null")).seconds)
-        got += f", {times:.0f} times flog's"
-        ok = reached or times >= WANTED_TIMES_FLOG
-    limit = f"{millions(WANTED_LINES)} lines/s or {WANTED_TIMES_FLOG} times flog's"
-    return [Wanted("Combined in memory", limit, got, ok)]
+def share(ours: list[float], floors: list[float]) -> float | None:
+    """Our lines in parts of the floor's: the median of the rounds."""
+    if not floors:
+        return None
+    return median(floor / own for own, floor in zip(ours, floors, strict=True))

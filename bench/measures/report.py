@@ -18,6 +18,23 @@ class Wanted:
     ok: bool | None
 
 
+@dataclass(frozen=True)
+class Bar:
+    """A number with a name."""
+
+    name: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Numbers side by side; `name` is that of its file."""
+
+    name: str
+    title: str
+    bars: list[Bar]
+
+
 @dataclass
 class Section:
     """What one measure found. `data` are the same numbers for machines."""
@@ -28,6 +45,7 @@ class Section:
     rows: list[list[str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     wanted: list[Wanted] = field(default_factory=list)
+    charts: list[Chart] = field(default_factory=list)
     data: Any = None
 
 
@@ -35,7 +53,8 @@ def failures(sections: Iterable[Section]) -> list[Wanted]:
     return [wanted for section in sections for wanted in section.wanted if wanted.ok is False]
 
 
-def markdown(conditions: str, sections: list[Section]) -> str:
+def markdown(conditions: str, sections: list[Section], pictures: str | None = None) -> str:
+    """The report; with the path of its pictures, if they are drawn."""
     parts = ["# Visor's speed", conditions]
     wanted = [wanted for section in sections for wanted in section.wanted]
     if wanted:
@@ -47,6 +66,8 @@ def markdown(conditions: str, sections: list[Section]) -> str:
         if section.rows:
             parts.append(table(section.columns, section.rows))
         parts += section.notes
+        if pictures:
+            parts += [f"![{one.title}]({pictures}/{one.name}.svg)" for one in section.charts]
     return "\n\n".join(parts)
 
 

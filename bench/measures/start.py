@@ -7,9 +7,14 @@ import time
 from statistics import median, quantiles
 
 from .process import Trouble
-from .report import Section, seconds
+from .report import Section, Wanted, seconds
 from .settings import Settings
 from .visor import access, document, stream
+
+FIRST_LINE = 0.02
+"""Seconds."""
+SIZE = 12_000_000
+"""Bytes of the program, which is all that its image holds."""
 
 
 def measure(settings: Settings) -> Section:
@@ -30,17 +35,29 @@ def measure(settings: Settings) -> Section:
     for _ in range(settings.effort.starts):
         for name, command in contenders.items():
             times[name].append(first_line(command))
+    size = settings.binary.stat().st_size
+    run = median(times["`visor run`"])
     return Section(
         name="start",
-        title="Start to first line",
-        columns=["Program", "median", "p90"],
+        title="Start and size",
+        columns=["Program", "to the first line, median", "p90"],
+        wanted=[
+            Wanted(
+                "`visor run` to its first line",
+                f"within {seconds(FIRST_LINE)}",
+                seconds(run),
+                run <= FIRST_LINE,
+            ),
+            Wanted("program", f"under {SIZE / 1e6:.0f} MB", f"{size / 1e6:.1f} MB", size < SIZE),
+        ],
         rows=[
             [name, seconds(median(found)), seconds(quantiles(found, n=10)[-1])]
             for name, found in times.items()
         ],
         notes=[
             f"{settings.effort.starts} starts each, taking turns; `visor run` reads a document "
-            "and listens for Prometheus before its first line."
+            "and listens for Prometheus before its first line.",
+            f"The program has {size / 1e6:.1f} MB; its image has nothing else in it.",
         ],
         data={
             name.strip("`"): {"median_seconds": median(found), "seconds": found}

@@ -1,106 +1,160 @@
-"""What a thousand quiet streams cost: processor time and memory, from /proc.
+"""What many quiet streams cost: processor time, memory, threads and open files, from /proc.
 
 Lines arrive by chance (the exponential law), so that streams don't wake together: the dear case.
 """
 
 from __future__ import annotations
 
+import os
 import time
+from dataclasses import dataclass
 
 from .process import memory, processor_seconds
-from .report import Section, Wanted
+from .report import Bar, Chart, Section, Wanted
 from .settings import Settings
 from .visor import access, document, running, stream
 
-STREAMS = 1000
-LINES_PER_SECOND = 10
-SHARE = 0.05
-"""The wanted share of one core."""
-MEMORY = 25 << 20
-"""The wanted resident memory, in bytes."""
-LAYOUTS = [1, 100]
-"""Generators, each with a file of its own, over which the streams are spread."""
+MOST_GENERATORS = 250
+"""Of one document."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    generators: int
+    """Each with a file of its own."""
+    streams: int
+    """Of each generator."""
+    lines_per_second: float
+    """Of each stream."""
+    share: float | None = None
+    """The wanted share of one core."""
+    resident: int | None = None
+    """The wanted resident memory, in MiB."""
+    threads: int | None = None
+    """The wanted number of threads."""
+
+    def __str__(self) -> str:
+        count = self.generators * self.streams
+        files = f"{self.generators:,} file{'s' if self.generators > 1 else ''}"
+        streams = f"{count:,} stream{'s' if count > 1 else ''}"
+        return f"{streams} at {self.lines_per_second:g}/s, {files}"
+
+
+LAYOUTS = [
+    Layout(1, 1, 1, resident=6),
+    Layout(1, 100, 10),
+    Layout(1, 1000, 10, share=0.05, resident=25),
+    Layout(100, 10, 10, share=0.06, threads=10),
+    Layout(1000, 1, 1),
+    Layout(10, 1000, 1, share=0.02, resident=40),
+]
 
 
 def measure(settings: Settings) -> Section:
     section = Section(
         name="streams",
-        title=f"{STREAMS:,} streams of {LINES_PER_SECOND} lines/s each",
+        title="Many streams",
         columns=[
-            "Generators x streams",
+            "Streams",
             "of a core",
             "resident",
             "peak",
             "threads",
+            "open files",
             "lines/s",
             "µs a line",
         ],
         data=[],
     )
-    for generators in LAYOUTS:
-        add_row(section, generators, watch(settings, generators))
+    for layout in LAYOUTS:
+        add_row(section, layout, watch(settings, layout))
+    section.charts = [
+        Chart(
+            "streams-memory",
+            "MiB resident",
+            [Bar(found["layout"], found["resident"] / (1 << 20)) for found in section.data],
+        ),
+        Chart(
+            "streams-cpu",
+            "Hundredths of a core",
+            [Bar(found["layout"], found["share"] * 100) for found in section.data],
+        ),
+    ]
     section.notes = [
         f"Over {settings.effort.steady_seconds:g} s, all lines into files, one file a generator; "
-        "intervals are exponential. The share of a core is processor time, user's and system's, of "
-        "all threads.",
+        "one event loop; intervals are exponential. The share of a core is processor time, user's "
+        "and system's, of all threads.",
     ]
     return section
 
 
-def watch(settings: Settings, generators: int) -> dict:
-    law = {"exponential": {"mean": f"{1000 // LINES_PER_SECOND}ms"}}
-    each = STREAMS // generators
-    text = document(
-        [
-            access(
-                f"g{generator:03}",
-                [stream(f"s{number:04}", law) for number in range(each)],
-                {"file": {"path": f"g{generator:03}.log"}},
-            )
-            for generator in range(generators)
-        ]
+def documents(layout: Layout) -> str:
+    law = {"exponential": {"mean": f"{1000 / layout.lines_per_second:.0f}ms"}}
+    generators = [
+        access(
+            f"g{generator:04}",
+            [stream(f"s{number:04}", law) for number in range(layout.streams)],
+            {"file": {"path": f"g{generator:04}.log"}},
+        )
+        for generator in range(layout.generators)
+    ]
+    cuts = range(0, len(generators), MOST_GENERATORS)
+    return "\n---\n".join(
+        document(generators[cut : cut + MOST_GENERATORS], name=f"bench-{cut}") for cut in cuts
     )
-    with running(settings, f"streams-{generators}", text) as visor:
+
+
+def watch(settings: Settings, layout: Layout) -> dict:
+    directory = f"streams-{layout.generators}-{layout.streams}"
+    with running(settings, directory, documents(layout), threads=1) as visor:
+        # Asking costs memory and time: what it costs is not what is measured.
+        resources = memory(visor.pid)
         before = visor.metrics()
-        # What asking costs is not what is measured.
         started, used = time.monotonic(), processor_seconds(visor.pid)
         time.sleep(settings.effort.steady_seconds)
         used = processor_seconds(visor.pid) - used
         share = used / (time.monotonic() - started)
-        resources = memory(visor.pid)
+        resources["threads"] = memory(visor.pid)["threads"]
+        files = len(os.listdir(f"/proc/{visor.pid}/fd"))
         after = visor.metrics()
-    rate = (after.sum("visor_lines_total") - before.sum("visor_lines_total")) / (
-        after.at - before.at
-    )
+    lines = after.sum("visor_lines_total") - before.sum("visor_lines_total")
     return {
-        "generators": generators,
-        "streams": each,
+        "layout": str(layout),
         "share": share,
-        "lines_per_second": rate,
+        "lines_per_second": lines / (after.at - before.at),
+        "open_files": files,
         **resources,
     }
 
 
-def add_row(section: Section, generators: int, found: dict) -> None:
+def add_row(section: Section, layout: Layout, found: dict) -> None:
     section.data.append(found)
-    share, peak = found["share"], found["peak"]
+    share, rate = found["share"], found["lines_per_second"]
+    resident, threads = found["resident"], found["threads"]
     section.rows.append(
         [
-            f"{generators} x {found['streams']}",
+            str(layout),
             f"{share:.1%}",
-            mebibytes(found["resident"]),
-            mebibytes(peak),
-            str(found["threads"]),
-            f"{found['lines_per_second']:,.0f}",
-            f"{share / found['lines_per_second'] * 1e6:.1f}",
+            mebibytes(resident),
+            mebibytes(found["peak"]),
+            str(threads),
+            str(found["open_files"]),
+            f"{rate:,.0f}",
+            f"{share / rate * 1e6:.1f}" if rate else "-",
         ]
     )
-    what = f"{STREAMS:,} streams on {generators} file{'s' if generators > 1 else ''}"
-    section.wanted += [
-        Wanted(f"{what}, share of a core", f"under {SHARE:.0%}", f"{share:.1%}", share < SHARE),
-        Wanted(f"{what}, peak memory", f"under {MEMORY >> 20} MiB", mebibytes(peak), peak < MEMORY),
-    ]
+
+    def wish(what: str, limit: str, got: str, ok: bool) -> None:
+        section.wanted.append(Wanted(f"{layout}: {what}", limit, got, ok))
+
+    if layout.share is not None:
+        wish("share of a core", f"under {layout.share:.0%}", f"{share:.1%}", share < layout.share)
+    if layout.resident is not None:
+        ok = resident < layout.resident << 20
+        wish("resident memory", f"under {layout.resident} MiB", mebibytes(resident), ok)
+    if layout.threads is not None:
+        wish("threads", f"under {layout.threads}", str(threads), threads < layout.threads)
 
 
 def mebibytes(size: int) -> str:
-    return f"{size / (1 << 20):.2f} MiB"
+    return f"{size / (1 << 20):.1f} MiB"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -72,25 +73,35 @@ def stream(name: str, interval: dict) -> dict:
     return {"name": name, "kind": "Access", "interval": interval}
 
 
-def document(generators: list[dict], **spec: object) -> str:
+def document(generators: list[dict], name: str = "bench", **spec: object) -> str:
     """A FakeLogSource, as JSON (which is YAML)."""
     return json.dumps(
         {
             "apiVersion": "visor.dev/v1alpha1",
             "kind": "FakeLogSource",
-            "metadata": {"name": "bench"},
+            "metadata": {"name": name},
             "spec": {"seed": 1, "generators": generators, **spec},
         }
     )
 
 
 @contextmanager
-def running(settings: Settings, name: str, text: str) -> Iterator[Visor]:
-    """Runs a document, its files below a directory of this name, until the block ends."""
+def running(
+    settings: Settings,
+    name: str,
+    text: str,
+    threads: int | None = None,
+    into_nothing: Iterable[str] = (),
+) -> Iterator[Visor]:
+    """Runs a document on so many event loops, with these files being `/dev/null`, its files below a directory of this name, until the block ends."""
     home = settings.directory / name
     home.mkdir()
     path, diagnostics = home / "document.yaml", home / "diagnostics"
     path.write_text(text)
+    for log in into_nothing:
+        link = home / "logs" / log
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(os.devnull)
     command = [
         settings.binary,
         "--diagnostics",
@@ -102,6 +113,7 @@ def running(settings: Settings, name: str, text: str) -> Iterator[Visor]:
         home / "logs",
         "--listen",
         "127.0.0.1:0",
+        *([] if threads is None else ["--threads", str(threads)]),
     ]
     with diagnostics.open("wb") as errors:
         process = subprocess.Popen(

@@ -11,7 +11,8 @@ mod touch;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -42,7 +43,21 @@ pub(crate) struct Applier {
     metrics: Arc<Metrics>,
     /// Children as the server wrote them down when it was told what is wished, by uid.
     written: Mutex<HashMap<String, Written>>,
+    /// Children that were made and that the cache hasn't shown yet.
+    on_their_way: Mutex<HashMap<Place, Made>>,
 }
+
+/// Where a child is: its kind, its namespace and its name.
+type Place = (ChildKind, String, String);
+
+/// When a child was made, and for which source.
+struct Made {
+    at: Instant,
+    owner: String,
+}
+
+/// For so long a child that was made may be on its way into the cache. After that it is asked for.
+pub(crate) const LONGEST_WAY: Duration = Duration::from_secs(10);
 
 /// A child as the server wrote it down.
 struct Written {
@@ -80,7 +95,14 @@ impl Applier {
         announcer: Announcer,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { client, cache, announcer, metrics, written: Mutex::default() }
+        Self {
+            client,
+            cache,
+            announcer,
+            metrics,
+            written: Mutex::default(),
+            on_their_way: Mutex::default(),
+        }
     }
 
     /// Makes the children what they should be, and removes those that should no longer be. Says
@@ -99,6 +121,7 @@ impl Applier {
             let cached = self.cache.child(child.kind, source.namespace(), source.name());
             if let Some(cached) = &cached {
                 owned(source, child.kind, cached).map_err(ApplyError::Refused)?;
+                self.on_their_way().remove(&place(source, child.kind));
             }
             present.push(cached);
         }
@@ -107,6 +130,9 @@ impl Applier {
         for (child, present) in children.objects.iter().zip(present) {
             any_made |= match present {
                 Some(present) => self.put_right(source, child, &present).await?,
+                // The caches of several kinds are late by as much as they are: what was made last
+                // may be shown first.
+                None if self.is_on_its_way(source, child.kind) => true,
                 None => self.make(source, child).await?,
             };
         }
@@ -164,6 +190,8 @@ impl Applier {
             Ok(written) => {
                 self.metrics.wrote(child.kind.name(), Write::Create);
                 self.remember(&written);
+                let made = Made { at: Instant::now(), owner: source.uid().to_owned() };
+                self.on_their_way().insert(place(source, child.kind), made);
                 Ok(true)
             }
             Err(kube::Error::Api(answer)) if answer.reason == "AlreadyExists" => Ok(false),
@@ -254,6 +282,15 @@ impl Applier {
         Api::namespaced_with(self.client.clone(), namespace, &kind.resource())
     }
 
+    fn is_on_its_way(&self, source: ValidSource<'_>, kind: ChildKind) -> bool {
+        let is_recent = |made: &Made| made.owner == source.uid() && made.at.elapsed() < LONGEST_WAY;
+        self.on_their_way().get(&place(source, kind)).is_some_and(is_recent)
+    }
+
+    fn on_their_way(&self) -> MutexGuard<'_, HashMap<Place, Made>> {
+        self.on_their_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn remember(&self, object: &DynamicObject) {
         if let Some(uid) = object.uid() {
             let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
@@ -281,7 +318,12 @@ impl Applier {
     pub(crate) fn forget_all_but(&self, uids: &std::collections::HashSet<String>) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         written.retain(|uid, _| uids.contains(uid));
+        self.on_their_way().retain(|_, made| made.at.elapsed() < LONGEST_WAY);
     }
+}
+
+fn place(source: ValidSource<'_>, kind: ChildKind) -> Place {
+    (kind, source.namespace().to_owned(), source.name().to_owned())
 }
 
 /// Whether the source controls the object.

@@ -61,7 +61,10 @@ impl Cache {
             let writer = reflector::store::Writer::new(resource.clone());
             let store = writer.as_reader();
             let objects = watcher(scoped(client, namespace, &resource), selector.clone())
-                .modify(move |object| forget_what_is_not_ours(kind, object))
+                .modify(move |object| {
+                    forget_what_is_not_ours(kind, object);
+                    pack(object);
+                })
                 .reflect(writer);
             touched.push(owners(kind.name(), metrics, objects, owner));
             children.insert(kind, store);
@@ -100,9 +103,9 @@ impl Cache {
         kind: ChildKind,
         namespace: &str,
         name: &str,
-    ) -> Option<Arc<DynamicObject>> {
+    ) -> Option<DynamicObject> {
         let key = ObjectRef::new_with(name, kind.resource()).within(namespace);
-        self.children.get(&kind)?.get(&key)
+        Some(unpacked(&*self.children.get(&kind)?.get(&key)?))
     }
 
     /// The uids of all children.
@@ -191,6 +194,21 @@ fn forget_what_is_not_ours(kind: ChildKind, object: &mut DynamicObject) {
     }
 }
 
+/// Keeps what an object says as its text: as a tree of values it takes ten times the memory, and it is
+/// looked at once in a while.
+fn pack(object: &mut DynamicObject) {
+    object.data = Value::String(object.data.to_string());
+}
+
+fn unpacked(object: &DynamicObject) -> DynamicObject {
+    let data = object.data.as_str().and_then(|text| serde_json::from_str(text).ok());
+    DynamicObject {
+        types: object.types.clone(),
+        metadata: object.metadata.clone(),
+        data: data.unwrap_or_default(),
+    }
+}
+
 /// Of a pod: whose it is, where it is, and how its containers are.
 fn keep_what_status_needs(pod: &mut Pod) {
     pod.metadata.managed_fields = None;
@@ -202,5 +220,53 @@ fn keep_what_status_needs(pod: &mut Pod) {
     if let Some(status) = &mut pod.status {
         status.pod_ips = None;
         status.host_ips = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_packed_comes_out_as_it_was() {
+        let object: DynamicObject = serde_json::from_value(json!({
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "shop", "uid": "1"},
+            "spec": {"replicas": 3, "template": {"spec": {"containers": [{"name": "visor"}]}}},
+            "status": {"readyReplicas": 2},
+        }))
+        .unwrap();
+        let mut packed = object.clone();
+        pack(&mut packed);
+        assert!(packed.data.is_string());
+        assert_eq!(unpacked(&packed), object);
+    }
+
+    #[test]
+    fn of_what_others_wrote_nothing_is_kept_but_the_status_of_a_workload() {
+        let object = |kind: &str| -> DynamicObject {
+            serde_json::from_value(json!({
+                "apiVersion": "v1",
+                "kind": kind,
+                "metadata": {"name": "shop", "managedFields": [
+                    {"manager": MANAGER, "operation": "Apply", "fieldsV1": {"f:spec": {}}},
+                    {"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:spec": {}}},
+                ]},
+                "spec": {},
+                "status": {"replicas": 1},
+            }))
+            .unwrap()
+        };
+        for (kind, name, keeps_status) in
+            [(ChildKind::Deployment, "Deployment", true), (ChildKind::Service, "Service", false)]
+        {
+            let mut object = object(name);
+            forget_what_is_not_ours(kind, &mut object);
+            assert_eq!(object.data.get("status").is_some(), keeps_status);
+            let [own] = object.managed_fields() else { panic!("{object:?}") };
+            assert_eq!((own.manager.as_deref(), &own.fields_v1), (Some(MANAGER), &None));
+        }
     }
 }

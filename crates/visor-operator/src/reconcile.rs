@@ -24,7 +24,7 @@ use visor_api::{
 };
 
 use crate::{
-    apply::{Applier, ApplyError, touch_pods},
+    apply::{Applier, ApplyError, LONGEST_WAY, touch_pods},
     build::{self, Settings, labels::MANAGER},
     cache::{self, Cache},
     children::ChildKind,
@@ -150,8 +150,9 @@ impl Context {
         let mut failure = None;
         let outcome = match checked.as_ref().map(ValidSource::of) {
             Ok(valid) => match self.put_right(valid).await {
-                // What was made comes back as a change in a moment, and then there is more to tell.
-                Ok(Ok(Done::Made)) => return Ok(Action::await_change()),
+                // What was made comes back as a change in a moment, and then there is more to tell;
+                // unless it has gone before any watch saw it.
+                Ok(Ok(Done::Made)) => return Ok(Action::requeue(LONGEST_WAY)),
                 Ok(Ok(Done::NamespaceGoing)) => return Ok(Action::requeue(RETRY_REFUSED)),
                 Ok(Ok(Done::Right { document_hash })) => {
                     // A pod that can't be told gets its document later: the source is well.
@@ -213,7 +214,7 @@ impl Context {
         document_hash: &str,
     ) -> Result<(), ReconcileError> {
         let document = self.cache.child(ChildKind::ConfigMap, source.namespace(), source.name());
-        let changed = document.as_deref().and_then(cache::last_written);
+        let changed = document.as_ref().and_then(cache::last_written);
         let pods = self.cache.pods_of(source.uid());
         touch_pods(&self.client, &self.metrics, &pods, document_hash, changed)
             .await

@@ -81,6 +81,8 @@ pub(crate) struct Tally {
     told: BTreeMap<PodMark, Told>,
     /// When pods were last asked, and what the sum was then.
     last_round: Option<Round>,
+    /// Whether there was no pod to ask when this began: then nothing is unknown.
+    began_without_pods: bool,
     /// Lines a second between the last two rounds.
     rate: Option<f64>,
     silence: Silence,
@@ -157,6 +159,10 @@ impl Tally {
             tally.gone = tally.gone.plus(told.present());
             tally.killed += u64::from(told != Told::Over);
         }
+        if tally.pods.is_empty() {
+            tally.began_without_pods = true;
+            tally.rate = Some(0.0);
+        }
         tally
     }
 
@@ -230,7 +236,7 @@ impl Tally {
             silence: self.silence.clone(),
             killed: self.killed,
             pods: pods.collect(),
-            asked: self.last_round.is_some(),
+            asked: self.last_round.is_some() || self.began_without_pods,
         }
     }
 

@@ -510,3 +510,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn where_there_is_nobody_to_ask_nothing_is_unknown() {
+    let nobody: [Box<Pod>; 0] = [];
+    let mut tally = Tally::going_on_from(Before::default(), &nobody);
+    assert!(tally.sums().asked);
+    assert_eq!(tally.sums().rate, Some(0.0));
+    sees(&mut tally, "a", 0);
+    assert!(tally.sums().asked, "its first pod has only just begun");
+    let somebody = [Box::new(pod("a", 0, &running(), &json!({})))];
+    let begun_with_a_pod = Tally::going_on_from(Before::default(), &somebody);
+    assert!(!begun_with_a_pod.sums().asked);
+    assert_eq!(begun_with_a_pod.sums().rate, None);
+}

@@ -1,0 +1,55 @@
+"""What a line costs in instructions, as callgrind counts them. They are the same on every run and
+nearly so on every machine, so that a change that makes lines dearer is seen, where seconds would tell
+of the machine."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support.program import BINARY
+from support.tools import tool
+
+# Instructions for a line of a simulated run by the program that the tests have (which is optimised
+# for less than a release). A change that makes a line dearer by more than the margin has to raise
+# the number here, and to say why it is worth it; one that makes it cheaper lowers it.
+MOST = {
+    "Common": 0,
+    "Combined": 0,
+    "Json": 0,
+    "Httpd24": 0,
+}
+MARGIN = 1.05
+FEW, MANY = 10_000, 50_000
+
+
+def instructions(directory: Path, format_: str, lines: int) -> int:
+    log = "error" if format_.startswith("Httpd") else "access"
+    command = [BINARY, "emit", log, "--format", format_, "-n", str(lines), "--seed", "1"]
+    done = subprocess.run(
+        [
+            tool("valgrind"),
+            "--tool=callgrind",
+            f"--callgrind-out-file={directory / 'counts'}",
+            *command,
+            "--start",
+            "2026-01-01T00:00:00Z",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return int(re.search(r"Collected : (\d+)", done.stderr)[1])
+
+
+@pytest.mark.parametrize("format_", MOST)
+def test_a_line_takes_no_more_instructions_than_it_did(tmp_path: Path, format_: str) -> None:
+    few, many = (instructions(tmp_path, format_, lines) for lines in (FEW, MANY))
+    # What starting takes drops out.
+    a_line = (many - few) / (MANY - FEW)
+    print(f"{format_}: {a_line:.0f} instructions a line")
+    assert a_line <= MARGIN * MOST[format_]
+    assert a_line >= MOST[format_] / MARGIN / MARGIN, "it has become cheaper: lower the number"
