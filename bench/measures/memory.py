@@ -1,5 +1,5 @@
-"""Lines a second in memory, on one core, of each format, beside floors that copy what is ready already:
-what the engine's own benchmark measures, where all take turns."""
+"""Lines a second in memory, on one core, of each format, beside floors that copy what is ready
+already: what the engine's own benchmark measures, where all take turns."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def measure(settings: Settings) -> Section:
         add_row(section, found)
     section.notes = [
         f"`{' '.join(COMMAND)}`: the engine alone, without any output. *Whole copies* and *in "
-        "pieces* are visor's lines in hundredths of those of a floor that copies the same lines and "
-        "draws nothing: each line whole, or in the eleven pieces that a Combined line has. Medians "
+        "pieces* are visor's lines in hundredths of those of a floor that copies the same lines "
+        "and draws nothing: each whole, or in the eleven pieces that a Combined line has. Medians "
         "of the rounds, in which all take turns; ratios are those within a round.",
     ]
     combined = next(found for found in section.data if found["format"] == FORMAT)
@@ -40,10 +40,7 @@ def measure(settings: Settings) -> Section:
         Chart(
             "memory",
             "Million lines a second in memory, one core",
-            [
-                Bar(found["format"], found["lines_per_second"] / 1e6)
-                for found in section.data
-            ],
+            [Bar(found["format"], found["lines_per_second"] / 1e6) for found in section.data],
         )
     ]
     rate, share = combined["lines_per_second"], combined["share_of_pieces"]

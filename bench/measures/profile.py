@@ -1,5 +1,5 @@
-"""Where a line's instructions go, by callgrind: the same on every run of a program, whatever else the
-machine does."""
+"""Where a line's instructions go, by callgrind: the same on every run of a program, whatever else
+the machine does."""
 
 from __future__ import annotations
 
@@ -51,9 +51,7 @@ def measure(settings: Settings) -> Section:
             [Bar(where, count) for where, count in [*shown, ("all others", rest)]],
         )
     ]
-    totals = ", ".join(
-        f"{name} {sum(found.values()):,.0f}" for name, found in section.data.items()
-    )
+    totals = ", ".join(f"{name} {sum(found.values()):,.0f}" for name, found in section.data.items())
     section.notes = [
         "Callgrind's counts of the engine's benchmark, by the file that an instruction comes from, "
         f"wherever it was inlined. Instructions a line: {totals}."
@@ -73,9 +71,7 @@ def places(settings: Settings, program: Path, format_: str, rounds: int) -> Coun
     """Instructions by the file that they come from."""
     counts = settings.directory / "callgrind"
     valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={counts}"]
-    subprocess.run(
-        [*valgrind, program, format_, str(rounds)], check=True, capture_output=True
-    )
+    subprocess.run([*valgrind, program, format_, str(rounds)], check=True, capture_output=True)
     annotate = ["callgrind_annotate", "--threshold=100", "--auto=no", counts]
     report = subprocess.run(annotate, check=True, capture_output=True, text=True).stdout
     found: Counter[str] = Counter()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 

@@ -96,9 +96,9 @@ def measure(settings: Settings) -> Section:
         )
     ]
     section.notes = [
-        f"{work.lines:,} Combined lines of {work.bytes / work.lines:.0f} bytes; "
-        f"the floor is `dd` of the same bytes out of memory, {WRITE >> 10} KiB at once, into a pipe "
-        f"{PIPE_WRITE} bytes, as visor writes. Medians of "
+        f"{work.lines:,} Combined lines of {work.bytes / work.lines:.0f} bytes; the floor is `dd` "
+        f"of the same bytes out of memory, {WRITE >> 10} KiB at once, into a pipe {PIPE_WRITE} "
+        "bytes, as visor writes. Medians of "
         f"{settings.effort.rounds} rounds; the ratio is that of the times within a round, "
         "*rounds* its least and greatest. Files aren't synced: what is measured is the page cache.",
         *notes,

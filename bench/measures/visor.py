@@ -93,7 +93,8 @@ def running(
     threads: int | None = None,
     into_nothing: Iterable[str] = (),
 ) -> Iterator[Visor]:
-    """Runs a document on so many event loops, with these files being `/dev/null`, its files below a directory of this name, until the block ends."""
+    """Runs a document on so many event loops until the block ends, its files below a directory of
+    this name, and some of them being `/dev/null`."""
     home = settings.directory / name
     home.mkdir()
     path, diagnostics = home / "document.yaml", home / "diagnostics"

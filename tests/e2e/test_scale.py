@@ -26,6 +26,8 @@ from support.kubernetes import Kubernetes
 from support.metrics import Metrics
 from support.operators import Operators
 
+pytestmark = pytest.mark.timeout(3 * 3600)
+
 SOURCES = int(os.environ.get("VISOR_SCALE_SOURCES", "300"))
 IDLE_SECONDS = float(os.environ.get("VISOR_SCALE_IDLE_SECONDS", "20"))
 FIRST = 100

@@ -29,7 +29,7 @@ use visor_api::FakeLogSource;
 use crate::{
     build::labels::{DOCUMENT, MANAGED_BY, MANAGER, SOURCE, SOURCE_UID, source_uid},
     children::ChildKind,
-    cluster::scoped,
+    cluster::{many, scoped},
     metrics::Metrics,
     tallies::Tallies,
 };
@@ -53,7 +53,7 @@ impl Cache {
         metrics: &Arc<Metrics>,
         tallies: Arc<Tallies>,
     ) -> (Self, Touched) {
-        let selector = watcher::Config::default().labels(&format!("{MANAGED_BY}={MANAGER}"));
+        let selector = many().labels(&format!("{MANAGED_BY}={MANAGER}"));
         let mut children = BTreeMap::new();
         let mut touched = Vec::new();
         for kind in kinds {
@@ -69,7 +69,7 @@ impl Cache {
             touched.push(owners(kind.name(), metrics, objects, owner));
             children.insert(kind, store);
         }
-        let selector = watcher::Config::default().labels(SOURCE_UID);
+        let selector = many().labels(SOURCE_UID);
         let (pods, writer) = reflector::store();
         let api: Api<Pod> = match namespace {
             Some(namespace) => Api::namespaced(client.clone(), namespace),

@@ -5,10 +5,17 @@ use kube::{
     Api, Client,
     api::{DynamicObject, ListParams},
     discovery,
+    runtime::watcher,
 };
 use tracing::info;
 
 use crate::children::ChildKind;
+
+/// How objects are watched that there may be thousands of: listed by the hundred, for each list is in
+/// memory with all that is forgotten of its objects a moment later.
+pub(crate) fn many() -> watcher::Config {
+    watcher::Config::default().page_size(100)
+}
 
 /// What the server can do.
 #[derive(Debug, Clone, Copy)]

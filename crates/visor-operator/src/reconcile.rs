@@ -252,9 +252,7 @@ impl Context {
             return Ok(None);
         }
         let uid = metadata.uid.as_deref().unwrap_or_default();
-        if !status::is_urgent(old, &new)
-            && let Some(wait) = self.pace.wait(uid)
-        {
+        if let Some(wait) = self.pace.wait(uid, status::is_urgent(old, &new)) {
             return Ok(Some(wait));
         }
         let resource = kube::core::ApiResource::erase::<FakeLogSource>(&());

@@ -20,7 +20,7 @@ use tracing::{debug, warn};
 use visor_api::{FakeLogSource, source::Workload};
 
 use super::wish::NamespaceWish;
-use crate::{metrics::Metrics, reconcile::Guarded};
+use crate::{cluster, metrics::Metrics, reconcile::Guarded};
 
 /// The longest that a pod's creation is held up by a question to the API server. Shorter than the
 /// shortest time that the API server waits for us (`timeoutSeconds: 1`).
@@ -169,7 +169,7 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let (store, writer) = reflector::store();
-    let watched = watcher(Api::<K>::all(client.clone()), watcher::Config::default())
+    let watched = watcher(Api::<K>::all(client.clone()), cluster::many())
         .modify(forget)
         .default_backoff()
         .reflect(writer)

@@ -22,7 +22,7 @@ use crate::{
     apply::Applier,
     cache::Cache,
     children::ChildKind,
-    gather,
+    cluster, gather,
     pace::Pace,
     queue::Queue,
     reconcile::{self, Context, Failures, Guarded},
@@ -87,7 +87,7 @@ async fn act_in(
     let (sources, writer) = reflector::store();
     let failed = Arc::clone(&metrics);
     let (of_sources, of_children) = (Arc::clone(&context), Arc::clone(&context));
-    let changes = watcher(api, watcher::Config::default())
+    let changes = watcher(api, cluster::many())
         .modify(|source: &mut Guarded| source.meta_mut().managed_fields = None)
         .default_backoff()
         .reflect(writer)

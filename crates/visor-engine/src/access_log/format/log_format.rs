@@ -189,6 +189,23 @@ mod tests {
     }
 
     #[test]
+    fn bytes_received_are_those_of_the_texts_before_they_are_escaped() {
+        let bytes = |user_agent: &str| {
+            let log = json!({
+                "format": "Custom",
+                "logFormat": "%I %{User-Agent}i",
+                "userAgents": [{"value": user_agent}],
+            });
+            let stream = json!({"name": "requests", "kind": "Access"});
+            let generator = json!({"name": "web", "access": log, "streams": [stream]});
+            let numbers = testing::lines(&generator, 20).into_iter();
+            numbers.map(|line| line.split(' ').next().map(str::to_owned)).collect::<Vec<_>>()
+        };
+        assert_eq!(bytes("a\"b\\"), bytes("abcd"));
+        assert_ne!(bytes("abc"), bytes("abcd"));
+    }
+
+    #[test]
     fn no_bytes_are_a_dash_or_a_zero() {
         assert_eq!(lines("%b %B", 304)[0], "- 0\n");
     }
