@@ -40,10 +40,10 @@ def measure(settings: Settings) -> Section:
             add_row(section, rate, before, after)
     section.notes = [
         f"Over {settings.effort.rate_seconds:g} s into `/dev/null`, the first {len(TOGETHER)} at "
-        "once on one event loop. *Achieved* is by the lines that were due while it was watched: "
-        "one line more or less is the border of that time. The lag is from when the oldest line of a "
-        "write was due to when it was written; a percentile is the bound of the histogram's bucket "
-        "that it lies in, and p100 is the worst."
+        "once on one event loop. *Achieved* is by the lines that were due in the time between two "
+        "looks at the metrics: one line more or less is the border of it. The lag is from when the "
+        "oldest line of a write was due to when it was written; a percentile is the bound of the "
+        "histogram's bucket that it lies in, and p100 is the worst."
     ]
     return section
 
