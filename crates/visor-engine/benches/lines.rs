@@ -70,7 +70,7 @@ fn main() {
             "pieces": times.pieces,
         })
     });
-    println!("{}", Value::from_iter(found));
+    println!("{}", found.collect::<Value>());
 }
 
 fn contenders() -> Vec<Contenders> {
