@@ -17,10 +17,10 @@ from support.tools import tool
 # for less than a release). A change that makes a line dearer by more than the margin has to raise
 # the number here, and to say why it is worth it; one that makes it cheaper lowers it.
 MOST = {
-    "Common": 1_475,
-    "Combined": 1_665,
-    "Json": 3_315,
-    "Httpd24": 2_705,
+    "Common": 1_335,
+    "Combined": 1_525,
+    "Json": 3_175,
+    "Httpd24": 2_565,
 }
 MARGIN = 1.05
 FEW, MANY = 10_000, 50_000

@@ -1,9 +1,11 @@
-"""How many more lines two event loops write than one."""
+"""How many more lines two event loops write than one; and two programs, which share nothing but the
+machine: what more of it there is to be had."""
 
 from __future__ import annotations
 
 import os
 import time
+from contextlib import ExitStack
 from statistics import median
 
 from .report import Bar, Chart, Section, Wanted, millions
@@ -19,44 +21,67 @@ def measure(settings: Settings) -> Section:
     section = Section(
         name="loops",
         title="Two event loops beside one",
-        columns=["Event loops", "lines/s", "times one"],
+        columns=["Unlimited lines by", "lines/s", "times one loop"],
         data={},
     )
     if (os.cpu_count() or 1) < 2:
         section.notes = ["Not measured: this machine has one core."]
         return section
-    rates: dict[int, list[float]] = {1: [], 2: []}
+    contenders = {
+        "one loop": [(1, LOGS)],
+        "two loops": [(2, LOGS)],
+        "two programs": [(1, LOGS[:1]), (1, LOGS[1:])],
+    }
+    rates: dict[str, list[float]] = {name: [] for name in contenders}
     for round_ in range(settings.effort.rounds):
-        for loops, found in rates.items():
-            found.append(lines_per_second(settings, loops, f"loops-{loops}-{round_}"))
-    ratio = median(two / one for one, two in zip(rates[1], rates[2], strict=True))
-    section.data = {"lines_per_second": rates, "ratio": ratio}
-    one, two = median(rates[1]), median(rates[2])
-    section.rows = [["1", millions(one), "1"], ["2", millions(two), f"{ratio:.2f}"]]
-    section.wanted = [
-        Wanted("two loops, times one", f"at least {WANTED}", f"{ratio:.2f}", ratio >= WANTED)
+        for name, programs in contenders.items():
+            directory = f"{name.replace(' ', '-')}-{round_}"
+            rates[name].append(lines_per_second(settings, programs, directory))
+    ones = rates["one loop"]
+    ratios = {
+        name: median(rate / one for rate, one in zip(found, ones, strict=True))
+        for name, found in rates.items()
+    }
+    section.data = {"lines_per_second": rates, "ratios": ratios}
+    section.rows = [
+        [name, millions(median(found)), f"{ratios[name]:.2f}"] for name, found in rates.items()
     ]
+    got = f"{ratios['two loops']:.2f} (two programs: {ratios['two programs']:.2f})"
+    reached = ratios["two loops"] >= WANTED
+    section.wanted = [Wanted("two loops, times one", f"at least {WANTED}", got, reached)]
     section.charts = [
         Chart(
             "loops",
-            "Million lines a second, two unlimited generators",
-            [Bar("one loop", one / 1e6), Bar("two loops", two / 1e6)],
+            "Million unlimited lines a second",
+            [Bar(name, median(found) / 1e6) for name, found in rates.items()],
         )
     ]
     section.notes = [
         "Two generators with an unlimited stream each, each into `/dev/null`, for "
-        f"{SECONDS} s a round, {settings.effort.rounds} rounds in turns; medians."
+        f"{SECONDS} s a round, {settings.effort.rounds} rounds in turns; medians. *Two programs* "
+        "have a generator and a loop each: what they have is what the machine gives, for virtual "
+        "cores may be two threads of one."
     ]
     return section
 
 
-def lines_per_second(settings: Settings, loops: int, directory: str) -> float:
+def lines_per_second(
+    settings: Settings, programs: list[tuple[int, list[str]]], directory: str
+) -> float:
+    """Of programs at one time, each with so many event loops and these generators."""
     unlimited = [stream("lines", {"unlimited": {}})]
-    generators = [access(log, unlimited, {"file": {"path": f"{log}.log"}}) for log in LOGS]
-    text, nothing = document(generators), [f"{log}.log" for log in LOGS]
-    with running(settings, directory, text, threads=loops, into_nothing=nothing) as visor:
-        before = visor.metrics()
+    with ExitStack() as stack:
+        visors = []
+        for number, (loops, logs) in enumerate(programs):
+            generators = [access(log, unlimited, {"file": {"path": f"{log}.log"}}) for log in logs]
+            text, nothing = document(generators), [f"{log}.log" for log in logs]
+            place = f"{directory}-{number}"
+            started = running(settings, place, text, threads=loops, into_nothing=nothing)
+            visors.append(stack.enter_context(started))
+        before = [visor.metrics() for visor in visors]
         time.sleep(SECONDS)
-        after = visor.metrics()
-    lines = after.sum("visor_lines_total") - before.sum("visor_lines_total")
-    return lines / (after.at - before.at)
+        after = [visor.metrics() for visor in visors]
+    return sum(
+        (late.sum("visor_lines_total") - early.sum("visor_lines_total")) / (late.at - early.at)
+        for early, late in zip(before, after, strict=True)
+    )

@@ -39,7 +39,7 @@ use crate::{
 const ROOM: usize = 448 * 1024;
 /// At most one write in this time, as long as there is room. So a thousand lines a
 /// second don't make a thousand writes, and no line waits for long.
-const BETWEEN_WRITES: Duration = Duration::from_millis(2);
+const BETWEEN_WRITES: Duration = Duration::from_millis(1);
 /// A write that takes longer is a blocked one.
 const SOON: Duration = Duration::from_millis(50);
 /// After a failed write; doubled up to the second.

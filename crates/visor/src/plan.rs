@@ -143,6 +143,13 @@ impl Limits {
         left.min(wanted)
     }
 
+    /// Gives back leave that was taken and not used.
+    pub(crate) fn give_back(&self, unused: u64) {
+        if let Some(lines) = &self.lines {
+            lines.fetch_add(unused, Ordering::Relaxed);
+        }
+    }
+
     /// Whether no more lines may be written.
     pub(crate) fn is_spent(&self) -> bool {
         self.lines.as_ref().is_some_and(|lines| lines.load(Ordering::Relaxed) == 0)

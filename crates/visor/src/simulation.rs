@@ -31,6 +31,8 @@ use crate::{
 
 /// Lines are written in pieces of about this size.
 const PIECE: usize = 256 * 1024;
+/// At most so many lines are written before the size of the piece is looked at.
+const LINES_AT_ONCE: u64 = 256;
 /// While a file can become too old, it is written to at least this often, in simulated time.
 const SECOND: i64 = 1_000_000_000;
 
@@ -265,7 +267,8 @@ impl Group {
     fn write_lines(&mut self, course: &Course) -> Result<(), SimulationError> {
         while let Some((due, index)) = self.merge.peek() {
             let lane = &self.lanes[index];
-            if due >= lane.end || lane.limits.take(1) == 0 {
+            let most = if due < lane.end { lane.limits.take(LINES_AT_ONCE) } else { 0 };
+            if most == 0 {
                 self.merge.end_next();
                 continue;
             }
@@ -278,10 +281,12 @@ impl Group {
                     return Ok(());
                 }
             }
+            let flush = if output.ages { output.written.saturating_add(SECOND) } else { Time::MAX };
             let merge = &mut self.merge;
             output.batch.append(&lane.meter, due, |out| {
-                merge.write(out);
-                1
+                let lines = merge.write(lane.end.min(flush), most, out);
+                lane.limits.give_back(most - lines);
+                lines
             });
         }
         let now = self.outputs.iter().map(|output| output.written).max().unwrap_or_default();
