@@ -12,7 +12,7 @@ use visor_api::{
 };
 
 use crate::{
-    access_log::{self, Facts, Heartbeat, Picks, Writer, format},
+    access_log::{self, Heartbeat, Subject, Writer, format},
     choice::NothingToDraw,
     error_log,
     random::Seed,
@@ -97,10 +97,9 @@ impl Source {
         Ok(match self.requests.entry((requests.clone(), format.clone())) {
             Entry::Occupied(known) => known.get().clone(),
             Entry::Vacant(new) => {
-                let content = Arc::new(access_log::Content::new(requests, self.seed)?);
-                let writer = writer(format, &content.facts(), &self.zone);
-                let picks = content.picks();
-                new.insert(Content::Access { content, writer, picks }).clone()
+                let content = access_log::Content::new(requests, self.seed)?;
+                let subject = Subject::Requests(Arc::new(content));
+                new.insert(access_content(subject, format, &self.zone)).clone()
             }
         })
     }
@@ -109,10 +108,8 @@ impl Source {
         match self.heartbeats.entry((heartbeat.clone(), format.clone())) {
             Entry::Occupied(known) => known.get().clone(),
             Entry::Vacant(new) => {
-                let heartbeat = Arc::new(Heartbeat::new(heartbeat));
-                let writer = writer(format, &heartbeat.facts(), &self.zone);
-                let picks = Picks::default();
-                new.insert(Content::Heartbeat { heartbeat, writer, picks }).clone()
+                let subject = Subject::Heartbeats(Arc::new(Heartbeat::new(heartbeat)));
+                new.insert(access_content(subject, format, &self.zone)).clone()
             }
         }
     }
@@ -131,8 +128,9 @@ impl Source {
     }
 }
 
-fn writer(format: &Format, facts: &Facts<'_>, zone: &TimeZone) -> Writer {
-    Writer::new(Arc::new(format::columns(format, facts, zone)))
+fn access_content(subject: Subject, format: &Format, zone: &TimeZone) -> Content {
+    let columns = format::columns(format, &subject.facts(), zone);
+    Content::Access { writer: Writer::new(Arc::new(columns)), picks: subject.picks(), subject }
 }
 
 /// `seed` is the generator's.

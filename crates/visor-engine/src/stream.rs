@@ -1,7 +1,5 @@
 //! A stream: a pace and a content of its own. One kind of line.
 
-use std::sync::Arc;
-
 use visor_api::resolved;
 
 use crate::{
@@ -26,22 +24,13 @@ pub struct Stream {
 /// What a stream's lines say, and how they are written.
 #[derive(Debug, Clone)]
 pub enum Content {
-    /// Requests.
+    /// Lines of an access log.
     Access {
-        /// What they are made of.
-        content: Arc<access_log::Content>,
+        /// What they tell of.
+        subject: access_log::Subject,
         /// How they are written.
         writer: access_log::Writer,
-        /// What the last one drew.
-        picks: access_log::Picks,
-    },
-    /// Signs of life in an access log.
-    Heartbeat {
-        /// What they say.
-        heartbeat: Arc<access_log::Heartbeat>,
-        /// How they are written.
-        writer: access_log::Writer,
-        /// What the last one drew.
+        /// What was drawn for the last one.
         picks: access_log::Picks,
     },
     /// Messages of an error log.
@@ -90,11 +79,9 @@ impl Stream {
     pub fn write_at(&mut self, time: Time, out: &mut Lines) {
         let random = &mut self.drawing;
         match &mut self.content {
-            Content::Access { content, writer, picks } => {
-                content.write(time, writer, random, picks, out);
-            }
-            Content::Heartbeat { heartbeat, writer, picks } => {
-                heartbeat.write(time, writer, random, picks, out);
+            Content::Access { subject, writer, picks } => {
+                let request = subject.draw(time, writer.uses(), random, picks);
+                writer.write(&request, out);
             }
             Content::Error { content, format } => content.write(time, format, random, out),
         }

@@ -38,16 +38,6 @@ impl Text {
         self.first[..beginning].copy_from_slice(&bytes[..beginning]);
         self.length = bytes.len();
     }
-
-    /// What stands where there is nothing to say: `-`.
-    pub fn absent() -> Self {
-        Self::new(b"-")
-    }
-
-    /// Whether it's what stands where there is nothing to say.
-    pub fn is_absent(&self) -> bool {
-        **self == *b"-"
-    }
 }
 
 impl Deref for Text {

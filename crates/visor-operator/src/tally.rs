@@ -220,10 +220,13 @@ impl Tally {
     pub(crate) fn round_is_over(&mut self, seconds: f64, silence: Silence) {
         self.silence = silence;
         let lines = self.sum().lines;
-        self.rate = self.last_round.and_then(|last| {
-            let passed = seconds - last.seconds;
-            (passed > 0.0).then(|| lines.saturating_sub(last.lines) as f64 / passed)
-        });
+        // What was known before the first round holds: a rate of nothing, where there were no pods.
+        // If it were unknown for a round, that would be a status more of each such source.
+        if let Some(last) = self.last_round
+            && seconds > last.seconds
+        {
+            self.rate = Some(lines.saturating_sub(last.lines) as f64 / (seconds - last.seconds));
+        }
         self.last_round = Some(Round { seconds, lines });
     }
 

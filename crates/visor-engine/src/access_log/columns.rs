@@ -107,12 +107,21 @@ impl Writer {
     /// Writes the line of a request, newline included.
     #[inline]
     pub fn write(&mut self, request: &Request<'_>, lines: &mut Lines) {
-        let mut line = lines.line();
-        for column in &self.columns.all {
-            line = column.write(request, &mut self.stamps, line);
-        }
-        line.keep();
+        write_all(&self.columns.all, request, &mut self.stamps, lines.line()).keep();
     }
+}
+
+#[inline]
+fn write_all<'l>(
+    columns: &[Column],
+    request: &Request<'_>,
+    stamps: &mut [AccessStamp],
+    mut line: Line<'l>,
+) -> Line<'l> {
+    for column in columns {
+        line = column.write(request, stamps, line);
+    }
+    line
 }
 
 impl Column {
@@ -165,10 +174,7 @@ impl Conditional {
             line.push(b'-');
             return line;
         }
-        for column in &self.columns {
-            line = column.write(request, stamps, line);
-        }
-        line
+        write_all(&self.columns, request, stamps, line)
     }
 }
 

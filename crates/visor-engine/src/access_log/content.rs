@@ -13,7 +13,7 @@ use visor_api::{
 };
 
 use super::{
-    columns::{Uses, Writer},
+    columns::Uses,
     defaults::{Defaults, Tls},
     exchange::{Exchange, Exchanges, Response},
     facts::{Fact, Facts, NamedFact, Pick, Picks},
@@ -25,7 +25,7 @@ use crate::{
     clients,
     random::{Random, Seed},
     server::{self, Thread},
-    text::{Lines, Text},
+    text::Text,
     time::Time,
 };
 
@@ -148,22 +148,9 @@ impl Content {
         Picks::with_named(self.named.len())
     }
 
-    /// Draws a request that ends at `time`, and writes its line.
+    /// Draws a request that ends at `time`.
     #[inline]
-    pub fn write(
-        &self,
-        time: Time,
-        writer: &mut Writer,
-        random: &mut Random,
-        picks: &mut Picks,
-        lines: &mut Lines,
-    ) {
-        let request = self.draw(time, writer.uses(), random, picks);
-        writer.write(&request, lines);
-    }
-
-    #[inline]
-    fn draw<'a>(
+    pub fn draw<'a>(
         &self,
         time: Time,
         uses: Uses,

@@ -7,7 +7,7 @@ use visor_api::{
 };
 
 use super::{
-    columns::Writer,
+    columns::Uses,
     facts::{Fact, Facts, Pick, Picks},
     request::{Connection, Request},
 };
@@ -15,7 +15,6 @@ use crate::{
     choice::Table,
     random::Random,
     server::{self, Thread},
-    text::Lines,
     time::Time,
 };
 
@@ -84,22 +83,21 @@ impl Heartbeat {
         }
     }
 
-    /// Writes a heartbeat that is due at `time`.
-    pub fn write(
+    /// Draws a heartbeat that is due at `time`.
+    pub fn draw<'a>(
         &self,
         time: Time,
-        writer: &mut Writer,
+        uses: Uses,
         random: &mut Random,
-        picks: &mut Picks,
-        lines: &mut Lines,
-    ) {
+        picks: &'a mut Picks,
+    ) -> Request<'a> {
         // A message is the server's own; the others are requests.
         let (thread, remote_port) = match self {
             Self::Message(messages) => {
                 picks.set(Pick::MESSAGE, messages.draw_index(random));
                 (Thread::PARENT, 0)
             }
-            Self::Request(_) if writer.uses().connection => {
+            Self::Request(_) if uses.connection => {
                 (Thread::draw(random), server::client_port(random))
             }
             Self::Request(_) => (Thread::PARENT, 0),
@@ -108,7 +106,7 @@ impl Heartbeat {
             Self::Request(probe) => (probe.body_bytes, probe.bytes_in, probe.bytes_out),
             Self::Message(_) => (0, 0, 0),
         };
-        let request = Request {
+        Request {
             picks,
             time,
             duration: 0,
@@ -124,8 +122,7 @@ impl Heartbeat {
                 status: b'-',
             },
             id: 0,
-        };
-        writer.write(&request, lines);
+        }
     }
 }
 

@@ -91,22 +91,24 @@ pub enum Own {
 }
 
 impl Own {
-    /// Writes it.
+    /// Writes it. The size of a body is what nearly every format has.
     #[inline]
     pub(super) fn write<'l>(self, request: &Request<'_>, mut line: Line<'l>) -> Line<'l> {
         match self {
-            Self::BodyBytesOrDash if request.body_bytes == 0 => line.push(b'-'),
-            Self::BodyBytesOrDash | Self::BodyBytes => line.number(request.body_bytes),
-            rare => return rare.write_rare(request, line),
+            Self::BodyBytesOrDash | Self::BodyBytes if request.body_bytes > 0 => {
+                line.number(request.body_bytes);
+                line
+            }
+            _ => self.write_any(request, line),
         }
-        line
     }
 
-    /// Apart from the others, so that the loop over columns stays small.
+    /// Apart from the loop over columns, which stays small so.
     #[inline(never)]
-    fn write_rare<'l>(self, request: &Request<'_>, mut line: Line<'l>) -> Line<'l> {
+    fn write_any<'l>(self, request: &Request<'_>, mut line: Line<'l>) -> Line<'l> {
         let connection = &request.connection;
         match self {
+            Self::BodyBytesOrDash if request.body_bytes == 0 => line.push(b'-'),
             Self::BodyBytesOrDash | Self::BodyBytes => line.number(request.body_bytes),
             Self::BytesIn => line.number(request.bytes_in),
             Self::BytesOut => line.number(request.bytes_out),

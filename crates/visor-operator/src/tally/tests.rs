@@ -517,6 +517,8 @@ fn where_there_is_nobody_to_ask_nothing_is_unknown() {
     let mut tally = Tally::going_on_from(Before::default(), &nobody);
     assert!(tally.sums().asked);
     assert_eq!(tally.sums().rate, Some(0.0));
+    tally.round_is_over(10.0, silent(0));
+    assert_eq!(tally.sums().rate, Some(0.0), "the first round has none before it to compare with");
     sees(&mut tally, "a", 0);
     assert!(tally.sums().asked, "its first pod has only just begun");
     let somebody = [Box::new(pod("a", 0, &running(), &json!({})))];
