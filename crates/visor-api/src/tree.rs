@@ -1,16 +1,19 @@
 //! A YAML document as a tree that remembers where each node was written. Pure: text in, tree out.
 
+mod typed;
+
 use std::fmt;
 
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, SeqAccess, Visitor},
+    de::{MapAccess, SeqAccess, Visitor, value::MapDeserializer},
 };
 use serde_saphyr::{
     DuplicateKeyPolicy, MessageFormatter, Options, Spanned, UserMessageFormatter, options,
 };
 
 use crate::message::one_line;
+use typed::present;
 
 /// Most events (nodes and ends) that aliases of one document may stand for. It keeps small bombs
 /// from growing large.
@@ -90,6 +93,12 @@ impl Node {
         }
     }
 
+    /// What an object says but its status, which is the cluster's, for serde's types to be read from.
+    pub(crate) fn without_status(&self) -> impl Deserializer<'_, Error = serde_json::Error> {
+        let members = if let Value::Map(members) = &self.value { members.as_slice() } else { &[] };
+        MapDeserializer::new(present(members).filter(|(key, _)| *key != "status"))
+    }
+
     /// The member of a mapping of that name. A null is none: it means "not set".
     pub(crate) fn member(&self, name: &str) -> Option<&Self> {
         let Value::Map(members) = &self.value else { return None };
@@ -126,8 +135,8 @@ impl Node {
         inner.map_or(self.line, |(node, rest)| node.line_of(rest))
     }
 
-    /// The value as JSON: what serde's types are read from. Null members are left out; of doubles
-    /// the last one stays; a number out of JSON's range is null.
+    /// The value as JSON. Null members are left out; of doubles the last one stays; a number out of
+    /// JSON's range is null. Types are read from the tree itself: of a large one, such a copy is larger.
     pub(crate) fn to_json(&self) -> serde_json::Value {
         use serde_json::Value as Json;
         match &self.value {
@@ -140,11 +149,7 @@ impl Node {
             Value::Text(value) => Json::String(value.clone()),
             Value::List(items) => Json::Array(items.iter().map(Self::to_json).collect()),
             Value::Map(members) => Json::Object(
-                members
-                    .iter()
-                    .filter(|(_, node)| !node.is_null())
-                    .map(|(key, node)| (key.clone(), node.to_json()))
-                    .collect(),
+                present(members).map(|(key, node)| (key.to_owned(), node.to_json())).collect(),
             ),
         }
     }

@@ -3,6 +3,7 @@
 use std::mem;
 
 use kube::Resource;
+use serde::Deserializer;
 use serde_path_to_error::Segment;
 
 use super::{Problems, partial};
@@ -76,11 +77,11 @@ impl<'a> Object<'a> {
             return None;
         }
         let misshapen = structure::check(&self.document, schema);
-        let mut json = self.document.root.to_json();
-        if let Some(object) = json.as_object_mut() {
-            object.remove("status");
-        }
         if !misshapen.is_empty() {
+            let mut json = self.document.root.to_json();
+            if let Some(object) = json.as_object_mut() {
+                object.remove("status");
+            }
             let broken: Vec<_> =
                 misshapen.iter().filter_map(|located| located.broken.clone()).collect();
             for problem in partial::check(&json, &broken) {
@@ -91,7 +92,7 @@ impl<'a> Object<'a> {
             }
             return None;
         }
-        match deserialize(json) {
+        match deserialize(self.document.root.without_status()) {
             Ok(source) => {
                 for problem in rules::check(&source) {
                     self.tell(problem, problems);
@@ -134,8 +135,10 @@ impl Document<'_> {
 }
 
 /// The types of an object without status, or the first field that can't be one.
-pub(super) fn deserialize(json: serde_json::Value) -> Result<FakeLogSource, Problem> {
-    serde_path_to_error::deserialize(json).map_err(|error| {
+pub(super) fn deserialize<'de>(
+    object: impl Deserializer<'de, Error = serde_json::Error>,
+) -> Result<FakeLogSource, Problem> {
+    serde_path_to_error::deserialize(object).map_err(|error| {
         let path = path_of(error.path());
         Problem::new(path, one_line(&error.into_inner().to_string()))
     })

@@ -5,7 +5,7 @@
 use std::{
     fmt,
     fs::{self, File, Metadata, OpenOptions},
-    io::{self, IsTerminal, Seek, SeekFrom, Write},
+    io::{self, IoSlice, IsTerminal, Seek, SeekFrom, Write},
     os::{
         fd::{AsFd, BorrowedFd},
         unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt},
@@ -17,11 +17,11 @@ use jiff::Timestamp;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::OFlags,
-    io::Errno,
+    io::{Errno, ReadWriteFlags, pwritev2},
 };
 use visor_api::resolved;
 
-use super::{Patience, SinkError, whole_lines};
+use super::{Patience, SinkError, patience::has_room, whole_lines};
 
 /// A write to a pipe of up to this many bytes (Linux's `PIPE_BUF`) happens whole or not at all, and
 /// at once if there is any room.
@@ -83,6 +83,9 @@ enum Kind {
 pub(super) struct OpenTarget {
     file: File,
     kind: Kind,
+    /// Whether the system can be told to write only if there is room, in one call. Linux can't for
+    /// terminals, nor could older ones for pipes; they are asked for room first.
+    tells_at_once: bool,
     /// Bytes in the file, as far as we know: others may have cut it.
     size: u64,
     /// Bytes after the last newline: of a line of which only the start could be written.
@@ -151,7 +154,14 @@ impl OpenTarget {
             _ => Kind::Device,
         };
         let since = born(&metadata).map_or(now, |born| born.min(now));
-        Ok(Self { file, kind, size: metadata.len(), unfinished: 0, since })
+        let size = metadata.len();
+        Ok(Self { file, kind, tells_at_once: true, size, unfinished: 0, since })
+    }
+
+    /// As on a system that can't be told to write only if there is room.
+    #[cfg(test)]
+    pub(super) fn asking_first(self) -> Self {
+        Self { tells_at_once: false, ..self }
     }
 
     fn end_last_line(&mut self, now: Timestamp) -> io::Result<()> {
@@ -184,12 +194,10 @@ impl OpenTarget {
         }
         let mut rest = bytes;
         while !rest.is_empty() {
-            // Room is waited for here also because whoever shares the descriptor with us may have
-            // made it non-blocking.
-            if self.may_stall() && !patience.wait_for_room(&self.file)? {
+            if self.may_stall() && patience.is_over() {
                 return Ok(false);
             }
-            match self.file.write(self.one_write(rest)) {
+            match self.write(self.one_write(rest)) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(taken) => {
                     self.account(&rest[..taken]);
@@ -197,11 +205,29 @@ impl OpenTarget {
                     rest = &rest[taken..];
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.may_stall() => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.may_stall() => {
+                    patience.wait_for_room(&self.file)?;
+                }
                 Err(error) => return Err(error),
             }
         }
         Ok(true)
+    }
+
+    /// One write; where it may stall, only if there is room.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.may_stall() && self.tells_at_once {
+            let from_here = u64::MAX;
+            let bytes = [IoSlice::new(bytes)];
+            match pwritev2(&self.file, &bytes, from_here, ReadWriteFlags::NOWAIT) {
+                Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.tells_at_once = false,
+                written => return written.map_err(Into::into),
+            }
+        }
+        if self.may_stall() && !has_room(&self.file)? {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.file.write(bytes)
     }
 
     /// The part of `rest` for one write: all of it, except that what may stall gets whole lines of at

@@ -15,14 +15,25 @@ use rustix::{
 use super::*;
 use crate::sink::{Closed, SharedSink, SinkError, target::OpenTarget};
 
-/// A sink into a pipe, as if the pipe were standard output, and the pipe's other end.
-fn piped() -> (Sink, io::PipeReader, io::PipeWriter) {
+/// A sink into a pipe, as if the pipe were standard output, and the pipe's ends.
+type Piped = (Sink, io::PipeReader, io::PipeWriter);
+
+fn piped() -> Piped {
     let (reader, writer) = io::pipe().unwrap();
     let ours = writer.as_fd().try_clone_to_owned().unwrap();
     let mut sink = Sink::new(Target::Stdout, None, Patience::new().unwrap());
     sink.output = Some(OpenTarget::new(File::from(ours), at(0)).unwrap());
     (sink, reader, writer)
 }
+
+/// The same on a system that has to be asked for room before each write.
+fn piped_asking_first() -> Piped {
+    let (mut sink, reader, writer) = piped();
+    sink.output = sink.output.map(OpenTarget::asking_first);
+    (sink, reader, writer)
+}
+
+const BOTH_WAYS: [fn() -> Piped; 2] = [piped, piped_asking_first];
 
 fn has_room(writer: &io::PipeWriter) -> bool {
     let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -31,56 +42,62 @@ fn has_room(writer: &io::PipeWriter) -> bool {
 
 #[test]
 fn a_pipe_whose_reader_stalls_and_leaves_has_whole_lines_only() {
-    let (mut sink, reader, writer) = piped();
-    let batch = lines(0, 9000).repeat(3);
-    let writing = thread::spawn(move || {
-        let progress = sink.write(&batch, at(0));
-        (batch, progress)
-    });
-    while has_room(&writer) {
-        thread::yield_now();
+    for piped in BOTH_WAYS {
+        let (mut sink, reader, writer) = piped();
+        let batch = lines(0, 9000).repeat(3);
+        let writing = thread::spawn(move || {
+            let progress = sink.write(&batch, at(0));
+            (batch, progress)
+        });
+        while has_room(&writer) {
+            thread::yield_now();
+        }
+        drop(reader);
+        let (batch, progress) = writing.join().unwrap();
+        assert!(progress.error.unwrap().is_broken_pipe());
+        assert!(progress.bytes > 0 && progress.bytes < batch.len());
+        assert_eq!(batch[progress.bytes - 1], b'\n');
     }
-    drop(reader);
-    let (batch, progress) = writing.join().unwrap();
-    assert!(progress.error.unwrap().is_broken_pipe());
-    assert!(progress.bytes > 0 && progress.bytes < batch.len());
-    assert_eq!(batch[progress.bytes - 1], b'\n');
 }
 
 #[test]
 fn a_pipe_that_someone_made_non_blocking_is_waited_for() {
-    let (mut sink, mut reader, writer) = piped();
-    let flags = fcntl_getfl(&writer).unwrap();
-    fcntl_setfl(&writer, flags | OFlags::NONBLOCK).unwrap();
-    let batch = lines(0, 9000).repeat(3);
-    let expected = batch.clone();
-    let writing = thread::spawn(move || {
-        write(&mut sink, &batch, at(0));
-    });
-    while has_room(&writer) {
-        thread::yield_now();
+    for piped in BOTH_WAYS {
+        let (mut sink, mut reader, writer) = piped();
+        let flags = fcntl_getfl(&writer).unwrap();
+        fcntl_setfl(&writer, flags | OFlags::NONBLOCK).unwrap();
+        let batch = lines(0, 9000).repeat(3);
+        let expected = batch.clone();
+        let writing = thread::spawn(move || {
+            write(&mut sink, &batch, at(0));
+        });
+        while has_room(&writer) {
+            thread::yield_now();
+        }
+        drop(writer);
+        let mut read = Vec::new();
+        reader.read_to_end(&mut read).unwrap();
+        writing.join().unwrap();
+        assert!(read == expected);
     }
-    drop(writer);
-    let mut read = Vec::new();
-    reader.read_to_end(&mut read).unwrap();
-    writing.join().unwrap();
-    assert!(read == expected);
 }
 
 #[test]
 fn a_line_longer_than_an_atomic_write_goes_through_whole() {
-    let (mut sink, mut reader, writer) = piped();
-    drop(writer);
-    let long = [vec![b'x'; 20_000], b"\n".to_vec()].concat();
-    let batch = [lines(0, 3), long, lines(3, 3)].concat();
-    let expected = batch.clone();
-    let writing = thread::spawn(move || {
-        write(&mut sink, &batch, at(0));
-    });
-    let mut read = Vec::new();
-    reader.read_to_end(&mut read).unwrap();
-    writing.join().unwrap();
-    assert!(read == expected);
+    for piped in BOTH_WAYS {
+        let (mut sink, mut reader, writer) = piped();
+        drop(writer);
+        let long = [vec![b'x'; 20_000], b"\n".to_vec()].concat();
+        let batch = [lines(0, 3), long, lines(3, 3)].concat();
+        let expected = batch.clone();
+        let writing = thread::spawn(move || {
+            write(&mut sink, &batch, at(0));
+        });
+        let mut read = Vec::new();
+        reader.read_to_end(&mut read).unwrap();
+        writing.join().unwrap();
+        assert!(read == expected);
+    }
 }
 
 /// A named pipe at this path.
@@ -137,36 +154,38 @@ fn bytes_that_a_reader_left_behind_are_counted() {
 
 #[test]
 fn who_waits_for_room_can_be_told_to_give_up_and_says_what_went_in() {
-    let (sink, mut reader, writer) = piped();
-    let patience = sink.patience.clone();
-    let shared = SharedSink::new(sink);
-    let batch = lines(0, 9000).repeat(3);
-    let expected = batch.clone();
-    let writing: Vec<_> = [shared.clone(), shared.another_owner()]
-        .into_iter()
-        .map(|owner| {
-            let batch = batch.clone();
-            thread::spawn(move || owner.write(&batch, at(0)))
-        })
-        .collect();
-    while has_room(&writer) {
-        thread::yield_now();
+    for piped in BOTH_WAYS {
+        let (sink, mut reader, writer) = piped();
+        let patience = sink.patience.clone();
+        let shared = SharedSink::new(sink);
+        let batch = lines(0, 9000).repeat(3);
+        let expected = batch.clone();
+        let writing: Vec<_> = [shared.clone(), shared.another_owner()]
+            .into_iter()
+            .map(|owner| {
+                let batch = batch.clone();
+                thread::spawn(move || owner.write(&batch, at(0)))
+            })
+            .collect();
+        while has_room(&writer) {
+            thread::yield_now();
+        }
+        // An event loop that comes to a stalled stream mustn't stall.
+        drop(shared.another_owner());
+        patience.end();
+        let mut written = 0;
+        for owner in writing {
+            let progress = owner.join().unwrap();
+            assert!(matches!(progress.error, Some(SinkError::GivenUp { .. })));
+            written += progress.bytes;
+        }
+        shared.close().unwrap();
+        drop((shared, writer));
+        let mut read = Vec::new();
+        reader.read_to_end(&mut read).unwrap();
+        assert_eq!(read.len(), written);
+        assert!(expected.starts_with(&read) && read.ends_with(b"\n"));
     }
-    // An event loop that comes to a stalled stream mustn't stall.
-    drop(shared.another_owner());
-    patience.end();
-    let mut written = 0;
-    for owner in writing {
-        let progress = owner.join().unwrap();
-        assert!(matches!(progress.error, Some(SinkError::GivenUp { .. })));
-        written += progress.bytes;
-    }
-    shared.close().unwrap();
-    drop((shared, writer));
-    let mut read = Vec::new();
-    reader.read_to_end(&mut read).unwrap();
-    assert_eq!(read.len(), written);
-    assert!(expected.starts_with(&read) && read.ends_with(b"\n"));
 }
 
 #[test]
