@@ -9,34 +9,35 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use visor_engine::time::Time;
+
+use crate::bell::Bell;
 
 /// A difference below this is left alone: no stamp is worse for it, and no time ever goes back for
 /// a trifle.
 const SMALLEST_CORRECTION: i64 = 500_000_000;
 
-/// Many streams wake at common times, this far apart, rather than each at its own: a thousand
-/// wake-ups in one cost little more than one.
-const SHARED_WAKES: u64 = 20_000_000;
-
 /// The clock of an event loop.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Clock {
     start: Instant,
     start_time: Time,
     correction: Cell<i64>,
-    shares_wakes: Cell<bool>,
+    bell: Bell,
+    uses_bell: Cell<bool>,
 }
 
 impl Clock {
     /// A clock that agrees with the system's now.
     pub(crate) fn start() -> Self {
+        let start = Instant::now();
         Self {
-            start: Instant::now(),
+            start,
             start_time: wall(),
             correction: Cell::new(0),
-            shares_wakes: Cell::new(false),
+            bell: Bell::new(start),
+            uses_bell: Cell::new(false),
         }
     }
 
@@ -52,18 +53,31 @@ impl Clock {
         self.start_time.saturating_add(since.map_or_else(|| -before(), nanos))
     }
 
-    /// When to wake for what is due at this time; at once for what is past.
-    pub(crate) fn wake(&self, time: Time) -> Instant {
-        let mut ahead = u64::try_from(time.nanos_since(self.start_time)).unwrap_or(0);
-        if self.shares_wakes.get() {
-            ahead = ahead.next_multiple_of(SHARED_WAKES);
+    /// Waits until a time, or, where streams wake together, until the bell rings after it. What is
+    /// past isn't waited for.
+    pub(crate) async fn sleep_until(&self, time: Time) {
+        let moment = self.moment(time);
+        if self.uses_bell.get() {
+            self.bell.sleep_until(moment).await;
+        } else {
+            sleep_until(moment).await;
         }
+    }
+
+    /// A time as a moment of the runtime; the start for what is before it.
+    fn moment(&self, time: Time) -> Instant {
+        let ahead = u64::try_from(time.nanos_since(self.start_time)).unwrap_or(0);
         self.start + Duration::from_nanos(ahead)
     }
 
-    /// Has streams wake at common times, or each at its own.
-    pub(crate) fn share_wakes(&self, share: bool) {
-        self.shares_wakes.set(share);
+    /// Has streams wake together, by the bell, or each at its own time.
+    pub(crate) fn use_bell(&self, uses: bool) {
+        self.uses_bell.set(uses);
+    }
+
+    /// Rings the bell for as long as this runs.
+    pub(crate) async fn ring_bell(&self) {
+        self.bell.ring().await;
     }
 
     /// What to add to a time of this clock, in nanoseconds, to have the time on the wall.
@@ -107,25 +121,17 @@ mod tests {
         assert_eq!(clock.at(Instant::now()), clock.now());
     }
 
-    #[test]
-    fn a_stream_wakes_when_its_line_is_due_or_with_others_soon_after() {
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_wakes_when_its_line_is_due_and_at_once_for_what_is_past() {
         let clock = Clock::start();
-        for millis in [0, 1, 19, 20, 21, 5000] {
+        for millis in [0, 1, 19, 20, 21, 5_000, 1] {
             let due = clock.start_time.saturating_add(millis * 1_000_000);
-            clock.share_wakes(false);
-            assert_eq!(clock.at(clock.wake(due)), due);
-            clock.share_wakes(true);
-            let shared = clock.at(clock.wake(due));
-            let late = shared.nanos_since(due);
-            assert!((0..SHARED_WAKES.cast_signed()).contains(&late), "{millis} ms: {late} ns");
-            assert_eq!(shared.nanos_since(clock.start_time) % SHARED_WAKES.cast_signed(), 0);
+            let before = clock.now();
+            clock.sleep_until(due).await;
+            assert_eq!(clock.now(), due.max(before));
         }
-    }
-
-    #[test]
-    fn what_is_past_is_woken_for_at_once() {
-        let clock = Clock::start();
-        assert_eq!(clock.wake(Time::EPOCH), clock.start);
+        clock.sleep_until(Time::EPOCH).await;
+        assert_eq!(clock.now().nanos_since(clock.start_time), 5_000_000_000);
     }
 
     /// Setting the system's clock is beyond a test; that it was set since is not.

@@ -39,7 +39,7 @@ use crate::{
 const FLUSH_TIME: Duration = Duration::from_millis(600);
 /// And those that can't, because a disk is full, this long to end with a whole line.
 const GIVE_UP_TIME: Duration = Duration::from_millis(150);
-/// From so many on, streams share their wake-ups: their lines are up to 20 ms late for it.
+/// From so many on, streams wake together: their lines are up to 20 ms late for it.
 const MANY_STREAMS: usize = 100;
 const CLOCK_CHECK: Duration = Duration::from_secs(1);
 
@@ -134,6 +134,8 @@ struct EventLoop {
     outlets: HashMap<Target, RunningOutlet>,
     /// Outlets that are writing what is left.
     closing: Vec<RunningOutlet>,
+    /// Told when an outlet has ended.
+    outlet_ended: Rc<Notify>,
 }
 
 struct RunningGenerator {
@@ -164,17 +166,24 @@ impl EventLoop {
             generators: HashMap::new(),
             outlets: HashMap::new(),
             closing: Vec::new(),
+            outlet_ended: Rc::default(),
         }
     }
 
     async fn run(mut self, mut instructions: mpsc::UnboundedReceiver<Instruction>) {
         let mut clock_check = interval(CLOCK_CHECK);
         clock_check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let clock = Rc::clone(&self.clock);
+        spawn_local(async move { clock.ring_bell().await });
         loop {
             let instruction = tokio::select! {
                 instruction = instructions.recv() => instruction,
                 _ = clock_check.tick() => {
                     self.check_clock();
+                    continue;
+                }
+                () = self.outlet_ended.notified() => {
+                    self.end_streams_without_outlet();
                     continue;
                 }
             };
@@ -227,7 +236,7 @@ impl EventLoop {
         }
         self.close_unused_outlets();
         let streams: usize = self.generators.values().map(|g| g.streams.len()).sum();
-        self.clock.share_wakes(streams >= MANY_STREAMS);
+        self.clock.use_bell(streams >= MANY_STREAMS);
     }
 
     fn follow_generator(&mut self, plan: GeneratorPlan, outlet: &Rc<Outlet>, now: Time) {
@@ -314,8 +323,10 @@ impl EventLoop {
         ));
         let writer = Rc::clone(&outlet);
         let activity = Arc::clone(&self.shared.activity);
+        let ended = Rc::clone(&self.outlet_ended);
         let task = spawn_local(async move {
             let (end, closed) = writer.write().await;
+            ended.notify_one();
             if end == End::NobodyReads {
                 activity.nobody_reads.notify_one();
             }
@@ -324,6 +335,17 @@ impl EventLoop {
         let running = RunningOutlet { outlet: Rc::clone(&outlet), plan: plan.clone(), task };
         self.closing.extend(self.outlets.insert(plan.target.clone(), running));
         outlet
+    }
+
+    /// Ends streams whose outlet has ended: if each waited for that, with each line it would join those
+    /// who wait, and leave them.
+    fn end_streams_without_outlet(&self) {
+        for generator in self.generators.values() {
+            let outlet = self.outlets.get(&generator.output.target);
+            if outlet.is_some_and(|running| running.outlet.end().is_some()) {
+                generator.streams.values().for_each(|stream| stream.control.tell(Change::Stop));
+            }
+        }
     }
 
     fn close_unused_outlets(&mut self) {

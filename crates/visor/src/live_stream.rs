@@ -4,7 +4,7 @@
 
 use std::{cell::RefCell, future::pending, rc::Rc, sync::Arc, time::Duration};
 
-use tokio::{sync::Notify, time::sleep_until};
+use tokio::sync::Notify;
 use visor_engine::{generator::NamedStream, stream::Stream, time::Time};
 
 use crate::{clock::Clock, metrics::StreamMeter, outlet::Outlet, plan::Limits};
@@ -98,7 +98,7 @@ impl LiveStream {
                     () = self.control.arrived.notified() => continue,
                     () = self.outlet.ended() => return,
                     () = self.outlet.room() => {}
-                    () = sleep_until(self.clock.wake(last_call)) => {}
+                    () = self.clock.sleep_until(last_call) => {}
                 }
             }
             let is_over = self.clock.now() >= last_call;
@@ -111,8 +111,8 @@ impl LiveStream {
         }
     }
 
-    /// Sleeps until a time (or for good), a change, the last line of the source, or the end of the
-    /// output.
+    /// Sleeps until a time (or for good), a change, or the last line of the source. The end of the
+    /// output is told by the loop.
     async fn pause(&self, until: Time) {
         let spent = self.limits.spent();
         if self.limits.is_spent() {
@@ -121,14 +121,13 @@ impl LiveStream {
         let due = async {
             match until {
                 Time::MAX => pending().await,
-                time => sleep_until(self.clock.wake(time)).await,
+                time => self.clock.sleep_until(time).await,
             }
         };
         tokio::select! {
             biased;
             () = self.control.arrived.notified() => {}
             () = spent, if self.limits.counts_lines() => {}
-            () = self.outlet.ended() => {}
             () = due => {}
         }
     }

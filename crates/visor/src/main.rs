@@ -7,6 +7,7 @@
 //! waiting.
 
 mod batch;
+mod bell;
 mod cli;
 mod clock;
 mod documents;
