@@ -134,25 +134,6 @@ impl Node {
         };
         inner.map_or(self.line, |(node, rest)| node.line_of(rest))
     }
-
-    /// The value as JSON. Null members are left out; of doubles the last one stays; a number out of
-    /// JSON's range is null. Types are read from the tree itself: of a large one, such a copy is larger.
-    pub(crate) fn to_json(&self) -> serde_json::Value {
-        use serde_json::Value as Json;
-        match &self.value {
-            Value::Null => Json::Null,
-            Value::Bool(value) => Json::Bool(*value),
-            Value::Integer(value) => {
-                serde_json::Number::from_i128(*value).map_or(Json::Null, Json::Number)
-            }
-            Value::Float(value) => Json::from(*value),
-            Value::Text(value) => Json::String(value.clone()),
-            Value::List(items) => Json::Array(items.iter().map(Self::to_json).collect()),
-            Value::Map(members) => Json::Object(
-                present(members).map(|(key, node)| (key.to_owned(), node.to_json())).collect(),
-            ),
-        }
-    }
 }
 
 impl<'de> Deserialize<'de> for Node {

@@ -120,13 +120,10 @@ mod tests {
     use std::rc::Rc;
 
     use proptest::prelude::*;
-    use tokio::{
-        runtime,
-        task::{LocalSet, spawn_local},
-        time::sleep,
-    };
+    use tokio::{task::spawn_local, time::sleep};
 
     use super::*;
+    use crate::testing::on_a_loop;
 
     proptest! {
         /// Whoever waits, and in whatever order they come, each is woken by the first ring that isn't
@@ -135,12 +132,7 @@ mod tests {
         fn each_wakes_at_the_first_ring_after_its_moment(
             waits in prop::collection::vec((0u64..200, 0u64..8_000, any::<bool>()), 1..30),
         ) {
-            let runtime = runtime::Builder::new_current_thread()
-                .enable_time()
-                .start_paused(true)
-                .build()
-                .unwrap();
-            LocalSet::new().block_on(&runtime, async {
+            on_a_loop(async {
                 let start = Instant::now();
                 let bell = Rc::new(Bell::new(start));
                 let rings = Rc::clone(&bell);
@@ -176,12 +168,7 @@ mod tests {
 
     #[test]
     fn one_ring_wakes_a_thousand_at_once() {
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        LocalSet::new().block_on(&runtime, async {
+        on_a_loop(async {
             let bell = Rc::new(Bell::new(Instant::now()));
             let rings = Rc::clone(&bell);
             spawn_local(async move { rings.ring().await });

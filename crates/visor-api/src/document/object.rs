@@ -3,7 +3,7 @@
 use std::mem;
 
 use kube::Resource;
-use serde::Deserializer;
+use serde::{Deserialize as _, Deserializer};
 use serde_path_to_error::Segment;
 
 use super::{Problems, partial};
@@ -78,10 +78,8 @@ impl<'a> Object<'a> {
         }
         let misshapen = structure::check(&self.document, schema);
         if !misshapen.is_empty() {
-            let mut json = self.document.root.to_json();
-            if let Some(object) = json.as_object_mut() {
-                object.remove("status");
-            }
+            let json = serde_json::Value::deserialize(self.document.root.without_status());
+            let json = json.unwrap_or_default();
             let broken: Vec<_> =
                 misshapen.iter().filter_map(|located| located.broken.clone()).collect();
             for problem in partial::check(&json, &broken) {

@@ -7,13 +7,10 @@ use std::{
     thread,
 };
 
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    fs::{OFlags, fcntl_getfl, fcntl_setfl},
-};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use super::*;
-use crate::sink::{Closed, SharedSink, SinkError, target::OpenTarget};
+use crate::sink::{Closed, SharedSink, SinkError, patience::has_room, target::OpenTarget};
 
 /// A sink into a pipe, as if the pipe were standard output, and the pipe's ends.
 type Piped = (Sink, io::PipeReader, io::PipeWriter);
@@ -35,11 +32,6 @@ fn piped_asking_first() -> Piped {
 
 const BOTH_WAYS: [fn() -> Piped; 2] = [piped, piped_asking_first];
 
-fn has_room(writer: &io::PipeWriter) -> bool {
-    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut [PollFd::new(writer, PollFlags::OUT)], Some(&at_once)).unwrap() > 0
-}
-
 #[test]
 fn a_pipe_whose_reader_stalls_and_leaves_has_whole_lines_only() {
     for piped in BOTH_WAYS {
@@ -49,7 +41,7 @@ fn a_pipe_whose_reader_stalls_and_leaves_has_whole_lines_only() {
             let progress = sink.write(&batch, at(0));
             (batch, progress)
         });
-        while has_room(&writer) {
+        while has_room(&writer).unwrap() {
             thread::yield_now();
         }
         drop(reader);
@@ -71,7 +63,7 @@ fn a_pipe_that_someone_made_non_blocking_is_waited_for() {
         let writing = thread::spawn(move || {
             write(&mut sink, &batch, at(0));
         });
-        while has_room(&writer) {
+        while has_room(&writer).unwrap() {
             thread::yield_now();
         }
         drop(writer);
@@ -167,7 +159,7 @@ fn who_waits_for_room_can_be_told_to_give_up_and_says_what_went_in() {
                 thread::spawn(move || owner.write(&batch, at(0)))
             })
             .collect();
-        while has_room(&writer) {
+        while has_room(&writer).unwrap() {
             thread::yield_now();
         }
         // An event loop that comes to a stalled stream mustn't stall.
