@@ -220,7 +220,10 @@ impl OpenTarget {
             let from_here = u64::MAX;
             let bytes = [IoSlice::new(bytes)];
             match pwritev2(&self.file, &bytes, from_here, ReadWriteFlags::NOWAIT) {
-                Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.tells_at_once = false,
+                // The last two are what a sandbox answers that doesn't know or allow it.
+                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::PERM) => {
+                    self.tells_at_once = false;
+                }
                 written => return written.map_err(Into::into),
             }
         }
