@@ -1,8 +1,9 @@
 """How fast unlimited lines get into a sink, beside what nobody can do much faster: `dd` copying the
 very bytes, which are in memory already, by writes as large as visor's.
 
-The contenders take turns (A B A B ...), so that whatever else the machine does hits all of them;
-each round's times are compared with each other, and the median of those ratios is reported.
+The contenders take turns (A B B A ...), so that whatever else the machine does hits all of them, and
+none always finds the memory that another has just given back; each round's times are compared with
+each other, and the median of those ratios is reported.
 """
 
 from __future__ import annotations
@@ -66,9 +67,12 @@ def measure(settings: Settings) -> Section:
         sink.name: {name: [] for name in contenders} for sink in places
     }
     try:
-        for _ in range(settings.effort.rounds):
+        for round_number in range(settings.effort.rounds):
+            turns = list(contenders.items())
+            if round_number % 2:
+                turns.reverse()
             for sink in places:
-                for name, run in contenders.items():
+                for name, run in turns:
                     sink.clear()
                     costs[sink.name][name].append(run(sink))
                 sink.clear()

@@ -63,17 +63,23 @@ impl<T> Table<T> {
     }
 
     /// Draws the index of a value.
+    #[inline]
+    pub fn draw_index(&self, random: &mut Random) -> usize {
+        self.index(random.chances()[0])
+    }
+
+    /// The index of the value that a chance out of 2^32 falls to.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "the lower half is the fraction of the slot"
     )]
     #[inline]
-    pub fn draw_index(&self, random: &mut Random) -> usize {
-        let bits = random.bits();
-        let index = (((bits >> 32) * self.slots.len() as u64) >> 32) as usize;
+    pub fn index(&self, chance: u32) -> usize {
+        let place = u64::from(chance) * self.slots.len() as u64;
+        let index = (place >> 32) as usize;
         let slot = self.slots[index];
         // Chance can't be predicted, so this is no branch.
-        select_unpredictable((bits as u32) < slot.threshold, index, slot.alias as usize)
+        select_unpredictable((place as u32) < slot.threshold, index, slot.alias as usize)
     }
 
     /// The values that can be drawn.

@@ -16,6 +16,14 @@ impl Random {
         self.0.next_u64()
     }
 
+    /// Two chances out of 2^32, each enough for a draw from a table: most draws of a request are such.
+    #[expect(clippy::cast_possible_truncation, reason = "each half is one")]
+    #[inline]
+    pub fn chances(&mut self) -> [u32; 2] {
+        let bits = self.bits();
+        [(bits >> 32) as u32, bits as u32]
+    }
+
     /// A whole number from 0 to `below - 1`; 0 for `below` 0. The bias is at most `below / 2^64`.
     #[inline]
     pub fn below(&mut self, below: u64) -> u64 {

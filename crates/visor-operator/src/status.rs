@@ -242,7 +242,7 @@ fn available(workload: Option<&Observed>, is_guest: bool) -> Verdict {
         return verdict(true, "NoPods", message);
     }
     if *desired == 0 {
-        let message = "no pods are wished, and there are none".to_owned();
+        let message = "no pods are wished".to_owned();
         return verdict(true, "ScaledToZero", message);
     }
     let mut message = format!("{ready} of {desired} pods are ready");

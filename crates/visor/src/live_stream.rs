@@ -83,8 +83,9 @@ impl LiveStream {
                 self.pause(end).await;
                 continue;
             }
-            let due = if self.stream.is_unlimited() { self.clock.now() } else { self.stream.due() };
-            if due.min(end) > self.clock.now() {
+            let mut now = self.clock.now();
+            let due = if self.stream.is_unlimited() { now } else { self.stream.due() };
+            if due.min(end) > now {
                 self.pause(due.min(end)).await;
                 continue;
             }
@@ -100,12 +101,16 @@ impl LiveStream {
                     () = self.outlet.room() => {}
                     () = self.clock.sleep_until(last_call) => {}
                 }
+                now = self.clock.now();
             }
-            let is_over = self.clock.now() >= last_call;
-            if self.catch_up(end, is_over).await && !is_over && self.write(end) == Next::End {
+            let is_over = now >= last_call;
+            if self.catch_up(now, end, is_over).await
+                && !is_over
+                && self.write(now, end) == Next::End
+            {
                 return;
             }
-            if self.stream.is_unlimited() || self.stream.due() <= self.clock.now() {
+            if self.stream.is_unlimited() || self.stream.due() <= now {
                 tokio::task::yield_now().await;
             }
         }
@@ -163,13 +168,13 @@ impl LiveStream {
     /// Passes over what was due too long ago (or, when time is over, over all that was due before
     /// the end), letting other streams have their turns meanwhile. Says whether that is done; if
     /// not, a change has come in between.
-    async fn catch_up(&mut self, end: Time, is_over: bool) -> bool {
+    async fn catch_up(&mut self, now: Time, end: Time, is_over: bool) -> bool {
+        let limit = match self.longest_lag {
+            _ if is_over => end,
+            None => return true,
+            Some(lag) => now.saturating_add(-nanos(lag)),
+        };
         loop {
-            let limit = match self.longest_lag {
-                _ if is_over => end,
-                None => return true,
-                Some(lag) => self.clock.now().saturating_add(-nanos(lag)),
-            };
             let skipped = self.stream.skip(limit, SKIPS_AT_ONCE);
             self.meter.skipped.inc_by(skipped);
             if skipped < SKIPS_AT_ONCE {
@@ -182,10 +187,9 @@ impl LiveStream {
         }
     }
 
-    /// Writes all that has come due, up to a bound.
-    fn write(&mut self, end: Time) -> Next {
+    /// Writes all that has come due by now, up to a bound.
+    fn write(&mut self, now: Time, end: Time) -> Next {
         let correction = self.clock.correction();
-        let now = self.clock.now();
         let Self { stream, limits, .. } = self;
         let mut next = Next::GoOn;
         if stream.is_unlimited() {

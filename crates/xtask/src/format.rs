@@ -136,7 +136,6 @@ fn write_access(input: &AccessInput, out: &mut Lines) -> Result<(), Box<dyn std:
         picks: &Picks::default(),
         time: Time::from_nanos(facts.time),
         duration: facts.duration_nanoseconds,
-        time_to_first_byte: 0,
         body_bytes: facts.body_bytes,
         bytes_in: facts.bytes_in,
         bytes_out: facts.bytes_out,

@@ -370,7 +370,6 @@ mod tests {
             picks,
             time: Time::EPOCH,
             duration: 0,
-            time_to_first_byte: 0,
             body_bytes: 4_711,
             bytes_in: 0,
             bytes_out: 0,

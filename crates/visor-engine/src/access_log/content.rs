@@ -157,15 +157,17 @@ impl Content {
         random: &mut Random,
         picks: &'a mut Picks,
     ) -> Request<'a> {
-        let resource_number = self.resources.draw_index(random);
+        let [resource, client] = random.chances();
+        let [exchange, protocol] = random.chances();
+        let resource_number = self.resources.index(resource);
         let resource = &self.resources.values()[resource_number];
-        let exchange_number = self.exchanges.draw(resource.class, random);
+        let exchange_number = self.exchanges.index(resource.class, exchange);
         let exchange = &self.exchanges.all()[exchange_number];
         picks.set(Pick::RESOURCE, resource_number);
         picks.set(Pick::EXCHANGE, exchange_number);
-        picks.set(Pick::CLIENT, self.clients.draw_index(random));
+        picks.set(Pick::CLIENT, self.clients.index(client));
         let body_bytes = self.body_bytes(resource, exchange.response, random);
-        picks.set(Pick::PROTOCOL, self.protocols.draw_index(random));
+        picks.set(Pick::PROTOCOL, self.protocols.index(protocol));
         picks.set(
             Pick::CONTENT_TYPE,
             match exchange.status {
@@ -175,17 +177,15 @@ impl Content {
             },
         );
         // What the format doesn't write isn't drawn.
-        if uses.user {
-            picks.set(Pick::USER, self.users.draw_index(random));
+        if uses.user || uses.virtual_host {
+            let [own_user, own_host] = random.chances();
+            picks.set(Pick::USER, self.users.index(own_user));
+            picks.set(Pick::VIRTUAL_HOST, self.virtual_hosts.index(own_host));
         }
-        if uses.referer {
-            picks.set(Pick::REFERER, self.referers.draw_index(random));
-        }
-        if uses.user_agent {
-            picks.set(Pick::USER_AGENT, self.user_agents.draw_index(random));
-        }
-        if uses.virtual_host {
-            picks.set(Pick::VIRTUAL_HOST, self.virtual_hosts.draw_index(random));
+        if uses.referer || uses.user_agent {
+            let [referer, user_agent] = random.chances();
+            picks.set(Pick::REFERER, self.referers.index(referer));
+            picks.set(Pick::USER_AGENT, self.user_agents.index(user_agent));
         }
         // httpd's own unit, so that beginning, end and duration agree to the last digit.
         let duration = if uses.duration {
@@ -208,11 +208,9 @@ impl Content {
             picks,
             time: time.saturating_add(-i64::try_from(duration).unwrap_or(i64::MAX)),
             duration,
-            // What comes first takes most of the time, but for large bodies.
-            time_to_first_byte: duration - duration / 8,
             body_bytes,
             bytes_in,
-            bytes_out: body_bytes + head_bytes(exchange.status),
+            bytes_out: body_bytes + exchange.head_bytes,
             connection,
             id,
         }
@@ -245,16 +243,6 @@ impl Content {
         let known: usize = texts.into_iter().map(String::len).sum();
         let body = if exchange.has_request_body { random.between(40, 2_000) } else { 0 };
         known as u64 + random.between(180, 640) + body
-    }
-}
-
-/// The bytes of a response's head: a not-modified one has fewer headers.
-const fn head_bytes(status: u16) -> u64 {
-    match status {
-        304 => 181,
-        301..=308 => 276,
-        400..=599 => 213,
-        _ => 284,
     }
 }
 

@@ -4,7 +4,6 @@ use visor_api::resolved::Choices;
 
 use crate::{
     choice::{NothingToDraw, Table},
-    random::Random,
     server::traffic,
 };
 
@@ -22,6 +21,8 @@ pub(super) struct Exchange {
     pub(super) status: u16,
     pub(super) has_request_body: bool,
     pub(super) response: Response,
+    /// The bytes of the response's head.
+    pub(super) head_bytes: u64,
 }
 
 /// What a response's body is.
@@ -42,7 +43,18 @@ impl Exchange {
             status,
             has_request_body: matches!(method, "POST" | "PUT" | "PATCH"),
             response: Response::to(method, status),
+            head_bytes: head_bytes(status),
         }
+    }
+}
+
+/// The bytes of a response's head: a not-modified one has fewer headers.
+const fn head_bytes(status: u16) -> u64 {
+    match status {
+        304 => 181,
+        301..=308 => 276,
+        400..=599 => 213,
+        _ => 284,
     }
 }
 
@@ -87,10 +99,11 @@ impl Exchanges {
         Ok(Self { all: all.into(), of_class })
     }
 
-    /// Draws the number of an exchange that a resource of this class has.
+    /// The number of the exchange that a resource of this class has by this chance.
     #[inline]
-    pub(super) fn draw(&self, class: usize, random: &mut Random) -> usize {
-        *self.of_class[class].draw(random)
+    pub(super) fn index(&self, class: usize, chance: u32) -> usize {
+        let table = &self.of_class[class];
+        table.values()[table.index(chance)]
     }
 
     /// All of them, by number.

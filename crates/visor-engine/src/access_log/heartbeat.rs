@@ -110,7 +110,6 @@ impl Heartbeat {
             picks,
             time,
             duration: 0,
-            time_to_first_byte: 0,
             body_bytes,
             bytes_in,
             bytes_out,

@@ -12,8 +12,6 @@ pub struct Request<'a> {
     pub time: Time,
     /// How long it took, in nanoseconds (`%D`, `%T`).
     pub duration: u64,
-    /// How long it took to the first byte of the response, in nanoseconds (`%^FB`).
-    pub time_to_first_byte: u64,
     /// Bytes of the body sent (`%b`, `%B`).
     pub body_bytes: u64,
     /// Bytes received (`%I`).
@@ -48,6 +46,12 @@ impl Connection {
 }
 
 impl Request<'_> {
+    /// How long it took to the first byte of the response, in nanoseconds: most of the time, but for
+    /// large bodies.
+    pub fn time_to_first_byte(&self) -> u64 {
+        self.duration - self.duration / 8
+    }
+
     /// When it ended.
     #[inline]
     pub fn end(&self) -> Time {
@@ -116,7 +120,7 @@ impl Own {
                 line.number(request.bytes_in.saturating_add(request.bytes_out));
             }
             Self::Duration(unit) => line.number(request.duration / unit.max(1)),
-            Self::TimeToFirstByte => line.number(request.time_to_first_byte / 1_000),
+            Self::TimeToFirstByte => line.number(request.time_to_first_byte() / 1_000),
             Self::RemotePort => line.number(connection.remote_port),
             Self::ProcessId => line.number(connection.process_id),
             Self::ThreadId => line.number(connection.thread_id),

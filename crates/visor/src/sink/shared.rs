@@ -4,7 +4,7 @@
 //! it too is for threads that may block.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -34,7 +34,7 @@ struct Shared {
     sink: Sink,
     torn: Option<Torn>,
     /// Bytes at the start of an owner's batch that have been written on its behalf.
-    finished: HashMap<usize, usize>,
+    finished: BTreeMap<usize, usize>,
     /// Whether an owner has been told of bytes that nobody will read.
     unread_is_told: bool,
 }
@@ -49,7 +49,7 @@ struct Torn {
 impl SharedSink {
     /// A sink with its first owner.
     pub(crate) fn new(sink: Sink) -> Self {
-        let shared = Shared { sink, torn: None, finished: HashMap::new(), unread_is_told: false };
+        let shared = Shared { sink, torn: None, finished: BTreeMap::new(), unread_is_told: false };
         let owners = Arc::new(AtomicUsize::new(1));
         Self { shared: Arc::new(Mutex::new(shared)), owner: 0, owners }
     }
