@@ -1,9 +1,9 @@
 """How fast unlimited lines get into a sink, beside what nobody can do much faster: `dd` copying the
 very bytes, which are in memory already, by writes as large as visor's.
 
-The contenders take turns (A B B A ...), so that whatever else the machine does hits all of them, and
-none always finds the memory that another has just given back; each round's times are compared with
-each other, and the median of those ratios is reported.
+The contenders take turns (A B B A ...), so that whatever else the machine does hits all of them,
+and none always finds the memory that another has just given back; each round's times are compared
+with each other, and the median of those ratios is reported.
 """
 
 from __future__ import annotations
