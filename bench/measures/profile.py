@@ -9,12 +9,10 @@ import subprocess
 from collections import Counter
 from pathlib import Path
 
-from .process import Trouble
+from . import engine
 from .report import Bar, Chart, Section
-from .settings import REPOSITORY, Settings
+from .settings import Settings
 
-BUILD = ["cargo", "bench", "--package", "visor-engine", "--bench", "lines", "--no-run"]
-LINES_A_ROUND = 40_000
 FORMATS = ["combined", "json", "error_2.4"]
 SHOWN = 12
 """So many places; the others are summed up."""
@@ -30,11 +28,11 @@ def measure(settings: Settings) -> Section:
     if not shutil.which("valgrind"):
         section.notes = ["Not measured: valgrind isn't on the PATH."]
         return section
-    program = built()
+    program = engine.built()
     for format_ in FORMATS:
         # The difference of two runs: what starting up takes drops out.
         two, four = (places(settings, program, format_, rounds) for rounds in (2, 4))
-        lines = 2 * LINES_A_ROUND
+        lines = 2 * engine.LINES_A_ROUND
         section.data[format_] = {
             where: (four[where] - two[where]) / lines for where in four if four[where] > two[where]
         }
@@ -57,14 +55,6 @@ def measure(settings: Settings) -> Section:
         f"wherever it was inlined. Instructions a line: {totals}."
     ]
     return section
-
-
-def built() -> Path:
-    done = subprocess.run(BUILD, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    found = re.search(r"\((target/\S+)\)", done.stderr)
-    if done.returncode or not found:
-        raise Trouble(f"the engine's benchmark can't be built:\n{done.stderr}")
-    return REPOSITORY / found[1]
 
 
 def places(settings: Settings, program: Path, format_: str, rounds: int) -> Counter[str]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from . import engine
 from .process import Cost, Trouble, run_into
 from .report import Bar, Chart, Section, Wanted, millions, seconds
 from .settings import Settings
@@ -22,6 +23,8 @@ from .settings import Settings
 RATIO = 1.25
 """The wanted time into a file and into a pipe, in times of the floor's."""
 WANTED_RATIO = ["file", "pipe"]
+LIVE_SHARE = 0.8
+"""Of the lines that the engine writes in memory, those that get into /dev/null."""
 WRITE = 448 << 10
 """What visor hands over at once, in bytes: see the program's outlet.rs."""
 PIPE_WRITE = 4096
@@ -66,8 +69,11 @@ def measure(settings: Settings) -> Section:
     costs: dict[str, dict[str, list[Cost]]] = {
         sink.name: {name: [] for name in contenders} for sink in places
     }
+    program = engine.built()
+    in_memory: list[Cost] = []
     try:
         for round_number in range(settings.effort.rounds):
+            in_memory.append(engine.write(program, "combined", work.lines))
             turns = list(contenders.items())
             if round_number % 2:
                 turns.reverse()
@@ -86,6 +92,7 @@ def measure(settings: Settings) -> Section:
         columns=["Sink", "visor", "its CPU", "floor", "visor / floor", "rounds", "lines/s", "MB/s"],
         data={"lines": work.lines, "bytes": work.bytes, "sinks": {}},
     )
+    section.wanted = [live_of_in_memory(costs[places[0].name]["visor"], in_memory)]
     for sink in places:
         add_row(section, sink, costs[sink.name], work, flog_lines)
     section.charts = [
@@ -104,7 +111,9 @@ def measure(settings: Settings) -> Section:
         f"of the same bytes out of memory, {WRITE >> 10} KiB at once, into a pipe {PIPE_WRITE} "
         "bytes, as visor writes. Medians of "
         f"{settings.effort.rounds} rounds; the ratio is that of the times within a round, "
-        "*rounds* its least and greatest. Files aren't synced: what is measured is the page cache.",
+        "*rounds* its least and greatest. Files aren't synced: what is measured is the page cache. "
+        f"The engine alone, in memory, takes {seconds(median(c.seconds for c in in_memory))} "
+        "for as many lines, once in each round.",
         *notes,
         *peers(flog, section, work),
     ]
@@ -168,6 +177,16 @@ def sinks(settings: Settings, work: Workload) -> tuple[list[Sink], list[str]]:
     else:
         notes.append("tmpfs: not measured, /dev/shm has no room.")
     return [*found, Sink("pipe", None)], notes
+
+
+def live_of_in_memory(live: list[Cost], in_memory: list[Cost]) -> Wanted:
+    share = median(own.seconds / whole.seconds for own, whole in zip(in_memory, live, strict=True))
+    return Wanted(
+        "live into /dev/null, of in memory",
+        f"at least {LIVE_SHARE:.0%}",
+        f"{share:.0%}",
+        share >= LIVE_SHARE,
+    )
 
 
 def add_row(

@@ -3,8 +3,8 @@
 //! of them.
 //!
 //!     cargo bench --package visor-engine --bench lines                 JSON, as bench/run reads it
-//!     cargo bench --package visor-engine --bench lines -- combined 9   nine rounds of lines of this
-//!                                                format and no floor, for a profiler
+//!     cargo bench --package visor-engine --bench lines -- combined 9   seconds a line in nine rounds of
+//!                                                this format, and no floor
 
 #![allow(missing_docs, clippy::expect_used, clippy::print_stdout, reason = "a benchmark")]
 
@@ -48,7 +48,9 @@ fn main() {
     let mut all = contenders();
     if let [format, rounds] = &words[..] {
         let chosen = all.iter_mut().find(|one| one.name == format).expect("a format's name");
-        (0..rounds.parse().expect("a number of rounds")).for_each(|_| chosen.write());
+        let rounds = 0..rounds.parse().expect("a number of rounds");
+        let times: Vec<f64> = rounds.map(|_| seconds_a_line(|| chosen.write())).collect();
+        println!("{}", json!(times));
         return;
     }
     let mut times: Vec<Times> = all.iter().map(|_| Times::default()).collect();
