@@ -3,16 +3,12 @@ already: what the engine's own benchmark measures, where all take turns."""
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
 from statistics import median
 
-from .process import Trouble
+from . import engine
 from .report import Bar, Chart, Section, Wanted, millions
-from .settings import REPOSITORY, Settings
+from .settings import Settings
 
-COMMAND = ["cargo", "bench", "--quiet", "--package", "visor-engine", "--bench", "lines"]
 FORMAT = "combined"
 SHARE = 0.6
 """Of the lines that the floor of eleven pieces copies; or, where that is more than anyone needs:"""
@@ -27,13 +23,13 @@ def measure(settings: Settings) -> Section:
         columns=["Format", "lines/s", "best", "bytes a line", "MB/s", "whole copies", "in pieces"],
         data=[],
     )
-    for found in run():
+    for found in engine.run(engine.built()):
         add_row(section, found)
     section.notes = [
-        f"`{' '.join(COMMAND)}`: the engine alone, without any output. *Whole copies* and *in "
-        "pieces* are visor's lines in hundredths of those of a floor that copies the same lines "
-        "and draws nothing: each whole, or in the eleven pieces that a Combined line has. Medians "
-        "of the rounds, in which all take turns; ratios are those within a round.",
+        f"`{' '.join(engine.COMMAND)}`: the engine alone, without any output. *Whole copies* and "
+        "*in pieces* are visor's lines in hundredths of those of a floor that copies the same "
+        "lines and draws nothing: each whole, or in the eleven pieces that a Combined line has. "
+        "Medians of the rounds, in which all take turns; ratios are those within a round.",
     ]
     combined = next(found for found in section.data if found["format"] == FORMAT)
     section.charts = [
@@ -53,16 +49,6 @@ def measure(settings: Settings) -> Section:
         )
     ]
     return section
-
-
-def run() -> list[dict]:
-    if not shutil.which("cargo"):
-        raise Trouble("cargo is missing, which builds the engine's benchmark; leave `memory` out")
-    try:
-        done = subprocess.run(COMMAND, cwd=REPOSITORY, stdout=subprocess.PIPE, check=True)
-    except subprocess.CalledProcessError:
-        raise Trouble("the engine's benchmark failed") from None
-    return json.loads(done.stdout)
 
 
 def add_row(section: Section, times: dict) -> None:

@@ -56,6 +56,7 @@ class Workload:
 
 
 def measure(settings: Settings) -> Section:
+    program = engine.built()
     work = workload(settings)
     contenders: dict[str, Callable[[Sink], Cost]] = {
         "visor": lambda sink: visor(settings, work, sink),
@@ -69,11 +70,10 @@ def measure(settings: Settings) -> Section:
     costs: dict[str, dict[str, list[Cost]]] = {
         sink.name: {name: [] for name in contenders} for sink in places
     }
-    program = engine.built()
-    in_memory: list[Cost] = []
+    in_memory: list[float] = []
     try:
         for round_number in range(settings.effort.rounds):
-            in_memory.append(engine.write(program, "combined", work.lines))
+            in_memory.append(engine.seconds(program, "combined", work.lines))
             turns = list(contenders.items())
             if round_number % 2:
                 turns.reverse()
@@ -112,7 +112,7 @@ def measure(settings: Settings) -> Section:
         "bytes, as visor writes. Medians of "
         f"{settings.effort.rounds} rounds; the ratio is that of the times within a round, "
         "*rounds* its least and greatest. Files aren't synced: what is measured is the page cache. "
-        f"The engine alone, in memory, takes {seconds(median(c.seconds for c in in_memory))} "
+        f"The engine alone, in memory, takes {seconds(median(in_memory))} "
         "for as many lines, once in each round.",
         *notes,
         *peers(flog, section, work),
@@ -179,8 +179,8 @@ def sinks(settings: Settings, work: Workload) -> tuple[list[Sink], list[str]]:
     return [*found, Sink("pipe", None)], notes
 
 
-def live_of_in_memory(live: list[Cost], in_memory: list[Cost]) -> Wanted:
-    share = median(own.seconds / whole.seconds for own, whole in zip(in_memory, live, strict=True))
+def live_of_in_memory(live: list[Cost], in_memory: list[float]) -> Wanted:
+    share = median(own / whole.seconds for own, whole in zip(in_memory, live, strict=True))
     return Wanted(
         "live into /dev/null, of in memory",
         f"at least {LIVE_SHARE:.0%}",

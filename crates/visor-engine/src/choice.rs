@@ -140,6 +140,25 @@ mod tests {
     }
 
     proptest! {
+        /// Of chances that are evenly spaced, each value gets as many as its weight says.
+        #[test]
+        fn chances_fall_to_values_by_their_weights(
+            weights in prop::collection::vec(1u64..1_000, 1..50)
+        ) {
+            const SHIFT: u32 = 16;
+            let table = Table::new(weights.iter().copied().enumerate()).unwrap();
+            let mut counts = vec![0u64; weights.len()];
+            for chance in 0..1u32 << (u32::BITS - SHIFT) {
+                counts[table.values()[table.index(chance << SHIFT)]] += 1;
+            }
+            let (all, total) = (counts.iter().sum::<u64>(), weights.iter().sum::<u64>());
+            for (count, weight) in counts.iter().zip(&weights) {
+                // A value has parts of several slots, and each part an end between two chances.
+                let slack = 2 * weights.len() as u64;
+                prop_assert!(count.abs_diff(all * weight / total) <= slack, "{count} {weight}");
+            }
+        }
+
         #[test]
         fn the_table_holds_each_weight_to_the_last_bits(
             weights in prop::collection::vec(1u64..1_000_000, 1..50)

@@ -110,7 +110,9 @@ impl LiveStream {
             {
                 return;
             }
-            if self.stream.is_unlimited() || self.stream.due() <= now {
+            // By the time that it is now: a stream whose next line has come due meanwhile would
+            // otherwise go on and on, and no other have its turn.
+            if self.stream.is_unlimited() || self.stream.due() <= self.clock.now() {
                 tokio::task::yield_now().await;
             }
         }

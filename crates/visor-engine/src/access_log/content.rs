@@ -176,7 +176,7 @@ impl Content {
                 _ => FIRST_RESOURCE + resource_number,
             },
         );
-        // What the format doesn't write isn't drawn.
+        // What the format doesn't write isn't drawn, but for the other half of a number.
         if uses.user || uses.virtual_host {
             let [own_user, own_host] = random.chances();
             picks.set(Pick::USER, self.users.index(own_user));
