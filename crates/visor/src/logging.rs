@@ -10,7 +10,13 @@ use std::{
 
 use indicatif::MultiProgress;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+use tracing::Level;
+use tracing_subscriber::{
+    filter::Targets,
+    fmt::{self, MakeWriter},
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 
 use crate::cli::Diagnostics;
 
@@ -24,18 +30,27 @@ const PIECE: usize = 4096;
 
 /// Begins to write diagnostics. Where a table is shown on the terminal, they go above it.
 pub(crate) fn start(format: Diagnostics, table: Option<MultiProgress>) {
-    let filter = EnvFilter::try_from_env("VISOR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = fmt::layer()
         .with_writer(AboveTable(table))
         // The subscriber's own complaint about a failed write would be a write that panics.
         .log_internal_errors(false)
-        .with_ansi(console_is_coloured());
+        .with_ansi(console_is_coloured())
+        .with_target(false);
+    let wished = std::env::var("VISOR_LOG").unwrap_or_default();
+    let diagnostics = tracing_subscriber::registry().with(levels(&wished));
     // It can fail only if diagnostics have begun already, and then they go on.
     let _ = match format {
-        Diagnostics::Text => subscriber.with_target(false).try_init(),
-        Diagnostics::Json => subscriber.json().flatten_event(true).with_target(false).try_init(),
+        Diagnostics::Text => diagnostics.with(lines).try_init(),
+        Diagnostics::Json => diagnostics.with(lines.json().flatten_event(true)).try_init(),
     };
+}
+
+/// The levels that are wished, such as `debug` or `visor=debug,hyper=info`; `info` if nothing is, or
+/// what is can't be understood.
+fn levels(wished: &str) -> Targets {
+    let wished = Some(wished).filter(|wished| !wished.is_empty());
+    let wished = wished.and_then(|wished| wished.parse().ok());
+    wished.unwrap_or_else(|| Targets::new().with_default(Level::INFO))
 }
 
 /// Says the last words of the program on standard error, as they are.
@@ -95,5 +110,30 @@ impl io::Write for Line<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_those_wished_or_info() {
+        for (wished, targets) in [
+            ("", [Some(Level::INFO), Some(Level::INFO)]),
+            ("three=equals=signs", [Some(Level::INFO), Some(Level::INFO)]),
+            ("warn", [Some(Level::WARN), Some(Level::WARN)]),
+            ("off", [None, None]),
+            ("info,visor=debug", [Some(Level::DEBUG), Some(Level::INFO)]),
+        ] {
+            let levels = levels(wished);
+            for (target, level) in ["visor::run", "hyper::proto"].into_iter().zip(targets) {
+                let mut enabled =
+                    [Level::TRACE, Level::DEBUG, Level::INFO, Level::WARN, Level::ERROR]
+                        .into_iter()
+                        .filter(|level| levels.would_enable(target, level));
+                assert_eq!(enabled.next(), level, "{target} by {wished:?}");
+            }
+        }
     }
 }
