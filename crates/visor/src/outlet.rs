@@ -37,9 +37,10 @@ use crate::{
 /// a write over has a price of its own; from here on, that is next to nothing. With what a stream
 /// adds in one turn it mostly is within half a mebibyte, to which the buffer grows by doubling.
 const ROOM: usize = 448 * 1024;
-/// At most one write in this time, as long as there is room. So a thousand lines a
-/// second don't make a thousand writes, and no line waits for long.
-const BETWEEN_WRITES: Duration = Duration::from_millis(1);
+/// At most one write in this time, as long as there is room. So ten thousand lines a second don't
+/// make ten thousand writes, and no line waits for long. Timers go off by the millisecond: after a
+/// whole one, lines of a steady stream would always wait for the timer after theirs.
+const BETWEEN_WRITES: Duration = Duration::from_micros(500);
 /// A write that takes longer is a blocked one.
 const SOON: Duration = Duration::from_millis(50);
 /// After a failed write; doubled up to the second.
