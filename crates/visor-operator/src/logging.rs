@@ -2,7 +2,7 @@
 
 use std::io;
 
-use tracing::{Level, level_filters::LevelFilter};
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{
     filter::Targets, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
@@ -30,13 +30,14 @@ pub(crate) fn start(format: LogFormat) {
     };
 }
 
-/// The levels that are wished, such as `debug` or `visor_operator=debug,hyper=info`; `info` if
-/// nothing is, or what is can't be understood.
+/// The levels that are wished, such as `debug` or `visor_operator=debug`; `info` for all that
+/// nothing is wished for, or nothing that can be understood.
 fn levels(wished: &str) -> Targets {
     let names_the_client = wished.contains("kube");
     let wished = Some(wished).filter(|wished| !wished.is_empty());
-    let wished = wished.and_then(|wished| wished.parse().ok());
-    let levels: Targets = wished.unwrap_or_else(|| Targets::new().with_default(Level::INFO));
+    let levels: Targets = wished.and_then(|wished| wished.parse().ok()).unwrap_or_default();
+    let other = levels.default_level().unwrap_or(LevelFilter::INFO);
+    let levels = levels.with_default(other);
     // What kube's client says of a request that failed is said by whoever made it, and better.
     if names_the_client { levels } else { levels.with_target("kube_client", LevelFilter::OFF) }
 }
@@ -49,6 +50,8 @@ pub(crate) fn colours_are_unwished() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tracing::Level;
+
     use super::*;
 
     #[test]
@@ -58,6 +61,8 @@ mod tests {
             ("three=equals=signs", Some(Level::INFO), None),
             ("debug", Some(Level::DEBUG), None),
             ("off", None, None),
+            ("a slip", Some(Level::INFO), None),
+            ("visor_operator=debug", Some(Level::DEBUG), None),
             ("warn,kube_client=info", Some(Level::WARN), Some(Level::INFO)),
         ] {
             let levels = levels(wished);

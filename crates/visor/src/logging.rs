@@ -10,7 +10,7 @@ use std::{
 
 use indicatif::MultiProgress;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tracing::Level;
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{
     filter::Targets,
     fmt::{self, MakeWriter},
@@ -45,12 +45,13 @@ pub(crate) fn start(format: Diagnostics, table: Option<MultiProgress>) {
     };
 }
 
-/// The levels that are wished, such as `debug` or `visor=debug,hyper=info`; `info` if nothing is, or
-/// what is can't be understood.
+/// The levels that are wished, such as `debug` or `visor=debug`; `info` for all that nothing is
+/// wished for, or nothing that can be understood.
 fn levels(wished: &str) -> Targets {
     let wished = Some(wished).filter(|wished| !wished.is_empty());
-    let wished = wished.and_then(|wished| wished.parse().ok());
-    wished.unwrap_or_else(|| Targets::new().with_default(Level::INFO))
+    let levels: Targets = wished.and_then(|wished| wished.parse().ok()).unwrap_or_default();
+    let other = levels.default_level().unwrap_or(LevelFilter::INFO);
+    levels.with_default(other)
 }
 
 /// Says the last words of the program on standard error, as they are.
@@ -115,6 +116,8 @@ impl io::Write for Line<'_> {
 
 #[cfg(test)]
 mod tests {
+    use tracing::Level;
+
     use super::*;
 
     #[test]
@@ -124,7 +127,9 @@ mod tests {
             ("three=equals=signs", [Some(Level::INFO), Some(Level::INFO)]),
             ("warn", [Some(Level::WARN), Some(Level::WARN)]),
             ("off", [None, None]),
-            ("info,visor=debug", [Some(Level::DEBUG), Some(Level::INFO)]),
+            ("visor=debug", [Some(Level::DEBUG), Some(Level::INFO)]),
+            ("warn,visor=debug", [Some(Level::DEBUG), Some(Level::WARN)]),
+            ("a slip", [Some(Level::INFO), Some(Level::INFO)]),
         ] {
             let levels = levels(wished);
             for (target, level) in ["visor::run", "hyper::proto"].into_iter().zip(targets) {
