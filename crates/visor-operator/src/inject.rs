@@ -1,19 +1,23 @@
 //! The injector: puts a generator into pods of others that ask for it, as they are created.
 //!
 //! It answers questions of the API server (`AdmissionReview`, admission.k8s.io/v1), and has one rule
-//! above all others: nobody's pod is refused or held up. Whatever is wrong, the pod goes in as it
-//! is, and what was wrong is told: to whoever created it by a warning, to everybody by an event and
-//! a metric.
+//! above all others: nobody's pod is refused or held up. Whatever is wrong, the pod goes in without,
+//! and what was wrong is told: to whoever created it by a warning, to everybody by a metric, and by
+//! an event of the operator that acts, once the API server has shown it the pod.
 //!
 //! Every operator answers, whether it leads or not. So what the answers need (the sources that ride
 //! along, the namespaces that ask for one) is watched here, apart from what the leader watches.
 
 mod known;
+mod lookups;
 mod mutate;
+mod names;
+mod outcome;
 mod review;
 mod wish;
 
 pub(crate) use known::Known;
+pub(crate) use outcome::tell;
 pub(crate) use review::{Injector, router};
 
 /// The label by which a pod or a namespace asks for a generator (`true`), or a pod for none (`false`).

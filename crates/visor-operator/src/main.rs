@@ -30,7 +30,6 @@ mod compare;
 mod events;
 mod fetch;
 mod gather;
-mod http;
 mod inject;
 mod leader;
 mod logging;

@@ -22,13 +22,14 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tracing::{info, warn};
+use visor_http::{Limits, Plain, Readiness, bind, pages};
 
 use crate::{
     build::Settings,
     cli::Run,
     cluster::{self, Abilities},
     events::Announcer,
-    http::{self, Readiness},
+    inject::Injector,
     leader::{Candidate, Fence, Leadership},
     metrics::Metrics,
     requests::{Manners, Requests},
@@ -51,11 +52,13 @@ pub(crate) async fn run(options: Run) -> anyhow::Result<()> {
     let mut end = End::listen()?;
     let metrics = Arc::new(Metrics::new().context("the metrics")?);
     let readiness = Arc::new(Readiness::default());
-    let address = http::serve(options.listen, Arc::clone(&metrics), Arc::clone(&readiness))
-        .await
-        .with_context(|| {
-        format!("cannot listen on {}; choose another --listen", options.listen)
-    })?;
+    let listener = bind(options.listen, &Limits::PAGES)
+        .with_context(|| format!("cannot listen on {}; choose another --listen", options.listen))?;
+    let address = listener.local_addr()?;
+    let rendered = Arc::clone(&metrics);
+    let shown =
+        pages(move || rendered.render(), Arc::clone(&readiness), "not ready to operate sources\n");
+    tokio::spawn(visor_http::serve(listener, Limits::PAGES, Plain, shown));
     let identity = identity(&options);
     info!(version = env!("CARGO_PKG_VERSION"), identity, %address, "visor-operator");
 
@@ -75,20 +78,22 @@ pub(crate) async fn run(options: Run) -> anyhow::Result<()> {
     };
     let namespace = own_namespace(&options);
     let (leads, led) = watch::channel(false);
-    if options.inject {
+    let injector = if options.inject {
+        let apart = Requests { manners: Some(Arc::default()), ..polite.clone() };
         let shared = injecting::Shared {
             client: client.clone(),
             metrics: Arc::clone(&metrics),
             settings: settings.clone(),
             abilities,
-            announcer: Announcer::new(client.clone(), &identity),
+            asking: self::client(&config, &apart)?,
             namespace: namespace.clone(),
             leads: led,
         };
-        injecting::start(&options, shared, Arc::clone(&readiness)).await?;
+        Some(injecting::start(&options, shared, Arc::clone(&readiness))?)
     } else {
         readiness.set(true);
-    }
+        None
+    };
     let fence = (!options.no_leader_election).then(Fence::default);
     let leadership = if let Some(fence) = &fence {
         let name = &options.lease_name;
@@ -112,7 +117,7 @@ pub(crate) async fn run(options: Run) -> anyhow::Result<()> {
     leads.send_replace(true);
     let client = self::client(&config, &Requests { fence, ..polite })?;
     let announcer = Announcer::new(client.clone(), &identity);
-    let work = Work { client, metrics, settings, announcer, options: options.clone() };
+    let work = Work { client, metrics, settings, announcer, injector, options: options.clone() };
     let done = lead(work, leadership, &mut end).await;
     leads.send_replace(false);
     if done.is_ok() { linger(&options, &readiness).await } else { done }
@@ -135,6 +140,7 @@ struct Work {
     metrics: Arc<Metrics>,
     settings: Settings,
     announcer: Announcer,
+    injector: Option<Arc<Injector>>,
     options: Run,
 }
 

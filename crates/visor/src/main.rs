@@ -13,7 +13,6 @@ mod clock;
 mod documents;
 mod emit;
 mod event_loop;
-mod http;
 mod live_stream;
 mod logging;
 mod metrics;

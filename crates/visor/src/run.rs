@@ -13,9 +13,13 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc, time};
 
 use anyhow::Context;
 use jiff::tz::TimeZone;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    net::TcpListener,
+    time::{MissedTickBehavior, interval},
+};
 use visor_api::{ResolvedSource, resolved::Output};
 use visor_engine::time::Time;
+use visor_http::{Limits, Plain, Readiness, bind, pages};
 
 use extent::Extent;
 
@@ -24,7 +28,6 @@ use crate::{
     clock::wall,
     documents::Documents,
     emit::Emission,
-    http::{Readiness, Server},
     logging,
     metrics::Metrics,
     plan::{Memory, Plan, Settings},
@@ -210,18 +213,18 @@ impl Run {
     }
 
     /// Listens where it is wished. The address is logged, for it may be one of many.
-    async fn listen(&self) -> anyhow::Result<Option<Server>> {
+    fn listen(&self) -> anyhow::Result<Option<TcpListener>> {
         let server = match self.listen {
             Listening::Nowhere => return Ok(None),
             Listening::At(address) => {
-                let asked = Server::bind(address).await;
+                let asked = bind(address, &Limits::PAGES);
                 asked.with_context(|| {
                     format!("cannot listen on {address}; choose another --listen")
                 })?
             }
             Listening::IfFree => {
                 let Ok(address) = DEFAULT_ADDRESS.parse() else { return Ok(None) };
-                match Server::bind(address).await {
+                match bind(address, &Limits::PAGES) {
                     Ok(server) => server,
                     Err(error) => {
                         tracing::warn!(
@@ -233,20 +236,17 @@ impl Run {
                 }
             }
         };
-        tracing::info!(address = %server.address(), "listening");
+        tracing::info!(address = %server.local_addr()?, "listening");
         Ok(Some(server))
     }
 }
 
 /// Has a server answer until the end of the program.
-fn serve(server: Option<Server>, metrics: &Arc<Metrics>, readiness: &Arc<Readiness>) {
-    if let Some(server) = server {
+fn serve(server: Option<TcpListener>, metrics: &Arc<Metrics>, readiness: &Arc<Readiness>) {
+    if let Some(listener) = server {
         let (metrics, readiness) = (Arc::clone(metrics), Arc::clone(readiness));
-        tokio::spawn(async move {
-            if let Err(error) = server.serve(metrics, readiness).await {
-                tracing::error!("no metrics any more: {error}");
-            }
-        });
+        let pages = pages(move || metrics.render(), readiness, "not writing lines\n");
+        tokio::spawn(visor_http::serve(listener, Limits::PAGES, Plain, pages));
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the injector knows of the cluster: the sources that ride along, the namespaces that ask for a
 //! generator in all their pods, and the bounds that namespaces have for containers and pods.
 
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::{fmt::Debug, sync::Arc};
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::{LimitRange, LimitRangeItem, Namespace};
@@ -15,16 +15,15 @@ use kube::{
     },
 };
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
 use tracing::{debug, warn};
 use visor_api::{FakeLogSource, source::Workload};
 
-use super::wish::NamespaceWish;
+use super::{
+    lookups::{Lookups, Unknown},
+    names::{is_label, is_subdomain},
+    wish::NamespaceWish,
+};
 use crate::{cluster, metrics::Metrics, reconcile::Guarded};
-
-/// The longest that a pod's creation is held up by a question to the API server. Shorter than the
-/// shortest time that the API server waits for us (`timeoutSeconds: 1`).
-const PATIENCE: Duration = Duration::from_millis(700);
 
 /// The sources and namespaces, as far as they matter here.
 pub(crate) struct Known {
@@ -32,18 +31,29 @@ pub(crate) struct Known {
     sources: Store<Guarded>,
     namespaces: Store<PartialObjectMeta<Namespace>>,
     limit_ranges: Store<LimitRange>,
+    asked_sources: Lookups<Guarded>,
+    asked_namespaces: Lookups<PartialObjectMeta<Namespace>>,
 }
 
 impl Known {
-    /// Begins to watch; the future must be polled, and never ends.
+    /// Begins to watch; the future must be polled, and never ends. What isn't known is asked for by a
+    /// client of its own: a server that wishes for fewer questions is to have fewer of these.
     pub(crate) fn watch(
         client: &Client,
+        asking: Client,
         metrics: &Arc<Metrics>,
     ) -> (Arc<Self>, impl Future<Output = ()> + Send + use<>) {
         let (sources, watching_sources) = store(client, metrics, forget_what_others_need);
         let (namespaces, watching_namespaces) = store(client, metrics, forget_managers);
         let (limit_ranges, watching_limit_ranges) = store(client, metrics, forget_managers);
-        let known = Self { client: client.clone(), sources, namespaces, limit_ranges };
+        let known = Self {
+            client: asking,
+            sources,
+            namespaces,
+            limit_ranges,
+            asked_sources: Lookups::default(),
+            asked_namespaces: Lookups::default(),
+        };
         (Arc::new(known), async move {
             futures::join!(watching_sources, watching_namespaces, watching_limit_ranges);
         })
@@ -66,7 +76,12 @@ impl Known {
         let found = match self.namespaces.get(&ObjectRef::new(name)) {
             Some(found) => Some(found),
             // It may have been made a moment ago.
-            None => ask(Api::all(self.client.clone()), name).await?,
+            None if is_label(name) => {
+                let api: Api<Namespace> = Api::all(self.client.clone());
+                let question = async { api.get_metadata_opt(name).await };
+                self.asked_namespaces.get(name, question).await?
+            }
+            None => None,
         };
         Ok(found.map_or_else(NamespaceWish::default, |found| {
             NamespaceWish::read(found.labels(), found.annotations())
@@ -93,7 +108,12 @@ impl Known {
         let found = match self.sources.get(&ObjectRef::new(name).within(namespace)) {
             Some(found) => Some(found),
             // It may have been applied a moment ago, together with the pod.
-            None => ask(Api::namespaced(self.client.clone(), namespace), name).await?,
+            None if is_label(namespace) && is_subdomain(name) => {
+                let api: Api<Guarded> = Api::namespaced(self.client.clone(), namespace);
+                let question = async { api.get_opt(name).await };
+                self.asked_sources.get(&format!("{namespace}/{name}"), question).await?
+            }
+            None => None,
         };
         let missing = |why: String| NoSource::Missing(why);
         let Some(found) = found else {
@@ -115,15 +135,6 @@ impl Known {
     }
 }
 
-/// The API server didn't say.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Unknown {
-    #[error("the API server refused the operator's question: {0}")]
-    Refused(#[from] kube::Error),
-    #[error("the API server didn't answer the operator in time")]
-    Late,
-}
-
 /// Why a pod gets no source.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoSource {
@@ -131,15 +142,6 @@ pub(crate) enum NoSource {
     Missing(String),
     #[error(transparent)]
     Unknown(#[from] Unknown),
-}
-
-/// Asks for an object that isn't known.
-async fn ask<K>(api: Api<K>, name: &str) -> Result<Option<Arc<K>>, Unknown>
-where
-    K: Clone + Debug + DeserializeOwned,
-{
-    let asked = timeout(PATIENCE, api.get_opt(name)).await.map_err(|_| Unknown::Late)?;
-    Ok(asked?.map(Arc::new))
 }
 
 /// Who has set which field is of no interest here.

@@ -5,7 +5,7 @@
 //! has one for it, and labels and an annotation that tell of it. Nothing that was there is changed.
 
 use k8s_openapi::api::core::v1::{LimitRangeItem, ResourceRequirements};
-use kube::core::DynamicObject;
+use kube::{ResourceExt, core::DynamicObject};
 use serde_json::{Map, Value, json};
 
 use super::{Form, INJECTED, wish::Wish};
@@ -102,6 +102,22 @@ pub(crate) fn inject(
     let warning = other_class(before.class(), with_it.class());
     injected.data["spec"] = Value::Object(after);
     Ok(Injected { pod: injected, warning })
+}
+
+/// What an injected pod isn't any more.
+pub(crate) fn other_class_of(pod: &DynamicObject) -> Option<String> {
+    let with_it = pod.data.get("spec")?.as_object()?;
+    let mut before = with_it.clone();
+    let mut had_it = false;
+    for field in ["containers", "initContainers"] {
+        if let Some(Value::Array(containers)) = before.get_mut(field) {
+            let count = containers.len();
+            containers.retain(|container| text(container, "name") != Some(GENERATOR));
+            had_it |= containers.len() < count;
+        }
+    }
+    let other = other_class(PodResources::of(&before).class(), PodResources::of(with_it).class());
+    other.filter(|_| had_it && pod.annotations().contains_key(INJECTED))
 }
 
 fn other_class(before: QosClass, after: QosClass) -> Option<String> {

@@ -1,35 +1,37 @@
 //! An `AdmissionReview` in, an answer out. The answer always lets the pod in.
+//!
+//! Nobody has shown that a review is the API server's: whoever reaches the port can send one. So it
+//! makes nothing but an answer, of what is read of it little is kept ([`needed`]), and of all that is
+//! done for reviews so much is done at once and no more.
+
+mod needed;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
-    Json, Router,
-    body::Bytes,
-    extract::{DefaultBodyLimit, State},
+    Extension, Json, Router,
+    body::Body,
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::post,
 };
-use k8s_openapi::api::core::v1::ObjectReference;
-use kube::{
-    ResourceExt,
-    core::{
-        DynamicObject,
-        admission::{AdmissionRequest, AdmissionResponse, AdmissionReview, Operation},
-    },
+use kube::core::{
+    DynamicObject,
+    admission::{AdmissionRequest, AdmissionResponse, AdmissionReview, Operation},
 };
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, task::spawn_blocking};
 use tracing::{debug, error};
+use visor_http::{BodyError, Budget, HeldBody, Progress};
 
 use super::{
-    Form,
+    Form, INJECT,
     known::{Known, NoSource},
     mutate::{self, Guest, Injected},
     wish::Wish,
 };
 use crate::{
     build::Settings,
-    events::{self, Announcement, Announcer},
     metrics::{Injection, Metrics},
     source::place,
 };
@@ -37,25 +39,30 @@ use crate::{
 /// The largest review that is read: an object is at most 3 MiB or so in a request to the API server,
 /// and a review holds it once (`object`) or twice.
 const MOST_BYTES: usize = 8 << 20;
-/// How many events may be on their way at once; more are left out rather than pile up.
-const EVENTS_AT_ONCE: usize = 16;
+/// The bytes of reviews that are held at once.
+const MOST_BYTES_OF_ALL: usize = 32 << 20;
+/// A review of more bytes is parsed in a thread that may take its time, one after the other.
+const LARGE: usize = 256 << 10;
+/// Reviews that are being answered at once, from their parsing to their answer.
+const AT_ONCE: usize = 32;
 /// The namespaces whose pods are left alone, whatever they ask for: a node's own.
 const NEVER: [&str; 2] = ["kube-system", "kube-node-lease"];
 
 /// Answers reviews.
 pub(crate) struct Injector {
     pub(crate) known: Arc<Known>,
-    pub(crate) announcer: Announcer,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) settings: Settings,
     pub(crate) form: Form,
     /// The operator's own, which is left alone as well.
     pub(crate) own_namespace: String,
-    events: Arc<Semaphore>,
+    budget: Budget,
+    at_once: Semaphore,
+    large: Semaphore,
 }
 
-/// What became of a pod.
-enum Verdict {
+/// What becomes of a pod.
+pub(super) enum Verdict {
     /// It didn't ask for anything that it hasn't got.
     Skipped,
     Injected(Box<Injected>),
@@ -65,38 +72,75 @@ enum Verdict {
 
 /// The one path that the API server calls.
 pub(crate) fn router(injector: Arc<Injector>) -> Router {
-    Router::new()
-        .route("/inject", post(inject))
-        .layer(DefaultBodyLimit::max(MOST_BYTES))
-        .with_state(injector)
+    Router::new().route("/inject", post(inject)).with_state(injector)
 }
 
-async fn inject(State(injector): State<Arc<Injector>>, body: Bytes) -> Response {
-    let read = serde_json::from_slice::<AdmissionReview<DynamicObject>>(&body);
-    let request: Result<AdmissionRequest<DynamicObject>, String> = read
-        .map_err(|error| error.to_string())
-        .and_then(|review| review.try_into().map_err(|_| "it has no request".to_owned()));
-    match request {
+async fn inject(
+    State(injector): State<Arc<Injector>>,
+    Extension(progress): Extension<Progress>,
+    body: Body,
+) -> Response {
+    let refused = |status, why: &str| {
+        injector.metrics.injection(Injection::Error);
+        (status, format!("{why}\n")).into_response()
+    };
+    let body = match injector.budget.read(body, MOST_BYTES, &progress).await {
+        Ok(body) => body,
+        Err(BodyError::TooLong) => {
+            let why = format!("a review has at most {MOST_BYTES} bytes");
+            return refused(StatusCode::PAYLOAD_TOO_LARGE, &why);
+        }
+        Err(BodyError::NoRoom) => {
+            return refused(StatusCode::SERVICE_UNAVAILABLE, "too many reviews at once");
+        }
+        Err(BodyError::BrokeOff) => return refused(StatusCode::BAD_REQUEST, "the body broke off"),
+    };
+    // It is never closed.
+    let _turn = injector.at_once.acquire().await;
+    match injector.parse(body).await {
         Ok(request) => Json(injector.answer(&request).await).into_response(),
         Err(why) => {
-            injector.metrics.injection(Injection::Error);
-            let message = format!("this is no AdmissionReview of admission.k8s.io/v1: {why}\n");
-            (StatusCode::BAD_REQUEST, message).into_response()
+            let why = format!("this is no AdmissionReview of admission.k8s.io/v1: {why}");
+            refused(StatusCode::BAD_REQUEST, &why)
         }
     }
+}
+
+fn request(body: &HeldBody) -> Result<AdmissionRequest<DynamicObject>, String> {
+    let review = needed::read(body.bytes()).map_err(|error| error.to_string())?;
+    let review: AdmissionReview<DynamicObject> =
+        serde_json::from_value(review).map_err(|error| error.to_string())?;
+    review.try_into().map_err(|_| "it has no request".to_owned())
 }
 
 impl Injector {
     pub(crate) fn new(
         known: Arc<Known>,
-        announcer: Announcer,
         metrics: Arc<Metrics>,
         settings: Settings,
         form: Form,
         own_namespace: String,
     ) -> Self {
-        let events = Arc::new(Semaphore::new(EVENTS_AT_ONCE));
-        Self { known, announcer, metrics, settings, form, own_namespace, events }
+        Self {
+            known,
+            metrics,
+            settings,
+            form,
+            own_namespace,
+            budget: Budget::new(MOST_BYTES_OF_ALL),
+            at_once: Semaphore::new(AT_ONCE),
+            large: Semaphore::new(1),
+        }
+    }
+
+    async fn parse(&self, body: HeldBody) -> Result<AdmissionRequest<DynamicObject>, String> {
+        if body.bytes().len() <= LARGE {
+            return request(&body);
+        }
+        // It is never closed.
+        let _turn = self.large.acquire().await;
+        let parsed = spawn_blocking(move || request(&body)).await;
+        parsed.unwrap_or_else(|error| Err(error.to_string()))
     }
 
     /// The answer to a request.
@@ -104,47 +148,42 @@ impl Injector {
         &self,
         request: &AdmissionRequest<DynamicObject>,
     ) -> AdmissionReview<DynamicObject> {
-        let mut response = AdmissionResponse::from(request);
-        let verdict = match &request.object {
-            Some(pod) if is_new_pod(request) => self.judge(request, pod).await,
-            _ => Verdict::Skipped,
+        let response = AdmissionResponse::from(request);
+        let Some(pod) = request.object.as_ref().filter(|_| is_new_pod(request)) else {
+            self.metrics.injection(Injection::Skipped);
+            return response.into_review();
         };
-        let (outcome, announcement) = match (verdict, &request.object) {
-            (Verdict::Injected(injected), Some(pod)) => {
-                match patched(response.clone(), pod, &injected.pod) {
-                    Ok(patched) => {
-                        response = patched;
-                        (Injection::Injected, injected.warning.map(events::other_class))
-                    }
-                    // A mistake of ours. The pod goes in as it is.
-                    Err(error) => {
-                        error!(%error, "a pod could not be injected");
-                        (Injection::Error, None)
-                    }
-                }
+        // The pod itself may not say where it goes.
+        let namespace = request.namespace.as_deref().or(pod.metadata.namespace.as_deref());
+        let verdict = self.judge(namespace.unwrap_or_default(), pod).await;
+        let (outcome, after, warning) = match verdict {
+            Verdict::Skipped => (Injection::Skipped, None, None),
+            Verdict::Injected(injected) => {
+                (Injection::Injected, Some(asking(injected.pod)), injected.warning)
             }
-            (Verdict::Without(outcome, why), _) => {
-                let message = format!("no logs are written by Visor in this pod: {why}");
-                (outcome, Some(events::not_injected(message)))
+            Verdict::Without(outcome, why) => {
+                (outcome, Some(asking(pod.clone())), Some(without(&why)))
             }
-            _ => (Injection::Skipped, None),
         };
-        if let (Some(announcement), Some(pod)) = (announcement, &request.object) {
-            response.warnings = Some(vec![announcement.note.clone()]);
-            self.tell(request, pod, announcement);
-        }
+        let patched = match after {
+            Some(after) => patched(response.clone(), pod, &after),
+            None => Ok(response.clone()),
+        };
+        let (outcome, mut response) = match patched {
+            Ok(patched) => (outcome, patched),
+            // A mistake of ours. The pod goes in as it is.
+            Err(error) => {
+                error!(%error, "a pod could not be injected");
+                (Injection::Error, response)
+            }
+        };
+        response.warnings = warning.map(|warning| vec![warning]);
         self.metrics.injection(outcome);
         response.into_review()
     }
 
-    async fn judge(
-        &self,
-        request: &AdmissionRequest<DynamicObject>,
-        pod: &DynamicObject,
-    ) -> Verdict {
-        // The pod itself may not say where it goes.
-        let namespace = request.namespace.as_deref().or(pod.metadata.namespace.as_deref());
-        let namespace = namespace.unwrap_or_default();
+    /// What becomes of a pod that is made in a namespace.
+    pub(super) async fn judge(&self, namespace: &str, pod: &DynamicObject) -> Verdict {
         if NEVER.contains(&namespace) || namespace == self.own_namespace {
             return Verdict::Skipped;
         }
@@ -181,50 +220,19 @@ impl Injector {
             Err(why) => Verdict::Without(Injection::Refused, why),
         }
     }
-
-    /// Tells by an event, in a task of its own, for the pod is not to wait for it. A dry run leaves no
-    /// trace.
-    fn tell(
-        &self,
-        request: &AdmissionRequest<DynamicObject>,
-        pod: &DynamicObject,
-        announcement: Announcement,
-    ) {
-        if request.dry_run {
-            return;
-        }
-        let Ok(permit) = Arc::clone(&self.events).try_acquire_owned() else {
-            debug!("too many events at once; this one is left out: {}", announcement.note);
-            return;
-        };
-        let announcer = self.announcer.clone();
-        let about = about(request, pod);
-        tokio::spawn(async move {
-            announcer.announce_about(&about, announcement).await;
-            drop(permit);
-        });
-    }
 }
 
-/// What an event about a pod is attached to. A pod that is being created has no uid yet, and mostly no
-/// name, so its owner is where a person will look.
-fn about(request: &AdmissionRequest<DynamicObject>, pod: &DynamicObject) -> ObjectReference {
-    let owner = pod.owner_references().iter().find(|owner| owner.controller == Some(true));
-    let (api_version, kind, name, uid) = if let Some(owner) = owner {
-        let (version, kind) = (owner.api_version.clone(), owner.kind.clone());
-        (version, kind, owner.name.clone(), Some(owner.uid.clone()))
-    } else {
-        let name = pod.metadata.name.clone().or(pod.metadata.generate_name.clone());
-        ("v1".to_owned(), "Pod".to_owned(), name.unwrap_or_default(), None)
-    };
-    ObjectReference {
-        api_version: Some(api_version),
-        kind: Some(kind),
-        name: Some(name),
-        namespace: request.namespace.clone(),
-        uid,
-        ..ObjectReference::default()
-    }
+/// What is told of a pod that has no generator.
+pub(super) fn without(why: &str) -> String {
+    format!("no logs are written by Visor in this pod: {why}")
+}
+
+/// The pod, saying itself that it asks, as its namespace does for it: so whoever watches pods that
+/// ask sees all of them.
+fn asking(mut pod: DynamicObject) -> DynamicObject {
+    let labels = pod.metadata.labels.get_or_insert_default();
+    labels.entry(INJECT.to_owned()).or_insert_with(|| "true".to_owned());
+    pod
 }
 
 fn is_new_pod(request: &AdmissionRequest<DynamicObject>) -> bool {

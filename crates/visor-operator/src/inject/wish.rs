@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
 
-use super::{INJECT, INJECTED, RESOURCES, SOURCE, VOLUME};
+use super::{
+    INJECT, INJECTED, RESOURCES, SOURCE, VOLUME,
+    names::{is_label, is_subdomain},
+};
 
 type Map = BTreeMap<String, String>;
 
@@ -47,11 +50,7 @@ impl Wish {
         let wishes = match labels.get(INJECT).map(String::as_str) {
             Some("true") => true,
             Some("false") => false,
-            Some(other) => {
-                return Err(format!(
-                    "the label {INJECT} must be `true` or `false`; found `{other}`"
-                ));
-            }
+            Some(_) => return Err(format!("the label {INJECT} must be `true` or `false`")),
             None => namespace.inject,
         };
         if !wishes || annotations.contains_key(INJECTED) {
@@ -60,6 +59,17 @@ impl Wish {
         let source = annotations.get(SOURCE).or(namespace.source.as_ref()).ok_or_else(|| {
             format!("which source? name one by the annotation {SOURCE} of the pod or its namespace")
         })?;
+        if !is_subdomain(source) {
+            return Err(format!(
+                "the annotation {SOURCE} must be the name of a FakeLogSource, such as `shop`"
+            ));
+        }
+        let volume = annotations.get(VOLUME);
+        if volume.is_some_and(|volume| !is_label(volume)) {
+            return Err(format!(
+                "the annotation {VOLUME} must be the name of a volume of the pod, such as `logs`"
+            ));
+        }
         let resources = annotations.get(RESOURCES).map(|text| {
             serde_json::from_str(text).map_err(|error| {
                 format!(
@@ -70,7 +80,7 @@ impl Wish {
         });
         Ok(Some(Self {
             source: source.clone(),
-            volume: annotations.get(VOLUME).cloned(),
+            volume: volume.cloned(),
             resources: resources.transpose()?,
         }))
     }
@@ -119,6 +129,10 @@ mod tests {
     fn a_wish_that_nobody_can_make_out_says_what_to_write() {
         assert!(read(&[(INJECT, "yes")], &[]).unwrap_err().contains("`true` or `false`"));
         assert!(read(&[(INJECT, "true")], &[]).unwrap_err().contains(SOURCE));
+        let odd = [(SOURCE, "shop\nall is well")];
+        assert!(!read(&[(INJECT, "true")], &odd).unwrap_err().contains("well"));
+        let odd = [(SOURCE, "shop"), (VOLUME, "../x")];
+        assert!(read(&[(INJECT, "true")], &odd).unwrap_err().contains("such as `logs`"));
         let resources = [(SOURCE, "shop"), (RESOURCES, "64Mi")];
         assert!(read(&[(INJECT, "true")], &resources).unwrap_err().contains("must be JSON"));
         let resources = [(SOURCE, "shop"), (RESOURCES, r#"{"limits": {"memory": "64Mi"}}"#)];

@@ -2,7 +2,11 @@
 //! change, and asks the pods round by round. Where namespaces are named, it does so in each of them on
 //! its own, so that a Role in each is enough.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::{Future, pending},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use kube::{
@@ -22,7 +26,7 @@ use crate::{
     apply::Applier,
     cache::Cache,
     children::ChildKind,
-    cluster, gather,
+    cluster, gather, inject,
     pace::Pace,
     queue::Queue,
     reconcile::{self, Context, Failures, Guarded},
@@ -39,9 +43,20 @@ const WAITING: usize = 64;
 pub(super) async fn act(work: Work, stop: impl Future<Output = ()> + Send + Sync + 'static) {
     let stop = stop.shared();
     let scopes = scopes(&work.options).into_iter();
+    let telling = async {
+        if let Some(injector) = &work.injector {
+            let Work { client, announcer, metrics, .. } = work.clone();
+            Box::pin(inject::tell(client, Arc::clone(injector), announcer, metrics)).await;
+        }
+        pending::<()>().await;
+    };
     let mut acting: FuturesUnordered<_> =
-        scopes.map(|scope| act_in(scope, work.clone(), stop.clone())).collect();
-    while acting.next().await.is_some() && stop.peek().is_some() {}
+        scopes.map(|scope| Box::pin(act_in(scope, work.clone(), stop.clone()))).collect();
+    let acting = async { while acting.next().await.is_some() && stop.peek().is_some() {} };
+    select! {
+        () = acting => {}
+        () = telling => {}
+    }
 }
 
 /// Looks at every source of a namespace once, and again at each change, until `stop` comes.
@@ -50,7 +65,7 @@ async fn act_in(
     work: Work,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
-    let Work { client, metrics, settings, announcer, options } = work;
+    let Work { client, metrics, settings, announcer, options, .. } = work;
     let namespace = scope.as_deref();
     let kinds = ChildKind::EVERYWHERE.into_iter();
     let kinds = kinds.chain(settings.pod_monitors.then_some(ChildKind::PodMonitor));

@@ -8,14 +8,13 @@ use futures::future;
 use kube::Client;
 use tokio::{select, sync::watch, time::sleep};
 use tracing::{info, warn};
+use visor_http::Readiness;
 
 use crate::{
     build::Settings,
     certificates::{self, Resolver},
     cli::{Run, SidecarForm},
     cluster::Abilities,
-    events::Announcer,
-    http::Readiness,
     inject::{self, Form, Injector, Known},
     metrics::Metrics,
     webhook,
@@ -33,7 +32,8 @@ pub(super) struct Shared {
     pub(super) metrics: Arc<Metrics>,
     pub(super) settings: Settings,
     pub(super) abilities: Abilities,
-    pub(super) announcer: Announcer,
+    /// For what isn't known, apart from all else that is asked.
+    pub(super) asking: Client,
     /// The operator's own namespace.
     pub(super) namespace: String,
     pub(super) leads: watch::Receiver<bool>,
@@ -44,12 +44,12 @@ pub(super) struct Shared {
 /// # Errors
 ///
 /// When the address can't be listened on.
-pub(super) async fn start(
+pub(super) fn start(
     options: &Run,
     shared: Shared,
     readiness: Arc<Readiness>,
-) -> anyhow::Result<()> {
-    let Shared { client, metrics, settings, abilities, announcer, namespace, leads } = shared;
+) -> anyhow::Result<Arc<Injector>> {
+    let Shared { client, metrics, settings, abilities, asking, namespace, leads } = shared;
     let counted = Arc::clone(&metrics);
     let resolver = Arc::new(Resolver::new(move |expires| counted.certificate_ends(expires)));
     if let Some(directory) = &options.webhook_certificate_directory {
@@ -68,13 +68,13 @@ pub(super) async fn start(
         tokio::spawn(certificates::keep(client.clone(), kept, writes, resolver, metrics));
     }
 
-    let (known, watching) = Known::watch(&client, &metrics);
+    let (known, watching) = Known::watch(&client, asking, &metrics);
     tokio::spawn(watching);
     let form = form(options.sidecar_form, abilities);
-    let injector = Injector::new(Arc::clone(&known), announcer, metrics, settings, form, namespace);
-    let router = inject::router(Arc::new(injector));
+    let injector = Injector::new(Arc::clone(&known), metrics, settings, form, namespace);
+    let injector = Arc::new(injector);
+    let router = inject::router(Arc::clone(&injector));
     let address = webhook::serve(options.webhook_listen, Arc::clone(&resolver), router)
-        .await
         .with_context(|| {
             let address = options.webhook_listen;
             format!("cannot listen on {address}; choose another --webhook-listen")
@@ -91,7 +91,7 @@ pub(super) async fn start(
         readiness.set(true);
         info!("the webhook is ready");
     });
-    Ok(())
+    Ok(injector)
 }
 
 /// Whether this operator is to write certificates: if it leads, or if nobody has written any. The one

@@ -8,15 +8,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A server that says "ok", and what it shows.
-async fn start() -> (SocketAddr, Arc<Resolver>) {
-    start_within(LIMITS).await
+fn start() -> (SocketAddr, Arc<Resolver>) {
+    start_within(LIMITS)
 }
 
-async fn start_within(limits: Limits) -> (SocketAddr, Arc<Resolver>) {
+fn start_within(limits: Limits) -> (SocketAddr, Arc<Resolver>) {
     let resolver = Arc::new(Resolver::new(|_| {}));
     let router = Router::new().route("/", get(|| async { "ok" }));
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    let address = serve_within(limits, anywhere, Arc::clone(&resolver), router).await.unwrap();
+    let address = serve_within(limits, anywhere, Arc::clone(&resolver), router).unwrap();
     (address, resolver)
 }
 
@@ -36,7 +36,7 @@ fn is_good(answer: &io::Result<String>) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_connection_fails_while_certificate_and_authority_change() {
-    let (address, resolver) = start().await;
+    let (address, resolver) = start();
     let (old, new) = (Signer::new(), Signer::new());
     old.show(&resolver);
     let both = [old.certificate(), new.certificate()];
@@ -71,7 +71,7 @@ async fn no_connection_fails_while_certificate_and_authority_change() {
 
 #[tokio::test]
 async fn a_connection_that_there_is_outlives_its_certificate() {
-    let (address, resolver) = start().await;
+    let (address, resolver) = start();
     let (old, new) = (Signer::new(), Signer::new());
     old.show(&resolver);
     let mut stream = connect(address, &[old.certificate()]).await.unwrap();
@@ -99,7 +99,7 @@ async fn stream_ends_with_an_empty_line(stream: &mut (impl AsyncReadExt + Unpin)
 
 #[tokio::test]
 async fn what_is_no_handshake_ends_that_connection_alone() {
-    let (address, resolver) = start().await;
+    let (address, resolver) = start();
     let signer = Signer::new();
     let trusted = [signer.certificate()];
     assert!(ask(address, &trusted).await.is_err(), "there is no certificate yet");
@@ -128,7 +128,7 @@ async fn what_is_no_handshake_ends_that_connection_alone() {
 
 #[tokio::test]
 async fn garbage_within_tls_is_answered_or_hung_up_on() {
-    let (address, resolver) = start().await;
+    let (address, resolver) = start();
     let signer = Signer::new();
     signer.show(&resolver);
     let trusted = [signer.certificate()];
@@ -146,9 +146,8 @@ async fn garbage_within_tls_is_answered_or_hung_up_on() {
 #[tokio::test]
 async fn only_so_many_connections_are_held_at_once_and_silent_ones_make_room() {
     const FEW: usize = 4;
-    let idle_when_full = Duration::from_millis(50);
-    let limits = Limits { connections: FEW, idle_when_full, ..LIMITS };
-    let (address, resolver) = start_within(limits).await;
+    let limits = Limits { connections: FEW, ..LIMITS };
+    let (address, resolver) = start_within(limits);
     let signer = Signer::new();
     signer.show(&resolver);
     let trusted = [signer.certificate()];

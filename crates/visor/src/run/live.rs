@@ -15,6 +15,7 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
 };
+use visor_http::Readiness;
 
 use super::{
     Run, endings, extent::Extent, serve, signals::StopSignals, table_ticker::TableTicker, ticker,
@@ -22,7 +23,6 @@ use super::{
 use crate::{
     documents::Documents,
     event_loop::{self, Activity, Instruction, Remainder, Shared},
-    http::Readiness,
     metrics::{Metrics, Reload},
     outlet::Persistence,
     plan::{GeneratorKey, Plan},
@@ -45,7 +45,7 @@ pub(super) async fn run(
     let mut hang_up = signal(SignalKind::hangup()).context("catching SIGHUP")?;
     let mut stop = StopSignals::new()?;
     let readiness = Arc::new(Readiness::default());
-    serve(run.listen().await?, metrics, &readiness);
+    serve(run.listen()?, metrics, &readiness);
 
     let activity = Arc::new(Activity::default());
     let persistence = Arc::new(Persistence::default());

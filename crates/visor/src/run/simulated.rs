@@ -10,9 +10,9 @@ use tokio::{
 
 use super::{Run, endings, serve, signals::StopSignals, table_ticker::TableTicker};
 use visor_engine::time::Time;
+use visor_http::Readiness;
 
 use crate::{
-    http::Readiness,
     metrics::Metrics,
     plan::Plan,
     simulation::{self, Course, SimulationError},
@@ -33,7 +33,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitCode> {
     let mut stop = StopSignals::new()?;
     let readiness = Arc::new(Readiness::default());
-    serve(run.listen().await?, metrics, &readiness);
+    serve(run.listen()?, metrics, &readiness);
     readiness.set(true);
 
     let course = Arc::new(Course::new().context("setting up the outputs")?);

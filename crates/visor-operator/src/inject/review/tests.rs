@@ -42,7 +42,7 @@ fn client() -> Client {
 fn injector() -> Arc<Injector> {
     let client = client();
     let metrics = Arc::new(Metrics::new().unwrap());
-    let (known, _) = Known::watch(&client, &metrics);
+    let (known, _) = Known::watch(&client, client.clone(), &metrics);
     let settings = Settings {
         image: "visor:1".to_owned(),
         image_pull_policy: "IfNotPresent".to_owned(),
@@ -50,9 +50,8 @@ fn injector() -> Arc<Injector> {
         pod_monitors: false,
         forbidden: Vec::new(),
     };
-    let announcer = Announcer::new(client, "test");
     let own = "visor-system".to_owned();
-    Arc::new(Injector::new(known, announcer, metrics, settings, Form::Native, own))
+    Arc::new(Injector::new(known, metrics, settings, Form::Native, own))
 }
 
 /// A review of a pod that asks for `shop`, as Kubernetes 1.36 sends it.
@@ -97,7 +96,8 @@ async fn post(body: impl Into<Body>) -> (StatusCode, String) {
 }
 
 async fn post_to(injector: &Arc<Injector>, body: impl Into<Body>) -> (StatusCode, String) {
-    let request = Request::post("/inject").body(body.into()).unwrap();
+    let mut request = Request::post("/inject").body(body.into()).unwrap();
+    request.extensions_mut().insert(Progress::default());
     let response = router(Arc::clone(injector)).oneshot(request).await.unwrap();
     let status = response.status();
     let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();

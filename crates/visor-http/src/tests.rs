@@ -1,0 +1,175 @@
+//! Servers among peers that do what no client should.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{Extension, Router, body::Body, http::StatusCode, routing::post};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinSet,
+    time::timeout,
+};
+
+use super::*;
+
+const ANYWHERE: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+const GENEROUS: Duration = Duration::from_mins(1);
+
+fn few() -> Limits {
+    Limits { connections: 16, ..Limits::PAGES }
+}
+
+/// A server with a page of metrics of so many bytes.
+fn with_page(limits: Limits, bytes: usize) -> SocketAddr {
+    let listener = bind(ANYWHERE, &limits).unwrap();
+    let address = listener.local_addr().unwrap();
+    let render = move || Ok::<_, io::Error>("a".repeat(bytes));
+    let readiness = Arc::new(Readiness::default());
+    tokio::spawn(serve(listener, limits, Plain, pages(render, readiness, "not yet\n")));
+    address
+}
+
+/// A server that takes bodies within a budget, and says how long they are.
+fn with_bodies(limits: Limits, budget: usize, longest: usize) -> SocketAddr {
+    let listener = bind(ANYWHERE, &limits).unwrap();
+    let address = listener.local_addr().unwrap();
+    let budget = Budget::new(budget);
+    let take = move |Extension(progress): Extension<Progress>, body: Body| {
+        let budget = budget.clone();
+        async move {
+            match budget.read(body, longest, &progress).await {
+                Ok(body) => (StatusCode::OK, body.bytes().len().to_string()),
+                Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error:?}")),
+            }
+        }
+    };
+    let router = Router::new().route("/", post(take));
+    tokio::spawn(serve(listener, limits, Plain, |_| router));
+    address
+}
+
+async fn ask(address: SocketAddr, request: &[u8]) -> io::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(request).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
+async fn get(address: SocketAddr, path: &str) -> io::Result<String> {
+    ask(address, format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").as_bytes())
+        .await
+}
+
+async fn post_bytes(address: SocketAddr, length: usize) -> io::Result<String> {
+    let head =
+        format!("POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {length}");
+    let request = [head.as_bytes(), b"\r\n\r\n", &vec![b'a'; length]].concat();
+    ask(address, &request).await
+}
+
+async fn begun(address: SocketAddr, bytes: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // It may have been ended for another one already.
+    let _ = stream.write_all(bytes).await;
+    stream
+}
+
+#[tokio::test]
+async fn connections_that_only_begin_a_request_make_room_for_those_that_make_one() {
+    let address = with_page(few(), 100);
+    let mut begun_ones = Vec::new();
+    for number in 0..400 {
+        let half = [b"".as_slice(), b"GET /livez HTTP/1.1\r\nhost: a\r\n", b"\x16\x03"][number % 3];
+        begun_ones.push(begun(address, half).await);
+        if number % 20 == 0 {
+            let answer = timeout(GENEROUS, get(address, "/livez")).await.unwrap().unwrap();
+            assert!(answer.ends_with("ok\n"), "{number}: {answer}");
+        }
+    }
+    let held = begun_ones.iter_mut().map(|stream| async {
+        timeout(Duration::from_millis(200), stream.read(&mut [0])).await.is_err()
+    });
+    let held = futures::future::join_all(held).await.into_iter().filter(|held| *held).count();
+    assert!(held <= 16, "{held} are held");
+}
+
+#[tokio::test]
+async fn a_request_that_does_not_arrive_in_time_is_ended() {
+    let second = Duration::from_millis(200);
+    let limits = Limits { head: second, body: second, idle: second, ..few() };
+    let address = with_bodies(limits, 1 << 20, 1 << 20);
+    for bytes in [
+        b"".as_slice(),
+        b"POST / HTTP/1.1\r\nhost",
+        b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\naaa",
+        b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\naaaPOST",
+    ] {
+        let mut stream = begun(address, bytes).await;
+        let ended = timeout(GENEROUS, stream.read_to_end(&mut Vec::new())).await;
+        assert!(ended.is_ok(), "{}", String::from_utf8_lossy(bytes));
+    }
+}
+
+#[tokio::test]
+async fn whoever_does_not_read_a_page_gives_way_to_those_who_do() {
+    const LONG: usize = 8 << 20;
+    let address = with_page(few(), LONG);
+    let mut slow = Vec::new();
+    for _ in 0..12 {
+        slow.push(begun(address, b"GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n").await);
+    }
+    for _ in 0..3 {
+        let page = timeout(GENEROUS, get(address, "/metrics")).await.unwrap().unwrap();
+        assert!(page.len() > LONG, "{} bytes", page.len());
+        let answer = timeout(GENEROUS, get(address, "/livez")).await.unwrap().unwrap();
+        assert!(answer.ends_with("ok\n"));
+    }
+}
+
+#[tokio::test]
+async fn a_small_body_finds_room_among_large_ones_that_do_not_end() {
+    let address = with_bodies(Limits { connections: 64, ..few() }, 4 << 20, 1 << 20);
+    let mut slow = Vec::new();
+    for _ in 0..40 {
+        let head = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1048576\r\n\r\n";
+        let mut stream = begun(address, head).await;
+        // As much as goes in.
+        let bytes = vec![b'a'; (1 << 20) - 1];
+        let _ = timeout(Duration::from_millis(20), stream.write_all(&bytes)).await;
+        slow.push(stream);
+    }
+    for _ in 0..20 {
+        let answer = timeout(GENEROUS, post_bytes(address, 20_000)).await.unwrap().unwrap();
+        assert!(answer.ends_with("20000"), "{answer}");
+    }
+    let answer = timeout(GENEROUS, post_bytes(address, (1 << 20) + 1)).await.unwrap();
+    assert!(answer.is_err() || answer.unwrap().ends_with("TooLong"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_large_bodies_at_once_end_and_what_follows_is_answered() {
+    let address = with_bodies(Limits { connections: 64, ..few() }, 4 << 20, 1 << 20);
+    let mut bodies = JoinSet::new();
+    for _ in 0..60 {
+        bodies.spawn(async move { post_bytes(address, 1 << 20).await });
+    }
+    let answered = timeout(GENEROUS, bodies.join_all()).await.unwrap();
+    let whole = answered.iter().flatten().filter(|answer| answer.ends_with("1048576")).count();
+    assert!(whole > 0, "none of them: {answered:?}");
+    let answer = timeout(GENEROUS, post_bytes(address, 1 << 20)).await.unwrap().unwrap();
+    assert!(answer.ends_with("1048576"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_long_is_refused() {
+    let address = with_page(few(), 1);
+    let long = [b"GET / HTTP/1.1\r\na: ".as_slice(), &vec![b'a'; 1 << 20]].concat();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let _ = stream.write_all(&long).await;
+    let mut answer = Vec::new();
+    let _ = timeout(GENEROUS, stream.read_to_end(&mut answer)).await.unwrap();
+    assert!(!answer.starts_with(b"HTTP/1.1 2"));
+    assert!(get(address, "/livez").await.unwrap().ends_with("ok\n"));
+}

@@ -1,0 +1,47 @@
+//! What a name of Kubernetes looks like. A text is a name before it is repeated or looked up. Pure.
+
+/// Longest DNS label in bytes (RFC 1123), such as the name of a namespace or a volume.
+const LONGEST_LABEL: usize = 63;
+/// Longest DNS subdomain in bytes, such as the name of most other objects.
+const LONGEST_SUBDOMAIN: usize = 253;
+
+/// Whether this is a DNS label.
+pub(super) fn is_label(text: &str) -> bool {
+    let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    (1..=LONGEST_LABEL).contains(&text.len())
+        && text.chars().all(known)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+/// Whether this is a DNS subdomain: labels of any length with dots between them.
+pub(super) fn is_subdomain(text: &str) -> bool {
+    let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let is_part = |part: &str| {
+        !part.is_empty()
+            && part.chars().all(known)
+            && !part.starts_with('-')
+            && !part.ends_with('-')
+    };
+    text.len() <= LONGEST_SUBDOMAIN && text.split('.').all(is_part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_told_from_other_texts() {
+        for name in ["a", "shop", "shop-2", "0", &"a".repeat(63)] {
+            assert!(is_label(name) && is_subdomain(name), "{name}");
+        }
+        for name in ["shop.eu", &"a".repeat(64), &"a".repeat(253)] {
+            assert!(!is_label(name) && is_subdomain(name), "{name}");
+        }
+        for text in
+            ["", ".", "a..b", "-a", "a-", "A", "a b", "a/b", "a\n", "é", "a.-b", &"a".repeat(254)]
+        {
+            assert!(!is_label(text) && !is_subdomain(text), "{text}");
+        }
+    }
+}

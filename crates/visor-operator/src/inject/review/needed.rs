@@ -1,0 +1,326 @@
+//! What of a review is read: the fields that an answer needs, so many of them, and so much text. The
+//! rest is passed over as it comes. So a review takes little memory, whatever is in it: whoever
+//! reaches the port may send one.
+//!
+//! Lists keep their length, and objects that are empty without what was passed over are kept, so a
+//! patch of what was read is one of the whole.
+
+use std::{cell::Cell, fmt};
+
+use serde::{
+    Deserializer,
+    de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Map, Value};
+
+/// The most values that are read: those of a pod of a hundred containers.
+const MOST_VALUES: usize = 8192;
+/// The most bytes of text, names of fields included.
+const MOST_TEXT: usize = 256 << 10;
+
+/// What is needed of a value.
+enum Need {
+    /// A text, number or so; of anything else nothing.
+    Scalar,
+    /// These fields of an object.
+    Fields(&'static [(&'static str, Need)]),
+    /// The same of every item of a list.
+    Items(&'static Need),
+    /// All fields of an object, each a scalar.
+    Scalars,
+    /// Those whose name begins so.
+    Prefixed(&'static str),
+}
+
+use Need::{Fields, Items, Prefixed, Scalar, Scalars};
+
+const KIND: Need = Fields(&[("group", Scalar), ("version", Scalar), ("kind", Scalar)]);
+const USER_AND_GROUP: Need = Fields(&[("runAsUser", Scalar), ("runAsGroup", Scalar)]);
+const RESOURCES: Need = Fields(&[("limits", Scalars), ("requests", Scalars)]);
+const MOUNT: Need = Fields(&[
+    ("name", Scalar),
+    ("mountPath", Scalar),
+    ("subPath", Scalar),
+    ("subPathExpr", Scalar),
+]);
+const CONTAINER: Need = Fields(&[
+    ("name", Scalar),
+    ("restartPolicy", Scalar),
+    ("ports", Items(&Fields(&[("containerPort", Scalar)]))),
+    ("volumeMounts", Items(&MOUNT)),
+    ("securityContext", USER_AND_GROUP),
+    ("resources", RESOURCES),
+]);
+const NOTHING: Need = Fields(&[]);
+const VOLUME: Need = Fields(&[
+    ("name", Scalar),
+    ("emptyDir", NOTHING),
+    ("ephemeral", NOTHING),
+    ("persistentVolumeClaim", Fields(&[("claimName", Scalar)])),
+]);
+const POD: Need = Fields(&[
+    ("apiVersion", Scalar),
+    ("kind", Scalar),
+    (
+        "metadata",
+        Fields(&[
+            ("name", Scalar),
+            ("generateName", Scalar),
+            ("namespace", Scalar),
+            ("labels", Prefixed("visor.dev/")),
+            ("annotations", Prefixed("visor.dev/")),
+        ]),
+    ),
+    (
+        "spec",
+        Fields(&[
+            ("os", Fields(&[("name", Scalar)])),
+            ("securityContext", USER_AND_GROUP),
+            ("resources", RESOURCES),
+            ("containers", Items(&CONTAINER)),
+            ("initContainers", Items(&CONTAINER)),
+            ("volumes", Items(&VOLUME)),
+        ]),
+    ),
+]);
+const REVIEW: Need = Fields(&[
+    ("apiVersion", Scalar),
+    ("kind", Scalar),
+    (
+        "request",
+        Fields(&[
+            ("uid", Scalar),
+            ("kind", KIND),
+            ("resource", Fields(&[("group", Scalar), ("version", Scalar), ("resource", Scalar)])),
+            ("subResource", Scalar),
+            ("name", Scalar),
+            ("namespace", Scalar),
+            ("operation", Scalar),
+            ("dryRun", Scalar),
+            ("userInfo", NOTHING),
+            ("object", POD),
+        ]),
+    ),
+]);
+
+/// Reads what is needed of a review.
+///
+/// # Errors
+///
+/// When it is no JSON, or too much of it would be needed.
+pub(super) fn read(bytes: &[u8]) -> serde_json::Result<Value> {
+    let left = Left { values: Cell::new(MOST_VALUES), text: Cell::new(MOST_TEXT) };
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = Seed { need: &REVIEW, left: &left }.deserialize(&mut reader)?;
+    reader.end()?;
+    Ok(value)
+}
+
+/// What may yet be read.
+struct Left {
+    values: Cell<usize>,
+    text: Cell<usize>,
+}
+
+impl Left {
+    fn value<E: Error>(&self) -> Result<(), E> {
+        take(&self.values, 1).ok_or_else(|| E::custom(format!("more than {MOST_VALUES} values")))
+    }
+
+    fn text<E: Error>(&self, text: &str) -> Result<(), E> {
+        take(&self.text, text.len())
+            .ok_or_else(|| E::custom(format!("more than {MOST_TEXT} bytes of text")))
+    }
+}
+
+fn take(left: &Cell<usize>, count: usize) -> Option<()> {
+    left.set(left.get().checked_sub(count)?);
+    Some(())
+}
+
+/// Reads one value.
+#[derive(Clone, Copy)]
+struct Seed<'a> {
+    need: &'a Need,
+    left: &'a Left,
+}
+
+impl Seed<'_> {
+    /// What is needed of a field, if anything is.
+    fn field(self, name: &str) -> Option<Self> {
+        let need = match self.need {
+            Fields(fields) => &fields.iter().find(|(field, _)| *field == name)?.1,
+            Prefixed(prefix) if name.starts_with(prefix) => &Scalar,
+            Scalars => &Scalar,
+            _ => return None,
+        };
+        Some(Seed { need, ..self })
+    }
+
+    fn scalar<E: Error>(self, value: impl Into<Value>) -> Result<Value, E> {
+        self.left.value()?;
+        Ok(value.into())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        self.scalar(value)
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        self.scalar(value)
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        self.scalar(value)
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        self.scalar(value)
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        self.left.text(value)?;
+        self.scalar(value)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        self.scalar(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        self.left.value()?;
+        let mut list = Vec::new();
+        if let Items(need) = self.need {
+            while let Some(item) = items.next_element_seed(Seed { need, ..self })? {
+                list.push(item);
+            }
+        } else {
+            while items.next_element::<IgnoredAny>()?.is_some() {}
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
+        self.left.value()?;
+        let mut object = Map::new();
+        while let Some(field) = fields.next_key_seed(Name(self))? {
+            match field {
+                Some((name, seed)) => {
+                    object.insert(name, fields.next_value_seed(seed)?);
+                }
+                None => {
+                    fields.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+/// Reads the name of a field of an object: nothing, if nothing of the field is needed.
+struct Name<'a>(Seed<'a>);
+
+impl<'de, 'a> DeserializeSeed<'de> for Name<'a> {
+    type Value = Option<(String, Seed<'a>)>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'a> Visitor<'_> for Name<'a> {
+    type Value = Option<(String, Seed<'a>)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a field")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+        let Some(seed) = self.0.field(name) else { return Ok(None) };
+        self.0.left.text(name)?;
+        Ok(Some((name.to_owned(), seed)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(object: &Value) -> serde_json::Result<Value> {
+        let read = read(json!({"request": {"object": object}}).to_string().as_bytes())?;
+        Ok(read["request"]["object"].clone())
+    }
+
+    #[test]
+    fn what_an_answer_needs_is_read_and_lists_keep_their_length() {
+        let read = of(&json!({
+            "metadata": {"name": "web", "uid": "1", "labels": {"app": "web", "visor.dev/inject": "true"},
+                         "annotations": {"a": "b"}},
+            "spec": {
+                "nodeName": "n", "tolerations": [{}, {}],
+                "containers": [{"name": "web", "env": [{"name": "A"}]}, {}, null, 7],
+                "initContainers": null,
+                "volumes": [{"name": "a", "emptyDir": {"medium": "Memory"}}, {"secret": {}}],
+            },
+        }));
+        assert_eq!(
+            read.unwrap(),
+            json!({
+                "metadata": {"name": "web", "labels": {"visor.dev/inject": "true"}, "annotations": {}},
+                "spec": {
+                    "containers": [{"name": "web"}, {}, null, 7],
+                    "initContainers": null,
+                    "volumes": [{"name": "a", "emptyDir": {}}, {}],
+                },
+            })
+        );
+    }
+
+    #[test]
+    fn too_much_is_refused_and_what_is_not_needed_may_be_much() {
+        let many = |count| Value::Array(vec![json!({}); count]);
+        assert!(of(&json!({"spec": {"containers": many(4000)}})).is_ok());
+        for field in ["containers", "initContainers", "volumes"] {
+            let error = of(&json!({"spec": {field: many(MOST_VALUES)}})).unwrap_err();
+            assert!(error.to_string().contains("more than 8192 values"), "{error}");
+        }
+        let long = "a".repeat(MOST_TEXT + 1);
+        let error = of(&json!({"metadata": {"name": long}})).unwrap_err();
+        assert!(error.to_string().contains("more than 262144 bytes of text"), "{error}");
+        let labels: Map<String, Value> =
+            (0..MOST_VALUES).map(|n| (format!("visor.dev/{n}"), json!("a"))).collect();
+        assert!(of(&json!({"metadata": {"labels": labels}})).is_err());
+        let unneeded = json!({"status": many(MOST_VALUES), "spec": {"tolerations": many(MOST_VALUES),
+            "dnsPolicy": long}, "metadata": {"labels": {"a": long}}});
+        assert!(of(&unneeded).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_json_is_an_error_however_deep() {
+        for bytes in [b"".as_slice(), b"{", b"{}{}", b"\xff", b"{\"request\": {\"object\": {"] {
+            assert!(read(bytes).is_err());
+        }
+        let deep = format!("{{\"a\": {}", "[".repeat(1 << 20));
+        assert!(read(deep.as_bytes()).is_err());
+        let needed = format!(r#"{{"request": {{"object": {}"#, r#"{"spec":"#.repeat(1 << 16));
+        assert!(read(needed.as_bytes()).is_err());
+    }
+}
