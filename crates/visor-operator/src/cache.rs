@@ -12,10 +12,15 @@ use std::{
 
 use futures::{Stream, StreamExt, future, stream};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{apps::v1::ReplicaSet, core::v1::Pod},
+    apimachinery::pkg::apis::meta::v1::OwnerReference,
+};
 use kube::{
     Api, Client, Resource, ResourceExt,
-    core::DynamicObject,
+    api::ObjectMeta,
+    core::{DynamicObject, PartialObjectMeta},
     runtime::{
         WatchStreamExt,
         reflector::{self, ObjectRef, Store},
@@ -30,15 +35,43 @@ use crate::{
     build::labels::{DOCUMENT, MANAGED_BY, MANAGER, SOURCE, SOURCE_UID, source_uid},
     children::ChildKind,
     cluster::{many, scoped},
+    inject::INJECTED,
     metrics::Metrics,
+    pod_owner::{self, Controllers, SourceIdentity},
     tallies::Tallies,
 };
 
 /// The caches, one for each kind.
 #[derive(Clone)]
 pub(crate) struct Cache {
-    children: Arc<BTreeMap<ChildKind, Store<DynamicObject>>>,
+    workloads: Workloads,
     pods: Store<Pod>,
+}
+
+/// The children, and what runs pods for them.
+#[derive(Clone)]
+pub(crate) struct Workloads {
+    children: Arc<BTreeMap<ChildKind, Store<DynamicObject>>>,
+    replica_sets: Store<PartialObjectMeta<ReplicaSet>>,
+}
+
+impl Workloads {
+    fn child(&self, kind: ChildKind, namespace: &str, name: &str) -> Option<Arc<DynamicObject>> {
+        let key = ObjectRef::new_with(name, kind.resource()).within(namespace);
+        self.children.get(&kind)?.get(&key)
+    }
+}
+
+impl Controllers for Workloads {
+    fn controller(&self, namespace: &str, reference: &OwnerReference) -> Option<ObjectMeta> {
+        let OwnerReference { kind, name, .. } = reference;
+        if *kind == ReplicaSet::kind(&()) {
+            let found = self.replica_sets.get(&ObjectRef::new(name).within(namespace))?;
+            return Some(found.metadata.clone());
+        }
+        let kind = self.children.keys().find(|known| known.name() == kind)?;
+        Some(self.child(*kind, namespace, name)?.metadata.clone())
+    }
 }
 
 /// The sources whose children or pods have changed. It must be polled for the caches to be filled.
@@ -69,32 +102,35 @@ impl Cache {
             touched.push(owners(kind.name(), metrics, objects, owner));
             children.insert(kind, store);
         }
-        let selector = many().labels(SOURCE_UID);
+        let (replica_sets, writer) = reflector::store();
+        let api: Api<PartialObjectMeta<ReplicaSet>> = typed(client, namespace);
+        let objects = watcher(api, selector).modify(keep_its_controller).reflect(writer);
+        touched.push(owners("ReplicaSet", metrics, objects, |_| None));
+        let workloads = Workloads { children: Arc::new(children), replica_sets };
+
         let (pods, writer) = reflector::store();
-        let api: Api<Pod> = match namespace {
-            Some(namespace) => Api::namespaced(client.clone(), namespace),
-            None => Api::all(client.clone()),
-        };
-        let objects = watcher(api, selector)
+        let controllers = workloads.clone();
+        let objects = watcher(typed(client, namespace), many().labels(SOURCE_UID))
             .modify(keep_what_status_needs)
-            .inspect(move |event| tell(&tallies, event))
+            .inspect(move |event| tell(&tallies, &controllers, event))
             .reflect(writer);
         touched.push(owners("Pod", metrics, objects, instance));
-        (Self { children: Arc::new(children), pods }, stream::select_all(touched).boxed())
+        (Self { workloads, pods }, stream::select_all(touched).boxed())
     }
 
     /// Waits until every watch has told its first list.
     pub(crate) async fn synced(&self) {
-        for store in self.children.values() {
+        for store in self.workloads.children.values() {
             // An error says that the operator is ending.
             store.wait_until_ready().await.ok();
         }
+        self.workloads.replica_sets.wait_until_ready().await.ok();
         self.pods.wait_until_ready().await.ok();
     }
 
     /// The kinds that are watched.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = ChildKind> {
-        self.children.keys().copied()
+        self.workloads.children.keys().copied()
     }
 
     /// The child of that kind and name, whosever it is.
@@ -104,24 +140,28 @@ impl Cache {
         namespace: &str,
         name: &str,
     ) -> Option<DynamicObject> {
-        let key = ObjectRef::new_with(name, kind.resource()).within(namespace);
-        Some(unpacked(&*self.children.get(&kind)?.get(&key)?))
+        Some(unpacked(&*self.workloads.child(kind, namespace, name)?))
     }
 
     /// The uids of all children.
     pub(crate) fn child_uids(&self) -> HashSet<String> {
-        let children = self.children.values().flat_map(Store::state);
+        let children = self.workloads.children.values().flat_map(Store::state);
         children.filter_map(|child| child.metadata.uid.clone()).collect()
     }
 
-    /// The pods, each with the uid of its source.
+    /// The pods whose labels say that they are a source's.
     pub(crate) fn pods(&self) -> Vec<Arc<Pod>> {
         self.pods.state()
     }
 
-    /// The pods of one source.
-    pub(crate) fn pods_of(&self, uid: &str) -> Vec<Arc<Pod>> {
-        self.pods.state_filter(|pod| source_uid(pod) == Some(uid))
+    /// The pods whose labels say that they are this source's.
+    pub(crate) fn pods_labelled(&self, source: &SourceIdentity) -> Vec<Arc<Pod>> {
+        self.pods.state_filter(|pod| source_uid(pod) == Some(&source.uid))
+    }
+
+    /// Whether a pod is this source's.
+    pub(crate) fn is_of(&self, pod: &Pod, source: &SourceIdentity) -> bool {
+        pod_owner::belongs(pod, source, &self.workloads)
     }
 }
 
@@ -160,10 +200,11 @@ where
 }
 
 /// Each state of a pod counts, the last one most: it has the generator's last word.
-fn tell(tallies: &Tallies, event: &watcher::Result<watcher::Event<Pod>>) {
+fn tell(tallies: &Tallies, controllers: &Workloads, event: &watcher::Result<watcher::Event<Pod>>) {
+    let is_of = |pod: &Pod, source: &SourceIdentity| pod_owner::belongs(pod, source, controllers);
     match event {
-        Ok(watcher::Event::Apply(pod) | watcher::Event::InitApply(pod)) => tallies.saw(pod),
-        Ok(watcher::Event::Delete(pod)) => tallies.lost(pod),
+        Ok(watcher::Event::Apply(pod) | watcher::Event::InitApply(pod)) => tallies.saw(pod, is_of),
+        Ok(watcher::Event::Delete(pod)) => tallies.lost(pod, is_of),
         Ok(watcher::Event::Init | watcher::Event::InitDone) | Err(_) => {}
     }
 }
@@ -209,12 +250,35 @@ fn unpacked(object: &DynamicObject) -> DynamicObject {
     }
 }
 
+/// Of a `ReplicaSet`: what controls it.
+fn keep_its_controller(object: &mut PartialObjectMeta<ReplicaSet>) {
+    let metadata = &object.metadata;
+    object.metadata = ObjectMeta {
+        name: metadata.name.clone(),
+        namespace: metadata.namespace.clone(),
+        uid: metadata.uid.clone(),
+        resource_version: metadata.resource_version.clone(),
+        owner_references: pod_owner::controller(metadata).map(|owner| vec![owner]),
+        ..ObjectMeta::default()
+    };
+}
+
+fn typed<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
 /// Of a pod: whose it is, where it is, and how its containers are.
 fn keep_what_status_needs(pod: &mut Pod) {
     pod.metadata.managed_fields = None;
-    pod.metadata.owner_references = None;
+    pod.metadata.owner_references = pod_owner::controller(&pod.metadata).map(|owner| vec![owner]);
     if let Some(annotations) = &mut pod.metadata.annotations {
-        annotations.retain(|key, _| key == DOCUMENT);
+        annotations.retain(|key, _| [DOCUMENT, INJECTED].contains(&key.as_str()));
     }
     pod.spec = None;
     if let Some(status) = &mut pod.status {

@@ -15,6 +15,11 @@ use tokio::time::timeout;
 /// A client without a pool: a pod is asked once in a while, and may be gone by the next time.
 pub(crate) type PlainClient = Client<HttpConnector, Empty<Bytes>>;
 
+/// The longest line of a page. It has a few names and one path.
+const LONGEST_LINE: usize = 64 << 10;
+/// Bytes of an answer that are held before they are looked at.
+const BUFFER: usize = 64 << 10;
+
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FetchError {
@@ -28,10 +33,15 @@ pub(crate) enum FetchError {
     Status(http::StatusCode),
     #[error("the answer is longer than {0} bytes")]
     TooLong(usize),
+    #[error("a line of the answer is longer than {LONGEST_LINE} bytes")]
+    LongLine,
 }
 
 pub(crate) fn client() -> PlainClient {
-    Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http()
+    Client::builder(TokioExecutor::new())
+        .pool_max_idle_per_host(0)
+        .http1_max_buf_size(BUFFER)
+        .build_http()
 }
 
 /// Gets a page and hands over its lines as they come; a line that isn't UTF-8 is left out.
@@ -64,6 +74,11 @@ async fn read(
     let mut body = response.into_body();
     let mut total = 0;
     let mut begun: Vec<u8> = Vec::new();
+    let mut hand_over = |bytes: &[u8]| {
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            line(text);
+        }
+    };
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| FetchError::BrokeOff(error.to_string()))?;
         let Ok(data) = frame.into_data() else { continue };
@@ -71,18 +86,19 @@ async fn read(
         if total > most_bytes {
             return Err(FetchError::TooLong(most_bytes));
         }
-        begun.extend_from_slice(&data);
-        let whole = begun.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        for bytes in begun[..whole].split(|byte| *byte == b'\n') {
-            if let Ok(text) = std::str::from_utf8(bytes) {
-                line(text);
-            }
+        let mut rest = &data[..];
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            begun.extend_from_slice(&rest[..end]);
+            hand_over(&begun);
+            begun.clear();
+            rest = &rest[end + 1..];
         }
-        begun.drain(..whole);
+        if begun.len() + rest.len() > LONGEST_LINE {
+            return Err(FetchError::LongLine);
+        }
+        begun.extend_from_slice(rest);
     }
-    if let Ok(text) = std::str::from_utf8(&begun) {
-        line(text);
-    }
+    hand_over(&begun);
     Ok(())
 }
 
@@ -102,7 +118,8 @@ mod tests {
             let (mut connection, _) = listener.accept().await.unwrap();
             let mut request = [0; 1024];
             let _ = connection.read(&mut request).await;
-            connection.write_all(answer).await.unwrap();
+            // Whoever has heard enough hangs up.
+            let _ = connection.write_all(answer).await;
         });
         format!("http://{address}/metrics").parse().unwrap()
     }
@@ -131,6 +148,8 @@ mod tests {
         assert!(matches!(page(long, 10).await, Err(FetchError::TooLong(10))));
         let bad = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
         assert!(matches!(page(bad, 10).await, Err(FetchError::Status(_))));
+        let endless = [b"HTTP/1.1 200 OK\r\n\r\n".as_slice(), &[b'a'; 1 << 20]].concat();
+        assert!(matches!(page(endless.leak(), 1 << 30).await, Err(FetchError::LongLine)));
         let cut = b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\none";
         assert!(matches!(page(cut, 100).await, Err(FetchError::BrokeOff(_))));
     }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use futures::{StreamExt, stream};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Resource,
@@ -22,14 +23,14 @@ use tracing::debug;
 
 use crate::{
     build::{METRICS_PORT, labels::source_uid},
-    fetch::{self, PlainClient},
+    fetch::{self, FetchError, PlainClient},
     metrics::Census,
     observed,
     reconcile::{Context, Guarded},
     source::{place, place_of},
     status::{self, State},
     tallies::Answer,
-    tally::{Counts, Silence, add_metric},
+    tally::{Counts, Implausible, Page, Silence},
 };
 
 /// The longest that a pod may take to answer.
@@ -72,22 +73,20 @@ pub(crate) async fn rounds(
 async fn ask_all(context: &Context, client: &PlainClient) -> HashMap<String, Silence> {
     let pods = context.cache.pods();
     let questions =
-        pods.iter().filter_map(|pod| Question::for_pod(pod)).map(|question| async move {
+        // Only those that count: others may have as many pods as they like.
+        pods.iter().filter(|pod| context.tallies.counts(pod)).filter_map(|pod| Question::for_pod(pod)).map(|question| async move {
             // It is closed never, so there always is one at some time.
             let _permit = ASKING.acquire().await;
-            let mut counts = Counts::default();
-            let answer = fetch::lines(client, question.url, PATIENCE, MOST_BYTES, |line| {
-                add_metric(&mut counts, line);
-            });
-            match answer.await {
-                Ok(()) => {
-                    let Question { source, pod, restarts, .. } = question;
-                    context.tallies.answered(&Answer { source, pod, restarts, counts });
-                    None
-                }
+            let Question { source, pod, name, restarts, age, url } = question;
+            match counts(client, url, age).await.and_then(|counts| {
+                let source = source.clone();
+                let answer = Answer { source, pod, restarts, counts };
+                Ok(context.tallies.answered(&answer)?)
+            }) {
+                Ok(()) => None,
                 Err(error) => {
-                    debug!(pod = question.name, %error, "a pod did not answer");
-                    Some((question.source, format!("{}: {error}", question.name)))
+                    debug!(pod = name, %error, "a pod did not answer");
+                    Some((source, format!("{name}: {error}")))
                 }
             }
         });
@@ -106,12 +105,35 @@ async fn ask_all(context: &Context, client: &PlainClient) -> HashMap<String, Sil
     silent
 }
 
+/// Why there are no counts of a pod.
+#[derive(Debug, thiserror::Error)]
+enum NoCounts {
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error("what it answers can't be: {0}")]
+    Implausible(#[from] Implausible),
+}
+
+/// Asks a pod whose container has run for so long.
+async fn counts(
+    client: &PlainClient,
+    url: http::Uri,
+    age: Option<Duration>,
+) -> Result<Counts, NoCounts> {
+    let mut page = Page::default();
+    fetch::lines(client, url, PATIENCE, MOST_BYTES, |line| page.line(line)).await?;
+    let counts = page.counts()?;
+    counts.check(age)?;
+    Ok(counts)
+}
+
 /// What to ask a pod.
 struct Question {
     source: String,
     pod: String,
     name: String,
     restarts: i32,
+    age: Option<Duration>,
     url: http::Uri,
 }
 
@@ -119,7 +141,8 @@ impl Question {
     /// `None` for a pod whose generator doesn't run.
     fn for_pod(pod: &Pod) -> Option<Self> {
         let container = observed::generator(pod)?;
-        container.state.as_ref()?.running.as_ref()?;
+        let running = container.state.as_ref()?.running.as_ref()?;
+        let since = running.started_at.as_ref().map(|started| started.0);
         let address = pod.status.as_ref()?.pod_ip.as_deref()?;
         let address =
             if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
@@ -128,6 +151,9 @@ impl Question {
             pod: pod.metadata.uid.clone()?,
             name: place(&pod.metadata),
             restarts: container.restart_count,
+            // Negative where the clocks of nodes differ.
+            age: since
+                .map(|since| Timestamp::now().duration_since(since).try_into().unwrap_or_default()),
             url: format!("http://{address}:{METRICS_PORT}/metrics").parse().ok()?,
         })
     }

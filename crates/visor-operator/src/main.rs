@@ -7,6 +7,7 @@
 //! | `build` | the objects that it is made of, as they should be (pure) |
 //! | `cache` | the objects that there are, watched |
 //! | `apply` | from the one to the other |
+//! | `pod_owner` | which pods are a source's, whatever their labels say (pure) |
 //! | `tally` | how many lines there were, from what pods said (pure) |
 //! | `status` | what a person is told (pure) |
 //! | `pace` | how often they are told |
@@ -37,6 +38,7 @@ mod metrics;
 mod observed;
 mod operate;
 mod pace;
+mod pod_owner;
 mod policy;
 mod queue;
 mod reconcile;

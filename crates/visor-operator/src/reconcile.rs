@@ -32,6 +32,7 @@ use crate::{
     metrics::{Metrics, Write},
     observed::{self, Observed},
     pace::Pace,
+    pod_owner::SourceIdentity,
     policy,
     queue::Queue,
     source::{self, Refusal, ValidSource, place},
@@ -138,9 +139,11 @@ enum Done {
 
 impl Context {
     async fn look_at(&self, source: &FakeLogSource) -> Result<Action, ReconcileError> {
-        let uid = source.metadata.uid.as_deref().unwrap_or_default();
+        let identity = SourceIdentity::of(&source.metadata, Some(&source.spec));
         let before = source.status.as_ref().map(status::counted_before).unwrap_or_default();
-        self.tallies.begin(uid, before, || self.cache.pods_of(uid));
+        let labelled = self.cache.pods_labelled(&identity);
+        self.tallies
+            .begin(&identity, before, &labelled, |pod, source| self.cache.is_of(pod, source));
 
         let checked = policy::check(&source.spec, &self.settings.forbidden)
             .and_then(|()| source::check(source));
@@ -175,11 +178,11 @@ impl Context {
             generation: source.metadata.generation.unwrap_or(0),
             source: outcome.as_ref().copied(),
             workload: if source.spec.resolved_workload() == Workload::Sidecar {
-                Some((Workload::Sidecar, observed::guests(&self.cache.pods_of(uid))))
+                Some((Workload::Sidecar, observed::guests(&self.pods_of(&identity))))
             } else {
-                self.workload(&source.metadata, &self.cache.pods_of(uid))
+                self.workload(&source.metadata, &self.pods_of(&identity))
             },
-            sums: self.tallies.sums(uid),
+            sums: self.tallies.sums(&identity.uid),
         };
         let untold = self.publish(&source.metadata, source.status.as_ref(), &facts).await?;
         if let Some(error) = failure {
@@ -207,6 +210,14 @@ impl Context {
         Ok(Ok(Done::Right { document_hash: children.document_hash }))
     }
 
+    /// The pods of a source: those that are counted, for what controlled them may have gone before
+    /// them, and those that will be.
+    fn pods_of(&self, source: &SourceIdentity) -> Vec<Arc<Pod>> {
+        let mut pods = self.cache.pods_labelled(source);
+        pods.retain(|pod| self.tallies.counts(pod) || self.cache.is_of(pod, source));
+        pods
+    }
+
     /// Has pods read their document now, not within a minute or two.
     async fn tell_pods(
         &self,
@@ -215,7 +226,7 @@ impl Context {
     ) -> Result<(), ReconcileError> {
         let document = self.cache.child(ChildKind::ConfigMap, source.namespace(), source.name());
         let changed = document.as_ref().and_then(cache::last_written);
-        let pods = self.cache.pods_of(source.uid());
+        let pods = self.pods_of(&SourceIdentity::of(source.metadata(), Some(source.spec())));
         touch_pods(&self.client, &self.metrics, &pods, document_hash, changed)
             .await
             .map_err(ReconcileError::Touch)
@@ -307,10 +318,7 @@ impl Context {
         let facts = Facts {
             generation: metadata.generation.unwrap_or(0),
             source: Err(&refusal),
-            workload: self.workload(
-                metadata,
-                &self.cache.pods_of(metadata.uid.as_deref().unwrap_or_default()),
-            ),
+            workload: self.workload(metadata, &self.pods_of(&SourceIdentity::of(metadata, None))),
             sums: None,
         };
         Ok(next_look(self.publish(metadata, old.as_ref(), &facts).await?))

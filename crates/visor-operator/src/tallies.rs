@@ -10,12 +10,18 @@ use k8s_openapi::api::core::v1::Pod;
 
 use crate::{
     build::labels::source_uid,
-    tally::{Before, Counts, Silence, Sums, Tally},
+    pod_owner::SourceIdentity,
+    tally::{Before, Counts, Implausible, Silence, Sums, Tally},
 };
 
 /// A tally for each source, by its uid.
 #[derive(Default)]
-pub(crate) struct Tallies(Mutex<HashMap<String, Tally>>);
+pub(crate) struct Tallies(Mutex<HashMap<String, Counted>>);
+
+struct Counted {
+    source: SourceIdentity,
+    tally: Tally,
+}
 
 /// An answer of a pod.
 pub(crate) struct Answer {
@@ -27,36 +33,65 @@ pub(crate) struct Answer {
 
 impl Tallies {
     /// Begins to count a source, if that hasn't begun, from what its status says and the pods that
-    /// there are.
+    /// there are: of those with its label, the ones that are its own or were counted before.
     pub(crate) fn begin<P: AsRef<Pod>>(
         &self,
-        uid: &str,
+        source: &SourceIdentity,
         before: Before,
-        pods: impl FnOnce() -> Vec<P>,
+        labelled: &[P],
+        is_of: impl Fn(&Pod, &SourceIdentity) -> bool,
     ) {
         let mut tallies = self.lock();
-        if !tallies.contains_key(uid) {
-            tallies.insert(uid.to_owned(), Tally::going_on_from(before, &pods()));
+        let pods = || labelled.iter().map(AsRef::as_ref).filter(|pod| is_of(pod, source));
+        if let Some(counted) = tallies.get_mut(&source.uid) {
+            counted.source = source.clone();
+            // What controls a pod may have become known after the pod.
+            for pod in pods() {
+                if !counted.tally.knows(pod) {
+                    counted.tally.saw(pod);
+                }
+            }
+        } else {
+            let its_own = labelled.iter().map(AsRef::as_ref);
+            let its_own: Vec<&Pod> =
+                its_own.filter(|pod| is_of(pod, source) || before.knows(pod)).collect();
+            let tally = Tally::going_on_from(before, &its_own);
+            tallies.insert(source.uid.clone(), Counted { source: source.clone(), tally });
         }
     }
 
+    /// Whether a pod is counted, for the source that its label names.
+    pub(crate) fn counts(&self, pod: &Pod) -> bool {
+        let tallies = self.lock();
+        source_uid(pod)
+            .and_then(|uid| tallies.get(uid))
+            .is_some_and(|counted| counted.tally.knows(pod))
+    }
+
     /// A pod is there, or has changed.
-    pub(crate) fn saw(&self, pod: &Pod) {
-        self.with_tally_of(pod, |tally| tally.saw(pod));
+    pub(crate) fn saw(&self, pod: &Pod, is_of: impl Fn(&Pod, &SourceIdentity) -> bool) {
+        self.with_tally_of(pod, is_of, |tally| tally.saw(pod));
     }
 
     /// A pod is gone; this is how it was last.
-    pub(crate) fn lost(&self, pod: &Pod) {
-        self.with_tally_of(pod, |tally| {
+    pub(crate) fn lost(&self, pod: &Pod, is_of: impl Fn(&Pod, &SourceIdentity) -> bool) {
+        self.with_tally_of(pod, is_of, |tally| {
             tally.saw(pod);
             tally.lost(pod.metadata.uid.as_deref().unwrap_or_default());
         });
     }
 
     /// A pod has said how much it wrote.
-    pub(crate) fn answered(&self, answer: &Answer) {
-        if let Some(tally) = self.lock().get_mut(&answer.source) {
-            tally.answered(&answer.pod, answer.restarts, answer.counts);
+    ///
+    /// # Errors
+    ///
+    /// Why that can't be.
+    pub(crate) fn answered(&self, answer: &Answer) -> Result<(), Implausible> {
+        match self.lock().get_mut(&answer.source) {
+            Some(Counted { tally, .. }) => {
+                tally.answered(&answer.pod, answer.restarts, answer.counts)
+            }
+            None => Ok(()),
         }
     }
 
@@ -69,7 +104,7 @@ impl Tallies {
         silence: Silence,
         pods: &HashSet<String>,
     ) {
-        if let Some(tally) = self.lock().get_mut(uid) {
+        if let Some(Counted { tally, .. }) = self.lock().get_mut(uid) {
             tally.keep_only(pods);
             tally.round_is_over(seconds, silence);
         }
@@ -77,7 +112,7 @@ impl Tallies {
 
     /// The sums of a source, if it is counted.
     pub(crate) fn sums(&self, uid: &str) -> Option<Sums> {
-        self.lock().get(uid).map(Tally::sums)
+        self.lock().get(uid).map(|counted| counted.tally.sums())
     }
 
     /// Forgets sources that are no more.
@@ -85,15 +120,21 @@ impl Tallies {
         self.lock().retain(|uid, _| uids.contains(uid));
     }
 
-    fn with_tally_of(&self, pod: &Pod, then: impl FnOnce(&mut Tally)) {
+    fn with_tally_of(
+        &self,
+        pod: &Pod,
+        is_of: impl Fn(&Pod, &SourceIdentity) -> bool,
+        then: impl FnOnce(&mut Tally),
+    ) {
         if let Some(uid) = source_uid(pod)
-            && let Some(tally) = self.lock().get_mut(uid)
+            && let Some(Counted { source, tally }) = self.lock().get_mut(uid)
+            && (tally.knows(pod) || is_of(pod, source))
         {
             then(tally);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Tally>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Counted>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -11,15 +11,20 @@
 //! An operator that starts goes on from the source's status: the sum, and what each pod has added to
 //! it. So it counts what has ended since as if it had seen it end.
 
+mod plausible;
 mod told;
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    borrow::Borrow,
+    collections::{BTreeMap, HashSet},
+};
 
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 use serde::Deserialize;
 
 use crate::observed;
 
+pub(crate) use plausible::{Implausible, Page};
 pub(crate) use told::{PodEntry, PodMark, Told};
 
 /// Lines, and their bytes.
@@ -101,6 +106,14 @@ pub(crate) struct Before {
     pub(crate) pods: BTreeMap<PodMark, Told>,
 }
 
+impl Before {
+    /// Whether a pod was counted.
+    pub(crate) fn knows(&self, pod: &Pod) -> bool {
+        let uid = pod.metadata.uid.as_deref();
+        uid.is_some_and(|uid| self.pods.contains_key(&PodMark::of(uid)))
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Round {
     seconds: f64,
@@ -115,6 +128,8 @@ struct PodTally {
     present: Counts,
     /// Its number, from 0, which is how many times there was a restart; -1 before the first.
     number: i32,
+    /// Whether it said less the last time than before.
+    went_back: bool,
     /// Its id, once that is known.
     id: Option<String>,
     phase: Phase,
@@ -148,12 +163,12 @@ pub(crate) struct Sums {
 impl Tally {
     /// A tally that goes on from what a status says, with the pods that there are. Those of the
     /// status that aren't among them may have gone on writing while nobody looked.
-    pub(crate) fn going_on_from<P: AsRef<Pod>>(before: Before, pods: &[P]) -> Self {
+    pub(crate) fn going_on_from<P: Borrow<Pod>>(before: Before, pods: &[P]) -> Self {
         let Before { total, killed, pods: told } = before;
         let theirs = told.values().fold(Counts::default(), |sum, told| sum.plus(told.present()));
         let mut tally = Self { gone: total.minus(theirs), told, killed, ..Self::default() };
         for pod in pods {
-            tally.saw(pod.as_ref());
+            tally.saw(pod.borrow());
         }
         for (_, told) in std::mem::take(&mut tally.told) {
             tally.gone = tally.gone.plus(told.present());
@@ -164,6 +179,11 @@ impl Tally {
             tally.rate = Some(0.0);
         }
         tally
+    }
+
+    /// Whether a pod is counted.
+    pub(crate) fn knows(&self, pod: &Pod) -> bool {
+        pod.metadata.uid.as_ref().is_some_and(|uid| self.pods.contains_key(uid))
     }
 
     /// A pod has changed, or is seen for the first time.
@@ -204,15 +224,31 @@ impl Tally {
     }
 
     /// The answer of a pod's container, which has been started anew so often.
-    pub(crate) fn answered(&mut self, uid: &str, restarts: i32, counts: Counts) {
+    ///
+    /// # Errors
+    ///
+    /// Why it can't be. Nothing of it counts then.
+    pub(crate) fn answered(
+        &mut self,
+        uid: &str,
+        restarts: i32,
+        counts: Counts,
+    ) -> Result<(), Implausible> {
         // An answer of one that has ended since comes too late, and what is known of it is as good.
         if let Some(pod) = self.pods.get_mut(uid)
             && pod.number == restarts
             && matches!(pod.phase, Phase::Waits | Phase::Writes)
         {
+            let went_back = counts.lines < pod.present.lines || counts.bytes < pod.present.bytes;
+            if went_back && pod.went_back {
+                return Err(Implausible::WentBack { from: pod.present.lines, to: counts.lines });
+            }
+            // Once it may be that it was started anew, and that isn't known yet.
+            pod.went_back = went_back;
             pod.phase = Phase::Writes;
             pod.present = pod.present.at_least(counts);
         }
+        Ok(())
     }
 
     /// A round of questions is over.
@@ -257,7 +293,7 @@ impl PodTally {
             Some(Told::Over) => (-1, Phase::Over),
         };
         let present = told.map(Told::present).unwrap_or_default();
-        Self { ended: Counts::default(), present, number, id: None, phase }
+        Self { ended: Counts::default(), present, number, went_back: false, id: None, phase }
     }
 
     /// What an operator that comes after this one has to know; nothing, if no container has run.
@@ -322,7 +358,12 @@ impl PodTally {
     /// which every line was.
     fn end(&mut self, ended: Option<&ContainerStateTerminated>) -> u64 {
         let message = ended.and_then(|ended| ended.message.as_deref());
+        let ran = ended.and_then(|ended| {
+            let (from, to) = (ended.started_at.as_ref()?.0, ended.finished_at.as_ref()?.0);
+            to.duration_since(from).try_into().ok()
+        });
         let word: Option<LastWord> = message.and_then(|text| serde_json::from_str(text).ok());
+        let word = word.filter(|word| word.counts.check(ran).is_ok());
         let word = word.unwrap_or(LastWord { ended: false, ..LastWord::default() });
         self.ended = self.ended.plus(self.present.at_least(word.counts));
         self.present = Counts::default();
@@ -342,24 +383,6 @@ fn ends(
         last.container_id.is_some() && last.container_id == container.container_id
     });
     if is_own { (state.or(last), None) } else { (state, last) }
-}
-
-/// Adds a line of a generator's `/metrics` to the counts of that generator.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "counters are whole, and exact up to 2^53"
-)]
-pub(crate) fn add_metric(counts: &mut Counts, line: &str) {
-    let number = |rest: &str| -> Option<u64> {
-        let value: f64 = rest.rsplit_once("} ")?.1.trim().parse().ok()?;
-        (value >= 0.0 && value.is_finite()).then_some(value as u64)
-    };
-    if let Some(rest) = line.strip_prefix("visor_lines_total{") {
-        counts.lines = counts.lines.saturating_add(number(rest).unwrap_or(0));
-    } else if let Some(rest) = line.strip_prefix("visor_bytes_total{") {
-        counts.bytes = counts.bytes.saturating_add(number(rest).unwrap_or(0));
-    }
 }
 
 #[cfg(test)]

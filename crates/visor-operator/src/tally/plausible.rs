@@ -1,0 +1,152 @@
+//! What a pod says of itself, and whether it can be: whoever has a container in a pod can answer for
+//! its generator. Pure.
+
+use std::time::Duration;
+
+use super::Counts;
+
+/// Counts are whole numbers below this, as many programs that read them can't hold larger ones.
+const TOO_MANY: u64 = 1 << 53;
+/// More than any program writes in a second, on whatever machine.
+const FASTEST: Counts = Counts { lines: 100_000_000, bytes: 20_000_000_000 };
+/// How far clocks of nodes may be apart.
+const SLACK: Duration = Duration::from_secs(10);
+
+/// Why what a pod says can't be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Implausible {
+    #[error("it says `{0}` where a count should be: a whole number below 2^53")]
+    NoCount(String),
+    #[error("it says that {lines} lines have {bytes} bytes, less than one each")]
+    Empty { lines: u64, bytes: u64 },
+    #[error("it says that it wrote {lines} lines, {bytes} bytes, in {seconds} s")]
+    TooFast { lines: u64, bytes: u64, seconds: u64 },
+    #[error("it says that it wrote {to} lines, and {from} before")]
+    WentBack { from: u64, to: u64 },
+}
+
+impl Counts {
+    /// Checks what a container says that has run for so long.
+    ///
+    /// # Errors
+    ///
+    /// Why it can't be.
+    pub(crate) fn check(self, age: Option<Duration>) -> Result<(), Implausible> {
+        let Self { lines, bytes } = self;
+        if lines >= TOO_MANY || bytes >= TOO_MANY {
+            return Err(Implausible::NoCount(lines.max(bytes).to_string()));
+        }
+        if lines > bytes {
+            return Err(Implausible::Empty { lines, bytes });
+        }
+        let Some(age) = age else { return Ok(()) };
+        let seconds = age.saturating_add(SLACK).as_secs();
+        let most = |in_a_second: u64| in_a_second.saturating_mul(seconds);
+        if lines > most(FASTEST.lines) || bytes > most(FASTEST.bytes) {
+            return Err(Implausible::TooFast { lines, bytes, seconds: age.as_secs() });
+        }
+        Ok(())
+    }
+}
+
+/// A generator's `/metrics`, line by line.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    counts: Counts,
+    wrong: Option<Implausible>,
+}
+
+impl Page {
+    /// Reads a line.
+    pub(crate) fn line(&mut self, line: &str) {
+        let (sum, rest) = if let Some(rest) = line.strip_prefix("visor_lines_total{") {
+            (&mut self.counts.lines, rest)
+        } else if let Some(rest) = line.strip_prefix("visor_bytes_total{") {
+            (&mut self.counts.bytes, rest)
+        } else {
+            return;
+        };
+        let text = rest.rsplit_once("} ").map_or("", |(_, text)| text.trim());
+        match count(text) {
+            Some(count) => *sum = sum.saturating_add(count),
+            None => {
+                self.wrong.get_or_insert_with(|| Implausible::NoCount(shown(text)));
+            }
+        }
+    }
+
+    /// The counts of the whole page.
+    ///
+    /// # Errors
+    ///
+    /// When one of them is none.
+    pub(crate) fn counts(self) -> Result<Counts, Implausible> {
+        self.wrong.map_or(Ok(self.counts), Err)
+    }
+}
+
+fn count(text: &str) -> Option<u64> {
+    let digits = text.len() <= 16 && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|count| digits && *count < TOO_MANY)
+}
+
+/// The beginning of a text of somebody else's, for a message.
+fn shown(text: &str) -> String {
+    const LONGEST: usize = 20;
+    text.chars().filter(char::is_ascii_graphic).take(LONGEST).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(lines: &[&str]) -> Result<Counts, Implausible> {
+        let mut page = Page::default();
+        lines.iter().for_each(|line| page.line(line));
+        page.counts()
+    }
+
+    #[test]
+    fn the_lines_and_bytes_of_all_streams_are_added() {
+        let counts = page(&[
+            "# TYPE visor_lines_total counter",
+            r#"visor_lines_total{source="shop",stream="a"} 12"#,
+            r#"visor_lines_total{source="shop",stream="b} 7"} 3"#,
+            r#"visor_lines_skipped_total{source="shop"} 99"#,
+            r#"visor_bytes_total{source="shop",stream="a"} 340"#,
+        ]);
+        assert_eq!(counts, Ok(Counts { lines: 15, bytes: 340 }));
+    }
+
+    #[test]
+    fn what_is_no_count_is_told() {
+        for text in
+            ["1e300", "1e3", "-1", "NaN", "+Inf", "+5", "1.5", "", "9007199254740992", "0x1"]
+        {
+            let line = format!("visor_lines_total{{stream=\"a\"}} {text}");
+            assert_eq!(page(&[&line]), Err(Implausible::NoCount(text.to_owned())));
+        }
+        let cut = page(&["visor_lines_total{stream=\"a\""]);
+        assert_eq!(cut, Err(Implausible::NoCount(String::new())));
+        let long = format!("visor_lines_total{{}} {}\u{7}", "9".repeat(1000));
+        assert_eq!(page(&[&long]), Err(Implausible::NoCount("9".repeat(20))));
+    }
+
+    #[test]
+    fn what_can_not_be_is_told() {
+        let check = |lines, bytes, age| Counts { lines, bytes }.check(age);
+        let minute = Some(Duration::from_mins(1));
+        assert_eq!(check(0, 0, None), Ok(()));
+        assert_eq!(check(5, 5, minute), Ok(()));
+        assert!(matches!(check(6, 5, minute), Err(Implausible::Empty { .. })));
+        // Seven billion, of a pod that has just begun.
+        let seven = 7_000_000_000;
+        let young = Some(Duration::from_secs(5));
+        assert!(matches!(check(seven, 2 * seven, young), Err(Implausible::TooFast { .. })));
+        assert!(matches!(check(1, 1 << 50, minute), Err(Implausible::TooFast { .. })));
+        assert!(matches!(check(1, TOO_MANY, None), Err(Implausible::NoCount(_))));
+        // A fast one that has run for a year.
+        let year = Some(Duration::from_hours(24 * 365));
+        assert_eq!(check(1_000_000 * 31_536_000, 100_000_000 * 31_536_000, year), Ok(()));
+    }
+}
