@@ -39,6 +39,7 @@ EXAMPLES: dict[str, Any] = {
     "operator.logLevel": "info,kube=debug",
     "operator.logFormat": "text",
     "operator.concurrency": 3,
+    "operator.allow": ["HostPorts"],
     "operator.forbid": ["HostPath"],
     "operator.statusInterval": "1m",
     "operator.leaseDuration": "30s",

@@ -45,8 +45,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def release(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
     """Visor, installed by Helm for the whole cluster."""
     home = tmp_path_factory.mktemp("helm")
-    # Tests wait for what pods have written to be told.
-    made = Release(cluster, home, values={"operator.statusInterval": "2s"})
+    # Tests wait for what pods have written to be told. A sample writes to a directory of its node.
+    values = {"operator.statusInterval": "2s", "operator.allow": "{HostPath}"}
+    made = Release(cluster, home, values=values)
     if cluster.kubernetes.find("crd", KIND):
         pytest.fail(f"{cluster.kubernetes.kubeconfig}: there is Visor in this cluster already")
     try:

@@ -42,7 +42,8 @@ def limited(
                 **release.values,
                 "watchNamespaces": f"{{{shared_namespace.namespace},{two.namespace}}}",
                 "crds.install": "false",
-                "operator.forbid": "{HostPath,NodePlacement}",
+                "operator.allow": "{}",
+                "operator.forbid": "{NodePlacement}",
             },
         )
         made.install()
@@ -66,14 +67,14 @@ def test_it_serves_its_namespaces(limited: Limited, which: str) -> None:
 
 def test_what_is_forbidden_is_not_made(limited: Limited) -> None:
     wishes = {
-        "one": {"volume": {"hostPath": {"path": "/var/log"}}},
-        "two": {"workload": "DaemonSet"},
+        ("one", "--allow HostPath"): {"volume": {"hostPath": {"path": "/var/log"}}},
+        ("two", "--forbid NodePlacement"): {"workload": "DaemonSet"},
     }
-    for which, wish in wishes.items():
+    for (which, told), wish in wishes.items():
         kubernetes: Kubernetes = getattr(limited, which)
         source = apply(kubernetes, {**shop(**wish), "metadata": {"name": "greedy"}})
         refused = source.wait_for("Accepted", "False", "NotAllowed")
-        assert "--forbid" in refused.message and source.children() == {}
+        assert told in refused.message and source.children() == {}
         source.delete()
 
 

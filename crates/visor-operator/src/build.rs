@@ -25,7 +25,7 @@ use visor_api::source::{PersistentVolumeClaim, Volume, Workload};
 
 use crate::{
     children::{Child, ChildKind},
-    policy::Forbidden,
+    policy::Policy,
     source::ValidSource,
 };
 
@@ -40,8 +40,8 @@ pub(crate) struct Settings {
     pub(crate) native_sidecars: bool,
     /// Whether sources get a `PodMonitor`.
     pub(crate) pod_monitors: bool,
-    /// What sources may not wish for.
-    pub(crate) forbidden: Vec<Forbidden>,
+    /// What sources may have.
+    pub(crate) policy: Policy,
 }
 
 /// The children of a source.

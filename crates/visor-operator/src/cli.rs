@@ -3,9 +3,12 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser as _},
+};
 
-use crate::policy::Forbidden;
+use crate::policy::{Gain, allowable};
 
 /// Turns FakeLogSources into pods that write logs.
 #[derive(Debug, Parser)]
@@ -65,16 +68,28 @@ pub(crate) struct Run {
     #[arg(long, env = "VISOR_OPERATOR_CONCURRENCY", default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) concurrency: u16,
 
-    /// What sources may not wish for, so that their authors don't get by a source what they may not
-    /// have otherwise: may be given several times, or as a list with commas.
+    /// What sources may have that is forbidden otherwise, for it would lift their authors above those
+    /// of pods in a namespace of the baseline Pod Security Standard: may be given several times, or as
+    /// a list with commas.
+    #[arg(
+        long = "allow",
+        env = "VISOR_OPERATOR_ALLOW",
+        value_parser = PossibleValuesParser::new(allowable()).try_map(|name| Gain::from_str(&name, false)),
+        value_delimiter = ',',
+        value_name = "GAIN"
+    )]
+    pub(crate) allowed: Vec<Gain>,
+
+    /// What sources may not have, so that their authors don't get by a source what they may not have
+    /// otherwise. May be given several times, or as a list with commas.
     #[arg(
         long = "forbid",
         env = "VISOR_OPERATOR_FORBID",
         value_enum,
         value_delimiter = ',',
-        value_name = "WISH"
+        value_name = "GAIN"
     )]
-    pub(crate) forbidden: Vec<Forbidden>,
+    pub(crate) forbidden: Vec<Gain>,
 
     /// Where to serve /metrics, /livez and /readyz.
     #[arg(

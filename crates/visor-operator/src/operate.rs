@@ -32,6 +32,7 @@ use crate::{
     inject::Injector,
     leader::{Candidate, Fence, Leadership},
     metrics::Metrics,
+    policy::Policy,
     requests::{Manners, Requests},
 };
 
@@ -74,7 +75,7 @@ pub(crate) async fn run(options: Run) -> anyhow::Result<()> {
         image_pull_policy: options.image_pull_policy.as_str().to_owned(),
         native_sidecars: abilities.native_sidecars,
         pod_monitors: options.pod_monitors && abilities.pod_monitors,
-        forbidden: options.forbidden.clone(),
+        policy: Policy { allowed: options.allowed.clone(), forbidden: options.forbidden.clone() },
     };
     let namespace = own_namespace(&options);
     let (leads, led) = watch::channel(false);

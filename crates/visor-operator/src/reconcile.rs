@@ -33,7 +33,6 @@ use crate::{
     observed::{self, Observed},
     pace::Pace,
     pod_owner::SourceIdentity,
-    policy,
     queue::Queue,
     source::{self, Refusal, ValidSource, place},
     status::{self, Facts},
@@ -145,8 +144,7 @@ impl Context {
         self.tallies
             .begin(&identity, before, &labelled, |pod, source| self.cache.is_of(pod, source));
 
-        let checked = policy::check(&source.spec, &self.settings.forbidden)
-            .and_then(|()| source::check(source));
+        let checked = self.settings.policy.check(&source.spec).and_then(|()| source::check(source));
         let is_valid = checked.is_ok();
         // What didn't work, to be tried again. It is told where it is in the way of more than a few
         // looks.

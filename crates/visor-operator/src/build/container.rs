@@ -155,13 +155,22 @@ pub(super) fn prepare(settings: &Settings) -> Container {
 
 /// A person's container: as it was written, with the volume of the files and the restricted Pod
 /// Security Standard's settings where it says nothing about them.
-pub(super) fn beside(container: &Container) -> Container {
+///
+/// Where several pods write to that volume, it sees the part of its own pod and no other: that part's
+/// name is in its environment.
+pub(super) fn beside(container: &Container, shared: bool) -> Container {
     let mut container = container.clone();
     let mounts = container.volume_mounts.get_or_insert_default();
     let taken =
         mounts.iter().any(|mount| mount.name == LOGS_VOLUME || mount.mount_path == LOGS_DIRECTORY);
     if !taken {
         mounts.push(logs_mount());
+    }
+    if shared {
+        mounts.iter_mut().filter(|mount| mount.name == LOGS_VOLUME).for_each(keep_to_its_part);
+        let env = container.env.get_or_insert_default();
+        env.retain(|variable| variable.name != IDENTITY);
+        env.insert(0, identity());
     }
     let context = container.security_context.get_or_insert_default();
     if context.privileged != Some(true) {
@@ -174,6 +183,22 @@ pub(super) fn beside(container: &Container) -> Container {
         }
     }
     container
+}
+
+/// Has a mount begin at the part of the volume that is the pod's own.
+fn keep_to_its_part(mount: &mut VolumeMount) {
+    let below = match (&mount.sub_path_expr, &mount.sub_path) {
+        (Some(expression), _) => Some(expression.clone()),
+        // What stands in it is no variable.
+        (None, Some(path)) => Some(path.replace('$', "$$")),
+        (None, None) => None,
+    };
+    let part = format!("$({IDENTITY})");
+    mount.sub_path_expr = Some(match below.filter(|below| !below.is_empty()) {
+        Some(below) => format!("{part}/{below}"),
+        None => part,
+    });
+    mount.sub_path = None;
 }
 
 fn output_directory(logs_directory: &str, shared: bool) -> String {

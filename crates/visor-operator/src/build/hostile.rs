@@ -75,6 +75,10 @@ fn hostile() -> impl Strategy<Value = Value> {
         json!({"persistentVolumeClaim": {"claimName": "somebody-elses"}}),
         json!({"persistentVolumeClaim": {"size": "1e30"}}),
         json!({"privileged": true, "runAsUser": 0, "allowPrivilegeEscalation": true}),
+        json!({"capabilities": {"add": ["SYS_ADMIN"]}}),
+        json!({"procMount": "Unmasked", "seccompProfile": {"type": "Unconfined"}}),
+        json!([{"containerPort": 80, "hostPort": 80}]),
+        json!({"httpGet": {"port": 80, "host": "metadata"}}),
         json!([{"name": "visor", "image": "evil", "securityContext": {"privileged": true}}]),
         json!([{"name": "logs", "secret": {"secretName": "a"}}]),
         json!([{"name": "token", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}]),
@@ -197,6 +201,41 @@ fn hurt(document: &mut Value, wound: Wound) {
 }
 
 /// Whether what was built is no more than the source could wish for.
+/// The baseline Pod Security Standard, read off the pod itself, and that nobody is root.
+fn is_of_the_baseline(spec: &Value) -> Result<(), TestCaseError> {
+    let known = [
+        "automountServiceAccountToken",
+        "containers",
+        "enableServiceLinks",
+        "imagePullSecrets",
+        "initContainers",
+        "nodeSelector",
+        "priorityClassName",
+        "restartPolicy",
+        "securityContext",
+        "terminationGracePeriodSeconds",
+        "tolerations",
+        "volumes",
+    ];
+    for field in spec.as_object().unwrap().keys() {
+        prop_assert!(known.contains(&field.as_str()), "{field} is to be looked at here");
+    }
+    for volume in spec["volumes"].as_array().unwrap() {
+        prop_assert!(volume.get("hostPath").is_none(), "{volume}");
+    }
+    let all = ["containers", "initContainers"].map(|list| spec[list].as_array());
+    for one in all.into_iter().flatten().flatten() {
+        let text = one.to_string();
+        for never in ["\"hostPort\":8", "\"host\":", "\"Unconfined\"", "SYS_ADMIN", "Unmasked"] {
+            prop_assert!(!text.contains(never), "{never}: {text}");
+        }
+        let context = &one["securityContext"];
+        prop_assert!(context["privileged"] != true, "{context}");
+        prop_assert!(context["runAsUser"] != 0 && context["runAsNonRoot"] != false, "{context}");
+    }
+    Ok(())
+}
+
 fn is_harmless(source: &FakeLogSource, settings: &Settings) -> Result<(), TestCaseError> {
     let resolved = match source::check(source) {
         Ok(resolved) => resolved,
@@ -206,6 +245,7 @@ fn is_harmless(source: &FakeLogSource, settings: &Settings) -> Result<(), TestCa
         }
     };
     let built = children(ValidSource::of(&resolved), settings).unwrap();
+    let is_allowed = settings.policy.check(&source.spec).is_ok();
     for child in built.objects {
         prop_assert_eq!(child.object.metadata.name.as_deref(), Some("shop"));
         prop_assert_eq!(child.object.metadata.namespace.as_deref(), Some("web"));
@@ -213,6 +253,9 @@ fn is_harmless(source: &FakeLogSource, settings: &Settings) -> Result<(), TestCa
         prop_assert!(owners.iter().any(|owner| owner.uid == "1"));
         let Some(pod) = child.object.data.pointer("/spec/template") else { continue };
         let spec = &pod["spec"];
+        if is_allowed {
+            is_of_the_baseline(spec)?;
+        }
         for never in ["serviceAccountName", "hostNetwork", "hostPID", "hostIPC", "nodeName"] {
             prop_assert!(spec.get(never).is_none(), "{never}");
         }
@@ -263,7 +306,7 @@ proptest! {
             image_pull_policy: "Never".to_owned(),
             native_sidecars,
             pod_monitors,
-            forbidden: Vec::new(),
+            policy: crate::policy::Policy::default(),
         };
         match serde_json::from_value::<FakeLogSource>(document.clone()) {
             Ok(source) => is_harmless(&source, &settings)?,

@@ -32,7 +32,8 @@ pub(super) fn template(source: ValidSource<'_>, settings: &Settings) -> PodTempl
         guest: false,
     };
     let generator = container::generator(settings, &surroundings);
-    let beside = wishes.containers.iter().map(container::beside);
+    let shared = is_shared(source);
+    let beside = wishes.containers.iter().map(|one| container::beside(one, shared));
 
     // A Job ends when its containers have ended, and a collector never does. One that is an init
     // container which goes on running is ended by the kubelet when the generator has ended.

@@ -14,7 +14,7 @@ const SETTINGS: Settings = Settings {
     image_pull_policy: String::new(),
     native_sidecars: true,
     pod_monitors: false,
-    forbidden: Vec::new(),
+    policy: crate::policy::Policy { allowed: Vec::new(), forbidden: Vec::new() },
 };
 
 fn settings() -> Settings {
@@ -104,6 +104,40 @@ fn a_daemon_set_on_a_directory_of_its_nodes() {
     let spec =
         format!("{ONE_FILE}\nworkload: DaemonSet\nvolume: {{hostPath: {{path: /var/log/shop}}}}");
     insta::assert_snapshot!(shown(&build(&spec)));
+}
+
+/// Whatever it says of the volume that its pod shares with others.
+#[test]
+fn a_container_beside_sees_its_own_pod_s_part_of_a_shared_volume() {
+    let mounts = "volumeMounts: [{name: logs, mountPath: /logs}, \
+                  {name: logs, mountPath: /old, subPath: 'a$(b)'}, \
+                  {name: logs, mountPath: /new, subPathExpr: $(DAY), subPath: ''}, \
+                  {name: own, mountPath: /own, subPath: x}]";
+    let of = |volume: &str, mounts: &str| {
+        let spec = format!(
+            "{ONE_FILE}\nvolume: {volume}\npodTemplate: {{volumes: [{{name: own, emptyDir: {{}}}}], \
+             containers: [{{name: c, image: c, env: [{{name: VISOR_IDENTITY, value: ../x}}], {mounts}}}]}}"
+        );
+        let built = build(&spec);
+        let pod = serde_json::to_value(&built.objects.last().unwrap().object).unwrap();
+        pod["spec"]["template"]["spec"]["containers"][1].clone()
+    };
+    for volume in ["{hostPath: {path: /}}", "{persistentVolumeClaim: {claimName: all}}"] {
+        let collector = of(volume, mounts);
+        let parts: Vec<_> = collector["volumeMounts"].as_array().unwrap().iter().collect();
+        let expressions: Vec<_> = parts.iter().map(|mount| &mount["subPathExpr"]).collect();
+        let part = "$(VISOR_IDENTITY)";
+        assert_eq!(expressions[0], part);
+        assert_eq!(expressions[1], &format!("{part}/a$$(b)"));
+        assert_eq!(expressions[2], &format!("{part}/$(DAY)"));
+        assert!(parts[..3].iter().all(|mount| mount.get("subPath").is_none()));
+        assert_eq!((&parts[3]["subPath"], expressions[3]), (&"x".into(), &Value::Null));
+        assert_eq!(collector["env"].as_array().unwrap().len(), 1);
+        assert_eq!(collector["env"][0]["valueFrom"]["fieldRef"]["fieldPath"], "metadata.name");
+        assert_eq!(of(volume, "tty: false")["volumeMounts"][0]["subPathExpr"], part);
+    }
+    let collector = of("{emptyDir: {}}", "tty: false");
+    assert!(collector["volumeMounts"][0].get("subPathExpr").is_none());
 }
 
 #[test]

@@ -9,7 +9,7 @@ fn settings() -> Settings {
         image_pull_policy: "IfNotPresent".to_owned(),
         native_sidecars: true,
         pod_monitors: false,
-        forbidden: Vec::new(),
+        policy: crate::policy::Policy::default(),
     }
 }
 

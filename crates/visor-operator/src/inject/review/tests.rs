@@ -48,7 +48,7 @@ fn injector() -> Arc<Injector> {
         image_pull_policy: "IfNotPresent".to_owned(),
         native_sidecars: true,
         pod_monitors: false,
-        forbidden: Vec::new(),
+        policy: crate::policy::Policy::default(),
     };
     let own = "visor-system".to_owned();
     Arc::new(Injector::new(known, metrics, settings, Form::Native, own))

@@ -1,0 +1,277 @@
+//! What a source's author gains by it, field by field. Every struct is taken apart whole: a field that
+//! a release adds has to be looked at here before anything is built of it.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{
+    Capabilities, Container, ContainerPort, EnvFromSource, EnvVar, Lifecycle, LifecycleHandler,
+    Probe, SecurityContext, VolumeMount,
+};
+use visor_api::source::{FakeLogSourceSpec, PodTemplate, PodVolume, Volume, Workload};
+
+use super::Gain;
+
+/// The capabilities that the baseline Pod Security Standard lets containers add.
+const BASELINE_CAPABILITIES: [&str; 13] = [
+    "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "NET_BIND_SERVICE",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
+];
+/// Types of SELinux that it lets them have.
+const BASELINE_TYPES: [&str; 5] =
+    ["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
+/// Annotations of pods by which older servers take a container's confinement away.
+const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
+const SECCOMP: [&str; 2] =
+    ["seccomp.security.alpha.kubernetes.io/pod", "container.seccomp.security.alpha.kubernetes.io/"];
+
+/// What was found, by its path in the document.
+pub(super) type Found = Vec<(Gain, String)>;
+
+/// All of a source.
+pub(super) fn of(spec: &FakeLogSourceSpec) -> Found {
+    let FakeLogSourceSpec {
+        pod_template,
+        volume,
+        // What there is of it, and what it writes.
+        replicas: _,
+        workload: _,
+        seed: _,
+        time_zone: _,
+        suspend: _,
+        stop_after: _,
+        generators: _,
+    } = spec;
+    let mut found = Found::new();
+    match volume {
+        Some(Volume::HostPath(_)) => {
+            found.push((Gain::HostPath, "spec.volume.hostPath".to_owned()));
+        }
+        Some(Volume::PersistentVolumeClaim(_)) => {
+            let path = "spec.volume.persistentVolumeClaim".to_owned();
+            found.push((Gain::PersistentVolumeClaims, path));
+        }
+        Some(Volume::EmptyDir(_)) | None => {}
+    }
+    if spec.resolved_workload() == Workload::DaemonSet {
+        found.push((Gain::NodePlacement, "spec.workload".to_owned()));
+    }
+    if let Some(template) = pod_template {
+        of_template(template, "spec.podTemplate", &mut found);
+    }
+    found
+}
+
+fn of_template(template: &PodTemplate, path: &str, found: &mut Found) {
+    let PodTemplate {
+        labels: _,
+        annotations,
+        node_selector,
+        tolerations,
+        resources: _,
+        priority_class_name,
+        containers,
+        volumes,
+        image_pull_secrets,
+    } = template;
+    let mut add = |is: bool, gain, field: &str| {
+        if is {
+            found.push((gain, format!("{path}.{field}")));
+        }
+    };
+    add(!node_selector.is_empty(), Gain::NodePlacement, "nodeSelector");
+    add(!tolerations.is_empty(), Gain::NodePlacement, "tolerations");
+    add(priority_class_name.is_some(), Gain::PriorityClasses, "priorityClassName");
+    add(!containers.is_empty(), Gain::Containers, "containers");
+    add(!image_pull_secrets.is_empty(), Gain::Secrets, "imagePullSecrets");
+    for (index, volume) in volumes.iter().enumerate() {
+        let PodVolume { name: _, config_map: _, secret, empty_dir: _ } = volume;
+        add(secret.is_some(), Gain::Secrets, &format!("volumes[{index}].secret"));
+    }
+    of_annotations(annotations, path, found);
+    for (index, container) in containers.iter().enumerate() {
+        of_container(container, &format!("{path}.containers[{index}]"), found);
+    }
+}
+
+fn of_annotations(annotations: &BTreeMap<String, String>, path: &str, found: &mut Found) {
+    for (key, value) in annotations {
+        let loose = if key.starts_with(APP_ARMOR) {
+            value != "runtime/default" && !value.starts_with("localhost/")
+        } else {
+            SECCOMP.iter().any(|prefix| key.starts_with(prefix)) && value == "unconfined"
+        };
+        if loose {
+            found.push((Gain::PrivilegedContainers, format!("{path}.annotations[{key}]")));
+        }
+    }
+}
+
+fn of_container(container: &Container, path: &str, found: &mut Found) {
+    let Container {
+        env,
+        env_from,
+        lifecycle,
+        liveness_probe,
+        ports,
+        readiness_probe,
+        security_context,
+        startup_probe,
+        volume_devices,
+        volume_mounts,
+        // What it runs, within its own walls.
+        args: _,
+        command: _,
+        image: _,
+        image_pull_policy: _,
+        name: _,
+        resize_policy: _,
+        resources: _,
+        restart_policy: _,
+        stdin: _,
+        stdin_once: _,
+        termination_message_path: _,
+        termination_message_policy: _,
+        tty: _,
+        working_dir: _,
+    } = container;
+    let mut add = |is: bool, gain, field: String| {
+        if is {
+            found.push((gain, format!("{path}.{field}")));
+        }
+    };
+    for (index, EnvVar { name: _, value: _, value_from }) in env.iter().flatten().enumerate() {
+        let secret = value_from.as_ref().is_some_and(|from| from.secret_key_ref.is_some());
+        add(secret, Gain::Secrets, format!("env[{index}].valueFrom.secretKeyRef"));
+    }
+    for (index, from) in env_from.iter().flatten().enumerate() {
+        let EnvFromSource { config_map_ref: _, prefix: _, secret_ref } = from;
+        add(secret_ref.is_some(), Gain::Secrets, format!("envFrom[{index}].secretRef"));
+    }
+    for (index, port) in ports.iter().flatten().enumerate() {
+        let ContainerPort { container_port: _, host_ip, host_port, name: _, protocol: _ } = port;
+        let on_host = host_port.is_some_and(|port| port != 0);
+        add(on_host, Gain::HostPorts, format!("ports[{index}].hostPort"));
+        let named = host_ip.as_ref().is_some_and(|address| !address.is_empty());
+        add(named, Gain::HostPorts, format!("ports[{index}].hostIP"));
+    }
+    let devices = volume_devices.as_ref().is_some_and(|devices| !devices.is_empty());
+    add(devices, Gain::PrivilegedContainers, "volumeDevices".to_owned());
+    for (index, mount) in volume_mounts.iter().flatten().enumerate() {
+        let VolumeMount {
+            mount_path: _,
+            mount_propagation,
+            name: _,
+            read_only: _,
+            recursive_read_only: _,
+            sub_path: _,
+            sub_path_expr: _,
+        } = mount;
+        let propagates = mount_propagation.as_deref() == Some("Bidirectional");
+        let field = format!("volumeMounts[{index}].mountPropagation");
+        add(propagates, Gain::PrivilegedContainers, field);
+    }
+    let probes = [
+        ("livenessProbe", liveness_probe),
+        ("readinessProbe", readiness_probe),
+        ("startupProbe", startup_probe),
+    ];
+    for (field, probe) in probes {
+        let asks = probe.as_ref().is_some_and(asks_a_host);
+        add(asks, Gain::PrivilegedContainers, field.to_owned());
+    }
+    if let Some(Lifecycle { post_start, pre_stop, stop_signal: _ }) = lifecycle {
+        for (field, handler) in [("postStart", post_start), ("preStop", pre_stop)] {
+            let asks = handler.as_ref().is_some_and(calls_a_host);
+            add(asks, Gain::PrivilegedContainers, format!("lifecycle.{field}"));
+        }
+    }
+    if let Some(context) = security_context {
+        of_security_context(context, &format!("{path}.securityContext"), found);
+    }
+}
+
+/// Whether a kubelet would ask another host than the pod.
+fn asks_a_host(probe: &Probe) -> bool {
+    let Probe {
+        exec: _,
+        grpc: _,
+        http_get,
+        tcp_socket,
+        failure_threshold: _,
+        initial_delay_seconds: _,
+        period_seconds: _,
+        success_threshold: _,
+        termination_grace_period_seconds: _,
+        timeout_seconds: _,
+    } = probe;
+    let http = http_get.as_ref().and_then(|get| get.host.as_deref());
+    let tcp = tcp_socket.as_ref().and_then(|socket| socket.host.as_deref());
+    is_said(http) || is_said(tcp)
+}
+
+fn calls_a_host(handler: &LifecycleHandler) -> bool {
+    let LifecycleHandler { exec: _, http_get, sleep: _, tcp_socket } = handler;
+    let http = http_get.as_ref().and_then(|get| get.host.as_deref());
+    let tcp = tcp_socket.as_ref().and_then(|socket| socket.host.as_deref());
+    is_said(http) || is_said(tcp)
+}
+
+fn is_said(text: Option<&str>) -> bool {
+    text.is_some_and(|text| !text.is_empty())
+}
+
+fn of_security_context(context: &SecurityContext, path: &str, found: &mut Found) {
+    let SecurityContext {
+        app_armor_profile,
+        capabilities,
+        privileged,
+        proc_mount,
+        run_as_non_root,
+        run_as_user,
+        se_linux_options,
+        seccomp_profile,
+        windows_options,
+        // The baseline standard leaves these to the author.
+        allow_privilege_escalation: _,
+        read_only_root_filesystem: _,
+        run_as_group: _,
+    } = context;
+    let mut add = |is: bool, gain, field: &str| {
+        if is {
+            found.push((gain, format!("{path}.{field}")));
+        }
+    };
+    add(*run_as_user == Some(0), Gain::RootContainers, "runAsUser");
+    add(*run_as_non_root == Some(false), Gain::RootContainers, "runAsNonRoot");
+    let mut privileges = |is: bool, field: &str| add(is, Gain::PrivilegedContainers, field);
+    privileges(*privileged == Some(true), "privileged");
+    let adds_more = capabilities.as_ref().is_some_and(|capabilities| {
+        let Capabilities { add, drop: _ } = capabilities;
+        add.iter().flatten().any(|added| !BASELINE_CAPABILITIES.contains(&added.as_str()))
+    });
+    privileges(adds_more, "capabilities.add");
+    let unmasked = proc_mount.as_deref().is_some_and(|mount| mount != "Default");
+    privileges(unmasked, "procMount");
+    let profile = seccomp_profile.as_ref().map(|profile| profile.type_.as_str());
+    privileges(profile == Some("Unconfined"), "seccompProfile.type");
+    let profile = app_armor_profile.as_ref().map(|profile| profile.type_.as_str());
+    privileges(profile == Some("Unconfined"), "appArmorProfile.type");
+    if let Some(options) = se_linux_options {
+        let type_ = options.type_.as_deref().unwrap_or_default();
+        privileges(!BASELINE_TYPES.contains(&type_), "seLinuxOptions.type");
+        privileges(is_said(options.user.as_deref()), "seLinuxOptions.user");
+        privileges(is_said(options.role.as_deref()), "seLinuxOptions.role");
+    }
+    privileges(windows_options.is_some(), "windowsOptions");
+}

@@ -1,0 +1,254 @@
+//! Every way to gain something, where it is and nowhere else.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn spec(more: &Value) -> FakeLogSourceSpec {
+    let mut spec = json!({"generators": [{"name": "web", "access": {}}]});
+    for (key, value) in more.as_object().unwrap() {
+        spec[key] = value.clone();
+    }
+    serde_json::from_value(spec).unwrap()
+}
+
+/// A source with a container that has this, too.
+fn container(more: &Value) -> Value {
+    let mut container = json!({"name": "collector", "image": "collector:1"});
+    for (key, value) in more.as_object().unwrap() {
+        container[key] = value.clone();
+    }
+    json!({"podTemplate": {"containers": [container]}})
+}
+
+fn context(context: &Value) -> Value {
+    container(&json!({"securityContext": context}))
+}
+
+fn template(more: &Value) -> Value {
+    json!({"podTemplate": more})
+}
+
+/// What gains what, and by which field.
+fn cases() -> Vec<(Value, Gain, &'static str)> {
+    let get = json!({"httpGet": {"port": 80, "host": "metadata"}});
+    let connect = json!({"tcpSocket": {"port": 80, "host": "10.0.0.1"}});
+    vec![
+        (json!({"volume": {"hostPath": {"path": "/"}}}), Gain::HostPath, "volume.hostPath"),
+        (
+            json!({"volume": {"persistentVolumeClaim": {}}}),
+            Gain::PersistentVolumeClaims,
+            "volume.persistentVolumeClaim",
+        ),
+        (json!({"workload": "DaemonSet"}), Gain::NodePlacement, "workload"),
+        (template(&json!({"nodeSelector": {"a": "b"}})), Gain::NodePlacement, "nodeSelector"),
+        (
+            template(&json!({"tolerations": [{"operator": "Exists"}]})),
+            Gain::NodePlacement,
+            "tolerations",
+        ),
+        (
+            template(&json!({"priorityClassName": "system-node-critical"})),
+            Gain::PriorityClasses,
+            "priorityClassName",
+        ),
+        (
+            template(&json!({"imagePullSecrets": [{"name": "s"}]})),
+            Gain::Secrets,
+            "imagePullSecrets",
+        ),
+        (
+            template(&json!({"volumes": [{"name": "s", "secret": {"secretName": "s"}}]})),
+            Gain::Secrets,
+            "volumes[0].secret",
+        ),
+        (
+            template(&json!({"annotations":
+                {"container.apparmor.security.beta.kubernetes.io/visor": "unconfined"}})),
+            Gain::PrivilegedContainers,
+            "annotations[",
+        ),
+        (
+            template(&json!({"annotations":
+                {"seccomp.security.alpha.kubernetes.io/pod": "unconfined"}})),
+            Gain::PrivilegedContainers,
+            "annotations[",
+        ),
+        (container(&json!({})), Gain::Containers, "containers"),
+        (
+            container(&json!({"env": [{"name": "A", "valueFrom":
+                {"secretKeyRef": {"name": "s", "key": "k"}}}]})),
+            Gain::Secrets,
+            "env[0].valueFrom.secretKeyRef",
+        ),
+        (
+            container(&json!({"envFrom": [{"secretRef": {"name": "s"}}]})),
+            Gain::Secrets,
+            "envFrom[0].secretRef",
+        ),
+        (
+            container(&json!({"ports": [{"containerPort": 80, "hostPort": 80}]})),
+            Gain::HostPorts,
+            "ports[0].hostPort",
+        ),
+        (
+            container(&json!({"ports": [{"containerPort": 80, "hostIP": "0.0.0.0"}]})),
+            Gain::HostPorts,
+            "ports[0].hostIP",
+        ),
+        (
+            container(&json!({"volumeDevices": [{"name": "logs", "devicePath": "/dev/x"}]})),
+            Gain::PrivilegedContainers,
+            "volumeDevices",
+        ),
+        (
+            container(&json!({"volumeMounts": [{"name": "logs", "mountPath": "/logs",
+                "mountPropagation": "Bidirectional"}]})),
+            Gain::PrivilegedContainers,
+            "volumeMounts[0].mountPropagation",
+        ),
+        (container(&json!({"livenessProbe": get})), Gain::PrivilegedContainers, "livenessProbe"),
+        (
+            container(&json!({"readinessProbe": connect})),
+            Gain::PrivilegedContainers,
+            "readinessProbe",
+        ),
+        (container(&json!({"startupProbe": get})), Gain::PrivilegedContainers, "startupProbe"),
+        (
+            container(&json!({"lifecycle": {"postStart": get}})),
+            Gain::PrivilegedContainers,
+            "lifecycle.postStart",
+        ),
+        (
+            container(&json!({"lifecycle": {"preStop": connect}})),
+            Gain::PrivilegedContainers,
+            "lifecycle.preStop",
+        ),
+        (context(&json!({"runAsUser": 0})), Gain::RootContainers, "securityContext.runAsUser"),
+        (
+            context(&json!({"runAsNonRoot": false})),
+            Gain::RootContainers,
+            "securityContext.runAsNonRoot",
+        ),
+        (context(&json!({"privileged": true})), Gain::PrivilegedContainers, "privileged"),
+        (
+            context(&json!({"capabilities": {"add": ["CHOWN", "SYS_ADMIN"]}})),
+            Gain::PrivilegedContainers,
+            "capabilities.add",
+        ),
+        (context(&json!({"procMount": "Unmasked"})), Gain::PrivilegedContainers, "procMount"),
+        (
+            context(&json!({"seccompProfile": {"type": "Unconfined"}})),
+            Gain::PrivilegedContainers,
+            "seccompProfile.type",
+        ),
+        (
+            context(&json!({"appArmorProfile": {"type": "Unconfined"}})),
+            Gain::PrivilegedContainers,
+            "appArmorProfile.type",
+        ),
+        (
+            context(&json!({"seLinuxOptions": {"type": "spc_t"}})),
+            Gain::PrivilegedContainers,
+            "seLinuxOptions.type",
+        ),
+        (
+            context(&json!({"seLinuxOptions": {"user": "root"}})),
+            Gain::PrivilegedContainers,
+            "seLinuxOptions.user",
+        ),
+        (
+            context(&json!({"seLinuxOptions": {"role": "r"}})),
+            Gain::PrivilegedContainers,
+            "seLinuxOptions.role",
+        ),
+        (
+            context(&json!({"windowsOptions": {"hostProcess": true}})),
+            Gain::PrivilegedContainers,
+            "windowsOptions",
+        ),
+    ]
+}
+
+fn only(forbidden: Gain) -> Policy {
+    Policy { allowed: Gain::value_variants().to_vec(), forbidden: vec![forbidden] }
+}
+
+#[test]
+fn each_gain_is_found_where_it_is_and_nowhere_else() {
+    for (more, gain, field) in cases() {
+        let spec = spec(&more);
+        // A container of one's own is one of these, whatever it has.
+        let has_container = more.pointer("/podTemplate/containers").is_some();
+        for other in Gain::value_variants() {
+            let refused = only(*other).check(&spec);
+            let expected = *other == gain || (has_container && *other == Gain::Containers);
+            assert_eq!(refused.is_err(), expected, "{more} {other:?}");
+        }
+        let message = only(gain).check(&spec).unwrap_err().message;
+        let (path, _) = message.split_once(": ").unwrap();
+        assert!(path.starts_with("spec.") && path.contains(field), "{message}");
+        assert!(message.contains(&format!("--forbid {}", gain.name())), "{message}");
+    }
+}
+
+#[test]
+fn what_lifts_an_author_above_a_pod_s_is_forbidden_unless_it_is_allowed() {
+    for (more, gain, _) in cases() {
+        let (spec, policy) = (spec(&more), Policy::default());
+        let refused = policy.check(&spec);
+        assert_eq!(refused.is_err(), gain.is_for_few(), "{more}");
+        if let Err(refusal) = refused {
+            let told = format!("--allow {}", gain.name());
+            assert!(refusal.message.contains(&told), "{}", refusal.message);
+        }
+        let allowing = Policy { allowed: vec![gain], forbidden: Vec::new() };
+        assert_eq!(allowing.check(&spec), Ok(()), "{more}");
+        let both = Policy { allowed: vec![gain], forbidden: vec![gain] };
+        assert!(both.check(&spec).is_err(), "{more}");
+    }
+}
+
+#[test]
+fn what_a_pod_s_author_may_have_is_let_through() {
+    for harmless in [
+        json!({"replicas": 3, "volume": {"emptyDir": {}}}),
+        template(&json!({"annotations": {
+            "container.apparmor.security.beta.kubernetes.io/visor": "runtime/default", "a": "b"}})),
+        container(&json!({"ports": [{"containerPort": 80, "hostPort": 0}],
+            "livenessProbe": {"httpGet": {"port": 80}}, "env": [{"name": "A", "value": "b"}],
+            "lifecycle": {"preStop": {"exec": {"command": ["true"]}}}})),
+        context(&json!({"runAsUser": 1, "runAsNonRoot": true, "privileged": false,
+            "procMount": "Default", "seccompProfile": {"type": "RuntimeDefault"},
+            "capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]},
+            "seLinuxOptions": {"type": "container_t", "level": "s0:c1"}})),
+    ] {
+        assert_eq!(Policy::default().check(&spec(&harmless)), Ok(()), "{harmless}");
+    }
+}
+
+#[test]
+fn only_what_is_forbidden_can_be_allowed() {
+    let names: Vec<_> = allowable().map(|value| value.get_name().to_owned()).collect();
+    for gain in Gain::value_variants() {
+        assert_eq!(names.contains(&gain.name()), gain.is_for_few());
+    }
+}
+
+/// Each has a case above, and a row in docs/security.md.
+#[test]
+fn every_gain_is_tested_and_told_of() {
+    let tested: BTreeSet<String> = cases().into_iter().map(|(_, gain, _)| gain.name()).collect();
+    let all: BTreeSet<String> = Gain::value_variants().iter().map(|gain| gain.name()).collect();
+    assert_eq!(tested, all);
+    let page = include_str!("../../../../docs/security.md");
+    for gain in Gain::value_variants() {
+        let word = if gain.is_for_few() { "allow" } else { "forbid" };
+        let name = gain.name();
+        let mut rows = page.lines().filter(|line| line.starts_with('|'));
+        let row = rows.find(|row| row.contains(&format!("| `{word}`: `{name}` |")));
+        assert!(row.is_some(), "docs/security.md has no row that ends with `{word}`: `{name}`");
+    }
+}
