@@ -7,6 +7,7 @@ import asyncio
 import resource
 import socket
 import ssl
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -63,26 +64,33 @@ async def connect(host: str, port: int, *, reads: int | None = None) -> socket.s
 
 @asynccontextmanager
 async def half_open(host: str, port: int, count: int) -> AsyncIterator[int]:
-    """So many connections on which a request was begun, at most 200 of them at a time on their way.
-    Gives how many could be made."""
+    """So many connections on which a request was begun, 200 of them at a time on their way, and as
+    many of them held as this process may. Gives how many could be made."""
     beginnings = [b"", b"GET /metrics HTTP/1.1\r\nHost: a\r\n", b"\x16\x03\x01\x02\x00\x01"]
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     on_their_way = asyncio.Semaphore(200)
+    held: deque[socket.socket] = deque()
+    made = 0
 
-    async def begin(number: int) -> socket.socket | None:
+    async def begin(number: int) -> None:
+        nonlocal made
         async with on_their_way:
             stream = await connect(host, port)
-        if stream is not None:
-            # It may have been ended already.
-            with suppress(OSError):
-                stream.send(beginnings[number % len(beginnings)])
-        return stream
+        if stream is None:
+            return
+        made += 1
+        held.append(stream)
+        if len(held) > most - 2000:
+            held.popleft().close()
+        # It may have been ended already.
+        with suppress(OSError):
+            stream.send(beginnings[number % len(beginnings)])
 
-    streams = await asyncio.gather(*(begin(number) for number in range(count)))
-    made = [stream for stream in streams if stream is not None]
     try:
-        yield len(made)
+        await asyncio.gather(*(begin(number) for number in range(count)))
+        yield made
     finally:
-        for stream in made:
+        for stream in held:
             stream.close()
 
 

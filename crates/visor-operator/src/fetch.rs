@@ -148,7 +148,7 @@ mod tests {
         assert!(matches!(page(long, 10).await, Err(FetchError::TooLong(10))));
         let bad = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
         assert!(matches!(page(bad, 10).await, Err(FetchError::Status(_))));
-        let endless = [b"HTTP/1.1 200 OK\r\n\r\n".as_slice(), &[b'a'; 1 << 20]].concat();
+        let endless = [b"HTTP/1.1 200 OK\r\n\r\n".as_slice(), &vec![b'a'; 1 << 20]].concat();
         assert!(matches!(page(endless.leak(), 1 << 30).await, Err(FetchError::LongLine)));
         let cut = b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\none";
         assert!(matches!(page(cut, 100).await, Err(FetchError::BrokeOff(_))));

@@ -75,8 +75,8 @@ fn is_controlled_by(
 
 /// What an object says of its controller.
 pub(crate) fn controller(object: &ObjectMeta) -> Option<OwnerReference> {
-    let owners = object.owner_references.iter().flatten();
-    owners.filter(|owner| owner.controller == Some(true)).cloned().next()
+    let mut owners = object.owner_references.iter().flatten();
+    owners.find(|owner| owner.controller == Some(true)).cloned()
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ const BASELINE_CAPABILITIES: [&str; 13] = [
     "SETUID",
     "SYS_CHROOT",
 ];
-/// Types of SELinux that it lets them have.
+/// The types (`seLinuxOptions.type`) that it lets them have.
 const BASELINE_TYPES: [&str; 5] =
     ["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
 /// Annotations of pods by which older servers take a container's confinement away.

@@ -32,9 +32,32 @@ fn template(more: &Value) -> Value {
 }
 
 /// What gains what, and by which field.
-fn cases() -> Vec<(Value, Gain, &'static str)> {
-    let get = json!({"httpGet": {"port": 80, "host": "metadata"}});
-    let connect = json!({"tcpSocket": {"port": 80, "host": "10.0.0.1"}});
+type Case = (Value, Gain, &'static str);
+
+fn cases() -> Vec<Case> {
+    let security_contexts = PRIVILEGES.iter().map(|(text, field)| {
+        let said: Value = serde_json::from_str(text).unwrap();
+        (context(&said), Gain::PrivilegedContainers, *field)
+    });
+    let all = cases_of_pods().into_iter().chain(cases_of_containers());
+    all.chain(security_contexts).collect()
+}
+
+/// What a security context says, and where it says too much.
+const PRIVILEGES: [(&str, &str); 10] = [
+    (r#"{"privileged": true}"#, "securityContext.privileged"),
+    (r#"{"capabilities": {"add": ["CHOWN", "SYS_ADMIN"]}}"#, "securityContext.capabilities.add"),
+    (r#"{"capabilities": {"add": ["ALL"]}}"#, "securityContext.capabilities.add"),
+    (r#"{"procMount": "Unmasked"}"#, "securityContext.procMount"),
+    (r#"{"seccompProfile": {"type": "Unconfined"}}"#, "securityContext.seccompProfile.type"),
+    (r#"{"appArmorProfile": {"type": "Unconfined"}}"#, "securityContext.appArmorProfile.type"),
+    (r#"{"seLinuxOptions": {"type": "spc_t"}}"#, "securityContext.seLinuxOptions.type"),
+    (r#"{"seLinuxOptions": {"user": "root"}}"#, "securityContext.seLinuxOptions.user"),
+    (r#"{"seLinuxOptions": {"role": "r"}}"#, "securityContext.seLinuxOptions.role"),
+    (r#"{"windowsOptions": {"hostProcess": true}}"#, "securityContext.windowsOptions"),
+];
+
+fn cases_of_pods() -> Vec<Case> {
     vec![
         (json!({"volume": {"hostPath": {"path": "/"}}}), Gain::HostPath, "volume.hostPath"),
         (
@@ -76,6 +99,13 @@ fn cases() -> Vec<(Value, Gain, &'static str)> {
             Gain::PrivilegedContainers,
             "annotations[",
         ),
+    ]
+}
+
+fn cases_of_containers() -> Vec<Case> {
+    let get = json!({"httpGet": {"port": 80, "host": "metadata"}});
+    let connect = json!({"tcpSocket": {"port": 80, "host": "10.0.0.1"}});
+    vec![
         (container(&json!({})), Gain::Containers, "containers"),
         (
             container(&json!({"env": [{"name": "A", "valueFrom":
@@ -131,43 +161,6 @@ fn cases() -> Vec<(Value, Gain, &'static str)> {
             context(&json!({"runAsNonRoot": false})),
             Gain::RootContainers,
             "securityContext.runAsNonRoot",
-        ),
-        (context(&json!({"privileged": true})), Gain::PrivilegedContainers, "privileged"),
-        (
-            context(&json!({"capabilities": {"add": ["CHOWN", "SYS_ADMIN"]}})),
-            Gain::PrivilegedContainers,
-            "capabilities.add",
-        ),
-        (context(&json!({"procMount": "Unmasked"})), Gain::PrivilegedContainers, "procMount"),
-        (
-            context(&json!({"seccompProfile": {"type": "Unconfined"}})),
-            Gain::PrivilegedContainers,
-            "seccompProfile.type",
-        ),
-        (
-            context(&json!({"appArmorProfile": {"type": "Unconfined"}})),
-            Gain::PrivilegedContainers,
-            "appArmorProfile.type",
-        ),
-        (
-            context(&json!({"seLinuxOptions": {"type": "spc_t"}})),
-            Gain::PrivilegedContainers,
-            "seLinuxOptions.type",
-        ),
-        (
-            context(&json!({"seLinuxOptions": {"user": "root"}})),
-            Gain::PrivilegedContainers,
-            "seLinuxOptions.user",
-        ),
-        (
-            context(&json!({"seLinuxOptions": {"role": "r"}})),
-            Gain::PrivilegedContainers,
-            "seLinuxOptions.role",
-        ),
-        (
-            context(&json!({"windowsOptions": {"hostProcess": true}})),
-            Gain::PrivilegedContainers,
-            "windowsOptions",
         ),
     ]
 }

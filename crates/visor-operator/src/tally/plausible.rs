@@ -102,7 +102,9 @@ mod tests {
 
     fn page(lines: &[&str]) -> Result<Counts, Implausible> {
         let mut page = Page::default();
-        lines.iter().for_each(|line| page.line(line));
+        for line in lines {
+            page.line(line);
+        }
         page.counts()
     }
 
