@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `target` | a target that is open: appending, and knowing where the last whole line ends |
 //! | `rotation` | when a file makes room, and how |
+//! | `directory` | where a file is, among whatever others have put there |
 //! | `names` | the names beside a log file, and how they shift |
 //! | `compress` | gzip of what was rotated, on a thread of its own |
 //! | `shared` | one sink with several owners |
@@ -17,6 +18,7 @@
 //! | `error` | what went wrong, where, and what to do |
 
 mod compress;
+mod directory;
 mod error;
 mod names;
 mod patience;
@@ -32,6 +34,8 @@ use visor_api::resolved::Rotation;
 use rotation::Rotator;
 use target::OpenTarget;
 
+#[cfg(test)]
+pub(crate) use directory::FilePlace;
 pub(crate) use error::SinkError;
 pub(crate) use patience::Patience;
 pub(crate) use shared::SharedSink;
@@ -79,7 +83,7 @@ impl Sink {
     /// ordinary write's. `rotation` means nothing to the standard streams and to special files.
     /// A write that finds no room waits as long as the `patience` isn't over.
     pub(crate) fn new(target: Target, rotation: Option<Rotation>, patience: Patience) -> Self {
-        let rotator = target.path().map(|path| Rotator::new(path, rotation));
+        let rotator = target.file().map(|place| Rotator::new(place, rotation));
         Self { target, rotator, output: None, reopen: false, patience }
     }
 

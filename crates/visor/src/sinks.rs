@@ -61,11 +61,11 @@ impl Sinks {
 
     /// What a writer of this target has to hold; `None` where there can be several.
     pub(crate) fn turn(&self, target: &Target) -> Option<Turn> {
-        let path = target.path()?;
+        let path = target.file()?.path();
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         // Files that nobody writes to any more are forgotten.
         turns.retain(|_, turn| Arc::strong_count(turn) > 1);
-        Some(Arc::clone(turns.entry(path.to_owned()).or_default()))
+        Some(Arc::clone(turns.entry(path).or_default()))
     }
 
     /// Has all writes that wait for room end, now and from now on.

@@ -11,7 +11,7 @@ use crate::{
     metrics::Metrics,
     outlet::{Outlet, Persistence},
     plan::{Memory, Plan, Settings},
-    sink::{Patience, SharedSink, Sink, Target},
+    sink::{FilePlace, Patience, SharedSink, Sink, Target},
     writers::Writers,
 };
 
@@ -46,7 +46,8 @@ pub(crate) fn outlet(
 ) -> (Rc<Outlet>, Arc<Persistence>) {
     let persistence = Arc::new(Persistence::default());
     persistence.set(None);
-    let sink = Sink::new(Target::File(path.to_owned()), None, Patience::new().unwrap());
+    let target = Target::File(FilePlace::new(Path::new(""), path));
+    let sink = Sink::new(target, None, Patience::new().unwrap());
     let outlet = Outlet::new(
         "access.log",
         (SharedSink::new(sink), None),

@@ -5,18 +5,15 @@
 //! no name and no time in them.
 
 use std::{
-    fs, io,
-    path::Path,
+    ffi::OsStr,
+    fs::File,
+    io::{self, Read as _},
     thread::{self, JoinHandle},
 };
 
 use flate2::{Compression, write::GzEncoder};
 
-use super::{
-    SinkError,
-    names::{Names, rename},
-    target::create,
-};
+use super::{SinkError, directory::Directory, names::Names};
 
 /// Compresses one file at a time.
 #[derive(Default)]
@@ -27,16 +24,18 @@ pub(super) struct Compressor {
 }
 
 impl Compressor {
-    /// Starts to compress generation 1. The names must not shift before [`Compressor::wait`].
-    pub(super) fn start(&mut self, names: &Names) {
+    /// Starts to compress generation 1, a file of so many bytes. The names must not shift before
+    /// [`Compressor::wait`].
+    pub(super) fn start(&mut self, directory: &Directory, names: &Names, size: u64) {
         let (plain, partial, whole) = (names.plain(1), names.partial(), names.compressed(1));
-        let place = plain.clone();
+        let place = directory.show(&plain);
+        let directory = directory.clone();
         let spawned = thread::Builder::new()
             .name("gzip".to_owned())
-            .spawn(move || compress(&plain, &partial, &whole));
+            .spawn(move || compress(&directory, &plain, &partial, &whole, size));
         match spawned {
             Ok(thread) => self.running = Some(thread),
-            Err(cause) => self.note(&Err(SinkError::at("compress", place.display())(cause))),
+            Err(cause) => self.note(&Err(SinkError::at("compress", place)(cause))),
         }
     }
 
@@ -61,23 +60,33 @@ impl Compressor {
     }
 }
 
-fn compress(plain: &Path, partial: &Path, whole: &Path) -> Result<(), SinkError> {
-    let result = gzip(plain, partial)
-        .map_err(SinkError::at("compress", plain.display()))
-        .and_then(|()| rename(partial, whole));
+fn compress(
+    directory: &Directory,
+    plain: &OsStr,
+    partial: &OsStr,
+    whole: &OsStr,
+    size: u64,
+) -> Result<(), SinkError> {
+    let failed = || directory.failed("compress", plain);
+    let file = directory.open_to_read(plain).map_err(failed())?;
+    let result = directory
+        .create(partial)
+        .and_then(|partial| gzip(&file, partial, size).map_err(failed()))
+        .and_then(|()| directory.set_aside_if_foreign(whole))
+        .and_then(|()| directory.rename(partial, whole));
     if result.is_err() {
         // Whatever it has, a full disk can use the room.
-        let _ = fs::remove_file(partial);
+        let _ = directory.clear(partial);
         return result;
     }
-    fs::remove_file(plain).map_err(SinkError::at("remove", plain.display()))
+    directory.clear(plain)
 }
 
-fn gzip(from: &Path, to: &Path) -> io::Result<()> {
-    let mut plain = fs::File::open(from)?;
+/// No more than its size was: somebody else may be making it longer.
+fn gzip(from: &File, to: File, size: u64) -> io::Result<()> {
     // Fast rather than small: the next rotation waits for it.
-    let mut encoder = GzEncoder::new(create(to)?, Compression::fast());
-    io::copy(&mut plain, &mut encoder)?;
+    let mut encoder = GzEncoder::new(to, Compression::fast());
+    io::copy(&mut from.take(size), &mut encoder)?;
     encoder.finish()?;
     Ok(())
 }

@@ -2,6 +2,8 @@
 
 use std::{fmt, io};
 
+use rustix::io::Errno;
+
 /// Why a target didn't take what it was to take.
 ///
 /// The message is whole in itself; the cause is part of it and not a `source` besides, so that
@@ -49,6 +51,9 @@ impl SinkError {
 }
 
 fn advice(cause: &io::Error) -> &'static str {
+    if cause.raw_os_error() == Some(Errno::LOOP.raw_os_error()) {
+        return "; it is a symbolic link, which is not followed: remove it, or write somewhere else";
+    }
     match cause.kind() {
         io::ErrorKind::PermissionDenied => "; check the directory's owner and mode",
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -56,7 +61,7 @@ fn advice(cause: &io::Error) -> &'static str {
         }
         io::ErrorKind::ReadOnlyFilesystem => "; mount it writable, or write somewhere else",
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
-            "; a part of the path is a file where a directory should be"
+            "; a part of the path is a file where a directory should be, or a symbolic link"
         }
         io::ErrorKind::IsADirectory => "; there is a directory where the file should be",
         io::ErrorKind::BrokenPipe => "; its reader has gone away",

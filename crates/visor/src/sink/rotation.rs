@@ -3,7 +3,7 @@
 //! Each way is in an order in which an error at any step, or a kill after it, loses no line. It
 //! touches the log file and those beside it whose names are made from its own.
 
-use std::{fs, path::Path};
+use std::{ffi::OsStr, fs::File};
 
 use jiff::Timestamp;
 use visor_api::{
@@ -15,8 +15,9 @@ use visor_api::{
 use super::{
     SinkError,
     compress::Compressor,
+    directory::{Directory, FilePlace},
     first_line,
-    names::{Names, is_there, remove_if_there, rename},
+    names::Names,
     target::OpenTarget,
     whole_lines,
 };
@@ -24,8 +25,12 @@ use super::{
 /// Seconds between a rotation that failed and the next attempt.
 const PAUSE: u64 = 1;
 
+/// A file that has so many bytes more than were written to it was made longer by somebody else.
+const FOREIGN: u64 = 64 << 20;
+
 /// Rotates one file by its rule, if it has one.
 pub(super) struct Rotator {
+    place: FilePlace,
     names: Names,
     rule: Option<Rotation>,
     compressor: Compressor,
@@ -34,9 +39,10 @@ pub(super) struct Rotator {
 }
 
 impl Rotator {
-    pub(super) fn new(path: &Path, rule: Option<Rotation>) -> Self {
+    pub(super) fn new(place: &FilePlace, rule: Option<Rotation>) -> Self {
+        let names = Names::new(place.name());
         let compressor = Compressor::default();
-        Self { names: Names::new(path), rule, compressor, failed: None, tidied: false }
+        Self { place: place.clone(), names, rule, compressor, failed: None, tidied: false }
     }
 
     pub(super) fn set_rule(&mut self, rule: Option<Rotation>) {
@@ -53,9 +59,12 @@ impl Rotator {
         self.tidied = true;
         // What cannot be removed does no harm; a directory that is read-only is reported by the
         // write to come.
-        let _ = fs::remove_file(self.names.partial());
-        if is_there(&self.names.compressed(1)) {
-            let _ = fs::remove_file(self.names.plain(1));
+        let Ok(directory) = Directory::of(&self.place) else { return };
+        let _ = directory.clear(&self.names.partial());
+        let plain = self.names.plain(1);
+        let is_whole = directory.open_to_read(&self.names.compressed(1)).is_ok();
+        if is_whole && directory.open_to_read(&plain).is_ok() {
+            let _ = directory.clear(&plain);
         }
     }
 
@@ -111,25 +120,40 @@ impl Rotator {
         let live = self.names.live();
         // The names are about to shift under the compression.
         self.compressor.wait();
-        if !output.is_at(live).map_err(SinkError::at("look at", live.display()))? {
-            *output = OpenTarget::open_file(live, now)?;
+        let directory = Directory::of(&self.place)?;
+        if !output.is_in(&directory, live).map_err(directory.failed("look at", live))? {
+            *output = OpenTarget::open_file(&self.place, now)?;
             return Ok(0);
         }
-        if output.was_cut().map_err(SinkError::at("look at", live.display()))? {
+        let known = output.size();
+        if output.was_cut().map_err(directory.failed("look at", live))? {
             return Ok(0);
+        }
+        let size = output.size();
+        // It would take for ever to copy what has no end, and nobody would want it.
+        let is_ours = size - known <= FOREIGN && !output.has_hole();
+        if !is_ours {
+            tracing::warn!(
+                "{} was made longer by somebody else; it is renamed as it is, and not compressed",
+                directory.show(live)
+            );
         }
         match method {
-            RotationMethod::Rename => by_rename(&self.names, keep, output, now)?,
-            RotationMethod::CopyTruncate => by_copy(&self.names, keep, output)?,
+            RotationMethod::CopyTruncate if is_ours => {
+                by_copy(&directory, &self.names, keep, output)?;
+            }
+            _ => by_rename(&directory, &self.place, &self.names, keep, output, now)?,
         }
-        if keep > 0 && compress == Compression::Gzip {
-            self.compressor.start(&self.names);
+        if keep > 0 && compress == Compression::Gzip && is_ours {
+            self.compressor.start(&directory, &self.names, size);
         }
         Ok(1)
     }
 }
 
 fn by_rename(
+    directory: &Directory,
+    place: &FilePlace,
     names: &Names,
     keep: u32,
     output: &mut OpenTarget,
@@ -137,39 +161,51 @@ fn by_rename(
 ) -> Result<(), SinkError> {
     // What isn't kept goes only once the new file is there.
     let aside = if keep == 0 { names.partial() } else { names.plain(1) };
-    names.make_room(keep)?;
-    rename(names.live(), &aside)?;
-    match OpenTarget::open_file(names.live(), now) {
+    names.make_room(directory, keep)?;
+    directory.set_aside_if_foreign(&aside)?;
+    directory.rename(names.live(), &aside)?;
+    match OpenTarget::open_file(place, now) {
         Ok(new) => *output = new,
         Err(error) => {
             // Lines go on into the old file, under its old name if that can be had back.
-            let _ = fs::rename(&aside, names.live());
+            let _ = directory.rename(&aside, names.live());
             return Err(error);
         }
     }
-    if keep == 0 { remove_if_there(&aside) } else { Ok(()) }
+    if keep == 0 { directory.clear(&aside) } else { Ok(()) }
 }
 
-fn by_copy(names: &Names, keep: u32, output: &mut OpenTarget) -> Result<(), SinkError> {
+fn by_copy(
+    directory: &Directory,
+    names: &Names,
+    keep: u32,
+    output: &mut OpenTarget,
+) -> Result<(), SinkError> {
     let (partial, first) = (names.partial(), names.plain(1));
     // The names shift only once the copy is whole: on a full disk, attempts that fail again and
     // again must not push the older files out.
-    let copied = if keep == 0 { Ok(()) } else { copy_content(output, names, &partial) }
-        .and_then(|()| names.make_room(keep))
-        .and_then(|()| if keep == 0 { Ok(()) } else { rename(&partial, &first) });
+    let copied = if keep == 0 { Ok(()) } else { copy_content(directory, output, names, &partial) }
+        .and_then(|()| names.make_room(directory, keep))
+        .and_then(|()| if keep == 0 { Ok(()) } else { directory.rename(&partial, &first) });
     if copied.is_err() {
-        let _ = fs::remove_file(&partial);
+        let _ = directory.clear(&partial);
         return copied;
     }
     output.truncate().map_err(|cause| {
         // The lines are still in the file; the copy would double them.
         if keep > 0 {
-            let _ = fs::remove_file(&first);
+            let _ = directory.clear(&first);
         }
-        SinkError::at("empty", names.live().display())(cause)
+        directory.failed("empty", names.live())(cause)
     })
 }
 
-fn copy_content(output: &mut OpenTarget, names: &Names, to: &Path) -> Result<(), SinkError> {
-    output.copy_to(to).map_err(SinkError::at("copy", names.live().display()))
+fn copy_content(
+    directory: &Directory,
+    output: &mut OpenTarget,
+    names: &Names,
+    to: &OsStr,
+) -> Result<(), SinkError> {
+    let copy: File = directory.create(to)?;
+    output.copy_to(copy).map_err(directory.failed("copy", names.live()))
 }

@@ -3,25 +3,31 @@
 //! It touches one file descriptor, and the directories above a file when it opens it.
 
 use std::{
+    ffi::OsStr,
     fmt,
-    fs::{self, File, Metadata, OpenOptions},
-    io::{self, IoSlice, IsTerminal, Seek, SeekFrom, Write},
+    fs::{File, Metadata},
+    io::{self, IoSlice, IsTerminal, Read as _, Seek, SeekFrom, Write},
     os::{
         fd::{AsFd, BorrowedFd},
-        unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt},
+        unix::fs::{FileExt, FileTypeExt},
     },
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use jiff::Timestamp;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    fs::OFlags,
+    fs::{FileType, SeekFrom as Place, seek},
     io::{Errno, ReadWriteFlags, pwritev2},
 };
 use visor_api::resolved;
 
-use super::{Patience, SinkError, patience::has_room, whole_lines};
+use super::{
+    Patience, SinkError,
+    directory::{Directory, FilePlace},
+    patience::has_room,
+    whole_lines,
+};
 
 /// A write to a pipe of up to this many bytes (Linux's `PIPE_BUF`) happens whole or not at all, and
 /// at once if there is any room.
@@ -34,8 +40,8 @@ pub(crate) enum Target {
     Stdout,
     /// The process's standard error.
     Stderr,
-    /// A file, by its path from the working directory (the output directory is part of it).
-    File(PathBuf),
+    /// A file below the output directory.
+    File(FilePlace),
 }
 
 impl Target {
@@ -44,14 +50,14 @@ impl Target {
         match output {
             resolved::Output::Stdout => Self::Stdout,
             resolved::Output::Stderr => Self::Stderr,
-            resolved::Output::File { path, .. } => Self::File(directory.join(path)),
+            resolved::Output::File { path, .. } => Self::File(FilePlace::new(directory, path)),
         }
     }
 
-    /// The path, where it has one.
-    pub(crate) fn path(&self) -> Option<&Path> {
+    /// Where the file is, if it is one.
+    pub(crate) fn file(&self) -> Option<&FilePlace> {
         match self {
-            Self::File(path) => Some(path),
+            Self::File(place) => Some(place),
             _ => None,
         }
     }
@@ -62,7 +68,7 @@ impl fmt::Display for Target {
         match self {
             Self::Stdout => f.write_str("standard output"),
             Self::Stderr => f.write_str("standard error"),
-            Self::File(path) => path.display().fmt(f),
+            Self::File(place) => place.path().display().fmt(f),
         }
     }
 }
@@ -102,7 +108,7 @@ impl OpenTarget {
             // batches at places of its choice.
             Target::Stdout => Self::standard(io::stdout().as_fd(), now),
             Target::Stderr => Self::standard(io::stderr().as_fd(), now),
-            Target::File(path) => return Self::open_file(path, now),
+            Target::File(place) => return Self::open_file(place, now),
         }
         .map_err(SinkError::at("open", target))
     }
@@ -113,33 +119,21 @@ impl OpenTarget {
 
     /// Opens a file for appending, as httpd does: mode 0644 less the umask. If it ends in the
     /// middle of a line (its writer was killed), that line is ended first.
-    pub(super) fn open_file(path: &Path, now: Timestamp) -> Result<Self, SinkError> {
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)
-                .map_err(SinkError::at("create the directory", parent.display()))?;
-        }
-        let mut options = OpenOptions::new();
-        options.append(true).mode(0o644);
-        // Its last byte and, for copy-and-truncate, its content are read. A named pipe is not: its
-        // reader would be ourselves, and nobody's leaving would be noticed; and nobody waits in
-        // the system for its reader, where waiting has no end.
-        match fs::metadata(path) {
-            Ok(metadata) if metadata.file_type().is_fifo() => {
-                options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    pub(super) fn open_file(place: &FilePlace, now: Timestamp) -> Result<Self, SinkError> {
+        let directory = Directory::of(place)?;
+        let name = place.name();
+        let file = directory.open_log(name).map_err(|cause| {
+            let is_pipe = || {
+                let stat = directory.stat(name).ok().flatten();
+                stat.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
+            };
+            if cause.raw_os_error() == Some(Errno::NXIO.raw_os_error()) && is_pipe() {
+                return SinkError::NoReader { place: directory.show(name) };
             }
-            Ok(metadata) if !metadata.is_file() => {}
-            _ => {
-                options.read(true).create(true);
-            }
-        }
-        let file = options.open(path).map_err(|cause| {
-            if cause.raw_os_error() == Some(Errno::NXIO.raw_os_error()) {
-                return SinkError::NoReader { place: path.display().to_string() };
-            }
-            SinkError::at("open", path.display())(cause)
+            directory.failed("open", name)(cause)
         })?;
-        let mut output = Self::new(file, now).map_err(SinkError::at("look at", path.display()))?;
-        output.end_last_line(now).map_err(SinkError::at("end the last line of", path.display()))?;
+        let mut output = Self::new(file, now).map_err(directory.failed("look at", name))?;
+        output.end_last_line(now).map_err(directory.failed("end the last line of", name))?;
         Ok(output)
     }
 
@@ -260,7 +254,7 @@ impl OpenTarget {
     /// Whether an error of a write says that a named pipe has lost its reader: another may come,
     /// and read on where that one stopped. That of a standard stream never does.
     pub(super) fn misses_its_reader(&self, target: &Target, error: &io::Error) -> bool {
-        let is_named = target.path().is_some();
+        let is_named = target.file().is_some();
         is_named && self.kind == Kind::Pipe && error.kind() == io::ErrorKind::BrokenPipe
     }
 
@@ -296,14 +290,16 @@ impl OpenTarget {
         self.since
     }
 
-    /// Whether `path` still leads to this very file.
-    pub(super) fn is_at(&self, path: &Path) -> io::Result<bool> {
-        let ours = self.file.metadata()?;
-        match fs::metadata(path) {
-            Ok(there) => Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
+    /// Whether this very file still has that name.
+    pub(super) fn is_in(&self, directory: &Directory, name: &OsStr) -> io::Result<bool> {
+        directory.is_at(&self.file, name)
+    }
+
+    /// Whether a part of the file was never written: by us it all was.
+    pub(super) fn has_hole(&self) -> bool {
+        // A file system that knows of none says that there is one at the end.
+        let hole = seek(&self.file, Place::Hole(0));
+        self.size > 0 && hole.is_ok_and(|hole| hole < self.size)
     }
 
     /// Looks at the size again, and says whether something else has cut the file meanwhile.
@@ -313,12 +309,12 @@ impl OpenTarget {
         Ok(self.size < known)
     }
 
-    /// Copies the whole content into a new file at `path`.
-    pub(super) fn copy_to(&mut self, path: &Path) -> io::Result<()> {
-        let mut copy = create(path)?;
+    /// Copies the content into another file: as much as there was when its size was last looked at,
+    /// for somebody else may be making it longer.
+    pub(super) fn copy_to(&mut self, mut copy: File) -> io::Result<()> {
         // Reading moves the position, but appending doesn't care.
         self.file.rewind()?;
-        io::copy(&mut self.file, &mut copy)?;
+        io::copy(&mut (&self.file).take(self.size), &mut copy)?;
         Ok(())
     }
 
@@ -343,11 +339,6 @@ impl OpenTarget {
         self.unfinished = 0;
         Ok(cut)
     }
-}
-
-/// Creates a file beside a log file, with the log file's mode, or empties the one that is there.
-pub(super) fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(path)
 }
 
 /// When a file was created or, on a file system that doesn't say, last written to.

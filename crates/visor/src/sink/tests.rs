@@ -2,6 +2,7 @@
 
 mod appending;
 mod failing;
+mod hostile;
 mod properties;
 mod rotating;
 mod streams;
@@ -21,7 +22,7 @@ use visor_api::{
     source::{Compression, RotationMethod},
 };
 
-use super::{Patience, Progress, Sink, Target};
+use super::{FilePlace, Patience, Progress, Sink, Target};
 
 /// A directory, and a log file in it that isn't there yet.
 fn log() -> (TempDir, PathBuf) {
@@ -30,8 +31,22 @@ fn log() -> (TempDir, PathBuf) {
     (directory, path)
 }
 
+fn target(path: &Path) -> Target {
+    Target::File(FilePlace::new(path.parent().unwrap(), path.file_name().unwrap()))
+}
+
 fn sink(path: &Path, rotation: Option<Rotation>) -> Sink {
-    Sink::new(Target::File(path.to_owned()), rotation, Patience::new().unwrap())
+    Sink::new(target(path), rotation, Patience::new().unwrap())
+}
+
+/// Puts something in the way that isn't ours, and leaves no name to set it aside by.
+fn put_in_the_way(path: &Path) {
+    fs::create_dir(path).unwrap();
+    let name = path.file_name().unwrap().to_str().unwrap();
+    for number in 0..100 {
+        let number = if number == 0 { String::new() } else { format!(".{number}") };
+        fs::create_dir(path.with_file_name(format!("{name}.aside{number}"))).unwrap();
+    }
 }
 
 /// A time, in seconds after one that is long past (as in a simulated run).

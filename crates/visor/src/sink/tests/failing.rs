@@ -153,9 +153,8 @@ fn owners_of_a_shared_sink_finish_each_others_lines() {
 #[test]
 fn a_rotation_that_fails_holds_up_no_line_and_is_tried_again_a_second_later() {
     let (directory, path) = log();
-    // A directory is in the way: it moves on, but isn't removed.
     let obstacle = directory.path().join("access.log.2");
-    fs::create_dir(&obstacle).unwrap();
+    put_in_the_way(&obstacle);
     let mut sink = sink(&path, Some(Rotation { keep: 1, ..by_size(20) }));
     let mut errors = Vec::new();
     for number in 0..10 {
@@ -167,7 +166,7 @@ fn a_rotation_that_fails_holds_up_no_line_and_is_tried_again_a_second_later() {
     }
     let attempts: Vec<i64> = errors.iter().map(|(number, _)| *number).collect();
     assert_eq!(attempts, [2, 6]);
-    assert!(errors[0].1.starts_with("cannot remove "), "{}", errors[0].1);
+    assert!(errors[0].1.starts_with("cannot set aside "), "{}", errors[0].1);
     assert_eq!(fs::read(&path).unwrap(), lines(0, 10));
 
     fs::remove_dir(&obstacle).unwrap();

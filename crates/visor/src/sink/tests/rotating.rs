@@ -167,13 +167,12 @@ fn what_a_killed_process_left_is_cleared_away() {
 #[test]
 fn what_cannot_be_compressed_is_kept_as_it_is() {
     let (directory, path) = log();
-    fs::create_dir(directory.path().join(".access.log.partial")).unwrap();
+    put_in_the_way(&directory.path().join(".access.log.partial"));
     let mut sink = sink(&path, Some(Rotation { compress: Compression::Gzip, ..by_size(20) }));
     assert_eq!(write(&mut sink, &lines(0, 6), at(0)), 2);
     sink.close().unwrap();
-    assert_eq!(
-        names(directory.path()),
-        [".access.log.partial", "access.log", "access.log.1", "access.log.2"]
-    );
+    let mut names = names(directory.path());
+    names.retain(|name| !name.starts_with('.'));
+    assert_eq!(names, ["access.log", "access.log.1", "access.log.2"]);
     assert_eq!(history(&path), lines(0, 6));
 }

@@ -1,0 +1,275 @@
+//! The directory of a log file. Others may write to it, and put there whatever they like: so what is
+//! in it is reached through the directory's descriptor, no link is followed, what is made is made
+//! where nothing is, and what a file is is looked at once it is open.
+//!
+//! It touches one directory, and makes those above it.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs::{self, File},
+    io,
+    os::{fd::OwnedFd, unix::fs::MetadataExt},
+    path::{Component, Path, PathBuf},
+    sync::Arc,
+};
+
+use rustix::{
+    fs::{
+        AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, Stat, fcntl_setfl, fstat, mkdirat,
+        openat, renameat, renameat_with, statat, unlinkat,
+    },
+    io::Errno,
+};
+
+use super::SinkError;
+
+/// How often a file is opened that others replace meanwhile.
+const ATTEMPTS: usize = 3;
+/// How many things of one name can be set aside.
+const MOST_ASIDE: usize = 100;
+
+/// Where a log file is: below a directory that is as its owner made it, by a path of which others may
+/// have made any part.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct FilePlace {
+    trusted: PathBuf,
+    below: PathBuf,
+}
+
+impl FilePlace {
+    /// A file below this directory. Links that lead there are followed, and none from there on.
+    pub(crate) fn new(trusted: &Path, below: impl Into<PathBuf>) -> Self {
+        Self { trusted: trusted.to_owned(), below: below.into() }
+    }
+
+    /// Its path, from the working directory.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.trusted.join(&self.below)
+    }
+
+    pub(super) fn name(&self) -> &OsStr {
+        self.below.file_name().unwrap_or_default()
+    }
+}
+
+/// An open directory. Clones share its descriptor.
+#[derive(Debug, Clone)]
+pub(super) struct Directory {
+    descriptor: Arc<OwnedFd>,
+    path: PathBuf,
+}
+
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+const UNFOLLOWED: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC);
+
+impl Directory {
+    /// Opens the directory of a file, and makes it and those above it where they are missing.
+    pub(super) fn of(place: &FilePlace) -> Result<Self, SinkError> {
+        let mut path = place.trusted.clone();
+        if path.as_os_str().is_empty() {
+            path.push(".");
+        }
+        let failed = |path: &Path| SinkError::at("open the directory", path.display().to_string());
+        fs::create_dir_all(&path).map_err(SinkError::at("create the directory", path.display()))?;
+        let mut descriptor = openat(CWD, &path, DIRECTORY, Mode::empty())
+            .map_err(|error| failed(&path)(error.into()))?;
+        let parents = place.below.parent().into_iter().flat_map(Path::components);
+        for component in parents.filter(|component| *component != Component::CurDir) {
+            path.push(component);
+            let flags = DIRECTORY | OFlags::NOFOLLOW;
+            let open = || openat(&descriptor, component.as_os_str(), flags, Mode::empty());
+            let opened = match open() {
+                Err(Errno::NOENT) => {
+                    match mkdirat(&descriptor, component.as_os_str(), Mode::from_raw_mode(0o777)) {
+                        // Somebody else was faster.
+                        Ok(()) | Err(Errno::EXIST) => open(),
+                        Err(error) => Err(error),
+                    }
+                }
+                opened => opened,
+            };
+            descriptor = opened.map_err(|error| failed(&path)(error.into()))?;
+        }
+        Ok(Self { descriptor: Arc::new(descriptor), path })
+    }
+
+    /// Where something in it is, for messages.
+    pub(super) fn show(&self, name: &OsStr) -> String {
+        self.path.join(name).display().to_string()
+    }
+
+    /// What has this name, be it a link; `None` if nothing has.
+    pub(super) fn stat(&self, name: &OsStr) -> io::Result<Option<Stat>> {
+        match statat(&*self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether something has this name.
+    pub(super) fn has(&self, name: &OsStr) -> bool {
+        !matches!(self.stat(name), Ok(None))
+    }
+
+    /// Opens a log for appending, and for reading if it is a regular file; makes it where nothing is.
+    /// A pipe or a device that stands there is opened, too, and never waited for.
+    pub(super) fn open_log(&self, name: &OsStr) -> io::Result<File> {
+        let append = OFlags::APPEND | UNFOLLOWED;
+        let at_once = append | OFlags::NONBLOCK | OFlags::NOCTTY;
+        for _ in 0..ATTEMPTS {
+            // Not for reading yet: the reader of a pipe would be ourselves.
+            let first = match self.open(name, OFlags::WRONLY | at_once) {
+                Ok(first) => first,
+                Err(Errno::NOENT) => {
+                    let new = OFlags::RDWR | append | OFlags::CREATE | OFlags::EXCL;
+                    match self.open(name, new) {
+                        Err(Errno::EXIST) => continue,
+                        opened => return Ok(opened?),
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            };
+            match FileType::from_raw_mode(fstat(&first)?.st_mode) {
+                FileType::RegularFile => {}
+                FileType::BlockDevice => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::InvalidInput,
+                        "it is a block device",
+                    ));
+                }
+                FileType::Fifo => return Ok(first),
+                _ => {
+                    fcntl_setfl(&first, OFlags::APPEND)?;
+                    return Ok(first);
+                }
+            }
+            let again = self.open(name, OFlags::RDWR | at_once)?;
+            if is_same(&first, &again)? {
+                fcntl_setfl(&again, OFlags::APPEND)?;
+                return Ok(again);
+            }
+        }
+        Err(io::Error::other("somebody replaces it over and over"))
+    }
+
+    /// Opens a regular file for reading.
+    pub(super) fn open_to_read(&self, name: &OsStr) -> io::Result<File> {
+        let file = self.open(name, OFlags::RDONLY | OFlags::NONBLOCK | UNFOLLOWED)?;
+        if FileType::from_raw_mode(fstat(&file)?.st_mode) == FileType::RegularFile {
+            Ok(file)
+        } else {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"))
+        }
+    }
+
+    /// Makes a file with a log's mode. What has its name is removed, or set aside.
+    pub(super) fn create(&self, name: &OsStr) -> Result<File, SinkError> {
+        for _ in 0..ATTEMPTS {
+            let new = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | UNFOLLOWED;
+            match self.open(name, new) {
+                Err(Errno::EXIST) => self.clear(name)?,
+                opened => {
+                    let failed = SinkError::at("create", self.show(name));
+                    return opened.map_err(|error| failed(error.into()));
+                }
+            }
+        }
+        Err(self.failed("create", name)(Errno::EXIST.into()))
+    }
+
+    fn open(&self, name: &OsStr, flags: OFlags) -> Result<File, Errno> {
+        openat(&*self.descriptor, name, flags, Mode::from_raw_mode(0o644)).map(File::from)
+    }
+
+    /// Has nothing of this name in the way: a file goes, all else is set aside.
+    pub(super) fn clear(&self, name: &OsStr) -> Result<(), SinkError> {
+        match unlinkat(&*self.descriptor, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            // The second is what POSIX says of directories.
+            Err(Errno::ISDIR | Errno::PERM) => self.set_aside(name),
+            Err(error) => Err(self.failed("remove", name)(error.into())),
+        }
+    }
+
+    /// Sets aside what has this name and isn't a regular file: nothing of ours is.
+    pub(super) fn set_aside_if_foreign(&self, name: &OsStr) -> Result<(), SinkError> {
+        let stat = self.stat(name).map_err(self.failed("look at", name))?;
+        match stat.map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+            None | Some(FileType::RegularFile) => Ok(()),
+            Some(_) => self.set_aside(name),
+        }
+    }
+
+    /// Gives something another name, under which it is in nobody's way.
+    fn set_aside(&self, name: &OsStr) -> Result<(), SinkError> {
+        for number in 0..MOST_ASIDE {
+            let mut aside = name.to_owned();
+            aside.push(".aside");
+            if number > 0 {
+                aside.push(format!(".{number}"));
+            }
+            match self.rename_to_free(name, &aside) {
+                Err(Errno::EXIST) => {}
+                Err(Errno::NOENT) => return Ok(()),
+                Err(error) => return Err(self.failed("set aside", name)(error.into())),
+                Ok(()) => {
+                    tracing::warn!(
+                        "{} is nothing that Visor made; it was renamed to {}",
+                        self.show(name),
+                        aside.display()
+                    );
+                    return Ok(());
+                }
+            }
+        }
+        Err(self.failed("set aside", name)(Errno::EXIST.into()))
+    }
+
+    fn rename_to_free(&self, from: &OsStr, to: &OsStr) -> Result<(), Errno> {
+        let here = &*self.descriptor;
+        match renameat_with(here, from, here, to, RenameFlags::NOREPLACE) {
+            // A file system that can't.
+            Err(Errno::INVAL | Errno::NOSYS) if self.has(to) => Err(Errno::EXIST),
+            Err(Errno::INVAL | Errno::NOSYS) => renameat(here, from, here, to),
+            renamed => renamed,
+        }
+    }
+
+    pub(super) fn rename(&self, from: &OsStr, to: &OsStr) -> Result<(), SinkError> {
+        let here = &*self.descriptor;
+        renameat(here, from, here, to).map_err(|error| self.failed("rename", from)(error.into()))
+    }
+
+    pub(super) fn rename_if_there(&self, from: &OsStr, to: &OsStr) -> Result<(), SinkError> {
+        if self.has(from) { self.rename(from, to) } else { Ok(()) }
+    }
+
+    /// For `map_err`.
+    pub(super) fn failed(
+        &self,
+        action: &'static str,
+        name: &OsStr,
+    ) -> impl FnOnce(io::Error) -> SinkError {
+        SinkError::at(action, self.show(name))
+    }
+
+    /// Whether this very file has that name.
+    pub(super) fn is_at(&self, file: &File, name: &OsStr) -> io::Result<bool> {
+        let ours = file.metadata()?;
+        let there = self.stat(name)?;
+        Ok(there.is_some_and(|there| (there.st_dev, there.st_ino) == (ours.dev(), ours.ino())))
+    }
+}
+
+fn is_same(one: &File, other: &File) -> io::Result<bool> {
+    let (one, other) = (one.metadata()?, other.metadata()?);
+    Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
+}
+
+/// A name that begins like another.
+pub(super) fn with_suffix(name: &OsStr, suffix: &str) -> OsString {
+    let mut name = name.to_owned();
+    name.push(suffix);
+    name
+}

@@ -1,0 +1,153 @@
+//! A directory that others write to: whatever they put there is neither followed nor written to, and
+//! no line is lost for it.
+
+use std::os::unix::{fs::symlink, net::UnixListener};
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+use super::*;
+use crate::sink::SinkError;
+
+const METHODS: [RotationMethod; 2] = [RotationMethod::Rename, RotationMethod::CopyTruncate];
+
+fn fifo(path: &Path) {
+    mknodat(CWD, path, FileType::Fifo, Mode::from_raw_mode(0o666), 0).unwrap();
+}
+
+/// A directory with a file beside it that isn't ours.
+fn with_victim() -> (TempDir, PathBuf, PathBuf) {
+    let (directory, _) = log();
+    let logs = directory.path().join("logs");
+    fs::create_dir(&logs).unwrap();
+    let victim = directory.path().join("victim");
+    fs::write(&victim, "theirs").unwrap();
+    (directory, logs.join("access.log"), victim)
+}
+
+fn is_untouched(victim: &Path) -> bool {
+    fs::read(victim).unwrap() == b"theirs"
+}
+
+/// What is put in place of a file, given where that is and a file of somebody else's.
+const PUT: [fn(&Path, &Path); 5] = [
+    |place, victim| symlink(victim, place).unwrap(),
+    |place, _| symlink("nowhere", place).unwrap(),
+    |place, _| fs::create_dir_all(place.join("not/empty")).unwrap(),
+    |place, _| fifo(place),
+    |place, _| drop(UnixListener::bind(place).unwrap()),
+];
+
+#[test]
+fn what_has_the_name_of_a_rotated_file_is_set_aside_or_removed_and_never_followed() {
+    let beside =
+        [".access.log.partial", "access.log.1", "access.log.2", "access.log.1.gz", "access.log.3"];
+    for method in METHODS {
+        for name in beside {
+            for put in PUT {
+                for compress in [Compression::None, Compression::Gzip] {
+                    let (_directory, path, victim) = with_victim();
+                    put(&path.with_file_name(name), &victim);
+                    let rule = Rotation { method, compress, keep: 3, ..by_size(20) };
+                    let mut sink = sink(&path, Some(rule));
+                    assert_eq!(write(&mut sink, &lines(0, 8), at(0)), 3, "{method:?} {name}");
+                    sink.close().unwrap();
+                    assert!(is_untouched(&victim), "{method:?} {name}");
+                    let plain = fs::read(&path).unwrap();
+                    assert_eq!(plain, lines(6, 2), "{method:?} {name}");
+                    let rotated = ["access.log.1", "access.log.1.gz"]
+                        .map(|name| path.with_file_name(name))
+                        .map(|path| fs::symlink_metadata(path).is_ok_and(|found| found.is_file()));
+                    assert!(rotated[0] || rotated[1], "{method:?} {name}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_has_the_name_of_the_log_is_not_followed_and_told() {
+    for (number, put) in PUT.into_iter().enumerate() {
+        let (_directory, path, victim) = with_victim();
+        put(&path, &victim);
+        let mut sink = sink(&path, Some(by_size(20)));
+        let progress = sink.write(&lines(0, 1), at(0));
+        assert_eq!(progress.bytes, 0);
+        let error = progress.error.unwrap();
+        // A pipe waits for its reader, as it should.
+        assert_eq!(matches!(error, SinkError::NoReader { .. }), number == 3, "{error}");
+        assert!(error.to_string().contains("access.log"), "{error}");
+        assert!(number > 1 || error.to_string().contains("symbolic link"), "{error}");
+        assert!(is_untouched(&victim));
+    }
+}
+
+#[test]
+fn a_link_among_the_directories_below_the_output_directory_is_not_followed() {
+    let (directory, _) = log();
+    let elsewhere = directory.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let logs = directory.path().join("logs");
+    fs::create_dir(&logs).unwrap();
+    symlink(&elsewhere, logs.join("shop")).unwrap();
+    // The output directory itself may be one: whoever starts the program names it.
+    symlink(&logs, directory.path().join("link")).unwrap();
+    let of = |below: &str| {
+        let place = FilePlace::new(&directory.path().join("link"), below);
+        Sink::new(Target::File(place), None, Patience::new().unwrap())
+    };
+    let progress = of("shop/access.log").write(&lines(0, 1), at(0));
+    assert!(progress.error.unwrap().to_string().contains("symbolic link"));
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+    let progress = of("a/b/access.log").write(&lines(0, 1), at(0));
+    assert!(progress.error.is_none());
+    assert_eq!(fs::read(logs.join("a/b/access.log")).unwrap(), lines(0, 1));
+}
+
+#[test]
+fn a_log_that_is_replaced_is_made_anew_and_what_replaced_it_is_not_followed() {
+    for method in METHODS {
+        let (_directory, path, victim) = with_victim();
+        let mut sink = sink(&path, Some(Rotation { method, ..by_size(20) }));
+        write(&mut sink, &lines(0, 2), at(0));
+        fs::remove_file(&path).unwrap();
+        symlink(&victim, &path).unwrap();
+        let progress = sink.write(&lines(2, 1), at(5));
+        // It goes into the file that was open.
+        assert!(progress.rotation_error.unwrap().to_string().contains("symbolic link"));
+        assert_eq!(progress.bytes, 10);
+        assert!(is_untouched(&victim));
+        fs::remove_file(&path).unwrap();
+        assert_eq!(write(&mut sink, &lines(3, 1), at(10)), 0);
+        assert_eq!(fs::read(&path).unwrap(), lines(3, 1));
+    }
+}
+
+/// `truncate -s 1T`: it takes no room, and would take hours to copy or to compress.
+#[test]
+fn a_log_that_is_made_longer_is_neither_copied_nor_compressed() {
+    const LONG: u64 = 1 << 40;
+    for method in METHODS {
+        let (directory, path) = log();
+        let rule = Rotation { method, compress: Compression::Gzip, ..by_size(100) };
+        let mut sink = sink(&path, Some(rule));
+        write(&mut sink, &lines(0, 2), at(0));
+        fs::File::options().write(true).open(&path).unwrap().set_len(LONG).unwrap();
+        assert_eq!(write(&mut sink, &lines(2, 20), at(1)), 2);
+        sink.close().unwrap();
+        let names = names(directory.path());
+        let long =
+            |name: &&String| fs::metadata(directory.path().join(name)).unwrap().len() >= LONG;
+        assert_eq!(names.iter().filter(long).count(), 1, "{names:?}");
+    }
+}
+
+#[test]
+fn a_log_that_ends_far_away_when_it_is_opened_goes_on_in_a_new_one() {
+    for method in METHODS {
+        let (_directory, path) = log();
+        fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        let mut sink = sink(&path, Some(Rotation { method, ..by_size(100) }));
+        assert_eq!(write(&mut sink, &lines(0, 2), at(0)), 1);
+        assert_eq!(fs::read(&path).unwrap(), lines(0, 2));
+    }
+}
