@@ -139,13 +139,11 @@ def test_a_pod_that_only_says_it_is_a_source_s_counts_for_nothing(
         for kubernetes in (attacker, namespace):
             kubernetes.wait_for("the impostor's page", lambda k=kubernetes: page_of(k))
         # All lines there are, while the impostors write a hundred times as many.
-        status = source.settled_status()
         after = source.suspend()
         said = sum(metrics.lines() for metrics in after.values())
         source.kubernetes.wait_for(
             "all lines", lambda: source.status["lines"] == said and source.status
         )
-        assert status is not None
         assert source.status["replicas"] == 1
         for kubernetes in (attacker, namespace):
             pod = kubernetes.get("pod", "impostor")

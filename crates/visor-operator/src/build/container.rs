@@ -20,7 +20,7 @@ pub(crate) const GENERATOR: &str = "visor";
 pub(super) const PREPARE: &str = "prepare";
 /// The volume of the document, and where it is mounted.
 pub(crate) const DOCUMENT_VOLUME: &str = "document";
-const DOCUMENT_DIRECTORY: &str = "/etc/visor";
+pub(crate) const DOCUMENT_DIRECTORY: &str = "/etc/visor";
 /// The volume of the files, and where it is mounted.
 pub(crate) const LOGS_VOLUME: &str = "logs";
 pub(crate) const LOGS_DIRECTORY: &str = "/var/log/visor";
@@ -30,7 +30,7 @@ pub(super) const METRICS_PORT_NAME: &str = "visor-metrics";
 pub(super) const USER: i64 = 65532;
 
 /// Where an API server mounts a pod's token in every container that has nothing else there.
-const TOKEN_DIRECTORY: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+pub(crate) const TOKEN_DIRECTORY: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 const IDENTITY: &str = "VISOR_IDENTITY";
 
@@ -202,7 +202,9 @@ fn keep_to_its_part(mount: &mut VolumeMount) {
 }
 
 fn output_directory(logs_directory: &str, shared: bool) -> String {
-    if shared { format!("{logs_directory}/$({IDENTITY})") } else { logs_directory.to_owned() }
+    // What a path says of variables is none of ours.
+    let directory = logs_directory.replace('$', "$$");
+    if shared { format!("{directory}/$({IDENTITY})") } else { directory }
 }
 
 /// The pod's name: it makes the lines of each replica its own.

@@ -4,6 +4,8 @@
 //! What is added: the container, the volume of its document, a volume for its files unless the pod
 //! has one for it, and labels and an annotation that tell of it. Nothing that was there is changed.
 
+use std::path::{Component, Path};
+
 use k8s_openapi::api::core::v1::{LimitRangeItem, ResourceRequirements};
 use kube::{ResourceExt, core::DynamicObject};
 use serde_json::{Map, Value, json};
@@ -11,7 +13,9 @@ use serde_json::{Map, Value, json};
 use super::{Form, INJECTED, wish::Wish};
 use crate::build::{
     GENERATOR, METRICS_PORT, Settings,
-    container::{LOGS_DIRECTORY, RunAs, Surroundings, generator},
+    container::{
+        DOCUMENT_DIRECTORY, LOGS_DIRECTORY, RunAs, Surroundings, TOKEN_DIRECTORY, generator,
+    },
     labels,
 };
 use resources::{PodResources, QosClass};
@@ -22,6 +26,9 @@ mod run_as;
 /// The volumes that are added. The pod's own may be called `document` or `logs`.
 const DOCUMENT_VOLUME: &str = "visor-document";
 const LOGS_VOLUME: &str = "visor-logs";
+
+/// What a container has there that isn't the pod's.
+const TAKEN_DIRECTORIES: [&str; 5] = [DOCUMENT_DIRECTORY, TOKEN_DIRECTORY, "/dev", "/proc", "/sys"];
 
 /// The source that a pod gets, and what counts in its namespace.
 #[derive(Debug, Clone)]
@@ -146,9 +153,9 @@ impl Logs {
         pod: Option<&str>,
     ) -> Result<Self, String> {
         let Some(wished) = wished else {
+            // Everybody may write to it, and nobody else has it.
             let (volume, directory) = (LOGS_VOLUME.to_owned(), LOGS_DIRECTORY.to_owned());
-            let run_as = run_as::run_as(spec, std::iter::empty());
-            return Ok(Self { volume, directory, shared: false, run_as, added: true });
+            return Ok(Self { volume, directory, shared: false, run_as: RunAs::OWN, added: true });
         };
         let volume = items(spec, "volumes").find(|volume| text(volume, "name") == Some(wished));
         let volume = volume.ok_or_else(|| {
@@ -161,21 +168,41 @@ impl Logs {
                 .find(|mount| text(mount, "name") == Some(wished))
         };
         let mount = containers(spec).find_map(mount_in);
-        let mounting = containers(spec).filter(|container| mount_in(container).is_some());
+        let lasting = lasting(spec).map(|container| (container, mount_in(container).is_some()));
         if mount.is_some_and(|mount| {
             mount.get("subPath").is_some() || mount.get("subPathExpr").is_some()
         }) {
             return Err(format!("the volume `{wished}` is mounted by a part of it (subPath)"));
         }
         let directory = mount.and_then(|mount| text(mount, "mountPath")).unwrap_or(LOGS_DIRECTORY);
+        check_directory(wished, directory)?;
         Ok(Self {
             volume: wished.to_owned(),
             directory: directory.trim_end_matches('/').to_owned(),
             shared: is_shared(volume, wished, pod),
-            run_as: run_as::run_as(spec, mounting),
+            run_as: run_as::run_as(spec, lasting),
             added: false,
         })
     }
+}
+
+/// Whether the generator can have the volume where the pod has it.
+fn check_directory(volume: &str, directory: &str) -> Result<(), String> {
+    let path = Path::new(directory);
+    let names: Vec<_> = path.components().collect();
+    let is_plain =
+        names.iter().all(|name| matches!(name, Component::RootDir | Component::Normal(_)));
+    let taken = TAKEN_DIRECTORIES.iter().find(|taken| path.starts_with(taken));
+    let why = if names.len() < 2 || !path.is_absolute() || !is_plain {
+        "where nothing but a whole file system can be".to_owned()
+    } else if let Some(taken) = taken {
+        format!("and the generator has something else at {taken}")
+    } else if Path::new(DOCUMENT_DIRECTORY).starts_with(path) {
+        format!("and the generator's document is below that, at {DOCUMENT_DIRECTORY}")
+    } else {
+        return Ok(());
+    };
+    Err(format!("the volume `{volume}` is mounted at {directory}, {why}; mount it elsewhere"))
 }
 
 /// Whether other pods may write to a volume. A claim that a `StatefulSet` made for this pod is its
@@ -214,15 +241,22 @@ fn check(spec: &Map<String, Value>) -> Result<(), String> {
     }
 }
 
+/// The containers that go on running.
+fn lasting(spec: &Map<String, Value>) -> impl Iterator<Item = &Value> + Clone {
+    let sidecars = items(spec, "initContainers")
+        .filter(|container| text(container, "restartPolicy") == Some("Always"));
+    items(spec, "containers").chain(sidecars)
+}
+
 fn containers(spec: &Map<String, Value>) -> impl Iterator<Item = &Value> {
     items(spec, "containers").chain(items(spec, "initContainers"))
 }
 
-fn items<'a>(spec: &'a Map<String, Value>, field: &str) -> impl Iterator<Item = &'a Value> {
+fn items<'a>(spec: &'a Map<String, Value>, field: &str) -> impl Iterator<Item = &'a Value> + Clone {
     list(spec.get(field))
 }
 
-fn list(value: Option<&Value>) -> impl Iterator<Item = &Value> {
+fn list(value: Option<&Value>) -> impl Iterator<Item = &Value> + Clone {
     value.and_then(Value::as_array).into_iter().flatten()
 }
 

@@ -182,6 +182,33 @@ fn the_generator_runs_as_whoever_mounts_the_volume() {
     }
 }
 
+/// An init container often is root, for a `chown`; and a volume of the generator's own needs nobody.
+#[test]
+fn the_generator_is_not_root_because_something_before_it_was() {
+    let spec = |pod: Value| {
+        json!({
+            "securityContext": pod,
+            "initContainers": [{
+                "name": "chown", "securityContext": {"runAsUser": 0},
+                "volumeMounts": [{"name": "logs", "mountPath": "/logs"}],
+            }],
+            "containers": [{"name": "web", "securityContext": {"runAsUser": 1000}}],
+            "volumes": [{"name": "logs", "emptyDir": {}}],
+        })
+    };
+    for (said, volume, user) in [
+        (json!({}), Some("logs"), 65532),
+        (json!({"runAsUser": 0}), Some("logs"), 65532),
+        (json!({"runAsUser": 7}), Some("logs"), 7),
+        (json!({"runAsUser": 0}), None, 65532),
+    ] {
+        let after = injected(&pod(&spec(said.clone())), volume, Form::Plain).unwrap();
+        let context = &after["spec"]["containers"][1]["securityContext"];
+        assert_eq!(context["runAsUser"], user, "{said}");
+        assert_eq!(context["runAsNonRoot"], true);
+    }
+}
+
 #[test]
 fn what_is_in_the_way_is_told() {
     let refused = |spec: Value, volume| injected(&pod(&spec), volume, Form::Plain).unwrap_err();
@@ -211,6 +238,22 @@ fn what_is_in_the_way_is_told() {
         Some("logs"),
     );
     assert!(why.contains("subPath"), "{why}");
+    for (path, part) in [
+        ("/", "whole file system"),
+        ("//", "whole file system"),
+        ("/logs/../etc", "whole file system"),
+        ("/etc", "document is below that"),
+        ("/etc/visor", "something else at /etc/visor"),
+        ("/etc/visor/logs/", "something else at /etc/visor"),
+        ("/dev/shm", "something else at /dev"),
+        ("/var/run/secrets/kubernetes.io/serviceaccount", "something else at"),
+    ] {
+        let mounted =
+            json!([{"name": "web", "volumeMounts": [{"name": "logs", "mountPath": path}]}]);
+        let spec = json!({"containers": mounted, "volumes": [{"name": "logs", "emptyDir": {}}]});
+        let why = refused(spec, Some("logs"));
+        assert!(why.contains(part) && why.ends_with("mount it elsewhere"), "{path}: {why}");
+    }
     let most = json!([{"type": "Pod", "max": {"memory": "150Mi"}}]);
     let most: Vec<LimitRangeItem> = serde_json::from_value(most).unwrap();
     let guest = Guest { bounds: &most, ..GUEST };
