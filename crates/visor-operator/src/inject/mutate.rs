@@ -168,7 +168,8 @@ impl Logs {
                 .find(|mount| text(mount, "name") == Some(wished))
         };
         let mount = containers(spec).find_map(mount_in);
-        let lasting = lasting(spec).map(|container| (container, mount_in(container).is_some()));
+        let lasting: Vec<_> =
+            lasting(spec).map(|container| (container, mount_in(container).is_some())).collect();
         if mount.is_some_and(|mount| {
             mount.get("subPath").is_some() || mount.get("subPathExpr").is_some()
         }) {
@@ -180,7 +181,7 @@ impl Logs {
             volume: wished.to_owned(),
             directory: directory.trim_end_matches('/').to_owned(),
             shared: is_shared(volume, wished, pod),
-            run_as: run_as::run_as(spec, lasting),
+            run_as: run_as::run_as(spec, &lasting),
             added: false,
         })
     }
@@ -242,7 +243,7 @@ fn check(spec: &Map<String, Value>) -> Result<(), String> {
 }
 
 /// The containers that go on running.
-fn lasting(spec: &Map<String, Value>) -> impl Iterator<Item = &Value> + Clone {
+fn lasting(spec: &Map<String, Value>) -> impl Iterator<Item = &Value> {
     let sidecars = items(spec, "initContainers")
         .filter(|container| text(container, "restartPolicy") == Some("Always"));
     items(spec, "containers").chain(sidecars)
@@ -252,11 +253,11 @@ fn containers(spec: &Map<String, Value>) -> impl Iterator<Item = &Value> {
     items(spec, "containers").chain(items(spec, "initContainers"))
 }
 
-fn items<'a>(spec: &'a Map<String, Value>, field: &str) -> impl Iterator<Item = &'a Value> + Clone {
+fn items<'a>(spec: &'a Map<String, Value>, field: &str) -> impl Iterator<Item = &'a Value> {
     list(spec.get(field))
 }
 
-fn list(value: Option<&Value>) -> impl Iterator<Item = &Value> + Clone {
+fn list(value: Option<&Value>) -> impl Iterator<Item = &Value> {
     value.and_then(Value::as_array).into_iter().flatten()
 }
 

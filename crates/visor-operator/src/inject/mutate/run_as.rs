@@ -9,18 +9,15 @@ use crate::build::container::RunAs;
 /// By the first container of those that mount the volume of which a user is said, or by the pod. Where
 /// nobody says one, the user is that of an image, which can't be known here; then it is our own.
 /// `lasting` are the containers that go on running, each with whether it mounts the volume.
-pub(super) fn run_as<'a>(
-    spec: &Map<String, Value>,
-    lasting: impl Iterator<Item = (&'a Value, bool)> + Clone,
-) -> RunAs {
+pub(super) fn run_as(spec: &Map<String, Value>, lasting: &[(&Value, bool)]) -> RunAs {
     let of_pod = Said::of(spec.get("securityContext"));
     let of = |container: &Value| Said::of(container.get("securityContext")).or(of_pod);
-    let mounting = lasting.clone().filter(|(_, mounts)| *mounts);
+    let mounting = lasting.iter().filter(|(_, mounts)| *mounts);
     let said = mounting
         .map(|(container, _)| of(container))
         .find(|said| said.user.is_some())
         .unwrap_or(of_pod);
-    let may_be_root = || lasting.clone().any(|(container, _)| of(container).user == Some(0));
+    let may_be_root = || lasting.iter().any(|(container, _)| of(container).user == Some(0));
     match said {
         Said { user: Some(0), .. } if !may_be_root() => RunAs::OWN,
         // Such a container is in the group of its image, or in 0; so is ours.
@@ -63,8 +60,9 @@ mod tests {
             contexts.into_iter().map(move |context| (json!({"securityContext": context}), mounts))
         };
         let lasting: Vec<_> = of(mounting, true).chain(of(others, false)).collect();
-        let lasting = lasting.iter().map(|(container, mounts)| (container, *mounts));
-        let run_as = run_as(spec.as_object().unwrap(), lasting);
+        let lasting: Vec<_> =
+            lasting.iter().map(|(container, mounts)| (container, *mounts)).collect();
+        let run_as = run_as(spec.as_object().unwrap(), &lasting);
         (run_as.user, run_as.group)
     }
 
