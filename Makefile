@@ -15,7 +15,7 @@ export VISOR_BIN XTASK
 # it. Of the README it is the table of fields; the rest is printed as it is.
 GENERATED := crates/visor-api/src/structure/schema.json manifests/crd/visor.dev_fakelogsources.yaml \
 	docs/fields.md README.md charts/visor/files/crd.yaml charts/visor/README.md \
-	manifests/install.yaml docs/modules.md
+	manifests/install.yaml manifests/admission-policy.yaml docs/modules.md
 FIELDS := cargo run --quiet --package xtask -- fields
 SCHEMA := cargo run --quiet --package xtask -- schema
 DEFINITION := cargo run --quiet --package visor-operator -- crd
@@ -26,6 +26,7 @@ README.md: COMMAND = $(FIELDS) README.md
 charts/visor/files/crd.yaml: COMMAND = $(DEFINITION)
 charts/visor/README.md: COMMAND = $(VENV)/bin/python tests/chart/values_docs
 manifests/install.yaml: COMMAND = $(VENV)/bin/python tests/chart/install_manifest
+manifests/admission-policy.yaml: COMMAND = $(VENV)/bin/python tests/chart/install_manifest policy
 docs/modules.md: COMMAND = $(VENV)/bin/python tests/modules
 
 MAKEFLAGS += --no-print-directory

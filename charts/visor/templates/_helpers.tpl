@@ -121,18 +121,11 @@ leaves each with a Secret that it made itself.
 {{- if .Capabilities.APIVersions.Has "monitoring.coreos.com/v1" }}yes{{ end }}
 {{- end }}
 
-{{/* The restricted Pod Security Standard's settings, of a pod and of a container. */}}
+{{/* The security contexts of a pod and of a container; what is null there is left out. */}}
 {{- define "visor.podSecurityContext" -}}
-runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-seccompProfile:
-  type: RuntimeDefault
+{{- toYaml .Values.operator.podSecurityContext }}
 {{- end }}
 
 {{- define "visor.containerSecurityContext" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities:
-  drop: [ALL]
+{{- toYaml .Values.operator.securityContext }}
 {{- end }}

@@ -13,7 +13,7 @@ mod monitor;
 mod pod;
 mod service;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod workload;
 
 pub(crate) use container::{GENERATOR, METRICS_PORT};
@@ -36,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) image: String,
     /// `IfNotPresent`, `Always` or `Never`.
     pub(crate) image_pull_policy: String,
+    /// The user and group of generators, and of their volumes; `None` where the cluster chooses them.
+    pub(crate) user: Option<i64>,
     /// Whether the server knows init containers that go on running (Kubernetes 1.29 and later).
     pub(crate) native_sidecars: bool,
     /// Whether sources get a `PodMonitor`.

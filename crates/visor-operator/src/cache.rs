@@ -32,10 +32,9 @@ use tracing::warn;
 use visor_api::FakeLogSource;
 
 use crate::{
-    build::labels::{DOCUMENT, MANAGED_BY, MANAGER, SOURCE, SOURCE_UID, source_uid},
+    build::labels::{DOCUMENT, INJECTED, MANAGED_BY, MANAGER, SOURCE, SOURCE_UID, source_uid},
     children::ChildKind,
     cluster::{many, scoped},
-    inject::INJECTED,
     metrics::Metrics,
     pod_owner::{self, Controllers, SourceIdentity},
     tallies::Tallies,

@@ -10,6 +10,22 @@ use clap::{
 
 use crate::policy::{Gain, allowable};
 
+/// `--generator-user`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct GeneratorUser(pub(crate) Option<i64>);
+
+impl GeneratorUser {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text == "unset" {
+            return Ok(Self(None));
+        }
+        // 0 is root, and the kernel has no more users than that.
+        let user = text.parse().ok().filter(|user| (1..=i64::from(i32::MAX)).contains(user));
+        user.map(|user| Self(Some(user)))
+            .ok_or_else(|| "write the number of a user other than root, or `unset`".to_owned())
+    }
+}
+
 /// Turns FakeLogSources into pods that write logs.
 #[derive(Debug, Parser)]
 #[command(name = "visor-operator", version, about, long_about = None, arg_required_else_help = true)]
@@ -55,6 +71,17 @@ pub(crate) struct Run {
     /// times, or as a list with commas. [default: all]
     #[arg(long = "namespace", env = "VISOR_OPERATOR_NAMESPACE", value_name = "NAMESPACE", value_delimiter = ',', value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) namespaces: Vec<String>,
+
+    /// The user that generators run as, their group, and the group of their volumes; `unset` where the
+    /// cluster chooses these, as OpenShift does.
+    #[arg(
+        long,
+        env = "VISOR_OPERATOR_GENERATOR_USER",
+        default_value = "65532",
+        value_name = "UID",
+        value_parser = GeneratorUser::parse
+    )]
+    pub(crate) generator_user: GeneratorUser,
 
     /// Make a PodMonitor for each source, where the API server knows them.
     #[arg(long, env = "VISOR_OPERATOR_POD_MONITORS")]

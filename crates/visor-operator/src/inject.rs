@@ -16,6 +16,8 @@ mod outcome;
 mod review;
 mod wish;
 
+use crate::build::labels::INJECTED;
+
 pub(crate) use known::Known;
 pub(crate) use outcome::tell;
 pub(crate) use review::{Injector, router};
@@ -28,8 +30,6 @@ pub(crate) const SOURCE: &str = "visor.dev/source";
 pub(crate) const VOLUME: &str = "visor.dev/volume";
 /// The annotation of a pod that says what the generator asks for and may use, as JSON.
 pub(crate) const RESOURCES: &str = "visor.dev/container-resources";
-/// The annotation that an injected pod gets: the version of the operator that did it.
-pub(crate) const INJECTED: &str = "visor.dev/injected";
 
 /// How the generator is put into a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,6 +20,8 @@
 //! | `leader` | one operator acts, the others wait |
 //! | `operate` | starts all of it, and ends it |
 
+#[cfg(test)]
+mod account_policy;
 mod apply;
 mod build;
 mod cache;

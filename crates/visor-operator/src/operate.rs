@@ -73,6 +73,7 @@ pub(crate) async fn run(options: Run) -> anyhow::Result<()> {
     let settings = Settings {
         image: options.image.clone(),
         image_pull_policy: options.image_pull_policy.as_str().to_owned(),
+        user: options.generator_user.0,
         native_sidecars: abilities.native_sidecars,
         pod_monitors: options.pod_monitors && abilities.pod_monitors,
         policy: Policy { allowed: options.allowed.clone(), forbidden: options.forbidden.clone() },

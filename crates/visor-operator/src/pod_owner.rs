@@ -10,7 +10,7 @@ use visor_api::{
     source::{FakeLogSourceSpec, Workload},
 };
 
-use crate::{build::labels::source_uid, inject::INJECTED};
+use crate::build::labels::{INJECTED, source_uid};
 
 /// What tells a source from others, as far as its pods are concerned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -26,8 +26,8 @@ pub(crate) const LOGS_VOLUME: &str = "logs";
 pub(crate) const LOGS_DIRECTORY: &str = "/var/log/visor";
 /// The name of the metrics port in the pod. In somebody else's there may be a `metrics` of theirs.
 pub(super) const METRICS_PORT_NAME: &str = "visor-metrics";
-/// The user and group of everything in the pod (the image's own).
-pub(super) const USER: i64 = 65532;
+/// The user and group that a directory of a node is given to (the image's own).
+const USER: i64 = 65532;
 
 /// Where an API server mounts a pod's token in every container that has nothing else there.
 pub(crate) const TOKEN_DIRECTORY: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -37,14 +37,17 @@ const IDENTITY: &str = "VISOR_IDENTITY";
 /// As whom a generator runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RunAs {
-    pub(crate) user: i64,
+    /// `None` for whom the cluster or the image chooses.
+    pub(crate) user: Option<i64>,
     /// `None` for the one that a node takes for such a user.
     pub(crate) group: Option<i64>,
 }
 
 impl RunAs {
     /// In pods of our own.
-    pub(crate) const OWN: Self = Self { user: USER, group: Some(USER) };
+    pub(crate) const fn own(settings: &Settings) -> Self {
+        Self { user: settings.user, group: settings.user }
+    }
 }
 
 /// What a generator finds in its pod.
@@ -106,9 +109,9 @@ pub(crate) fn generator(settings: &Settings, surroundings: &Surroundings<'_>) ->
         readiness_probe: (!guest).then(|| probe("/readyz", 5)),
         resources: Some(resources.cloned().unwrap_or_else(modest_resources)),
         security_context: Some(SecurityContext {
-            run_as_user: Some(run_as.user),
+            run_as_user: run_as.user,
             run_as_group: run_as.group,
-            run_as_non_root: Some(run_as.user != 0),
+            run_as_non_root: Some(run_as.user != Some(0)),
             seccomp_profile: Some(SeccompProfile {
                 type_: "RuntimeDefault".to_owned(),
                 ..SeccompProfile::default()

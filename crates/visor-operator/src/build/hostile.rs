@@ -304,6 +304,7 @@ proptest! {
         let settings = Settings {
             image: "visor:1".to_owned(),
             image_pull_policy: "Never".to_owned(),
+            user: Some(65532),
             native_sidecars,
             pod_monitors,
             policy: crate::policy::Policy::default(),

@@ -17,6 +17,9 @@ pub(crate) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub(crate) const SOURCE: &str = "visor.dev/source";
 /// The pods' label that says which source that is: a name can be used again, a uid can't.
 pub(crate) const SOURCE_UID: &str = "visor.dev/source-uid";
+/// The annotation that a pod of others gets with its generator: the version of the operator that put
+/// it there.
+pub(crate) const INJECTED: &str = "visor.dev/injected";
 /// The annotation of a child: a hash of it as it was wished when it was last written.
 pub(crate) const APPLIED: &str = "visor.dev/applied-hash";
 /// The annotation of a workload: a hash of what can't be changed in one that exists.

@@ -28,7 +28,7 @@ pub(super) fn template(source: ValidSource<'_>, settings: &Settings) -> PodTempl
         logs_directory: container::LOGS_DIRECTORY,
         shared: is_shared(source),
         resources: wishes.resources.as_ref(),
-        run_as: container::RunAs::OWN,
+        run_as: container::RunAs::own(settings),
         guest: false,
     };
     let generator = container::generator(settings, &surroundings);
@@ -68,9 +68,9 @@ pub(super) fn template(source: ValidSource<'_>, settings: &Settings) -> PodTempl
             restart_policy: Some(if finite { "Never" } else { "Always" }.to_owned()),
             security_context: Some(PodSecurityContext {
                 run_as_non_root: Some(true),
-                run_as_user: Some(container::USER),
-                run_as_group: Some(container::USER),
-                fs_group: Some(container::USER),
+                run_as_user: settings.user,
+                run_as_group: settings.user,
+                fs_group: settings.user,
                 fs_group_change_policy: Some("OnRootMismatch".to_owned()),
                 seccomp_profile: Some(SeccompProfile {
                     type_: "RuntimeDefault".to_owned(),

@@ -12,6 +12,7 @@ use crate::children::ChildKind;
 const SETTINGS: Settings = Settings {
     image: String::new(),
     image_pull_policy: String::new(),
+    user: Some(65532),
     native_sidecars: true,
     pod_monitors: false,
     policy: crate::policy::Policy { allowed: Vec::new(), forbidden: Vec::new() },
@@ -49,7 +50,7 @@ fn build_with(spec: &str, settings: &Settings) -> Children {
     children(ValidSource::of(&source), settings).unwrap()
 }
 
-fn build(spec: &str) -> Children {
+pub(crate) fn build(spec: &str) -> Children {
     build_with(spec, &settings())
 }
 

@@ -62,7 +62,8 @@ pub(crate) fn inject(
     form: Form,
 ) -> Result<Injected, String> {
     let spec = pod.data.get("spec").and_then(Value::as_object).ok_or("the pod has no spec")?;
-    let logs = Logs::of(spec, wish.volume.as_deref(), pod.metadata.name.as_deref())?;
+    let own = RunAs::own(settings);
+    let logs = Logs::of(spec, wish.volume.as_deref(), pod.metadata.name.as_deref(), own)?;
     check(spec)?;
     let said = wish.resources.as_ref().or(guest.resources);
     let before = PodResources::of(spec);
@@ -151,11 +152,12 @@ impl Logs {
         spec: &Map<String, Value>,
         wished: Option<&str>,
         pod: Option<&str>,
+        own: RunAs,
     ) -> Result<Self, String> {
         let Some(wished) = wished else {
             // Everybody may write to it, and nobody else has it.
             let (volume, directory) = (LOGS_VOLUME.to_owned(), LOGS_DIRECTORY.to_owned());
-            return Ok(Self { volume, directory, shared: false, run_as: RunAs::OWN, added: true });
+            return Ok(Self { volume, directory, shared: false, run_as: own, added: true });
         };
         let volume = items(spec, "volumes").find(|volume| text(volume, "name") == Some(wished));
         let volume = volume.ok_or_else(|| {
@@ -181,7 +183,7 @@ impl Logs {
             volume: wished.to_owned(),
             directory: directory.trim_end_matches('/').to_owned(),
             shared: is_shared(volume, wished, pod),
-            run_as: run_as::run_as(spec, &lasting),
+            run_as: run_as::run_as(spec, &lasting, own),
             added: false,
         })
     }

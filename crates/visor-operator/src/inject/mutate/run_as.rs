@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 use crate::build::container::RunAs;
 
 /// By the first container of those that mount the volume of which a user is said, or by the pod. Where
-/// nobody says one, the user is that of an image, which can't be known here; then it is our own.
+/// nobody says one, the user is that of an image, which can't be known here; then it is our `own`.
 /// `lasting` are the containers that go on running, each with whether it mounts the volume.
-pub(super) fn run_as(spec: &Map<String, Value>, lasting: &[(&Value, bool)]) -> RunAs {
+pub(super) fn run_as(spec: &Map<String, Value>, lasting: &[(&Value, bool)], own: RunAs) -> RunAs {
     let of_pod = Said::of(spec.get("securityContext"));
     let of = |container: &Value| Said::of(container.get("securityContext")).or(of_pod);
     let mounting = lasting.iter().filter(|(_, mounts)| *mounts);
@@ -19,12 +19,10 @@ pub(super) fn run_as(spec: &Map<String, Value>, lasting: &[(&Value, bool)]) -> R
         .unwrap_or(of_pod);
     let may_be_root = || lasting.iter().any(|(container, _)| of(container).user == Some(0));
     match said {
-        Said { user: Some(0), .. } if !may_be_root() => RunAs::OWN,
+        Said { user: Some(0), .. } if !may_be_root() => own,
         // Such a container is in the group of its image, or in 0; so is ours.
-        Said { user: Some(user), group } => RunAs { user, group },
-        Said { user: None, group } => {
-            RunAs { user: RunAs::OWN.user, group: group.or(RunAs::OWN.group) }
-        }
+        Said { user: Some(user), group } => RunAs { user: Some(user), group },
+        Said { user: None, group } => RunAs { group: group.or(own.group), ..own },
     }
 }
 
@@ -62,8 +60,9 @@ mod tests {
         let lasting: Vec<_> = of(mounting, true).chain(of(others, false)).collect();
         let lasting: Vec<_> =
             lasting.iter().map(|(container, mounts)| (container, *mounts)).collect();
-        let run_as = run_as(spec.as_object().unwrap(), &lasting);
-        (run_as.user, run_as.group)
+        let own = RunAs { user: Some(65532), group: Some(65532) };
+        let run_as = run_as(spec.as_object().unwrap(), &lasting, own);
+        (run_as.user.unwrap(), run_as.group)
     }
 
     #[test]

@@ -46,6 +46,7 @@ fn injector() -> Arc<Injector> {
     let settings = Settings {
         image: "visor:1".to_owned(),
         image_pull_policy: "IfNotPresent".to_owned(),
+        user: Some(65532),
         native_sidecars: true,
         pod_monitors: false,
         policy: crate::policy::Policy::default(),
