@@ -326,6 +326,7 @@ RIGHTS = {
     ("apps", "statefulsets"): MAKES,
     ("apps", "daemonsets"): MAKES,
     ("batch", "jobs"): MAKES,
+    ("apps", "replicasets"): {"list", "watch"},
     ("", "pods"): {"get", "list", "watch", "patch"},
     ("events.k8s.io", "events"): {"create", "patch"},
 }

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chart.rendering import CHART, KNOWS_MONITORS, Object, Rendered, template
+from chart.rendering import CHART, KNOWS_ALL, Object, Rendered, template
 
 SCHEMA: Object = json.loads((CHART / "values.schema.json").read_text())
 
@@ -34,6 +34,8 @@ EXAMPLES: dict[str, Any] = {
         }
     ],
     "operator.priorityClassName": "system-cluster-critical",
+    "operator.podSecurityContext": {"runAsUser": None, "runAsGroup": None},
+    "operator.securityContext": {"capabilities": {"add": ["NET_BIND_SERVICE"]}},
     "operator.podLabels": {"visor.example/team": "a"},
     "operator.podAnnotations": {"visor.example/team": "a"},
     "operator.logLevel": "info,kube=debug",
@@ -47,6 +49,7 @@ EXAMPLES: dict[str, Any] = {
     "generator.image.tag": "7",
     "generator.image.digest": "sha256:" + "0" * 64,
     "generator.image.pullPolicy": "Never",
+    "generator.runAsUser": None,
     "injector.enabled": False,
     "injector.sidecarForm": "Plain",
     "injector.timeoutSeconds": 2,
@@ -58,6 +61,7 @@ EXAMPLES: dict[str, Any] = {
     "watchNamespaces": ["team-a", "team-b"],
     "crds.install": False,
     "rbac.create": False,
+    "admissionPolicy.enabled": False,
     "serviceAccount.create": False,
     "serviceAccount.name": "theirs",
     "serviceAccount.annotations": {"visor.example/team": "a"},
@@ -94,6 +98,7 @@ SWITCHES: dict[str, tuple[str, str | None]] = {
     "injector.certificates.certManager.enabled": ("Certificate", None),
     "crds.install": ("CustomResourceDefinition", None),
     "rbac.create": ("RoleBinding", None),
+    "admissionPolicy.enabled": ("ValidatingAdmissionPolicy", None),
     "serviceAccount.create": ("ServiceAccount", None),
     "aggregateRoles": ("ClusterRole", "visor-edit"),
     "metrics.serviceMonitor.enabled": ("ServiceMonitor", None),
@@ -106,7 +111,8 @@ SWITCHES: dict[str, tuple[str, str | None]] = {
 FLAGS = {"metrics.podMonitors.enabled": "--pod-monitors"}
 # Of the whole cluster, so a release for some namespaces has none of them.
 FOR_ALL_NAMESPACES = {
-    *("injector.enabled", "injector.certificates.certManager.enabled", "aggregateRoles"),
+    *("injector.enabled", "injector.certificates.certManager.enabled"),
+    *("aggregateRoles", "admissionPolicy.enabled"),
 }
 
 
@@ -142,8 +148,8 @@ def test_there_is_an_example_of_every_value() -> None:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_every_value_changes_something(name: str) -> None:
     needed = NEEDS.get(name, {})
-    before = Rendered(nested(needed), *KNOWS_MONITORS)
-    after = Rendered(nested({**needed, name: EXAMPLES[name]}), *KNOWS_MONITORS)
+    before = Rendered(nested(needed), *KNOWS_ALL)
+    after = Rendered(nested({**needed, name: EXAMPLES[name]}), *KNOWS_ALL)
     assert after.objects != before.objects
 
 
@@ -166,7 +172,7 @@ def test_the_settings_of_switches_have_all_pairs() -> None:
 
 @pytest.mark.parametrize("flat", rows(), ids=range(16))
 def test_switches_go_together(flat: Object) -> None:
-    rendered = Rendered(nested(flat), *KNOWS_MONITORS)
+    rendered = Rendered(nested(flat), *KNOWS_ALL)
     named = [
         (o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]) for o in rendered.objects
     ]
@@ -192,12 +198,16 @@ def refused(flat: Object) -> list[str]:
     return [line.removeprefix("- ") for line in done.stderr.splitlines() if line.startswith("- ")]
 
 
+def type_of(schema: Object) -> str | None:
+    """The type that a value has, if it may be null as well."""
+    named = schema.get("type")
+    return named[0] if isinstance(named, list) else named
+
+
 def test_a_value_of_a_wrong_type_is_refused_by_its_name() -> None:
-    said = refused(
-        {name: WRONG_TYPES.get(schema.get("type"), []) for name, schema in LEAVES.items()}
-    )
+    said = refused({name: WRONG_TYPES.get(type_of(schema), []) for name, schema in LEAVES.items()})
     for name, schema in LEAVES.items():
-        expected = schema.get("type")
+        expected = type_of(schema)
         reason = f"Invalid type. Expected: {expected}" if expected else "Must validate one"
         assert any(line.startswith(f"{name}: {reason}") for line in said), (name, said)
 
@@ -221,5 +231,6 @@ def test_a_value_that_is_none_of_the_allowed_ones_is_refused_by_its_name() -> No
         assert any(line.startswith((f"{name}: ", f"{name}.")) for line in said), (name, said)
     # The others take whatever Kubernetes takes, or are a matter of their type alone.
     free = {"operator.resources", "operator.affinity", "operator.priorityClassName"}
+    free |= {"operator.podSecurityContext", "operator.securityContext"}
     switches = {name for name, schema in LEAVES.items() if schema.get("type") == "boolean"}
     assert LEAVES.keys() - wrong.keys() == free | switches | {"podDisruptionBudget.maxUnavailable"}

@@ -40,6 +40,11 @@ def helm(*arguments: str | Path, **more: Any) -> subprocess.CompletedProcess[str
 
 # For a server that knows the kinds of the Prometheus Operator.
 KNOWS_MONITORS = ("--api-versions", "monitoring.coreos.com/v1")
+# And admission policies, as Kubernetes 1.30 and later.
+KNOWS_ALL = (
+    *KNOWS_MONITORS,
+    *("--api-versions", "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy"),
+)
 
 
 def template(values: Object, *options: str, chart: Path = CHART) -> subprocess.CompletedProcess:

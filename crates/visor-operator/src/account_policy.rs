@@ -17,8 +17,10 @@ fn request(operation: &str, resource: &str, username: &str) -> AdmissionRequest 
 }
 
 fn policy() -> Value {
-    let text = include_str!("../../../manifests/admission-policy.yaml");
-    let (policy, _) = text.split_once("\n---\napiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicyBinding").unwrap();
+    // Nothing beside the crates is there when a program is built.
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../manifests/admission-policy.yaml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let (policy, _) = text.rsplit_once("\n---\n").unwrap();
     serde_saphyr::from_str(policy).unwrap()
 }
 
@@ -36,7 +38,7 @@ fn denied(operation: &str, resource: &str, object: &Value, old: &Value) -> Vec<S
         .any(|rule| lists("operations", operation, rule) && lists("resources", resource, rule));
     assert!(is_matched, "{operation} of {resource} is not matched");
     let validations = policy["spec"]["validations"].as_array().unwrap();
-    let expressions: Vec<_> = validations.iter().map(|one| expression(one)).collect();
+    let expressions: Vec<_> = validations.iter().map(expression).collect();
     let results = VapEvaluator::builder()
         .object(object.clone())
         .old_object(old.clone())

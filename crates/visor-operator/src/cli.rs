@@ -73,7 +73,7 @@ pub(crate) struct Run {
     pub(crate) namespaces: Vec<String>,
 
     /// The user that generators run as, their group, and the group of their volumes; `unset` where the
-    /// cluster chooses these, as OpenShift does.
+    /// cluster chooses these.
     #[arg(
         long,
         env = "VISOR_OPERATOR_GENERATOR_USER",
