@@ -12,7 +12,8 @@
 # nothing of glibc is missing from them. The host's own target is built, so the same file makes
 # images for amd64 and arm64.
 
-FROM rust:1.95-slim-bookworm AS build
+# By its digest: what a tag leads to can change.
+FROM rust:1.95-slim-bookworm@sha256:d7482085ff5b415f84dba5647ae71606650bdef00db7aeb69f4b3d170c3e4082 AS build
 ARG PROFILE=release
 ARG BUILD=/build
 WORKDIR /source

@@ -96,3 +96,20 @@ def test_workflows_call_verbs_that_there_are() -> None:
                         word for word in words.split() if re.fullmatch("[a-z0-9-]+", word)
                     )
     assert {"e2e", "soak", "release-check", "sbom"} <= called <= verbs
+
+
+def test_what_builds_a_release_is_named_by_digests() -> None:
+    """What a tag or a branch leads to can change."""
+    workflows = list((ROOT / ".github" / "workflows").glob("*.yml"))
+    assert workflows
+    for workflow in workflows:
+        text = workflow.read_text()
+        for used in re.findall(r"uses: (\S+)", text):
+            assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", used), f"{workflow.name}: {used}"
+        for image in re.findall(r"image: (\S+)", text):
+            assert re.search(r"@sha256:[0-9a-f]{64}$", image), f"{workflow.name}: {image}"
+        assert yaml.safe_load(text)["permissions"] == {}, workflow.name
+        for name, job in yaml.safe_load(text)["jobs"].items():
+            assert "permissions" in job, f"{workflow.name}: {name}"
+    for image in re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE):
+        assert image == "scratch" or "@sha256:" in image, image
