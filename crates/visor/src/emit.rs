@@ -151,6 +151,9 @@ impl EmitOptions {
         let Some(path) = self.output.as_ref().filter(|path| path.as_os_str() != "-") else {
             return Ok((Output::Stdout(StandardStream {}), PathBuf::new()));
         };
+        // Whoever names a link means what it leads to. Below an output directory none is followed.
+        let target = if path.is_symlink() { path.canonicalize().ok() } else { None };
+        let path = target.as_ref().unwrap_or(path);
         let name = path.file_name().and_then(|name| name.to_str());
         let name = name.ok_or_else(|| format!("`{}` is no file's name", path.display()))?;
         let directory = path.parent().unwrap_or_else(|| Path::new(""));
@@ -206,6 +209,19 @@ mod tests {
         let made = emission("access -n 1 -o -").unwrap();
         assert_eq!(made.source.generators[0].output, resolved::Output::Stdout);
         assert!(emission("access -o ..").is_err());
+    }
+
+    #[test]
+    fn a_link_that_is_named_is_what_it_leads_to() {
+        let home = tempfile::tempdir().unwrap();
+        let (file, link) = (home.path().join("there.log"), home.path().join("link"));
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let arguments = format!("access -n 1 -o {}", link.display());
+        assert_eq!(emission(&arguments).unwrap().source.generators[0].output.name(), "link");
+        std::fs::write(&file, "").unwrap();
+        let made = emission(&arguments).unwrap();
+        assert_eq!(made.source.generators[0].output.name(), "there.log");
+        assert_eq!(made.output_dir, home.path().canonicalize().unwrap());
     }
 
     #[test]

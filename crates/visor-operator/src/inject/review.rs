@@ -28,6 +28,7 @@ use super::{
     Form, INJECT,
     known::{Known, NoSource},
     mutate::{self, Guest, Injected},
+    names::is_label,
     wish::Wish,
 };
 use crate::{
@@ -95,8 +96,11 @@ async fn inject(
         }
         Err(BodyError::BrokeOff) => return refused(StatusCode::BAD_REQUEST, "the body broke off"),
     };
+    // It may be ended for another one while it waits for its turn.
+    progress.waits();
     // It is never closed.
     let _turn = injector.at_once.acquire().await;
+    progress.works();
     match injector.parse(body).await {
         Ok(request) => Json(injector.answer(&request).await).into_response(),
         Err(why) => {
@@ -184,7 +188,8 @@ impl Injector {
 
     /// What becomes of a pod that is made in a namespace.
     pub(super) async fn judge(&self, namespace: &str, pod: &DynamicObject) -> Verdict {
-        if NEVER.contains(&namespace) || namespace == self.own_namespace {
+        let is_left_alone = NEVER.contains(&namespace) || namespace == self.own_namespace;
+        if is_left_alone || !is_label(namespace) {
             return Verdict::Skipped;
         }
         let nothing = BTreeMap::new();

@@ -187,6 +187,8 @@ async fn a_pod_that_asks_for_nothing_goes_in_without_a_word() {
     for (field, value) in [
         ("namespace", json!("kube-system")),
         ("namespace", json!("visor-system")),
+        ("namespace", json!("web/../kube-system")),
+        ("namespace", json!("")),
         ("operation", json!("UPDATE")),
         ("subResource", json!("ephemeralcontainers")),
         ("kind", json!({"group": "apps", "version": "v1", "kind": "Deployment"})),

@@ -3,7 +3,7 @@
 
 use std::os::unix::{fs::symlink, net::UnixListener};
 
-use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 
 use super::*;
 use crate::sink::SinkError;
@@ -101,6 +101,23 @@ fn a_link_among_the_directories_below_the_output_directory_is_not_followed() {
     let progress = of("a/b/access.log").write(&lines(0, 1), at(0));
     assert!(progress.error.is_none());
     assert_eq!(fs::read(logs.join("a/b/access.log")).unwrap(), lines(0, 1));
+}
+
+/// Where this user may make devices, which root may in most containers.
+#[test]
+fn a_device_in_place_of_a_log_holds_up_nothing() {
+    let devices =
+        [(FileType::BlockDevice, makedev(7, 200)), (FileType::CharacterDevice, makedev(1, 7))];
+    for (kind, device) in devices {
+        let (_directory, path) = log();
+        if mknodat(CWD, &path, kind, Mode::from_raw_mode(0o666), device).is_err() {
+            println!("left out: no device can be made here; run this as root");
+            return;
+        }
+        let progress = sink(&path, Some(by_size(20))).write(&lines(0, 1), at(0));
+        // The other one is /dev/full, or may not be opened here.
+        assert!(progress.error.is_some() && progress.bytes == 0, "{kind:?}");
+    }
 }
 
 #[test]
