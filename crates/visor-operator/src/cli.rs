@@ -8,7 +8,7 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser as _},
 };
 
-use crate::policy::{Gain, allowable};
+use crate::policy::{Privilege, allowable};
 
 /// `--generator-user`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,11 +101,11 @@ pub(crate) struct Run {
     #[arg(
         long = "allow",
         env = "VISOR_OPERATOR_ALLOW",
-        value_parser = PossibleValuesParser::new(allowable()).try_map(|name| Gain::from_str(&name, false)),
+        value_parser = PossibleValuesParser::new(allowable()).try_map(|name| Privilege::from_str(&name, false)),
         value_delimiter = ',',
-        value_name = "GAIN"
+        value_name = "PRIVILEGE"
     )]
-    pub(crate) allowed: Vec<Gain>,
+    pub(crate) allowed: Vec<Privilege>,
 
     /// What sources may not have, so that their authors don't get by a source what they may not have
     /// otherwise. May be given several times, or as a list with commas.
@@ -114,9 +114,9 @@ pub(crate) struct Run {
         env = "VISOR_OPERATOR_FORBID",
         value_enum,
         value_delimiter = ',',
-        value_name = "GAIN"
+        value_name = "PRIVILEGE"
     )]
-    pub(crate) forbidden: Vec<Gain>,
+    pub(crate) forbidden: Vec<Privilege>,
 
     /// Where to serve /metrics, /livez and /readyz.
     #[arg(

@@ -4,9 +4,9 @@
 //! is forbidden unless the administrator allows it (`--allow`); other things the administrator may
 //! forbid (`--forbid`). Pure.
 //!
-//! [`gains`] looks at every field there is, and is told by the compiler of those that come.
+//! [`privileges`] looks at every field there is, and is told by the compiler of those that come.
 
-mod gains;
+mod privileges;
 #[cfg(test)]
 mod tests;
 
@@ -15,10 +15,10 @@ use visor_api::source::FakeLogSourceSpec;
 
 use crate::source::Refusal;
 
-/// Something that a source's author may gain by it.
+/// Something that a source may ask for, and that its author may not have otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "PascalCase")]
-pub(crate) enum Gain {
+pub(crate) enum Privilege {
     /// Directories of nodes (`volume.hostPath`), and an init container that is root there.
     HostPath,
     /// Ports of nodes (`hostPort`).
@@ -40,9 +40,9 @@ pub(crate) enum Gain {
     PriorityClasses,
 }
 
-impl Gain {
+impl Privilege {
     /// Whether it is forbidden unless it is allowed.
-    const fn is_for_few(self) -> bool {
+    const fn is_forbidden_by_default(self) -> bool {
         match self {
             Self::HostPath
             | Self::HostPorts
@@ -63,15 +63,16 @@ impl Gain {
 
 /// What is forbidden unless it is allowed.
 pub(crate) fn allowable() -> impl Iterator<Item = PossibleValue> {
-    let few = Gain::value_variants().iter().filter(|gain| gain.is_for_few());
+    let few =
+        Privilege::value_variants().iter().filter(|privilege| privilege.is_forbidden_by_default());
     few.filter_map(ValueEnum::to_possible_value)
 }
 
 /// What an administrator has decided.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Policy {
-    pub(crate) allowed: Vec<Gain>,
-    pub(crate) forbidden: Vec<Gain>,
+    pub(crate) allowed: Vec<Privilege>,
+    pub(crate) forbidden: Vec<Privilege>,
 }
 
 impl Policy {
@@ -81,11 +82,11 @@ impl Policy {
     ///
     /// The first thing that it may not have, by its path in the document.
     pub(crate) fn check(&self, spec: &FakeLogSourceSpec) -> Result<(), Refusal> {
-        for (gain, path) in gains::of(spec) {
-            let name = gain.name();
-            let why = if self.forbidden.contains(&gain) {
+        for (privilege, path) in privileges::of(spec) {
+            let name = privilege.name();
+            let why = if self.forbidden.contains(&privilege) {
                 format!("this cluster's administrator has forbidden it (--forbid {name})")
-            } else if gain.is_for_few() && !self.allowed.contains(&gain) {
+            } else if privilege.is_forbidden_by_default() && !self.allowed.contains(&privilege) {
                 format!("this cluster's administrator has not allowed it (--allow {name})")
             } else {
                 continue;

@@ -1,4 +1,4 @@
-//! Every way to gain something, where it is and nowhere else.
+//! Every privilege, where it is asked for and nowhere else.
 
 use std::collections::BTreeSet;
 
@@ -31,13 +31,13 @@ fn template(more: &Value) -> Value {
     json!({"podTemplate": more})
 }
 
-/// What gains what, and by which field.
-type Case = (Value, Gain, &'static str);
+/// What a source asks for, the privilege that it is, and its field.
+type Case = (Value, Privilege, &'static str);
 
 fn cases() -> Vec<Case> {
     let security_contexts = PRIVILEGES.iter().map(|(text, field)| {
         let said: Value = serde_json::from_str(text).unwrap();
-        (context(&said), Gain::PrivilegedContainers, *field)
+        (context(&said), Privilege::PrivilegedContainers, *field)
     });
     let all = cases_of_pods().into_iter().chain(cases_of_containers());
     all.chain(security_contexts).collect()
@@ -59,44 +59,44 @@ const PRIVILEGES: [(&str, &str); 10] = [
 
 fn cases_of_pods() -> Vec<Case> {
     vec![
-        (json!({"volume": {"hostPath": {"path": "/"}}}), Gain::HostPath, "volume.hostPath"),
+        (json!({"volume": {"hostPath": {"path": "/"}}}), Privilege::HostPath, "volume.hostPath"),
         (
             json!({"volume": {"persistentVolumeClaim": {}}}),
-            Gain::PersistentVolumeClaims,
+            Privilege::PersistentVolumeClaims,
             "volume.persistentVolumeClaim",
         ),
-        (json!({"workload": "DaemonSet"}), Gain::NodePlacement, "workload"),
-        (template(&json!({"nodeSelector": {"a": "b"}})), Gain::NodePlacement, "nodeSelector"),
+        (json!({"workload": "DaemonSet"}), Privilege::NodePlacement, "workload"),
+        (template(&json!({"nodeSelector": {"a": "b"}})), Privilege::NodePlacement, "nodeSelector"),
         (
             template(&json!({"tolerations": [{"operator": "Exists"}]})),
-            Gain::NodePlacement,
+            Privilege::NodePlacement,
             "tolerations",
         ),
         (
             template(&json!({"priorityClassName": "system-node-critical"})),
-            Gain::PriorityClasses,
+            Privilege::PriorityClasses,
             "priorityClassName",
         ),
         (
             template(&json!({"imagePullSecrets": [{"name": "s"}]})),
-            Gain::Secrets,
+            Privilege::Secrets,
             "imagePullSecrets",
         ),
         (
             template(&json!({"volumes": [{"name": "s", "secret": {"secretName": "s"}}]})),
-            Gain::Secrets,
+            Privilege::Secrets,
             "volumes[0].secret",
         ),
         (
             template(&json!({"annotations":
                 {"container.apparmor.security.beta.kubernetes.io/visor": "unconfined"}})),
-            Gain::PrivilegedContainers,
+            Privilege::PrivilegedContainers,
             "annotations[",
         ),
         (
             template(&json!({"annotations":
                 {"seccomp.security.alpha.kubernetes.io/pod": "unconfined"}})),
-            Gain::PrivilegedContainers,
+            Privilege::PrivilegedContainers,
             "annotations[",
         ),
     ]
@@ -106,100 +106,105 @@ fn cases_of_containers() -> Vec<Case> {
     let get = json!({"httpGet": {"port": 80, "host": "metadata"}});
     let connect = json!({"tcpSocket": {"port": 80, "host": "10.0.0.1"}});
     vec![
-        (container(&json!({})), Gain::Containers, "containers"),
+        (container(&json!({})), Privilege::Containers, "containers"),
         (
             container(&json!({"env": [{"name": "A", "valueFrom":
                 {"secretKeyRef": {"name": "s", "key": "k"}}}]})),
-            Gain::Secrets,
+            Privilege::Secrets,
             "env[0].valueFrom.secretKeyRef",
         ),
         (
             container(&json!({"envFrom": [{"secretRef": {"name": "s"}}]})),
-            Gain::Secrets,
+            Privilege::Secrets,
             "envFrom[0].secretRef",
         ),
         (
             container(&json!({"ports": [{"containerPort": 80, "hostPort": 80}]})),
-            Gain::HostPorts,
+            Privilege::HostPorts,
             "ports[0].hostPort",
         ),
         (
             container(&json!({"ports": [{"containerPort": 80, "hostIP": "0.0.0.0"}]})),
-            Gain::HostPorts,
+            Privilege::HostPorts,
             "ports[0].hostIP",
         ),
         (
             container(&json!({"volumeDevices": [{"name": "logs", "devicePath": "/dev/x"}]})),
-            Gain::PrivilegedContainers,
+            Privilege::PrivilegedContainers,
             "volumeDevices",
         ),
         (
             container(&json!({"volumeMounts": [{"name": "logs", "mountPath": "/logs",
                 "mountPropagation": "Bidirectional"}]})),
-            Gain::PrivilegedContainers,
+            Privilege::PrivilegedContainers,
             "volumeMounts[0].mountPropagation",
         ),
-        (container(&json!({"livenessProbe": get})), Gain::PrivilegedContainers, "livenessProbe"),
+        (
+            container(&json!({"livenessProbe": get})),
+            Privilege::PrivilegedContainers,
+            "livenessProbe",
+        ),
         (
             container(&json!({"readinessProbe": connect})),
-            Gain::PrivilegedContainers,
+            Privilege::PrivilegedContainers,
             "readinessProbe",
         ),
-        (container(&json!({"startupProbe": get})), Gain::PrivilegedContainers, "startupProbe"),
+        (container(&json!({"startupProbe": get})), Privilege::PrivilegedContainers, "startupProbe"),
         (
             container(&json!({"lifecycle": {"postStart": get}})),
-            Gain::PrivilegedContainers,
+            Privilege::PrivilegedContainers,
             "lifecycle.postStart",
         ),
         (
             container(&json!({"lifecycle": {"preStop": connect}})),
-            Gain::PrivilegedContainers,
+            Privilege::PrivilegedContainers,
             "lifecycle.preStop",
         ),
-        (context(&json!({"runAsUser": 0})), Gain::RootContainers, "securityContext.runAsUser"),
+        (context(&json!({"runAsUser": 0})), Privilege::RootContainers, "securityContext.runAsUser"),
         (
             context(&json!({"runAsNonRoot": false})),
-            Gain::RootContainers,
+            Privilege::RootContainers,
             "securityContext.runAsNonRoot",
         ),
     ]
 }
 
-fn only(forbidden: Gain) -> Policy {
-    Policy { allowed: Gain::value_variants().to_vec(), forbidden: vec![forbidden] }
+fn only(forbidden: Privilege) -> Policy {
+    Policy { allowed: Privilege::value_variants().to_vec(), forbidden: vec![forbidden] }
 }
 
 #[test]
 fn each_gain_is_found_where_it_is_and_nowhere_else() {
-    for (more, gain, field) in cases() {
+    for (more, privilege, field) in cases() {
         let spec = spec(&more);
         // A container of one's own is one of these, whatever it has.
         let has_container = more.pointer("/podTemplate/containers").is_some();
-        for other in Gain::value_variants() {
+        for other in Privilege::value_variants() {
             let refused = only(*other).check(&spec);
-            let expected = *other == gain || (has_container && *other == Gain::Containers);
+            let expected =
+                *other == privilege || (has_container && *other == Privilege::Containers);
             assert_eq!(refused.is_err(), expected, "{more} {other:?}");
         }
-        let message = only(gain).check(&spec).unwrap_err().message;
+        let message = only(privilege).check(&spec).unwrap_err().message;
         let (path, _) = message.split_once(": ").unwrap();
         assert!(path.starts_with("spec.") && path.contains(field), "{message}");
-        assert!(message.contains(&format!("--forbid {}", gain.name())), "{message}");
+        assert!(message.contains(&format!("--forbid {}", privilege.name())), "{message}");
     }
 }
 
 #[test]
 fn what_lifts_an_author_above_a_pod_s_is_forbidden_unless_it_is_allowed() {
-    for (more, gain, _) in cases() {
+    for (more, privilege, _) in cases() {
         let (spec, policy) = (spec(&more), Policy::default());
         let refused = policy.check(&spec);
-        assert_eq!(refused.is_err(), gain.is_for_few(), "{more}");
+        assert_eq!(refused.is_err(), privilege.is_forbidden_by_default(), "{more}");
         if let Err(refusal) = refused {
-            let told = format!("--allow {}", gain.name());
+            let told = format!("--allow {}", privilege.name());
             assert!(refusal.message.contains(&told), "{}", refusal.message);
         }
-        let allowing = Policy { allowed: vec![gain], forbidden: Vec::new() };
+        let allowing = Policy { allowed: vec![privilege], forbidden: Vec::new() };
         assert_eq!(allowing.check(&spec), Ok(()), "{more}");
-        let both = Policy { allowed: vec![gain], forbidden: vec![gain] };
+        let both = Policy { allowed: vec![privilege], forbidden: vec![privilege] };
         assert!(both.check(&spec).is_err(), "{more}");
     }
 }
@@ -225,23 +230,25 @@ fn what_a_pod_s_author_may_have_is_let_through() {
 #[test]
 fn only_what_is_forbidden_can_be_allowed() {
     let names: Vec<_> = allowable().map(|value| value.get_name().to_owned()).collect();
-    for gain in Gain::value_variants() {
-        assert_eq!(names.contains(&gain.name()), gain.is_for_few());
+    for privilege in Privilege::value_variants() {
+        assert_eq!(names.contains(&privilege.name()), privilege.is_forbidden_by_default());
     }
 }
 
 /// Each has a case above, and a row in docs/security.md.
 #[test]
 fn every_gain_is_tested_and_told_of() {
-    let tested: BTreeSet<String> = cases().into_iter().map(|(_, gain, _)| gain.name()).collect();
-    let all: BTreeSet<String> = Gain::value_variants().iter().map(|gain| gain.name()).collect();
+    let tested: BTreeSet<String> =
+        cases().into_iter().map(|(_, privilege, _)| privilege.name()).collect();
+    let all: BTreeSet<String> =
+        Privilege::value_variants().iter().map(|privilege| privilege.name()).collect();
     assert_eq!(tested, all);
     // Nothing beside the crates is there when a program is built.
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/security.md");
     let page = std::fs::read_to_string(path).unwrap();
-    for gain in Gain::value_variants() {
-        let word = if gain.is_for_few() { "allow" } else { "forbid" };
-        let name = gain.name();
+    for privilege in Privilege::value_variants() {
+        let word = if privilege.is_forbidden_by_default() { "allow" } else { "forbid" };
+        let name = privilege.name();
         let mut rows = page.lines().filter(|line| line.starts_with('|'));
         let row = rows.find(|row| row.contains(&format!("| `{word}`: `{name}` |")));
         assert!(row.is_some(), "docs/security.md has no row that ends with `{word}`: `{name}`");

@@ -1,4 +1,4 @@
-//! What a source's author gains by it, field by field. Every struct is taken apart whole: a field that
+//! The privileges that a source asks for, field by field. Every struct is taken apart whole: a field that
 //! a release adds has to be looked at here before anything is built of it.
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{
 };
 use visor_api::source::{FakeLogSourceSpec, PodTemplate, PodVolume, Volume, Workload};
 
-use super::Gain;
+use super::Privilege;
 
 /// The capabilities that the baseline Pod Security Standard lets containers add.
 const BASELINE_CAPABILITIES: [&str; 13] = [
@@ -36,7 +36,7 @@ const SECCOMP: [&str; 2] =
     ["seccomp.security.alpha.kubernetes.io/pod", "container.seccomp.security.alpha.kubernetes.io/"];
 
 /// What was found, by its path in the document.
-pub(super) type Found = Vec<(Gain, String)>;
+pub(super) type Found = Vec<(Privilege, String)>;
 
 /// All of a source.
 pub(super) fn of(spec: &FakeLogSourceSpec) -> Found {
@@ -55,16 +55,16 @@ pub(super) fn of(spec: &FakeLogSourceSpec) -> Found {
     let mut found = Found::new();
     match volume {
         Some(Volume::HostPath(_)) => {
-            found.push((Gain::HostPath, "spec.volume.hostPath".to_owned()));
+            found.push((Privilege::HostPath, "spec.volume.hostPath".to_owned()));
         }
         Some(Volume::PersistentVolumeClaim(_)) => {
             let path = "spec.volume.persistentVolumeClaim".to_owned();
-            found.push((Gain::PersistentVolumeClaims, path));
+            found.push((Privilege::PersistentVolumeClaims, path));
         }
         Some(Volume::EmptyDir(_)) | None => {}
     }
     if spec.resolved_workload() == Workload::DaemonSet {
-        found.push((Gain::NodePlacement, "spec.workload".to_owned()));
+        found.push((Privilege::NodePlacement, "spec.workload".to_owned()));
     }
     if let Some(template) = pod_template {
         of_template(template, "spec.podTemplate", &mut found);
@@ -84,19 +84,19 @@ fn of_template(template: &PodTemplate, path: &str, found: &mut Found) {
         volumes,
         image_pull_secrets,
     } = template;
-    let mut add = |is: bool, gain, field: &str| {
+    let mut add = |is: bool, privilege, field: &str| {
         if is {
-            found.push((gain, format!("{path}.{field}")));
+            found.push((privilege, format!("{path}.{field}")));
         }
     };
-    add(!node_selector.is_empty(), Gain::NodePlacement, "nodeSelector");
-    add(!tolerations.is_empty(), Gain::NodePlacement, "tolerations");
-    add(priority_class_name.is_some(), Gain::PriorityClasses, "priorityClassName");
-    add(!containers.is_empty(), Gain::Containers, "containers");
-    add(!image_pull_secrets.is_empty(), Gain::Secrets, "imagePullSecrets");
+    add(!node_selector.is_empty(), Privilege::NodePlacement, "nodeSelector");
+    add(!tolerations.is_empty(), Privilege::NodePlacement, "tolerations");
+    add(priority_class_name.is_some(), Privilege::PriorityClasses, "priorityClassName");
+    add(!containers.is_empty(), Privilege::Containers, "containers");
+    add(!image_pull_secrets.is_empty(), Privilege::Secrets, "imagePullSecrets");
     for (index, volume) in volumes.iter().enumerate() {
         let PodVolume { name: _, config_map: _, secret, empty_dir: _ } = volume;
-        add(secret.is_some(), Gain::Secrets, &format!("volumes[{index}].secret"));
+        add(secret.is_some(), Privilege::Secrets, &format!("volumes[{index}].secret"));
     }
     of_annotations(annotations, path, found);
     for (index, container) in containers.iter().enumerate() {
@@ -112,7 +112,7 @@ fn of_annotations(annotations: &BTreeMap<String, String>, path: &str, found: &mu
             SECCOMP.iter().any(|prefix| key.starts_with(prefix)) && value == "unconfined"
         };
         if loose {
-            found.push((Gain::PrivilegedContainers, format!("{path}.annotations[{key}]")));
+            found.push((Privilege::PrivilegedContainers, format!("{path}.annotations[{key}]")));
         }
     }
 }
@@ -145,28 +145,28 @@ fn of_container(container: &Container, path: &str, found: &mut Found) {
         tty: _,
         working_dir: _,
     } = container;
-    let mut add = |is: bool, gain, field: String| {
+    let mut add = |is: bool, privilege, field: String| {
         if is {
-            found.push((gain, format!("{path}.{field}")));
+            found.push((privilege, format!("{path}.{field}")));
         }
     };
     for (index, EnvVar { name: _, value: _, value_from }) in env.iter().flatten().enumerate() {
         let secret = value_from.as_ref().is_some_and(|from| from.secret_key_ref.is_some());
-        add(secret, Gain::Secrets, format!("env[{index}].valueFrom.secretKeyRef"));
+        add(secret, Privilege::Secrets, format!("env[{index}].valueFrom.secretKeyRef"));
     }
     for (index, from) in env_from.iter().flatten().enumerate() {
         let EnvFromSource { config_map_ref: _, prefix: _, secret_ref } = from;
-        add(secret_ref.is_some(), Gain::Secrets, format!("envFrom[{index}].secretRef"));
+        add(secret_ref.is_some(), Privilege::Secrets, format!("envFrom[{index}].secretRef"));
     }
     for (index, port) in ports.iter().flatten().enumerate() {
         let ContainerPort { container_port: _, host_ip, host_port, name: _, protocol: _ } = port;
         let on_host = host_port.is_some_and(|port| port != 0);
-        add(on_host, Gain::HostPorts, format!("ports[{index}].hostPort"));
+        add(on_host, Privilege::HostPorts, format!("ports[{index}].hostPort"));
         let named = host_ip.as_ref().is_some_and(|address| !address.is_empty());
-        add(named, Gain::HostPorts, format!("ports[{index}].hostIP"));
+        add(named, Privilege::HostPorts, format!("ports[{index}].hostIP"));
     }
     let devices = volume_devices.as_ref().is_some_and(|devices| !devices.is_empty());
-    add(devices, Gain::PrivilegedContainers, "volumeDevices".to_owned());
+    add(devices, Privilege::PrivilegedContainers, "volumeDevices".to_owned());
     for (index, mount) in volume_mounts.iter().flatten().enumerate() {
         let VolumeMount {
             mount_path: _,
@@ -179,7 +179,7 @@ fn of_container(container: &Container, path: &str, found: &mut Found) {
         } = mount;
         let propagates = mount_propagation.as_deref() == Some("Bidirectional");
         let field = format!("volumeMounts[{index}].mountPropagation");
-        add(propagates, Gain::PrivilegedContainers, field);
+        add(propagates, Privilege::PrivilegedContainers, field);
     }
     let probes = [
         ("livenessProbe", liveness_probe),
@@ -188,12 +188,12 @@ fn of_container(container: &Container, path: &str, found: &mut Found) {
     ];
     for (field, probe) in probes {
         let asks = probe.as_ref().is_some_and(asks_a_host);
-        add(asks, Gain::PrivilegedContainers, field.to_owned());
+        add(asks, Privilege::PrivilegedContainers, field.to_owned());
     }
     if let Some(Lifecycle { post_start, pre_stop, stop_signal: _ }) = lifecycle {
         for (field, handler) in [("postStart", post_start), ("preStop", pre_stop)] {
             let asks = handler.as_ref().is_some_and(calls_a_host);
-            add(asks, Gain::PrivilegedContainers, format!("lifecycle.{field}"));
+            add(asks, Privilege::PrivilegedContainers, format!("lifecycle.{field}"));
         }
     }
     if let Some(context) = security_context {
@@ -247,14 +247,14 @@ fn of_security_context(context: &SecurityContext, path: &str, found: &mut Found)
         read_only_root_filesystem: _,
         run_as_group: _,
     } = context;
-    let mut add = |is: bool, gain, field: &str| {
+    let mut add = |is: bool, privilege, field: &str| {
         if is {
-            found.push((gain, format!("{path}.{field}")));
+            found.push((privilege, format!("{path}.{field}")));
         }
     };
-    add(*run_as_user == Some(0), Gain::RootContainers, "runAsUser");
-    add(*run_as_non_root == Some(false), Gain::RootContainers, "runAsNonRoot");
-    let mut privileges = |is: bool, field: &str| add(is, Gain::PrivilegedContainers, field);
+    add(*run_as_user == Some(0), Privilege::RootContainers, "runAsUser");
+    add(*run_as_non_root == Some(false), Privilege::RootContainers, "runAsNonRoot");
+    let mut privileges = |is: bool, field: &str| add(is, Privilege::PrivilegedContainers, field);
     privileges(*privileged == Some(true), "privileged");
     let adds_more = capabilities.as_ref().is_some_and(|capabilities| {
         let Capabilities { add, drop: _ } = capabilities;
