@@ -17,7 +17,7 @@ use kube::{
 };
 use tokio::{
     sync::{Semaphore, mpsc},
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, timeout},
 };
 use tracing::debug;
 
@@ -37,6 +37,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(3);
 /// The longest page that is read: one of some 60,000 streams.
 const MOST_BYTES: usize = 64 << 20;
+/// The least that pods have together that said nothing the last time.
+const LONGEST_WAIT: Duration = Duration::from_secs(2 * PATIENCE.as_secs());
 /// How many pods are asked at once, in whatever namespaces.
 const AT_ONCE: usize = 32;
 static ASKING: Semaphore = Semaphore::const_new(AT_ONCE);
@@ -51,11 +53,13 @@ pub(crate) async fn rounds(
     let began = Instant::now();
     let mut census = Census::default();
     let client = fetch::client();
+    let mut silent_pods = SilentPods::default();
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let silent = ask_all(&context, &client).await;
+        silent_pods = ask_all(&context, &client, &silent_pods, every.max(LONGEST_WAIT)).await;
+        let silent = by_source(&silent_pods);
         let seconds = began.elapsed().as_secs_f64();
         let (found, behind) = end_round(&context, &sources, seconds, &silent);
         context.metrics.round(&census, &found);
@@ -69,37 +73,80 @@ pub(crate) async fn rounds(
     }
 }
 
-/// Asks all pods, and returns which of each source said nothing.
-async fn ask_all(context: &Context, client: &PlainClient) -> HashMap<String, Silence> {
+/// The pods that said nothing when they were last asked, by their uids.
+type SilentPods = HashMap<String, SilentPod>;
+
+struct SilentPod {
+    source: String,
+    /// What came instead of an answer, for people.
+    why: String,
+}
+
+/// Asks all pods, and returns those that say nothing. Those that said nothing the last time come last,
+/// and have so long together: however many they are, they hold up nobody else's counts.
+async fn ask_all(
+    context: &Context,
+    client: &PlainClient,
+    silent_before: &SilentPods,
+    most: Duration,
+) -> SilentPods {
     let pods = context.cache.pods();
-    let questions =
-        // Only those that count: others may have as many pods as they like.
-        pods.iter().filter(|pod| context.tallies.counts(pod)).filter_map(|pod| Question::for_pod(pod)).map(|question| async move {
-            // It is closed never, so there always is one at some time.
-            let _permit = ASKING.acquire().await;
-            let Question { source, pod, name, restarts, age, url } = question;
-            match counts(client, url, age).await.and_then(|counts| {
-                let source = source.clone();
-                let answer = Answer { source, pod, restarts, counts };
-                Ok(context.tallies.answered(&answer)?)
-            }) {
-                Ok(()) => None,
-                Err(error) => {
-                    debug!(pod = name, %error, "a pod did not answer");
-                    Some((source, format!("{name}: {error}")))
-                }
-            }
+    // Only those that count: others may have as many pods as they like.
+    let pods = pods.iter().filter(|pod| context.tallies.counts(pod));
+    let questions = pods.filter_map(|pod| Question::for_pod(pod));
+    let (again, first): (Vec<_>, Vec<_>) =
+        questions.partition(|question| silent_before.contains_key(&question.pod));
+    let mut silent = SilentPods::new();
+    ask(context, client, first, &mut silent).await;
+    for question in &again {
+        let source = question.source.clone();
+        let why = format!("{}: too many others do not answer, either", question.name);
+        silent.insert(question.pod.clone(), SilentPod { source, why });
+    }
+    // Whoever isn't asked in time is silent for another round.
+    timeout(most, ask(context, client, again, &mut silent)).await.ok();
+    silent
+}
+
+/// Asks these pods, some at once.
+async fn ask(
+    context: &Context,
+    client: &PlainClient,
+    questions: Vec<Question>,
+    silent: &mut SilentPods,
+) {
+    let asked = questions.into_iter().map(|question| async move {
+        // It is closed never, so there always is one at some time.
+        let _permit = ASKING.acquire().await;
+        let Question { source, pod, name, restarts, age, url } = question;
+        let answered = counts(client, url, age).await.and_then(|counts| {
+            let (source, pod) = (source.clone(), pod.clone());
+            Ok(context.tallies.answered(&Answer { source, pod, restarts, counts })?)
         });
+        let silence = answered.err().map(|error| {
+            debug!(pod = name, %error, "a pod did not answer");
+            SilentPod { source, why: format!("{name}: {error}") }
+        });
+        (pod, silence)
+    });
+    let mut answers = stream::iter(asked).buffer_unordered(AT_ONCE);
+    while let Some((pod, silence)) = answers.next().await {
+        match silence {
+            Some(silence) => silent.insert(pod, silence),
+            None => silent.remove(&pod),
+        };
+    }
+}
+
+/// How many pods of each source say nothing, and of one of them why.
+fn by_source(pods: &SilentPods) -> HashMap<String, Silence> {
     let mut silent: HashMap<String, Silence> = HashMap::new();
-    let mut answers = stream::iter(questions).buffer_unordered(AT_ONCE);
-    while let Some(answer) = answers.next().await {
-        if let Some((source, example)) = answer {
-            let silence = silent.entry(source).or_default();
-            silence.pods += 1;
-            // Always the same one, as long as it is silent.
-            if silence.example.is_empty() || example < silence.example {
-                silence.example = example;
-            }
+    for SilentPod { source, why } in pods.values() {
+        let silence = silent.entry(source.clone()).or_default();
+        silence.pods += 1;
+        // Always the same one, as long as it is silent.
+        if silence.example.is_empty() || *why < silence.example {
+            silence.example.clone_from(why);
         }
     }
     silent
