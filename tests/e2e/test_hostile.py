@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 from e2e.conftest import new_namespace
 from e2e.test_injection import has_generator, rider, workload
 from support import attacks
@@ -19,6 +21,8 @@ from support.kubernetes import Kubernetes
 from support.operators import Operators
 from support.pods import start
 from support.sources import apply, shop
+
+pytestmark = pytest.mark.smoke
 
 WEBHOOK = 9443
 PAGES = 8080
