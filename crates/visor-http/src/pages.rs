@@ -28,9 +28,9 @@ use tokio::{
 use crate::{Progress, server::ServerHandle};
 
 /// Pages of metrics that are held at once: each may have thousands of streams.
-const PAGES: usize = 4;
+pub(crate) const PAGES: usize = 4;
 /// How long a page waits for the readers of others before one of them is cut off.
-const PATIENCE: Duration = Duration::from_millis(500);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
 /// Bytes of a page that are handed to the connection at a time.
 const PIECE: usize = 16 << 10;
 

@@ -173,3 +173,31 @@ async fn a_head_that_is_too_long_is_refused() {
     assert!(!answer.starts_with(b"HTTP/1.1 2"));
     assert!(get(address, "/livez").await.unwrap().ends_with("ok\n"));
 }
+
+#[test]
+fn the_bounds_of_pages_are_documented() {
+    // Nothing beside the crates is there when a program is built.
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/security.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let Limits { connections, head, body, answer, buffer, socket_buffer, .. } = Limits::PAGES;
+    // The kernel doubles what it is told.
+    let kernels = 2 * socket_buffer / 1024;
+    for (cells, said) in [
+        ("ports 8080 and 9464 (pages) | connections at once", format!("| {connections},")),
+        ("every port | time for the head of a request", format!("{} s (pages)", head.as_secs())),
+        ("every port | time for its body", format!("{} s (pages)", body.as_secs())),
+        ("every port | time for an answer to be read", format!("{} s (pages)", answer.as_secs())),
+        (
+            "every port | bytes of a head; bytes kept of a connection",
+            format!("{} KiB; in the system's buffers 64 and {kernels} KiB", buffer / 1024),
+        ),
+        (
+            "ports 8080 and 9464 | pages of metrics that are being read",
+            format!("| {}; one more waits for {} s", pages::PAGES, pages::PATIENCE.as_secs_f64()),
+        ),
+    ] {
+        let row = page.lines().find(|line| line.starts_with(&format!("| {cells} |")));
+        let row = row.unwrap_or_else(|| panic!("docs/security.md has no row `{cells}`"));
+        assert!(row.contains(&said), "docs/security.md: {row} should say {said}");
+    }
+}

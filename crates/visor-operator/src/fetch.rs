@@ -16,7 +16,7 @@ use tokio::time::timeout;
 pub(crate) type PlainClient = Client<HttpConnector, Empty<Bytes>>;
 
 /// The longest line of a page. It has a few names and one path.
-const LONGEST_LINE: usize = 64 << 10;
+pub(crate) const LONGEST_LINE: usize = 64 << 10;
 /// Bytes of an answer that are held before they are looked at.
 const BUFFER: usize = 64 << 10;
 

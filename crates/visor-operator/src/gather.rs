@@ -252,3 +252,33 @@ fn end_round(
     }
     (census, behind)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::documented::says;
+
+    #[test]
+    fn how_much_of_pods_is_read_is_documented() {
+        let cells = "pages of pods | pods asked at once; time; bytes; bytes of a line";
+        let (time, bytes, line) = (PATIENCE.as_secs(), MOST_BYTES >> 20, fetch::LONGEST_LINE >> 10);
+        says(cells, &format!("{AT_ONCE}; {time} s; {bytes} MiB; {line} KiB"));
+        let cells = "pages of pods | time for all pods together that said nothing the last time";
+        says(cells, &format!("{} s at the least", LONGEST_WAIT.as_secs()));
+    }
+
+    #[test]
+    fn a_source_s_silence_is_that_of_its_pods_with_one_of_them_for_example() {
+        let silent =
+            |source: &str, why: &str| SilentPod { source: source.to_owned(), why: why.to_owned() };
+        let pods = SilentPods::from([
+            ("1".to_owned(), silent("shop", "web/shop-2: late")),
+            ("2".to_owned(), silent("shop", "web/shop-1: late")),
+            ("3".to_owned(), silent("other", "web/other-1: late")),
+        ]);
+        let sources = by_source(&pods);
+        let example = "web/shop-1: late".to_owned();
+        assert_eq!(sources["shop"], Silence { pods: 2, example });
+        assert_eq!(sources["other"].pods, 1);
+    }
+}

@@ -30,6 +30,8 @@ mod children;
 mod cli;
 mod cluster;
 mod compare;
+#[cfg(test)]
+mod documented;
 mod events;
 mod fetch;
 mod gather;

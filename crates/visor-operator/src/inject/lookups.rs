@@ -90,6 +90,14 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
+    use crate::documented;
+
+    #[test]
+    fn how_much_is_asked_is_documented() {
+        let cells = "webhook | questions to the API server about names that aren't known";
+        documented::says(cells, &format!("{MOST} in {} s", SPAN.as_secs()));
+        assert_eq!(REMEMBERED.as_secs(), 1);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_not_there_is_asked_about_once_in_a_while_and_only_so_much_of_it() {

@@ -120,10 +120,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::documented;
 
     fn pod(uid: &str, born: &str) -> DynamicObject {
         serde_json::from_value(json!({"metadata": {"uid": uid, "creationTimestamp": born}}))
             .unwrap()
+    }
+
+    #[test]
+    fn how_many_events_there_are_is_documented() {
+        assert_eq!(SPAN.as_secs(), 60);
+        documented::says("events about pods |", &format!("{MOST} a minute in a namespace"));
     }
 
     #[tokio::test(start_paused = true)]

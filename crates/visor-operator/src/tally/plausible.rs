@@ -135,6 +135,14 @@ mod tests {
     }
 
     #[test]
+    fn what_can_be_is_documented() {
+        let (lines, bytes) = (FASTEST.lines / 1_000_000, FASTEST.bytes / 1_000_000_000);
+        let said = format!("no more than {lines} million lines and {bytes} GB for each second");
+        crate::documented::says("How many lines it wrote", &said);
+        assert_eq!(TOO_MANY, 1 << 53);
+    }
+
+    #[test]
     fn what_can_not_be_is_told() {
         let check = |lines, bytes, age| Counts { lines, bytes }.check(age);
         let minute = Some(Duration::from_mins(1));

@@ -1,7 +1,10 @@
 //! The server against clients that trust it, clients that don't, and what is no client at all.
 
 use super::*;
-use crate::certificates::support::{Signer, connect};
+use crate::{
+    certificates::support::{Signer, connect},
+    documented::says,
+};
 use axum::routing::get;
 use rustls::pki_types::CertificateDer;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -162,4 +165,21 @@ async fn only_so_many_connections_are_held_at_once_and_silent_ones_make_room() {
         .map(|stream| Box::pin(async { stream.read_to_end(&mut Vec::new()).await }));
     let (ended, _, _) = futures::future::select_all(ends).await;
     assert_eq!(ended.unwrap(), 0);
+}
+
+#[test]
+fn its_bounds_are_documented() {
+    let Limits { connections, head, body, answer, buffer, socket_buffer, .. } = LIMITS;
+    says("port 9443 (webhook) | connections at once", &format!("{connections};"));
+    for (cells, time) in [
+        ("every port | time for the head of a request", head),
+        ("every port | time for its body", body),
+        ("every port | time for an answer to be read", answer),
+    ] {
+        says(cells, &format!("{} s (webhook)", time.as_secs()));
+    }
+    let cells = "every port | bytes of a head; bytes kept of a connection";
+    // The kernel doubles what it is told.
+    let kernels = 2 * socket_buffer / 1024;
+    says(cells, &format!("{} KiB; in the system's buffers {kernels} and", buffer / 1024));
 }

@@ -263,6 +263,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::documented::says;
 
     fn of(object: &Value) -> serde_json::Result<Value> {
         let read = read(json!({"request": {"object": object}}).to_string().as_bytes())?;
@@ -311,6 +312,13 @@ mod tests {
         let unneeded = json!({"status": many(MOST_VALUES), "spec": {"tolerations": many(MOST_VALUES),
             "dnsPolicy": long}, "metadata": {"labels": {"a": long}}});
         assert!(of(&unneeded).is_ok());
+    }
+
+    #[test]
+    fn what_is_read_at_most_is_documented() {
+        let (thousands, rest) = (MOST_VALUES / 1000, MOST_VALUES % 1000);
+        let said = format!("{thousands},{rest} values, {} KiB of text", MOST_TEXT >> 10);
+        says("webhook | what is read of a review", &said);
     }
 
     #[test]

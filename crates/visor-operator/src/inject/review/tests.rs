@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tower::{ServiceExt, service_fn};
 
 use super::*;
+use crate::documented::says;
 
 /// An API server that has one source, `shop`, which rides along, and one, `stays`, which doesn't. No
 /// watch of it ever answers: what is not known is asked for.
@@ -309,4 +310,12 @@ proptest! {
         let (status, _) = runtime.block_on(post(bytes));
         prop_assert_eq!(status, StatusCode::BAD_REQUEST);
     }
+}
+
+#[test]
+fn the_bounds_of_reviews_are_documented() {
+    let (one, all) = (MOST_BYTES >> 20, MOST_BYTES_OF_ALL >> 20);
+    says("webhook | bytes of a review; of all reviews", &format!("{one} MiB; {all} MiB"));
+    let cells = "webhook | reviews that are being answered";
+    says(cells, &format!("{AT_ONCE}; of more than {} KiB", LARGE >> 10));
 }
