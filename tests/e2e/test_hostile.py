@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from e2e.conftest import new_namespace
-from e2e.test_injection import has_generator, rider, workload
+from e2e.test_injection import are_all_injected, workload
 from support import attacks
 from support.clusters import Cluster
 from support.documents import Object
@@ -54,22 +54,6 @@ def restarts(operators: Operators) -> dict[str, int]:
     return {name: operators.container(name)["restartCount"] for name in operators.names()}
 
 
-def two_hundred(cluster: Cluster, namespace: Kubernetes) -> None:
-    """Two hundred pods at once, each of which is given its generator."""
-    apply(namespace, rider())
-    many = workload(cluster, "Deployment", 200)
-    # There is no node for them: it is their creation that matters.
-    many["spec"]["template"]["spec"]["nodeSelector"] = {"visor.dev/no-such": "node"}
-    namespace.apply(many)
-
-    def made() -> list[Object] | None:
-        pods = namespace.list("pods", "app=web")
-        return pods if len(pods) == 200 else None
-
-    pods = namespace.wait_for("200 pods", made)
-    assert [p["metadata"]["name"] for p in pods if not has_generator(p)] == []
-
-
 def test_two_hundred_pods_are_injected_among_two_hundred_of_the_worst_reviews(
     cluster: Cluster, operators: Operators, namespace: Kubernetes
 ) -> None:
@@ -85,7 +69,7 @@ def test_two_hundred_pods_are_injected_among_two_hundred_of_the_worst_reviews(
         return sum(found, [])
 
     with meanwhile(attack()) as statuses:
-        two_hundred(cluster, namespace)
+        are_all_injected(cluster, namespace, 200)
     assert len(statuses[0]) >= 200 - len(addresses)
     assert set(statuses[0]) <= {0, 400, 413, 503}
     are_well(operators, before)
@@ -119,7 +103,7 @@ def test_twenty_thousand_connections_keep_nobody_from_a_port(
     held, over = threading.Event(), threading.Event()
     with meanwhile(attack(held, over)) as made:
         try:
-            two_hundred(cluster, namespace)
+            are_all_injected(cluster, namespace, 200)
             assert held.wait(300)
             # The operator still reads the pod's page.
             lines = source.status["lines"]

@@ -373,19 +373,24 @@ def test_a_dry_run_leaves_no_trace(cluster: Cluster, namespace: Kubernetes) -> N
     assert not [e for e in about("web") if e["reason"] == "NotInjected"]
 
 
-def test_two_hundred_pods_at_once_are_all_injected(cluster: Cluster, namespace: Kubernetes) -> None:
+def are_all_injected(cluster: Cluster, namespace: Kubernetes, count: int) -> None:
+    """Makes so many pods at once, and sees that each is given its generator."""
     apply(namespace, rider())
-    many = workload(cluster, "Deployment", 200)
+    many = workload(cluster, "Deployment", count)
     # There is no node for them: it is their creation that matters.
     many["spec"]["template"]["spec"]["nodeSelector"] = {"visor.dev/no-such": "node"}
     namespace.apply(many)
 
     def made() -> list[Object] | None:
         pods = namespace.list("pods", "app=web")
-        return pods if len(pods) == 200 else None
+        return pods if len(pods) == count else None
 
-    pods = namespace.wait_for("200 pods", made)
+    pods = namespace.wait_for(f"{count} pods", made)
     assert [p["metadata"]["name"] for p in pods if not has_generator(p)] == []
+
+
+def test_two_hundred_pods_at_once_are_all_injected(cluster: Cluster, namespace: Kubernetes) -> None:
+    are_all_injected(cluster, namespace, 200)
 
 
 def test_pods_start_while_no_operator_is_there(

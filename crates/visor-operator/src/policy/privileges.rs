@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, ContainerPort, EnvFromSource, EnvVar, Lifecycle, LifecycleHandler,
-    Probe, SecurityContext, VolumeMount,
+    Capabilities, Container, ContainerPort, EnvFromSource, EnvVar, HTTPGetAction, Lifecycle,
+    LifecycleHandler, Probe, SecurityContext, TCPSocketAction, VolumeMount,
 };
 use visor_api::source::{FakeLogSourceSpec, PodTemplate, PodVolume, Volume, Workload};
 
@@ -215,15 +215,17 @@ fn asks_a_host(probe: &Probe) -> bool {
         termination_grace_period_seconds: _,
         timeout_seconds: _,
     } = probe;
-    let http = http_get.as_ref().and_then(|get| get.host.as_deref());
-    let tcp = tcp_socket.as_ref().and_then(|socket| socket.host.as_deref());
-    is_said(http) || is_said(tcp)
+    name_a_host(http_get.as_ref(), tcp_socket.as_ref())
 }
 
 fn calls_a_host(handler: &LifecycleHandler) -> bool {
     let LifecycleHandler { exec: _, http_get, sleep: _, tcp_socket } = handler;
-    let http = http_get.as_ref().and_then(|get| get.host.as_deref());
-    let tcp = tcp_socket.as_ref().and_then(|socket| socket.host.as_deref());
+    name_a_host(http_get.as_ref(), tcp_socket.as_ref())
+}
+
+fn name_a_host(http: Option<&HTTPGetAction>, tcp: Option<&TCPSocketAction>) -> bool {
+    let http = http.and_then(|get| get.host.as_deref());
+    let tcp = tcp.and_then(|socket| socket.host.as_deref());
     is_said(http) || is_said(tcp)
 }
 

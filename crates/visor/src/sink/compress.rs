@@ -13,7 +13,11 @@ use std::{
 
 use flate2::{Compression, write::GzEncoder};
 
-use super::{SinkError, directory::Directory, names::Names};
+use super::{
+    SinkError,
+    directory::{Directory, FileId},
+    names::Names,
+};
 
 /// Compresses one file at a time.
 #[derive(Default)]
@@ -24,15 +28,15 @@ pub(super) struct Compressor {
 }
 
 impl Compressor {
-    /// Starts to compress generation 1, a file of so many bytes. The names must not shift before
-    /// [`Compressor::wait`].
-    pub(super) fn start(&mut self, directory: &Directory, names: &Names, size: u64) {
+    /// Starts to compress generation 1, which is this file of so many bytes. The names must not shift
+    /// before [`Compressor::wait`].
+    pub(super) fn start(&mut self, directory: &Directory, names: &Names, this: FileId, size: u64) {
         let (plain, partial, whole) = (names.plain(1), names.partial(), names.compressed(1));
         let place = directory.show(&plain);
         let directory = directory.clone();
         let spawned = thread::Builder::new()
             .name("gzip".to_owned())
-            .spawn(move || compress(&directory, &plain, &partial, &whole, size));
+            .spawn(move || compress(&directory, &plain, &partial, &whole, (this, size)));
         match spawned {
             Ok(thread) => self.running = Some(thread),
             Err(cause) => self.note(&Err(SinkError::at("compress", place)(cause))),
@@ -65,10 +69,10 @@ fn compress(
     plain: &OsStr,
     partial: &OsStr,
     whole: &OsStr,
-    size: u64,
+    (this, size): (FileId, u64),
 ) -> Result<(), SinkError> {
     let failed = || directory.failed("compress", plain);
-    let file = directory.open_to_read(plain).map_err(failed())?;
+    let file = directory.open_to_read(plain, this).map_err(failed())?;
     let result = directory
         .create(partial)
         .and_then(|partial| gzip(&file, partial, size).map_err(failed()))

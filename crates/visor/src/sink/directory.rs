@@ -130,7 +130,13 @@ impl Directory {
                 }
                 Err(error) => return Err(error.into()),
             };
-            match FileType::from_raw_mode(fstat(&first)?.st_mode) {
+            let stat = fstat(&first)?;
+            match FileType::from_raw_mode(stat.st_mode) {
+                // Whoever may make names may have given this one to a file of somebody else.
+                FileType::RegularFile if stat.st_nlink > 1 && stat.st_uid != own_user() => {
+                    let why = "it is somebody else's file, and has another name";
+                    return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+                }
                 FileType::RegularFile => {}
                 FileType::BlockDevice => {
                     return Err(io::Error::new(
@@ -145,7 +151,7 @@ impl Directory {
                 }
             }
             let again = self.open(name, OFlags::RDWR | at_once)?;
-            if is_same(&first, &again)? {
+            if FileId::of(&first)? == FileId::of(&again)? {
                 fcntl_setfl(&again, OFlags::APPEND)?;
                 return Ok(again);
             }
@@ -153,14 +159,20 @@ impl Directory {
         Err(io::Error::other("somebody replaces it over and over"))
     }
 
-    /// Opens a regular file for reading.
-    pub(super) fn open_to_read(&self, name: &OsStr) -> io::Result<File> {
+    /// Opens a file for reading, if it is this very one.
+    pub(super) fn open_to_read(&self, name: &OsStr, this: FileId) -> io::Result<File> {
         let file = self.open(name, OFlags::RDONLY | OFlags::NONBLOCK | UNFOLLOWED)?;
-        if FileType::from_raw_mode(fstat(&file)?.st_mode) == FileType::RegularFile {
+        if FileId::of(&file)? == this {
             Ok(file)
         } else {
-            Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"))
+            Err(io::Error::new(io::ErrorKind::InvalidInput, "somebody has replaced it"))
         }
+    }
+
+    /// Whether a regular file has this name.
+    pub(super) fn has_file(&self, name: &OsStr) -> bool {
+        let stat = self.stat(name).ok().flatten();
+        stat.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
     }
 
     /// Makes a file with a log's mode. What has its name is removed, or set aside.
@@ -256,15 +268,25 @@ impl Directory {
 
     /// Whether this very file has that name.
     pub(super) fn is_at(&self, file: &File, name: &OsStr) -> io::Result<bool> {
-        let ours = file.metadata()?;
+        let ours = FileId::of(file)?;
         let there = self.stat(name)?;
-        Ok(there.is_some_and(|there| (there.st_dev, there.st_ino) == (ours.dev(), ours.ino())))
+        Ok(there.is_some_and(|there| FileId(there.st_dev, there.st_ino) == ours))
     }
 }
 
-fn is_same(one: &File, other: &File) -> io::Result<bool> {
-    let (one, other) = (one.metadata()?, other.metadata()?);
-    Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
+/// What tells a file from all others, whatever names it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FileId(u64, u64);
+
+impl FileId {
+    pub(super) fn of(file: &File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        Ok(Self(metadata.dev(), metadata.ino()))
+    }
+}
+
+fn own_user() -> u32 {
+    rustix::process::geteuid().as_raw()
 }
 
 /// A name that begins like another.

@@ -3,7 +3,7 @@
 //! Each way is in an order in which an error at any step, or a kill after it, loses no line. It
 //! touches the log file and those beside it whose names are made from its own.
 
-use std::{ffi::OsStr, fs::File};
+use std::ffi::OsStr;
 
 use jiff::Timestamp;
 use visor_api::{
@@ -15,7 +15,7 @@ use visor_api::{
 use super::{
     SinkError,
     compress::Compressor,
-    directory::{Directory, FilePlace},
+    directory::{Directory, FileId, FilePlace},
     first_line,
     names::Names,
     target::OpenTarget,
@@ -62,8 +62,7 @@ impl Rotator {
         let Ok(directory) = Directory::of(&self.place) else { return };
         let _ = directory.clear(&self.names.partial());
         let plain = self.names.plain(1);
-        let is_whole = directory.open_to_read(&self.names.compressed(1)).is_ok();
-        if is_whole && directory.open_to_read(&plain).is_ok() {
+        if directory.has_file(&self.names.compressed(1)) && directory.has_file(&plain) {
             let _ = directory.clear(&plain);
         }
     }
@@ -138,19 +137,24 @@ impl Rotator {
                 directory.show(live)
             );
         }
-        match method {
+        let rotated = match method {
             RotationMethod::CopyTruncate if is_ours => {
-                by_copy(&directory, &self.names, keep, output)?;
+                by_copy(&directory, &self.names, keep, output)?
             }
-            _ => by_rename(&directory, &self.place, &self.names, keep, output, now)?,
-        }
-        if keep > 0 && compress == Compression::Gzip && is_ours {
-            self.compressor.start(&directory, &self.names, size);
+            _ => Some(by_rename(&directory, &self.place, &self.names, keep, output, now)?),
+        };
+        if let Some(rotated) = rotated
+            && keep > 0
+            && compress == Compression::Gzip
+            && is_ours
+        {
+            self.compressor.start(&directory, &self.names, rotated, size);
         }
         Ok(1)
     }
 }
 
+/// Returns which file generation 1 is then, if it is kept.
 fn by_rename(
     directory: &Directory,
     place: &FilePlace,
@@ -158,7 +162,8 @@ fn by_rename(
     keep: u32,
     output: &mut OpenTarget,
     now: Timestamp,
-) -> Result<(), SinkError> {
+) -> Result<FileId, SinkError> {
+    let rotated = output.id().map_err(directory.failed("look at", names.live()))?;
     // What isn't kept goes only once the new file is there.
     let aside = if keep == 0 { names.partial() } else { names.plain(1) };
     names.make_room(directory, keep)?;
@@ -172,21 +177,31 @@ fn by_rename(
             return Err(error);
         }
     }
-    if keep == 0 { directory.clear(&aside) } else { Ok(()) }
+    if keep == 0 {
+        directory.clear(&aside)?;
+    }
+    Ok(rotated)
 }
 
+/// Returns which file generation 1 is then, if there is one.
 fn by_copy(
     directory: &Directory,
     names: &Names,
     keep: u32,
     output: &mut OpenTarget,
-) -> Result<(), SinkError> {
+) -> Result<Option<FileId>, SinkError> {
     let (partial, first) = (names.partial(), names.plain(1));
     // The names shift only once the copy is whole: on a full disk, attempts that fail again and
     // again must not push the older files out.
-    let copied = if keep == 0 { Ok(()) } else { copy_content(directory, output, names, &partial) }
-        .and_then(|()| names.make_room(directory, keep))
-        .and_then(|()| if keep == 0 { Ok(()) } else { directory.rename(&partial, &first) });
+    let copied = if keep == 0 {
+        names.make_room(directory, keep).map(|()| None)
+    } else {
+        copy_content(directory, output, names, &partial).and_then(|copy| {
+            names.make_room(directory, keep)?;
+            directory.rename(&partial, &first)?;
+            Ok(Some(copy))
+        })
+    };
     if copied.is_err() {
         let _ = directory.clear(&partial);
         return copied;
@@ -197,7 +212,8 @@ fn by_copy(
             let _ = directory.clear(&first);
         }
         directory.failed("empty", names.live())(cause)
-    })
+    })?;
+    copied
 }
 
 fn copy_content(
@@ -205,7 +221,8 @@ fn copy_content(
     output: &mut OpenTarget,
     names: &Names,
     to: &OsStr,
-) -> Result<(), SinkError> {
-    let copy: File = directory.create(to)?;
-    output.copy_to(copy).map_err(directory.failed("copy", names.live()))
+) -> Result<FileId, SinkError> {
+    let mut copy = directory.create(to)?;
+    let copied = output.copy_to(&mut copy).and_then(|()| FileId::of(&copy));
+    copied.map_err(directory.failed("copy", names.live()))
 }

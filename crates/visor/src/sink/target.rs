@@ -24,7 +24,7 @@ use visor_api::resolved;
 
 use super::{
     Patience, SinkError,
-    directory::{Directory, FilePlace},
+    directory::{Directory, FileId, FilePlace},
     patience::has_room,
     whole_lines,
 };
@@ -295,6 +295,11 @@ impl OpenTarget {
         directory.is_at(&self.file, name)
     }
 
+    /// Which file it is.
+    pub(super) fn id(&self) -> io::Result<FileId> {
+        FileId::of(&self.file)
+    }
+
     /// Whether a part of the file was never written: by us it all was.
     pub(super) fn has_hole(&self) -> bool {
         // A file system that knows of none says that there is one at the end.
@@ -311,10 +316,10 @@ impl OpenTarget {
 
     /// Copies the content into another file: as much as there was when its size was last looked at,
     /// for somebody else may be making it longer.
-    pub(super) fn copy_to(&mut self, mut copy: File) -> io::Result<()> {
+    pub(super) fn copy_to(&mut self, copy: &mut File) -> io::Result<()> {
         // Reading moves the position, but appending doesn't care.
         self.file.rewind()?;
-        io::copy(&mut (&self.file).take(self.size), &mut copy)?;
+        io::copy(&mut (&self.file).take(self.size), copy)?;
         Ok(())
     }
 

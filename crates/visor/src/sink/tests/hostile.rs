@@ -6,7 +6,12 @@ use std::os::unix::{fs::symlink, net::UnixListener};
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 
 use super::*;
-use crate::sink::SinkError;
+use crate::sink::{
+    SinkError,
+    compress::Compressor,
+    directory::{Directory, FileId},
+    names::Names,
+};
 
 const METHODS: [RotationMethod; 2] = [RotationMethod::Rename, RotationMethod::CopyTruncate];
 
@@ -167,4 +172,41 @@ fn a_log_that_ends_far_away_when_it_is_opened_goes_on_in_a_new_one() {
         assert_eq!(write(&mut sink, &lines(0, 2), at(0)), 1);
         assert_eq!(fs::read(&path).unwrap(), lines(0, 2));
     }
+}
+
+/// Whoever owns no file may give it a name where he may make one, on a system that lets him.
+#[test]
+fn a_name_of_somebody_else_s_file_is_not_written_to() {
+    let (_directory, path, victim) = with_victim();
+    if std::os::unix::fs::chown(&victim, Some(12345), None).is_err() {
+        println!("left out: it takes root to have a file of somebody else; run this as root");
+        return;
+    }
+    fs::hard_link(&victim, &path).unwrap();
+    let progress = sink(&path, Some(by_size(20))).write(&lines(0, 1), at(0));
+    let error = progress.error.unwrap().to_string();
+    assert!(error.contains("somebody else's file"), "{error}");
+    assert!(is_untouched(&victim));
+    // A log that somebody else has made, as an image may, is one name's.
+    fs::remove_file(&victim).unwrap();
+    assert!(sink(&path, None).write(&lines(0, 1), at(0)).error.is_none());
+}
+
+/// What is compressed is what was rotated: the result is for everybody to read.
+#[test]
+fn a_rotated_file_that_is_replaced_is_not_compressed() {
+    let (_directory, path, victim) = with_victim();
+    let rule = Rotation { compress: Compression::Gzip, ..by_size(20) };
+    let place = FilePlace::new(path.parent().unwrap(), path.file_name().unwrap());
+    let directory = Directory::of(&place).unwrap();
+    let names = Names::new(place.name());
+    let ours = FileId::of(&directory.create(&names.plain(1)).unwrap()).unwrap();
+    fs::remove_file(path.with_file_name("access.log.1")).unwrap();
+    fs::hard_link(&victim, path.with_file_name("access.log.1")).unwrap();
+    let mut compressor = Compressor::default();
+    compressor.start(&directory, &names, ours, 100);
+    compressor.wait();
+    assert!(!path.with_file_name("access.log.1.gz").exists());
+    assert!(is_untouched(&victim) && is_untouched(&path.with_file_name("access.log.1")));
+    assert_eq!(write(&mut sink(&path, Some(rule)), &lines(0, 4), at(0)), 1);
 }
