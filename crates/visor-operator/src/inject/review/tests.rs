@@ -26,6 +26,17 @@ fn client() -> Client {
         let (code, body) = match path.rsplit('/').next() {
             Some("shop") if request.method() == "GET" => (200, source("Sidecar")),
             Some("stays") if request.method() == "GET" => (200, source("Deployment")),
+            // A namespace that asks for all of its pods, and names no source that there is.
+            Some("asking") if request.method() == "GET" => (
+                200,
+                json!({
+                    "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
+                    "metadata": {
+                        "name": "asking", "labels": {"visor.dev/inject": "true"},
+                        "annotations": {"visor.dev/source": "nowhere"},
+                    },
+                }),
+            ),
             _ => (
                 404,
                 json!({
@@ -159,6 +170,23 @@ async fn a_pod_whose_wish_cannot_be_met_goes_in_with_a_warning() {
         let (response, pod) = answer(&review).await;
         assert!(response["warnings"][0].as_str().unwrap().contains(warning), "{response}");
         assert_eq!(pod, review["request"]["object"]);
+    }
+}
+
+/// So whoever watches pods that ask sees it, and can tell of it.
+#[tokio::test]
+async fn a_pod_whose_namespace_asks_for_it_says_so_itself_afterwards() {
+    for metadata in [json!({"name": "web"}), json!({"name": "web", "labels": {"app": "web"}})] {
+        let mut review = review();
+        review["request"]["namespace"] = json!("asking");
+        review["request"]["object"]["metadata"] = metadata;
+        let (response, pod) = answer(&review).await;
+        let warning = response["warnings"][0].as_str().unwrap();
+        assert!(warning.contains("no FakeLogSource `nowhere`"), "{warning}");
+        assert_eq!(pod["metadata"]["labels"]["visor.dev/inject"], "true");
+        let app = review["request"]["object"]["metadata"].pointer("/labels/app");
+        assert_eq!(pod.pointer("/metadata/labels/app"), app);
+        assert_eq!(pod["spec"], review["request"]["object"]["spec"]);
     }
 }
 
