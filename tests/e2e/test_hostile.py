@@ -80,7 +80,9 @@ def test_twenty_thousand_connections_keep_nobody_from_a_port(
 ) -> None:
     cluster.need_own("it attacks the operators")
     attacks.allow_many_connections()
-    source = apply(namespace, {**shop(), "metadata": {"name": "counted"}})
+    # As much as an injected generator has.
+    little = {"resources": {"limits": {"memory": "64Mi"}}}
+    source = apply(namespace, {**shop(podTemplate=little), "metadata": {"name": "counted"}})
     source.is_ready()
     generator = source.pod()
     operators.are_ready()
