@@ -30,7 +30,7 @@ pub enum Volume {
     EmptyDir(EmptyDirVolume),
     /// A claim. With a StatefulSet each pod has one of its own.
     PersistentVolumeClaim(PersistentVolumeClaim),
-    /// A directory of the node.
+    /// A directory of the node, where the operator's administrator allows it (`--allow HostPath`).
     HostPath(HostPathVolume),
 }
 
