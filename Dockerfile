@@ -55,4 +55,4 @@ COPY --from=build --chown=65532:65532 /build/logs /var/log/visor
 USER 65532:65532
 EXPOSE 9464
 ENTRYPOINT ["/visor"]
-CMD ["run", "-f", "/etc/visor/source.yaml", "--output-dir", "/var/log/visor", "--listen", "0.0.0.0:9464"]
+CMD ["run", "-f", "/etc/visor/source.yaml", "--output-dir", "/var/log/visor", "--listen", ":9464"]

@@ -143,7 +143,7 @@ def test_the_service_leads_to_the_operators(default: Rendered) -> None:
     ports = {port["name"]: port for port in operator["spec"]["containers"][0]["ports"]}
     assert port["port"] == webhooks(default)[0]["clientConfig"]["service"]["port"]
     number = ports[port["targetPort"]]["containerPort"]
-    assert default.arguments()["--webhook-listen"] == f"0.0.0.0:{number}"
+    assert default.arguments()["--webhook-listen"] == f":{number}"
 
 
 # --- Where it is switched off ---------------------------------------------------------------------

@@ -121,7 +121,7 @@ def test_the_generators_image_runs_its_document(tmp_path: Path) -> None:
     documents = root / "etc" / "visor"
     documents.mkdir(parents=True)
     shutil.copy(ROOT / "manifests" / "samples" / "shop.yaml", documents / "source.yaml")
-    arguments = [word.replace("0.0.0.0:9464", address) for word in image.command()]
+    arguments = [word.replace(":9464", address) for word in image.command()]
     diagnostics = tmp_path / "diagnostics"
     with container(image, root, arguments) as process:
         directory = root / "var" / "log" / "visor"

@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
-from collections.abc import Callable
+import urllib.error
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,10 +19,11 @@ from support.documents import UNLIMITED, access, file, rate, save, source, strea
 from support.files import every_line
 from support.metrics import get
 from support.program import BINARY, Running, visor
-from support.tools import need_root
+from support.tools import free_port, need_root
 from support.waiting import PATIENCE, wait_for
 
 Run = Callable[..., Running]
+LOGS = ("rare.log", "often.log")
 
 
 def shop(**spec: object) -> dict:
@@ -131,6 +135,109 @@ def test_a_suspended_source_is_ready(run: Run) -> None:
     program = run(shop(suspend=True))
     assert get(program.address, "/readyz")
     assert program.metrics().lines() == 0
+
+
+@contextmanager
+def process_1(*arguments: str | Path) -> Iterator[subprocess.Popen]:
+    """The program as process 1 of a process namespace, as in a container; it ends with its parent,
+    and its standard input stays open."""
+    words = ["unshare", "--pid", "--fork", "--kill-child", BINARY, *arguments]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def child_with_handlers(process: subprocess.Popen) -> int | None:
+    """The process's child, once it catches SIGTERM. Before, nothing but the kernel could."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    for child in children:
+        status = Path(f"/proc/{child}/status").read_text()
+        caught = int(re.search(r"^SigCgt:\s*([0-9a-f]+)$", status, re.M)[1], 16)
+        if caught >> (signal.SIGTERM - 1) & 1:
+            return int(child)
+    return None
+
+
+def test_a_signal_before_the_documents_are_read_ends_process_1_with_a_report(
+    tmp_path: Path,
+) -> None:
+    need_root()
+    place = tmp_path / "report"
+    # Its standard input says nothing, so it is still reading when the signal comes.
+    with process_1("run", "-f", "-", "--listen", "none", "--report", place) as process:
+        child = wait_for("its handlers", lambda: child_with_handlers(process))
+        wait_for("the report", place.exists)
+        os.kill(child, signal.SIGTERM)
+        process.wait(PATIENCE)
+    assert report(place) == (0, 0)
+    assert process.returncode == 128 + signal.SIGTERM
+
+
+def test_no_signal_is_lost_however_early_it_comes(tmp_path: Path) -> None:
+    need_root()
+    document = save(tmp_path / "shop.yaml", shop())
+    run = ("run", "-f", document, "--output-dir", tmp_path, "--listen", "none")
+    for _ in range(20):
+        with process_1(*run) as process:
+            child = wait_for("its handlers", lambda: child_with_handlers(process), pause=0)
+            os.kill(child, signal.SIGTERM)
+            process.wait(PATIENCE)
+        assert process.returncode in (0, 128 + signal.SIGTERM)
+
+
+def test_a_run_that_cannot_begin_reports_that_nothing_was_written(tmp_path: Path) -> None:
+    document, place = save(tmp_path / "shop.yaml", {"kind": "Other"}), tmp_path / "report"
+    done = visor("run", "-f", document, "--listen", "none", "--report", place)
+    assert done.returncode == 1
+    assert report(place) == (0, 0)
+
+
+def readiness(program: Running) -> tuple[int, str]:
+    """The code and the text of /readyz."""
+    try:
+        return 200, get(program.address, "/readyz")
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_a_program_is_ready_when_all_of_its_outputs_take_lines(run: Run, tmp_path: Path) -> None:
+    # Nobody can write into that, root or not, and its line isn't due for hours.
+    rare = access("rare", stream("rare", "Access", {"fixed": "5h"}), output=file("rare.log"))
+    often = access("often", stream("often", "Access", rate(500)), output=file("often.log"))
+    (tmp_path / "logs" / "rare.log").mkdir(parents=True)
+    program = run(source("shop", rare, often))
+    program.wait_for_lines(10, generator="often")
+    code, said = readiness(program)
+    assert code == 503
+    assert said.count("\n") == 1 and "rare.log" in said and "directory" in said
+    metrics = program.metrics()
+    assert [metrics.sum("visor_output_failing", output=name) for name in LOGS] == [1, 0]
+    (tmp_path / "logs" / "rare.log").rmdir()
+    wait_for("readiness", lambda: readiness(program)[0] == 200)
+    # As httpd, which makes its logs when it starts.
+    assert (tmp_path / "logs" / "rare.log").read_bytes() == b""
+
+
+def test_metrics_are_there_for_both_families_of_addresses(tmp_path: Path) -> None:
+    document, port = save(tmp_path / "shop.yaml", shop()), free_port()
+    words = [BINARY, "run", "-f", document, "--output-dir", tmp_path, "--listen", f":{port}"]
+    hosts = ["127.0.0.1", "[::1]"] if Path("/proc/net/if_inet6").exists() else ["127.0.0.1"]
+
+    def answers(host: str) -> bool:
+        try:
+            return get(f"{host}:{port}", "/livez") == "ok\n"
+        except OSError:
+            return False
+
+    with subprocess.Popen(words, stderr=subprocess.DEVNULL) as program:
+        try:
+            for host in hosts:
+                wait_for(f"an answer at {host}", lambda host=host: answers(host))
+        finally:
+            program.terminate()
+            program.wait(PATIENCE)
 
 
 def waiting(diagnostics: Path, document: Path) -> subprocess.Popen:

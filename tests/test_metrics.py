@@ -27,6 +27,7 @@ COUNTERS = [
     "visor_bytes_total",
     "visor_lines_skipped_total",
     "visor_write_blocked_seconds_total",
+    "visor_output_failing",
     "visor_write_errors_total",
     "visor_rotations_total",
     "visor_config_reloads_total",

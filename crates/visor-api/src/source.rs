@@ -23,7 +23,7 @@ pub use interval::{Exponential, Interval, Normal, Rate, Surge, Uniform, Unlimite
 pub use output::{Compression, FileOutput, Output, Rotation, RotationMethod, StandardStream};
 pub use pod::{
     EmptyDirVolume, HostPathVolume, METRICS_PORT, PersistentVolumeClaim, PodTemplate, PodVolume,
-    RESERVED_CONTAINERS, RESERVED_VOLUMES, Volume, VolumeAccessMode,
+    RESERVED_CONTAINERS, RESERVED_VARIABLE, RESERVED_VOLUMES, Volume, VolumeAccessMode,
 };
 pub use status::FakeLogSourceStatus;
 pub use stream::{HeartbeatStyle, Message, Stream, StreamKind};

@@ -3,6 +3,7 @@
 //!
 //! | module | idea |
 //! |---|---|
+//! | `address` | where a server listens, of one family or of both |
 //! | `limits` | how much a server holds, and for how long |
 //! | `connections` | the connections that there are, and which one makes room for the next |
 //! | `phase` | what a connection waits for, and for how long it may |
@@ -12,6 +13,7 @@
 //!
 //! It touches sockets, and knows nothing of what is asked and answered.
 
+mod address;
 mod budget;
 mod connections;
 mod limits;
@@ -21,8 +23,9 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+pub use address::{ListenAddress, ParseListenAddressError, bind};
 pub use budget::{BodyError, Budget, HeldBody};
 pub use limits::Limits;
 pub use pages::{Readiness, pages};
 pub use phase::Progress;
-pub use server::{Handshake, Plain, ServerHandle, bind, serve};
+pub use server::{Handshake, Plain, ServerHandle, serve};

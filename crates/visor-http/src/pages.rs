@@ -15,7 +15,7 @@ use axum::{
     Extension, Router,
     body::Body,
     http::{StatusCode, header},
-    response::{IntoResponse, Response},
+    response::IntoResponse,
     routing::get,
 };
 use bytes::Bytes;
@@ -44,17 +44,17 @@ impl Readiness {
         self.0.store(ready, Ordering::Relaxed);
     }
 
-    fn get(&self) -> bool {
+    /// Whether it does.
+    pub fn get(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// The pages. `render` writes those of the metrics, and `unready` says what the program isn't ready
-/// for.
+/// The pages. `render` writes that of the metrics, and `ready` says what is in the way of the
+/// program's being ready: a line or a few, each with its newline.
 pub fn pages<E: std::fmt::Display>(
     render: impl Fn() -> Result<String, E> + Send + Sync + 'static,
-    readiness: Arc<Readiness>,
-    unready: &'static str,
+    ready: impl Fn() -> Result<(), String> + Send + Sync + 'static,
 ) -> impl FnOnce(ServerHandle) -> Router {
     move |server| {
         let render = Arc::new(render);
@@ -78,9 +78,15 @@ pub fn pages<E: std::fmt::Display>(
                 }
             }
         };
+        let ready = Arc::new(ready);
         let ready = move || {
-            let readiness = Arc::clone(&readiness);
-            async move { is_ready(&readiness, unready) }
+            let ready = Arc::clone(&ready);
+            async move {
+                match ready() {
+                    Ok(()) => "ok\n".into_response(),
+                    Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why).into_response(),
+                }
+            }
         };
         Router::new()
             .route("/metrics", get(metrics))
@@ -96,14 +102,6 @@ async fn place(places: Arc<Semaphore>, server: &ServerHandle) -> Option<OwnedSem
             Ok(place) => return place.ok(),
             Err(_) => server.end_slow_reader(),
         }
-    }
-}
-
-fn is_ready(readiness: &Readiness, unready: &'static str) -> Response {
-    if readiness.get() {
-        "ok\n".into_response()
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, unready).into_response()
     }
 }
 

@@ -4,7 +4,6 @@ use std::{
     convert::Infallible,
     future::Future,
     io,
-    net::SocketAddr,
     pin::{Pin, pin},
     task::{Context, Poll},
     time::Duration,
@@ -19,7 +18,7 @@ use hyper::{body::Incoming, server::conn::http1, service::Service};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpSocket, TcpStream},
+    net::{TcpListener, TcpStream},
     select,
     time::{sleep, sleep_until, timeout},
 };
@@ -36,8 +35,6 @@ use crate::{
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long a connection that has been idle has to come to its end.
 const LAST_WORDS: Duration = Duration::from_secs(5);
-/// Connections that the system has accepted, and the program hasn't yet.
-const BACKLOG: u32 = 1024;
 
 /// What a connection begins with.
 pub trait Handshake: Clone + Send + Sync + 'static {
@@ -64,21 +61,6 @@ impl Handshake for Plain {
     }
 }
 
-/// Listens on an address, with buffers of the system that are no larger than the limits say.
-///
-/// # Errors
-///
-/// When it can't listen there.
-pub fn bind(address: SocketAddr, limits: &Limits) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_reuseaddr(true)?;
-    // What is accepted has the same.
-    socket.set_recv_buffer_size(limits.socket_buffer)?;
-    socket.set_send_buffer_size(limits.socket_buffer)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
-}
-
 /// Answers whoever connects; never ends. A handler finds the [`Progress`] of its connection among
 /// the extensions of a request.
 pub async fn serve<H: Handshake>(
@@ -99,7 +81,7 @@ pub async fn serve<H: Handshake>(
             }
         };
         let progress = Progress::default();
-        let Some(place) = connections.take(peer.ip(), progress.clone()) else {
+        let Some(place) = connections.take(peer.ip().to_canonical(), progress.clone()) else {
             debug!("a connection was turned away: all others are being answered");
             continue;
         };

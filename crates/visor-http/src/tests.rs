@@ -1,6 +1,6 @@
 //! Servers among peers that do what no client should.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 use axum::{Extension, Router, body::Body, http::StatusCode, routing::post};
 use tokio::{
@@ -22,17 +22,17 @@ fn few() -> Limits {
 
 /// A server with a page of metrics of so many bytes.
 fn with_page(limits: Limits, bytes: usize) -> SocketAddr {
-    let listener = bind(ANYWHERE, &limits).unwrap();
+    let listener = bind(ANYWHERE.into(), &limits).unwrap();
     let address = listener.local_addr().unwrap();
     let render = move || Ok::<_, io::Error>("a".repeat(bytes));
-    let readiness = Arc::new(Readiness::default());
-    tokio::spawn(serve(listener, limits, Plain, pages(render, readiness, "not yet\n")));
+    let ready = || Err("not yet\n".to_owned());
+    tokio::spawn(serve(listener, limits, Plain, pages(render, ready)));
     address
 }
 
 /// A server that takes bodies within a budget, and says how long they are.
 fn with_bodies(limits: Limits, budget: usize, longest: usize) -> SocketAddr {
-    let listener = bind(ANYWHERE, &limits).unwrap();
+    let listener = bind(ANYWHERE.into(), &limits).unwrap();
     let address = listener.local_addr().unwrap();
     let budget = Budget::new(budget);
     let take = move |Extension(progress): Extension<Progress>, body: Body| {

@@ -116,6 +116,7 @@ fn metadata(source: ValidSource<'_>) -> ObjectMeta {
         name: Some(source.name().to_owned()),
         namespace: Some(source.namespace().to_owned()),
         labels: Some(labels::of_children(source)),
+        annotations: Some(labels::inherited(source.metadata().annotations.as_ref()).collect()),
         owner_references: source.controller_reference().map(|reference| vec![reference]),
         ..ObjectMeta::default()
     }

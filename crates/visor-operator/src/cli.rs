@@ -1,12 +1,14 @@
 //! The command line: what can be asked for, and what it is called. Each flag of `run` can be set by
 //! an environment variable as well, as a Deployment likes to.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::{
     Args, Parser, Subcommand, ValueEnum,
     builder::{PossibleValuesParser, TypedValueParser as _},
 };
+
+use visor_http::ListenAddress;
 
 use crate::policy::{Privilege, allowable};
 
@@ -119,13 +121,8 @@ pub(crate) struct Run {
     pub(crate) forbidden: Vec<Privilege>,
 
     /// Where to serve /metrics, /livez and /readyz.
-    #[arg(
-        long,
-        env = "VISOR_OPERATOR_LISTEN",
-        default_value = "0.0.0.0:8080",
-        value_name = "ADDRESS"
-    )]
-    pub(crate) listen: SocketAddr,
+    #[arg(long, env = "VISOR_OPERATOR_LISTEN", default_value = ":8080", value_name = "ADDRESS")]
+    pub(crate) listen: ListenAddress,
 
     /// Act without asking whether another operator does: for a single one.
     #[arg(long, env = "VISOR_OPERATOR_NO_LEADER_ELECTION")]
@@ -171,10 +168,10 @@ pub(crate) struct Run {
     #[arg(
         long,
         env = "VISOR_OPERATOR_WEBHOOK_LISTEN",
-        default_value = "0.0.0.0:9443",
+        default_value = ":9443",
         value_name = "ADDRESS"
     )]
-    pub(crate) webhook_listen: SocketAddr,
+    pub(crate) webhook_listen: ListenAddress,
 
     /// The Service by which the API server calls the webhook: the certificate is made for it.
     #[arg(

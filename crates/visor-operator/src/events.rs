@@ -16,7 +16,7 @@ use visor_api::{FakeLogSource, source::FakeLogSourceStatus};
 
 use crate::{
     build::labels::MANAGER,
-    status::{ACCEPTED, READY, find},
+    status::{ACCEPTED, OUTPUTS_FAILING, READY, find},
 };
 
 /// Longest note of an event in bytes (events.k8s.io/v1).
@@ -121,7 +121,7 @@ fn reference(source: &ObjectMeta) -> ObjectReference {
 }
 
 /// What is to be told of a change of status: that a source was refused or accepted after all, that
-/// it is ready, suspended or complete. Pods on their way come and go untold, for their own events
+/// it is ready, suspended or complete, or that nothing can be written. Pods on their way come and go untold, for their own events
 /// say more.
 pub(crate) fn of_change(
     old: Option<&FakeLogSourceStatus>,
@@ -141,7 +141,7 @@ pub(crate) fn of_change(
         return (!same).then_some(told);
     }
     let (ready, reason, note) = condition(Some(new), READY)?;
-    let failed = reason == "Failed";
+    let failed = ["Failed", OUTPUTS_FAILING].contains(&reason.as_str());
     let same = condition(old, READY).is_some_and(|(was_ready, old_reason, _)| {
         (was_ready, old_reason) == (ready, reason.clone())
     });

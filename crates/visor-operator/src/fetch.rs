@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Uri;
+use http::{StatusCode, Uri};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -30,7 +30,7 @@ pub(crate) enum FetchError {
     #[error("the answer broke off: {0}")]
     BrokeOff(String),
     #[error("the answer is {0}")]
-    Status(http::StatusCode),
+    Status(StatusCode),
     #[error("the answer is longer than {0} bytes")]
     TooLong(usize),
     #[error("a line of the answer is longer than {LONGEST_LINE} bytes")]
@@ -48,27 +48,29 @@ pub(crate) fn client() -> PlainClient {
 ///
 /// # Errors
 ///
-/// When the whole page hasn't come in time, or is too long, or the answer isn't a good one. Lines
-/// may have been handed over by then.
+/// When the whole page hasn't come in time, or is too long, or has another status. Lines may have
+/// been handed over by then.
 pub(crate) async fn lines(
     client: &PlainClient,
     url: Uri,
+    status: StatusCode,
     patience: Duration,
     most_bytes: usize,
     line: impl FnMut(&str),
 ) -> Result<(), FetchError> {
-    let page = read(client, url, most_bytes, line);
+    let page = read(client, url, status, most_bytes, line);
     timeout(patience, page).await.unwrap_or(Err(FetchError::Late(patience)))
 }
 
 async fn read(
     client: &PlainClient,
     url: Uri,
+    status: StatusCode,
     most_bytes: usize,
     mut line: impl FnMut(&str),
 ) -> Result<(), FetchError> {
     let response = client.get(url).await?;
-    if !response.status().is_success() {
+    if response.status() != status {
         return Err(FetchError::Status(response.status()));
     }
     let mut body = response.into_body();
@@ -127,7 +129,7 @@ mod tests {
     async fn page(answer: &'static [u8], most_bytes: usize) -> Result<Vec<String>, FetchError> {
         let url = answering(answer).await;
         let mut found = Vec::new();
-        lines(&client(), url, Duration::from_secs(30), most_bytes, |line| {
+        lines(&client(), url, StatusCode::OK, Duration::from_secs(30), most_bytes, |line| {
             found.push(line.to_owned());
         })
         .await

@@ -9,6 +9,7 @@ use std::{
 };
 
 use futures::{StreamExt, stream};
+use http::StatusCode;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
@@ -30,13 +31,15 @@ use crate::{
     source::{place, place_of},
     status::{self, State},
     tallies::Answer,
-    tally::{Counts, Implausible, Page, Silence},
+    tally::{Affected, Counts, Findings, Implausible, Page, reason},
 };
 
 /// The longest that a pod may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// The longest page that is read: one of some 60,000 streams.
 const MOST_BYTES: usize = 64 << 20;
+/// The longest text that is read of an output that fails.
+const MOST_BYTES_OF_A_REASON: usize = 64 << 10;
 /// The least that pods have together that said nothing the last time.
 const LONGEST_WAIT: Duration = Duration::from_secs(2 * PATIENCE.as_secs());
 /// How many pods are asked at once, in whatever namespaces.
@@ -53,15 +56,15 @@ pub(crate) async fn rounds(
     let began = Instant::now();
     let mut census = Census::default();
     let client = fetch::client();
-    let mut silent_pods = SilentPods::default();
+    let mut pods = PodFindings::default();
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        silent_pods = ask_all(&context, &client, &silent_pods, every.max(LONGEST_WAIT)).await;
-        let silent = by_source(&silent_pods);
+        pods = ask_all(&context, &client, &pods.silent, every.max(LONGEST_WAIT)).await;
+        let findings = pods.by_source();
         let seconds = began.elapsed().as_secs_f64();
-        let (found, behind) = end_round(&context, &sources, seconds, &silent);
+        let (found, behind) = end_round(&context, &sources, seconds, &findings);
         context.metrics.round(&census, &found);
         census = found;
         for source in behind {
@@ -73,39 +76,47 @@ pub(crate) async fn rounds(
     }
 }
 
-/// The pods that said nothing when they were last asked, by their uids.
-type SilentPods = HashMap<String, SilentPod>;
+/// Pods with which something is wrong, by their uids.
+type Pods = HashMap<String, Complaint>;
 
-struct SilentPod {
+/// What is wrong with a pod, for people, and whose pod it is.
+struct Complaint {
     source: String,
-    /// What came instead of an answer, for people.
     why: String,
 }
 
-/// Asks all pods, and returns those that say nothing. Those that said nothing the last time come last,
-/// and have so long together: however many they are, they hold up nobody else's counts.
+/// What a round has shown.
+#[derive(Default)]
+struct PodFindings {
+    /// The pods that gave no answer.
+    silent: Pods,
+    /// Those that can't write to some output of theirs.
+    failing: Pods,
+}
+
+/// Asks all pods. Those that said nothing the last time come last, and have so long together: however
+/// many they are, they hold up nobody else's counts.
 async fn ask_all(
     context: &Context,
     client: &PlainClient,
-    silent_before: &SilentPods,
+    silent_before: &Pods,
     most: Duration,
-) -> SilentPods {
+) -> PodFindings {
     let pods = context.cache.pods();
     // Only those that count: others may have as many pods as they like.
     let pods = pods.iter().filter(|pod| context.tallies.counts(pod));
     let questions = pods.filter_map(|pod| Question::for_pod(pod));
     let (again, first): (Vec<_>, Vec<_>) =
         questions.partition(|question| silent_before.contains_key(&question.pod));
-    let mut silent = SilentPods::new();
-    ask(context, client, first, &mut silent).await;
+    let mut found = PodFindings::default();
+    ask(context, client, first, &mut found).await;
     for question in &again {
-        let source = question.source.clone();
-        let why = format!("{}: too many others do not answer, either", question.name);
-        silent.insert(question.pod.clone(), SilentPod { source, why });
+        let why = "too many others do not answer, either";
+        found.silent.insert(question.pod.clone(), question.complaint(why));
     }
     // Whoever isn't asked in time is silent for another round.
-    timeout(most, ask(context, client, again, &mut silent)).await.ok();
-    silent
+    timeout(most, ask(context, client, again, &mut found)).await.ok();
+    found
 }
 
 /// Asks these pods, some at once.
@@ -113,43 +124,58 @@ async fn ask(
     context: &Context,
     client: &PlainClient,
     questions: Vec<Question>,
-    silent: &mut SilentPods,
+    found: &mut PodFindings,
 ) {
     let asked = questions.into_iter().map(|question| async move {
         // It is closed never, so there always is one at some time.
         let _permit = ASKING.acquire().await;
-        let Question { source, pod, name, restarts, age, url } = question;
-        let answered = counts(client, url, age).await.and_then(|counts| {
-            let (source, pod) = (source.clone(), pod.clone());
-            Ok(context.tallies.answered(&Answer { source, pod, restarts, counts })?)
+        let answered = question.ask(client).await.and_then(|(counts, failure)| {
+            let (source, pod) = (question.source.clone(), question.pod.clone());
+            let restarts = question.restarts;
+            context.tallies.answered(&Answer { source, pod, restarts, counts })?;
+            Ok(failure)
         });
-        let silence = answered.err().map(|error| {
-            debug!(pod = name, %error, "a pod did not answer");
-            SilentPod { source, why: format!("{name}: {error}") }
-        });
-        (pod, silence)
+        (question, answered)
     });
     let mut answers = stream::iter(asked).buffer_unordered(AT_ONCE);
-    while let Some((pod, silence)) = answers.next().await {
-        match silence {
-            Some(silence) => silent.insert(pod, silence),
-            None => silent.remove(&pod),
-        };
+    while let Some((question, answered)) = answers.next().await {
+        match answered {
+            Ok(failure) => {
+                found.silent.remove(&question.pod);
+                if let Some(why) = failure {
+                    found.failing.insert(question.pod.clone(), question.complaint(&why));
+                }
+            }
+            Err(error) => {
+                debug!(pod = question.name, %error, "a pod did not answer");
+                let complaint = question.complaint(&error.to_string());
+                found.silent.insert(question.pod, complaint);
+            }
+        }
     }
 }
 
-/// How many pods of each source say nothing, and of one of them why.
-fn by_source(pods: &SilentPods) -> HashMap<String, Silence> {
-    let mut silent: HashMap<String, Silence> = HashMap::new();
-    for SilentPod { source, why } in pods.values() {
-        let silence = silent.entry(source.clone()).or_default();
-        silence.pods += 1;
-        // Always the same one, as long as it is silent.
-        if silence.example.is_empty() || *why < silence.example {
-            silence.example.clone_from(why);
+impl PodFindings {
+    fn by_source(&self) -> HashMap<String, Findings> {
+        let mut sources: HashMap<String, Findings> = HashMap::new();
+        for complaint in self.silent.values() {
+            complaint.add_to(&mut sources.entry(complaint.source.clone()).or_default().silent);
+        }
+        for complaint in self.failing.values() {
+            complaint.add_to(&mut sources.entry(complaint.source.clone()).or_default().failing);
+        }
+        sources
+    }
+}
+
+impl Complaint {
+    fn add_to(&self, affected: &mut Affected) {
+        affected.pods += 1;
+        // Always the same one, as long as it is among them.
+        if affected.example.is_empty() || self.why < affected.example {
+            affected.example.clone_from(&self.why);
         }
     }
-    silent
 }
 
 /// Why there are no counts of a pod.
@@ -157,21 +183,10 @@ fn by_source(pods: &SilentPods) -> HashMap<String, Silence> {
 enum NoCounts {
     #[error(transparent)]
     Fetch(#[from] FetchError),
+    #[error("no address: {0}")]
+    Address(#[from] http::uri::InvalidUri),
     #[error("what it answers can't be: {0}")]
     Implausible(#[from] Implausible),
-}
-
-/// Asks a pod whose container has run for so long.
-async fn counts(
-    client: &PlainClient,
-    url: http::Uri,
-    age: Option<Duration>,
-) -> Result<Counts, NoCounts> {
-    let mut page = Page::default();
-    fetch::lines(client, url, PATIENCE, MOST_BYTES, |line| page.line(line)).await?;
-    let counts = page.counts()?;
-    counts.check(age)?;
-    Ok(counts)
 }
 
 /// What to ask a pod.
@@ -181,7 +196,7 @@ struct Question {
     name: String,
     restarts: i32,
     age: Option<Duration>,
-    url: http::Uri,
+    address: String,
 }
 
 impl Question {
@@ -201,8 +216,47 @@ impl Question {
             // Negative where the clocks of nodes differ.
             age: since
                 .map(|since| Timestamp::now().duration_since(since).try_into().unwrap_or_default()),
-            url: format!("http://{address}:{METRICS_PORT}/metrics").parse().ok()?,
+            address,
         })
+    }
+
+    /// How much the pod has written and, if it can't write to some output, why.
+    async fn ask(&self, client: &PlainClient) -> Result<(Counts, Option<String>), NoCounts> {
+        let mut page = Page::default();
+        let line = |line: &str| page.line(line);
+        fetch::lines(client, self.url("metrics")?, StatusCode::OK, PATIENCE, MOST_BYTES, line)
+            .await?;
+        let fails = page.output_fails();
+        let counts = page.counts()?;
+        counts.check(self.age)?;
+        Ok((counts, if fails { self.failure(client).await } else { None }))
+    }
+
+    /// What the pod says of an output that it can't write to; nothing, if all is well again.
+    async fn failure(&self, client: &PlainClient) -> Option<String> {
+        let mut said = None;
+        let line = |line: &str| {
+            said.get_or_insert_with(|| reason(line));
+        };
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        let asked = fetch::lines(
+            client,
+            self.url("readyz").ok()?,
+            status,
+            PATIENCE,
+            MOST_BYTES_OF_A_REASON,
+            line,
+        );
+        asked.await.ok();
+        said
+    }
+
+    fn url(&self, page: &str) -> Result<http::Uri, NoCounts> {
+        Ok(format!("http://{}:{METRICS_PORT}/{page}", self.address).parse()?)
+    }
+
+    fn complaint(&self, why: &str) -> Complaint {
+        Complaint { source: self.source.clone(), why: format!("{}: {why}", self.name) }
     }
 }
 
@@ -212,7 +266,7 @@ fn end_round(
     context: &Context,
     sources: &Store<Guarded>,
     seconds: f64,
-    silent: &HashMap<String, Silence>,
+    findings: &HashMap<String, Findings>,
 ) -> (Census, Vec<ObjectRef<Guarded>>) {
     let sources = sources.state();
     let uids = |objects: &[Arc<Guarded>]| -> HashSet<String> {
@@ -232,14 +286,15 @@ fn end_round(
     let mut behind = Vec::new();
     for object in &sources {
         let (Ok(source), Some(uid)) = (&object.0, &object.meta().uid) else { continue };
-        let silence = silent.get(uid).cloned().unwrap_or_default();
-        context.tallies.round_is_over(uid, seconds, silence, &pods);
+        let findings = findings.get(uid).cloned().unwrap_or_default();
+        context.tallies.round_is_over(uid, seconds, findings, &pods);
         let sums = context.tallies.sums(uid);
         if sums.is_some_and(|sums| !status::tells(source.status.as_ref(), &sums)) {
             behind.push(ObjectRef::from_obj(&**object));
         }
     }
-    let mut census = Census::new(silent.values().map(|silence| silence.pods).sum());
+    let silent = findings.values().map(|findings| findings.silent.pods).sum();
+    let mut census = Census::new(silent);
     for object in &sources {
         match &object.0 {
             Ok(source) => {
@@ -268,17 +323,19 @@ mod tests {
     }
 
     #[test]
-    fn a_source_s_silence_is_that_of_its_pods_with_one_of_them_for_example() {
-        let silent =
-            |source: &str, why: &str| SilentPod { source: source.to_owned(), why: why.to_owned() };
-        let pods = SilentPods::from([
-            ("1".to_owned(), silent("shop", "web/shop-2: late")),
-            ("2".to_owned(), silent("shop", "web/shop-1: late")),
-            ("3".to_owned(), silent("other", "web/other-1: late")),
+    fn what_is_found_of_a_source_is_that_of_its_pods_with_one_of_them_for_example() {
+        let pod =
+            |source: &str, why: &str| Complaint { source: source.to_owned(), why: why.to_owned() };
+        let silent = Pods::from([
+            ("1".to_owned(), pod("shop", "web/shop-2: late")),
+            ("2".to_owned(), pod("shop", "web/shop-1: late")),
+            ("3".to_owned(), pod("other", "web/other-1: late")),
         ]);
-        let sources = by_source(&pods);
-        let example = "web/shop-1: late".to_owned();
-        assert_eq!(sources["shop"], Silence { pods: 2, example });
-        assert_eq!(sources["other"].pods, 1);
+        let failing = Pods::from([("4".to_owned(), pod("shop", "web/shop-3: no room"))]);
+        let sources = PodFindings { silent, failing }.by_source();
+        let affected = |pods, example: &str| Affected { pods, example: example.to_owned() };
+        assert_eq!(sources["shop"].silent, affected(2, "web/shop-1: late"));
+        assert_eq!(sources["shop"].failing, affected(1, "web/shop-3: no room"));
+        assert_eq!(sources["other"].failing, Affected::default());
     }
 }

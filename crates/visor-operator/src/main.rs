@@ -59,17 +59,20 @@ use std::{
     time::Duration,
 };
 
+use ::http::StatusCode;
 use anyhow::Context;
 use clap::{ColorChoice, CommandFactory, FromArgMatches};
 
 use cli::{Cli, Command};
 
 fn main() -> ExitCode {
+    let caught = operate::end_at_signals();
     let colour =
         if logging::colours_are_unwished() { ColorChoice::Never } else { ColorChoice::Auto };
     let matches = Cli::command().color(colour).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let done = match cli.command {
+        _ if caught.is_err() => caught,
         Command::Crd => print_definition(),
         Command::Check { url } => check(&url),
         Command::Run(options) => {
@@ -106,7 +109,9 @@ fn check(url: &str) -> anyhow::Result<()> {
     let url = url.parse().with_context(|| format!("{url} is no URL"))?;
     runtime.block_on(async {
         let client = fetch::client();
-        fetch::lines(&client, url, PATIENCE, MOST_BYTES, |_| ()).await.map_err(Into::into)
+        fetch::lines(&client, url, StatusCode::OK, PATIENCE, MOST_BYTES, |_| ())
+            .await
+            .map_err(Into::into)
     })
 }
 

@@ -9,12 +9,25 @@
 mod acting;
 mod injecting;
 
-use std::{env, fs, future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{
+    env, fs,
+    future::Future,
+    pin::pin,
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use ::http::{HeaderValue, header::USER_AGENT};
 use anyhow::{Context as _, bail};
 use futures::future;
 use kube::{Client, Config, client::ClientBuilder};
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    flag::register_conditional_shutdown,
+};
 use tokio::{
     select,
     signal::unix::{Signal, SignalKind, signal},
@@ -57,8 +70,15 @@ pub(crate) async fn run(options: Run) -> anyhow::Result<()> {
         .with_context(|| format!("cannot listen on {}; choose another --listen", options.listen))?;
     let address = listener.local_addr()?;
     let rendered = Arc::clone(&metrics);
-    let shown =
-        pages(move || rendered.render(), Arc::clone(&readiness), "not ready to operate sources\n");
+    let shown_readiness = Arc::clone(&readiness);
+    let ready = move || {
+        if shown_readiness.get() {
+            Ok(())
+        } else {
+            Err("not ready to operate sources\n".to_owned())
+        }
+    };
+    let shown = pages(move || rendered.render(), ready);
     tokio::spawn(visor_http::serve(listener, Limits::PAGES, Plain, shown));
     let identity = identity(&options);
     info!(version = env!("CARGO_PKG_VERSION"), identity, %address, "visor-operator");
@@ -259,6 +279,23 @@ fn own_namespace(options: &Run) -> String {
         .unwrap_or_else(|| "default".to_owned())
 }
 
+/// Whether a signal ends the program at once: until something waits for it.
+static ENDS_AT_ONCE: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| Arc::new(AtomicBool::new(true)));
+
+/// Has signals end the program, before it has begun with anything. As process 1 of a container it has
+/// no default action for them: without a handler they would be lost.
+///
+/// # Errors
+///
+/// If the system has no handler to spare.
+pub(crate) fn end_at_signals() -> anyhow::Result<()> {
+    for signal in [SIGTERM, SIGINT] {
+        register_conditional_shutdown(signal, 128 + signal, Arc::clone(&ENDS_AT_ONCE))
+            .context("catching signals")?;
+    }
+    Ok(())
+}
+
 /// The signals that tell the operator to end.
 struct End {
     terminate: Signal,
@@ -268,10 +305,12 @@ struct End {
 impl End {
     fn listen() -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("listening for signals");
-        Ok(Self {
+        let end = Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
-        })
+        };
+        ENDS_AT_ONCE.store(false, Ordering::Release);
+        Ok(end)
     }
 
     async fn come(&mut self) {

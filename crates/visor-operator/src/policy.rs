@@ -30,14 +30,17 @@ pub(crate) enum Privilege {
     PrivilegedContainers,
     /// Claims that the author names or has made (`volume.persistentVolumeClaim`).
     PersistentVolumeClaims,
-    /// Containers of the author's own (`podTemplate.containers`).
+    /// Containers of the author's own (`podTemplate.containers` and `initContainers`).
     Containers,
     /// Secrets of the namespace (`podTemplate.volumes`, `imagePullSecrets`, environments).
     Secrets,
-    /// On which nodes pods run (`podTemplate.nodeSelector` and `tolerations`, `DaemonSet`).
+    /// On which nodes pods run, and by what (`podTemplate.nodeSelector`, `tolerations`, `affinity`,
+    /// `topologySpreadConstraints`, `schedulerName` and `runtimeClassName`, `DaemonSet`).
     NodePlacement,
     /// Whom pods push off a node (`podTemplate.priorityClassName`).
     PriorityClasses,
+    /// Who pods are for the API server (`podTemplate.serviceAccountName`, and its token).
+    ServiceAccounts,
 }
 
 impl Privilege {
@@ -52,7 +55,8 @@ impl Privilege {
             | Self::Containers
             | Self::Secrets
             | Self::NodePlacement
-            | Self::PriorityClasses => false,
+            | Self::PriorityClasses
+            | Self::ServiceAccounts => false,
         }
     }
 

@@ -10,7 +10,7 @@ use crate::{
     build::labels,
     observed::{Ended, Observed},
     source::{Refusal, ValidSource},
-    tally::{Before, Counts, PodEntry, Silence, Sums},
+    tally::{Affected, Before, Counts, PodEntry, Sums},
 };
 
 /// What the status is derived from.
@@ -71,6 +71,9 @@ const AVAILABLE: &str = "Available";
 const PROGRESSING: &str = "Progressing";
 const COUNTED: &str = "Counted";
 
+/// Why `Available` is False although pods may run.
+pub(crate) const OUTPUTS_FAILING: &str = "OutputsFailing";
+
 const NOT_ASKED: &str = "NotAskedYet";
 const PODS_SILENT: &str = "PodsSilent";
 const CONTAINERS_KILLED: &str = "ContainersKilled";
@@ -100,7 +103,9 @@ pub(crate) fn next(
         tell(&mut status, sums);
     }
     let old_conditions = old.map(|old| old.conditions.as_slice()).unwrap_or_default();
-    let judged = judge(facts).into_iter().chain([counted(facts.sums.as_ref(), old_conditions)]);
+    let judged = judge(facts, old_conditions)
+        .into_iter()
+        .chain([counted(facts.sums.as_ref(), old_conditions)]);
     status.conditions = judged
         .map(|verdict| verdict.into_condition(old_conditions, facts.generation, now))
         .collect();
@@ -131,7 +136,9 @@ pub(crate) fn tells(status: Option<&FakeLogSourceStatus>, sums: &Sums) -> bool {
 fn tell(status: &mut FakeLogSourceStatus, sums: &Sums) {
     status.lines = Some(number(sums.total.lines));
     status.bytes = Some(number(sums.total.bytes));
-    status.silent_pods = Some(i32::try_from(sums.silence.pods).unwrap_or(i32::MAX));
+    let pods = |affected: &Affected| Some(i32::try_from(affected.pods).unwrap_or(i32::MAX));
+    status.silent_pods = pods(&sums.findings.silent);
+    status.failing_pods = pods(&sums.findings.failing);
     status.killed_containers = Some(number(sums.killed));
     let pods = sums.pods.iter().map(|(mark, told)| PodEntry(mark.clone(), *told).to_string());
     status.counted_pods = Some(pods.collect());
@@ -187,10 +194,10 @@ impl Verdict {
 }
 
 /// All conditions, the one that people look for first.
-fn judge(facts: &Facts<'_>) -> Vec<Verdict> {
+fn judge(facts: &Facts<'_>, old: &[Condition]) -> Vec<Verdict> {
     let workload = facts.workload.as_ref().map(|(_, observed)| observed);
     let is_guest = matches!(facts.workload, Some((Workload::Sidecar, _)));
-    let available = available(workload, is_guest);
+    let available = available(workload, is_guest, failing(facts.sums.as_ref(), old));
     let source = match &facts.source {
         Err(refusal) => {
             let mut message = refusal.message.clone();
@@ -224,7 +231,22 @@ fn judge(facts: &Facts<'_>) -> Vec<Verdict> {
     [ready, accepted, available, progressing].into_iter().chain(complete).collect()
 }
 
-fn available(workload: Option<&Observed>, is_guest: bool) -> Verdict {
+/// Why lines can't be written, as far as that is known. Until the pods have been asked, what an earlier
+/// operator said of it holds.
+fn failing(sums: Option<&Sums>, old: &[Condition]) -> Option<String> {
+    let Some(sums) = sums.filter(|sums| sums.asked) else {
+        let known = find(old, AVAILABLE).filter(|condition| condition.reason == OUTPUTS_FAILING);
+        return known.map(|condition| condition.message.clone());
+    };
+    let Affected { pods, example } = &sums.findings.failing;
+    match pods {
+        0 => None,
+        1 => Some(format!("1 pod cannot write: {example}")),
+        _ => Some(format!("{pods} pods cannot write, such as {example}")),
+    }
+}
+
+fn available(workload: Option<&Observed>, is_guest: bool, failing: Option<String>) -> Verdict {
     let verdict = |holds, reason, message| Verdict { type_: AVAILABLE, holds, reason, message };
     let Some(observed) = workload else {
         return verdict(false, "PodsNotReady", "there are no pods yet".to_owned());
@@ -244,6 +266,9 @@ fn available(workload: Option<&Observed>, is_guest: bool) -> Verdict {
     if *desired == 0 {
         let message = "no pods are wished".to_owned();
         return verdict(true, "ScaledToZero", message);
+    }
+    if let Some(failing) = failing {
+        return verdict(false, OUTPUTS_FAILING, failing);
     }
     let mut message = format!("{ready} of {desired} pods are ready");
     if ready >= desired {
@@ -317,7 +342,7 @@ fn counted(sums: Option<&Sums>, old: &[Condition]) -> Verdict {
         let message = "the pods have not been asked yet how much they wrote".to_owned();
         return known.unwrap_or_else(|| verdict(false, NOT_ASKED, message));
     };
-    let Silence { pods, example } = &sums.silence;
+    let Affected { pods, example } = &sums.findings.silent;
     if *pods > 0 {
         let message =
             format!("what {pods} pods wrote lately is missing, for they did not say: {example}");

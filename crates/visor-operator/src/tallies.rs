@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 use crate::{
     build::labels::source_uid,
     pod_owner::SourceIdentity,
-    tally::{Before, Counts, Implausible, Silence, Sums, Tally},
+    tally::{Before, Counts, Findings, Implausible, Sums, Tally},
 };
 
 /// A tally for each source, by its uid.
@@ -95,18 +95,18 @@ impl Tallies {
         }
     }
 
-    /// A round is over, and of the source these pods said nothing. `pods` are those that there are:
+    /// A round is over, and this is what it has shown of the source. `pods` are those that there are:
     /// the end of others may have been missed while a watch was interrupted.
     pub(crate) fn round_is_over(
         &self,
         uid: &str,
         seconds: f64,
-        silence: Silence,
+        findings: Findings,
         pods: &HashSet<String>,
     ) {
         if let Some(Counted { tally, .. }) = self.lock().get_mut(uid) {
             tally.keep_only(pods);
-            tally.round_is_over(seconds, silence);
+            tally.round_is_over(seconds, findings);
         }
     }
 

@@ -24,7 +24,7 @@ use serde::Deserialize;
 
 use crate::observed;
 
-pub(crate) use plausible::{Implausible, Page};
+pub(crate) use plausible::{Implausible, Page, reason};
 pub(crate) use told::{PodEntry, PodMark, Told};
 
 /// Lines, and their bytes.
@@ -68,12 +68,21 @@ fn yes() -> bool {
     true
 }
 
-/// The pods of a source that said nothing when they were last asked.
+/// The pods of a source with which something was wrong when they were last asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Silence {
+pub(crate) struct Affected {
     pub(crate) pods: usize,
-    /// One of them, and what came instead of an answer, for people.
+    /// One of them, and what is wrong with it, for people.
     pub(crate) example: String,
+}
+
+/// What a round of questions has shown of a source's pods, besides their counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Findings {
+    /// Those that gave no answer.
+    pub(crate) silent: Affected,
+    /// Those that can't write to some output of theirs.
+    pub(crate) failing: Affected,
 }
 
 /// What is known of one source.
@@ -90,7 +99,7 @@ pub(crate) struct Tally {
     began_without_pods: bool,
     /// Lines a second between the last two rounds.
     rate: Option<f64>,
-    silence: Silence,
+    findings: Findings,
     /// Containers that ended without their last word.
     killed: u64,
 }
@@ -153,7 +162,7 @@ enum Phase {
 pub(crate) struct Sums {
     pub(crate) total: Counts,
     pub(crate) rate: Option<f64>,
-    pub(crate) silence: Silence,
+    pub(crate) findings: Findings,
     pub(crate) killed: u64,
     pub(crate) pods: BTreeMap<PodMark, Told>,
     /// Whether the pods have been asked yet.
@@ -253,8 +262,8 @@ impl Tally {
 
     /// A round of questions is over.
     #[expect(clippy::cast_precision_loss, reason = "a rate is shown to a few digits")]
-    pub(crate) fn round_is_over(&mut self, seconds: f64, silence: Silence) {
-        self.silence = silence;
+    pub(crate) fn round_is_over(&mut self, seconds: f64, findings: Findings) {
+        self.findings = findings;
         let lines = self.sum().lines;
         // What was known before the first round holds: a rate of nothing, where there were no pods.
         // If it were unknown for a round, that would be a status more of each such source.
@@ -272,7 +281,7 @@ impl Tally {
         Sums {
             total: self.sum(),
             rate: self.rate,
-            silence: self.silence.clone(),
+            findings: self.findings.clone(),
             killed: self.killed,
             pods: pods.collect(),
             asked: self.last_round.is_some() || self.began_without_pods,
@@ -357,6 +366,9 @@ impl PodTally {
     /// The present container has ended, so: its last word counts. Says how many ended without one in
     /// which every line was.
     fn end(&mut self, ended: Option<&ContainerStateTerminated>) -> u64 {
+        // A node that has lost a pod before its container began says that it has ended, too.
+        let never_ran =
+            self.phase == Phase::Waits && ended.is_some_and(|ended| ended.started_at.is_none());
         let message = ended.and_then(|ended| ended.message.as_deref());
         let ran = ended.and_then(|ended| {
             let (from, to) = (ended.started_at.as_ref()?.0, ended.finished_at.as_ref()?.0);
@@ -368,7 +380,7 @@ impl PodTally {
         self.ended = self.ended.plus(self.present.at_least(word.counts));
         self.present = Counts::default();
         self.phase = Phase::Ended;
-        u64::from(!word.ended)
+        u64::from(!word.ended && !never_ran)
     }
 }
 

@@ -16,7 +16,7 @@ use rustls::{
 };
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
-use visor_http::{Handshake, Limits, bind};
+use visor_http::{Handshake, Limits, ListenAddress, bind};
 
 use crate::certificates::Resolver;
 
@@ -40,7 +40,7 @@ const LIMITS: Limits = Limits {
 ///
 /// When it can't listen there.
 pub(crate) fn serve(
-    address: SocketAddr,
+    address: ListenAddress,
     certificates: Arc<Resolver>,
     router: Router,
 ) -> io::Result<SocketAddr> {
@@ -49,7 +49,7 @@ pub(crate) fn serve(
 
 fn serve_within(
     limits: Limits,
-    address: SocketAddr,
+    address: ListenAddress,
     certificates: Arc<Resolver>,
     router: Router,
 ) -> io::Result<SocketAddr> {

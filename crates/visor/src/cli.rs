@@ -1,6 +1,6 @@
 //! The command line: what can be asked for, and what it is called.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
+use std::{fmt, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use strum::{IntoEnumIterator, VariantNames};
@@ -8,6 +8,8 @@ use visor_api::{
     quantity::Duration,
     source::{AccessFormat, ErrorFormat, Exponential, Interval, Mpm, Normal, StreamKind, Uniform},
 };
+
+use visor_http::{ListenAddress, ParseListenAddressError};
 
 use crate::{prepare::Owner, start::Start};
 
@@ -120,7 +122,8 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: u16,
 
-    /// Where to serve /metrics, /livez and /readyz; `none` for nowhere, port 0 for any free port.
+    /// Where to serve /metrics, /livez and /readyz: an address and a port, `:PORT` for all addresses,
+    /// `none` for nowhere; port 0 is any free one.
     /// [default: 127.0.0.1:9464; simulated runs: none]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<Listen>,
@@ -266,7 +269,7 @@ pub(crate) enum Diagnostics {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Listen {
     Nowhere,
-    At(SocketAddr),
+    At(ListenAddress),
 }
 
 impl FromStr for Listen {
@@ -276,9 +279,8 @@ impl FromStr for Listen {
         if text == "none" {
             return Ok(Self::Nowhere);
         }
-        let expected =
-            "write an address and a port, such as 127.0.0.1:9464 or [::]:9464, or `none`";
-        text.parse().map(Self::At).map_err(|_| expected.to_owned())
+        let parsed = text.parse().map(Self::At);
+        parsed.map_err(|error: ParseListenAddressError| format!("{error}, or `none`"))
     }
 }
 

@@ -11,6 +11,7 @@ mod bell;
 mod cli;
 mod clock;
 mod documents;
+mod early_signals;
 mod emit;
 mod event_loop;
 mod live_stream;
@@ -45,11 +46,13 @@ use cli::{Cli, Command, Diagnostics};
 use documents::{Documents, Problems};
 
 fn main() -> ExitCode {
+    let watched = early_signals::watch();
     let colour =
         if logging::colours_are_unwished() { ColorChoice::Never } else { ColorChoice::Auto };
     let matches = Cli::command().color(colour).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let outcome = match cli.command {
+        _ if watched.is_err() => watched.context("catching signals").map(|()| ExitCode::FAILURE),
         Command::Run(options) => run::run(options, cli.diagnostics),
         Command::Emit(options) => run::emit(&options, cli.diagnostics),
         Command::Validate(options) => validate(&options),
@@ -57,6 +60,8 @@ fn main() -> ExitCode {
         Command::Completions { shell } => completions(shell),
         Command::Man { output_dir } => manual(output_dir.as_deref()),
     };
+    // If it never began, its report says so now.
+    early_signals::unwatch();
     outcome.unwrap_or_else(|error| {
         match cli.diagnostics {
             Diagnostics::Text => say(&error),

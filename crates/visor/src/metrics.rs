@@ -4,15 +4,18 @@
 //! A line counts when its write has succeeded. Counters live as long as the process: those of a
 //! stream that a reload removed stay, so that none ever goes back.
 
+mod outputs;
 mod streams;
 
 use std::sync::Arc;
 
 use prometheus::{
-    Counter, CounterVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts,
-    Registry, TextEncoder, process_collector::ProcessCollector,
+    HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    process_collector::ProcessCollector,
 };
 
+pub(crate) use outputs::OutputMeter;
+use outputs::Outputs;
 use streams::Streams;
 pub(crate) use streams::{StreamMeter, StreamName};
 
@@ -20,19 +23,9 @@ pub(crate) use streams::{StreamMeter, StreamName};
 pub(crate) struct Metrics {
     registry: Registry,
     lag: HistogramVec,
-    blocked: CounterVec,
-    errors: IntCounterVec,
-    rotations: IntCounterVec,
+    outputs: Outputs,
     reloads: IntCounterVec,
     streams: Streams,
-}
-
-/// The counters of one output; clones count together.
-#[derive(Clone)]
-pub(crate) struct OutputMeter {
-    pub(crate) blocked: Counter,
-    pub(crate) errors: IntCounter,
-    pub(crate) rotations: IntCounter,
 }
 
 /// How a reload of the documents ended.
@@ -45,10 +38,6 @@ pub(crate) enum Reload {
 impl Metrics {
     /// All metrics, at zero.
     pub(crate) fn new() -> prometheus::Result<Self> {
-        let output = ["output"];
-        let counter = |name: &str, help: &str, labels: &[&str]| {
-            IntCounterVec::new(Opts::new(name, help), labels)
-        };
         let metrics = Self {
             registry: Registry::new(),
             lag: HistogramVec::new(
@@ -59,27 +48,12 @@ impl Metrics {
                 .buckets(vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0]),
                 &["source", "generator"],
             )?,
-            blocked: CounterVec::new(
+            outputs: Outputs::new()?,
+            reloads: IntCounterVec::new(
                 Opts::new(
-                    "visor_write_blocked_seconds_total",
-                    "Time that writes to the output took beyond the first moment: nobody reads, \
-                     or the disk is slow.",
+                    "visor_config_reloads_total",
+                    "Reloads of changed documents, by how they ended.",
                 ),
-                &output,
-            )?,
-            errors: counter(
-                "visor_write_errors_total",
-                "Writes to the output that failed.",
-                &output,
-            )?,
-            rotations: counter(
-                "visor_rotations_total",
-                "Rotations of the output's file.",
-                &output,
-            )?,
-            reloads: counter(
-                "visor_config_reloads_total",
-                "Reloads of changed documents, by how they ended.",
                 &["result"],
             )?,
             streams: Streams::default(),
@@ -90,10 +64,8 @@ impl Metrics {
         )?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         metrics.registry.register(Box::new(build))?;
-        metrics.registry.register(Box::new(metrics.errors.clone()))?;
-        metrics.registry.register(Box::new(metrics.rotations.clone()))?;
+        metrics.outputs.register(&metrics.registry)?;
         metrics.registry.register(Box::new(metrics.lag.clone()))?;
-        metrics.registry.register(Box::new(metrics.blocked.clone()))?;
         metrics.registry.register(Box::new(metrics.reloads.clone()))?;
         metrics.registry.register(Box::new(ProcessCollector::for_self()))?;
         for result in [Reload::Success, Reload::Failure] {
@@ -111,11 +83,12 @@ impl Metrics {
 
     /// The meter of an output, by `stdout`, `stderr` or its path.
     pub(crate) fn output(&self, name: &str) -> OutputMeter {
-        OutputMeter {
-            blocked: self.blocked.with_label_values(&[name]),
-            errors: self.errors.with_label_values(&[name]),
-            rotations: self.rotations.with_label_values(&[name]),
-        }
+        self.outputs.meter(name)
+    }
+
+    /// Why some outputs take no lines at present, one after the other; none, if all is well.
+    pub(crate) fn failing_outputs(&self) -> Vec<String> {
+        self.outputs.failing()
     }
 
     /// The meters of all streams there were, in the order in which they came.

@@ -46,6 +46,9 @@ const SOON: Duration = Duration::from_millis(50);
 /// After a failed write; doubled up to the second.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(1);
+/// An output that has taken lines before fails for so long before that is told: what a disk without
+/// room for a moment, or a collector that is started anew, is no reason to call a pod unready.
+const UNTOLD_FAILURE: Duration = Duration::from_secs(5);
 /// An output that fails although its streams have ended holds up the end for no longer than this.
 const LONGEST_LAST_FAILURE: Duration = Duration::from_secs(2);
 /// When an output has become quiet (no write is larger), buffers that a burst has made larger are
@@ -65,6 +68,8 @@ pub(crate) struct Outlet {
     waiting: RefCell<Batch>,
     /// How many lines are being written, or were left by a failed write.
     writing: Cell<u64>,
+    /// Whether lines could be written at some time.
+    has_worked: Cell<bool>,
     filled: Notify,
     full: Notify,
     room: Notify,
@@ -112,6 +117,8 @@ pub(crate) enum End {
 /// A write that has failed for some time.
 struct Failure {
     reason: String,
+    began: Instant,
+    /// Since when it counts as one: not while a pipe has no reader.
     since: Instant,
 }
 
@@ -142,6 +149,7 @@ impl Outlet {
             clock,
             waiting: RefCell::default(),
             writing: Cell::new(0),
+            has_worked: Cell::new(false),
             filled: Notify::new(),
             full: Notify::new(),
             room: Notify::new(),
@@ -239,6 +247,7 @@ impl Outlet {
         }
         let has_turn = self.turn.is_none() || turn.is_some();
         let end = if has_turn { self.write_all().await } else { End::GivenUp };
+        self.meter.works();
         let closed = if has_turn { self.close_sink().await } else { Closed::default() };
         self.end.set(Some(end));
         self.ended.notify_waiters();
@@ -246,8 +255,13 @@ impl Outlet {
     }
 
     async fn write_all(&self) -> End {
-        let mut batch = Batch::default();
         let mut next_write = Instant::now();
+        // Before there are lines, as httpd does: that nothing can be written is known at once then,
+        // also where the first line is due tomorrow.
+        let mut batch = match self.write_batch(Batch::default()).await {
+            Ok(batch) => batch,
+            Err(end) => return end,
+        };
         loop {
             if self.waiting.borrow().is_empty() {
                 if self.closing.get() {
@@ -285,12 +299,14 @@ impl Outlet {
         }
     }
 
-    /// Writes a batch, however often it takes; gives it back empty.
+    /// Writes a batch, however often it takes; gives it back empty. One that is empty before opens the
+    /// output.
     async fn write_batch(&self, mut batch: Batch) -> Result<Batch, End> {
         let size = batch.len();
         let mut retry = FIRST_RETRY;
         let mut failing: Option<Failure> = None;
-        while !batch.is_empty() {
+        loop {
+            let is_opening = batch.is_empty();
             let (returned, progress) = self.write_once(batch).await;
             batch = returned;
             batch.account(&progress, &self.meter, Some(self.clock.now()));
@@ -299,24 +315,35 @@ impl Outlet {
                 self.meter.errors.inc();
                 tracing::error!(output = self.name, "{error}");
             }
-            let Some(error) = progress.error else { continue };
+            let Some(error) = progress.error else {
+                if batch.is_empty() {
+                    break;
+                }
+                continue;
+            };
             if matches!(error, SinkError::GivenUp { .. }) || self.hurried.get() {
                 return Err(End::GivenUp);
             }
             if error.is_broken_pipe() {
                 return Err(End::NobodyReads);
             }
+            // Without lines nobody misses a reader.
+            let is_waiting = matches!(error, SinkError::NoReader { .. });
+            if is_opening && (is_waiting || self.closing.get()) {
+                break;
+            }
             self.failed(&error, &mut failing)?;
             tokio::select! {
                 () = sleep(retry) => {}
                 () = self.hurry.notified() => {}
             }
-            let is_waiting = matches!(error, SinkError::NoReader { .. });
             retry = if is_waiting { FIRST_RETRY } else { (retry * 2).min(LAST_RETRY) };
         }
         if failing.is_some() {
+            self.meter.works();
             tracing::info!(output = self.name, "writing again; no line was lost");
         }
+        self.has_worked.set(true);
         if size < QUIET {
             batch.shrink_to(KEPT_WHEN_QUIET);
         }
@@ -328,12 +355,20 @@ impl Outlet {
     fn failed(&self, error: &SinkError, failing: &mut Option<Failure>) -> Result<(), End> {
         let reason = error.to_string();
         let is_new = failing.as_ref().is_none_or(|failure| failure.reason != reason);
-        let since = failing.as_ref().map_or_else(Instant::now, |failure| failure.since);
+        let now = Instant::now();
+        let (began, since) =
+            failing.as_ref().map_or((now, now), |failure| (failure.began, failure.since));
+        if self.closing.get() {
+            // What is left is for an output that nobody asks for any more.
+            self.meter.works();
+        } else if !self.has_worked.get() || began.elapsed() >= UNTOLD_FAILURE {
+            self.meter.fails(&reason);
+        }
         if matches!(error, SinkError::NoReader { .. }) {
             if is_new {
                 tracing::warn!(output = self.name, "{reason}");
             }
-            *failing = Some(Failure { reason, since: Instant::now() });
+            *failing = Some(Failure { reason, began, since: now });
             return Ok(());
         }
         self.meter.errors.inc();
@@ -348,7 +383,7 @@ impl Outlet {
         if is_new {
             tracing::error!(output = self.name, "{reason}; trying again");
         }
-        *failing = Some(Failure { reason, since });
+        *failing = Some(Failure { reason, began, since });
         Ok(())
     }
 

@@ -29,15 +29,27 @@ pub(crate) struct Report {
     metrics: Arc<Metrics>,
     /// `None` when there is no more to say.
     file: Mutex<Option<File>>,
+    /// Why there is none, until that is told.
+    untold: Mutex<Option<io::Error>>,
 }
 
 impl Report {
     /// Opens the file as it is, for that of a container can't be replaced. One that can't be opened
-    /// is only a warning.
+    /// is only a warning, once there are diagnostics.
     pub(crate) fn open(path: PathBuf, metrics: Arc<Metrics>) -> Self {
         let opened = File::options().create(true).truncate(true).write(true).open(&path);
-        let file = opened.map_err(|error| warn(&path, &error)).ok();
-        Self { path, metrics, file: Mutex::new(file) }
+        let (file, error) = match opened {
+            Ok(file) => (Some(file), None),
+            Err(error) => (None, Some(error)),
+        };
+        Self { path, metrics, file: Mutex::new(file), untold: Mutex::new(error) }
+    }
+
+    /// Warns of a file that couldn't be opened.
+    pub(crate) fn warn(&self) {
+        if let Some(error) = self.untold.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            warn(&self.path, &error);
+        }
     }
 
     /// Has it written every second from now on.
@@ -81,6 +93,13 @@ impl Report {
         }
         let text = format!("{{\"lines\":{lines},\"bytes\":{bytes},\"ended\":{ended}}}");
         file.write_all_at(format!("{text:WIDTH$}\n").as_bytes(), 0)
+    }
+}
+
+impl Drop for Report {
+    /// A program that never began to write has written nothing, and that is its last word, too.
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

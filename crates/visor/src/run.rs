@@ -19,7 +19,7 @@ use tokio::{
 };
 use visor_api::{ResolvedSource, resolved::Output};
 use visor_engine::time::Time;
-use visor_http::{Limits, Plain, Readiness, bind, pages};
+use visor_http::{Limits, ListenAddress, Plain, Readiness, bind, pages};
 
 use extent::Extent;
 
@@ -27,6 +27,7 @@ use crate::{
     cli::{self, Diagnostics, Listen},
     clock::wall,
     documents::Documents,
+    early_signals,
     emit::Emission,
     logging,
     metrics::Metrics,
@@ -47,6 +48,11 @@ const LONGEST_FAILURE: time::Duration = time::Duration::from_secs(10);
 /// And under `visor emit`, where somebody waits.
 const LONGEST_FAILURE_OF_EMIT: time::Duration = time::Duration::from_secs(2);
 
+/// What a program that doesn't write says of its readiness.
+const NOT_WRITING: &str = "not writing lines\n";
+/// So many outputs that fail are shown with the reason.
+const FAILING_SHOWN: usize = 10;
+
 /// Everything that a run needs to know.
 struct Run {
     /// The documents, if they can change while they run.
@@ -64,8 +70,9 @@ struct Run {
     /// Whether to show a table meanwhile and a summary in the end; and whether what was written
     /// but never read is worth a word. If not, only that it was not is.
     summary: bool,
+    metrics: Arc<Metrics>,
     /// Where to write the sums, meanwhile and in the end.
-    report: Option<PathBuf>,
+    report: Option<Arc<Report>>,
 }
 
 /// Where metrics are to be served.
@@ -74,11 +81,14 @@ enum Listening {
     Nowhere,
     /// There if it is free; a second run on a laptop does without.
     IfFree,
-    At(std::net::SocketAddr),
+    At(ListenAddress),
 }
 
 /// `visor run`.
 pub(crate) fn run(options: cli::RunOptions, diagnostics: Diagnostics) -> anyhow::Result<ExitCode> {
+    let metrics = new_metrics()?;
+    let report = options.report.map(|path| Arc::new(Report::open(path, Arc::clone(&metrics))));
+    report.iter().for_each(early_signals::report_to);
     let mut documents = Documents::open(&options.file)?;
     let sources = if options.wait {
         logging::start(diagnostics, None);
@@ -115,7 +125,8 @@ pub(crate) fn run(options: cli::RunOptions, diagnostics: Diagnostics) -> anyhow:
         longest_lag: Some(LONGEST_LAG),
         diagnostics,
         summary: true,
-        report: options.report,
+        metrics,
+        report,
     }
     .start(sources)
 }
@@ -140,9 +151,14 @@ pub(crate) fn emit(
         longest_lag: None,
         diagnostics,
         summary: false,
+        metrics: new_metrics()?,
         report: None,
     }
     .start(sources)
+}
+
+fn new_metrics() -> anyhow::Result<Arc<Metrics>> {
+    Ok(Arc::new(Metrics::new().context("setting up the metrics")?))
 }
 
 fn or_here(directory: PathBuf) -> PathBuf {
@@ -157,7 +173,7 @@ impl Run {
         if let Some(documents) = &mut self.documents {
             documents.log_notes();
         }
-        let metrics = Arc::new(Metrics::new().context("setting up the metrics")?);
+        let metrics = Arc::clone(&self.metrics);
         let plan = Plan::new(&sources, &self.settings, &mut self.memory)?;
         drop(sources);
         let table = bars.map(|bars| Table::new(Arc::clone(&metrics), bars, self.extent.length()));
@@ -166,7 +182,9 @@ impl Run {
             .build()
             .context("starting the event loop")?;
         let report = self.report.take();
-        let report = report.map(|path| Arc::new(Report::open(path, Arc::clone(&metrics))));
+        if let Some(report) = &report {
+            report.warn();
+        }
         let (summary, diagnostics) = (self.summary, self.diagnostics);
         let ended = match self.simulated_from {
             None => runtime.block_on(async {
@@ -245,9 +263,25 @@ impl Run {
 fn serve(server: Option<TcpListener>, metrics: &Arc<Metrics>, readiness: &Arc<Readiness>) {
     if let Some(listener) = server {
         let (metrics, readiness) = (Arc::clone(metrics), Arc::clone(readiness));
-        let pages = pages(move || metrics.render(), readiness, "not writing lines\n");
+        let outputs = Arc::clone(&metrics);
+        let ready =
+            move || if readiness.get() { written(&outputs) } else { Err(NOT_WRITING.to_owned()) };
+        let pages = pages(move || metrics.render(), ready);
         tokio::spawn(visor_http::serve(listener, Limits::PAGES, Plain, pages));
     }
+}
+
+/// Whether every output takes its lines; what is in the way of some, if not.
+fn written(metrics: &Metrics) -> Result<(), String> {
+    let mut failing = metrics.failing_outputs();
+    if failing.is_empty() {
+        return Ok(());
+    }
+    if let Some(others @ 1..) = failing.len().checked_sub(FAILING_SHOWN) {
+        failing.truncate(FAILING_SHOWN);
+        failing.push(format!("and {others} more outputs that fail"));
+    }
+    Err(failing.join("\n") + "\n")
 }
 
 /// Ticks that are so far apart, also after a long pause.

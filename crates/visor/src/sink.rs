@@ -79,8 +79,8 @@ pub(crate) struct Sink {
 }
 
 impl Sink {
-    /// A sink that has opened nothing yet: the first write does, so that its errors are an
-    /// ordinary write's. `rotation` means nothing to the standard streams and to special files.
+    /// A sink that has opened nothing yet: the first write does, also one of nothing, so that its
+    /// errors are an ordinary write's. `rotation` means nothing to the standard streams and to special files.
     /// A write that finds no room waits as long as the `patience` isn't over.
     pub(crate) fn new(target: Target, rotation: Option<Rotation>, patience: Patience) -> Self {
         let rotator = target.file().map(|place| Rotator::new(place, rotation));
@@ -93,6 +93,12 @@ impl Sink {
     /// what that call left. `now` is the time the lines are written at, real or simulated.
     pub(crate) fn write(&mut self, batch: &[u8], now: Timestamp) -> Progress {
         let mut progress = Progress::default();
+        if batch.is_empty() && self.output.is_none() {
+            match open(&self.target, self.rotator.as_mut(), now) {
+                Ok(output) => self.output = Some(output),
+                Err(error) => progress.error = Some(error),
+            }
+        }
         while progress.bytes < batch.len() && progress.error.is_none() {
             if let Err(error) = self.advance(batch, now, &mut progress) {
                 progress.error = Some(error);

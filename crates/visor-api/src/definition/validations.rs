@@ -119,6 +119,12 @@ fn validations() -> Vec<Validation> {
             field: Some("name"),
         },
         Validation {
+            place: &["spec", "podTemplate", "initContainers", ITEMS],
+            rule: other_than(&RESERVED_CONTAINERS),
+            message: messages::CONTAINER_TAKEN,
+            field: Some("name"),
+        },
+        Validation {
             place: &["spec", "podTemplate", "volumes", ITEMS],
             rule: other_than(&RESERVED_VOLUMES),
             message: messages::VOLUME_TAKEN,

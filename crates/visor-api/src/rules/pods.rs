@@ -1,10 +1,17 @@
 //! Pods: a source's name, which becomes theirs, and a template that leaves alone what the operator
 //! sets itself.
 
+use std::collections::HashSet;
+
+use k8s_openapi::api::core::v1::Container;
+
 use super::messages;
 use crate::{
     problem::{Path, Problem},
-    source::{FakeLogSourceSpec, METRICS_PORT, PodTemplate, RESERVED_CONTAINERS, RESERVED_VOLUMES},
+    source::{
+        FakeLogSourceSpec, METRICS_PORT, PodTemplate, RESERVED_CONTAINERS, RESERVED_VARIABLE,
+        RESERVED_VOLUMES,
+    },
 };
 
 /// The longest name of a source, in characters. Its workload has the same one, and a `StatefulSet`
@@ -55,6 +62,18 @@ pub(super) fn sidecar(path: &Path, spec: &FakeLogSourceSpec, problems: &mut Vec<
     }
 }
 
+/// The containers of a template, with their paths.
+fn containers<'a>(
+    path: &Path,
+    template: &'a PodTemplate,
+) -> impl Iterator<Item = (Path, &'a Container)> {
+    let of = |field: &str, list: &'a [Container]| {
+        let path = path.field(field);
+        list.iter().enumerate().map(move |(index, container)| (path.index(index), container))
+    };
+    of("initContainers", &template.init_containers).chain(of("containers", &template.containers))
+}
+
 /// What the pods have besides the generator.
 pub(super) fn template(path: &Path, template: &PodTemplate, problems: &mut Vec<Problem>) {
     let mut add = |path: Path, message: &str| problems.push(Problem::new(path, message));
@@ -68,8 +87,13 @@ pub(super) fn template(path: &Path, template: &PodTemplate, problems: &mut Vec<P
         let path = path.field("annotations").field(key);
         add(path, "is an annotation that the operator sets itself; remove it");
     }
-    for (index, container) in template.containers.iter().enumerate() {
-        let path = path.field("containers").index(index);
+    for (index, variable) in template.env.iter().enumerate() {
+        if variable.name == RESERVED_VARIABLE {
+            let path = path.field("env").index(index).field("name");
+            add(path, "is a variable that the operator sets itself; remove it");
+        }
+    }
+    for (path, container) in containers(path, template) {
         if RESERVED_CONTAINERS.contains(&container.name.as_str()) {
             add(path.field("name"), messages::CONTAINER_TAKEN);
         }
@@ -78,6 +102,13 @@ pub(super) fn template(path: &Path, template: &PodTemplate, problems: &mut Vec<P
                 let path = path.field("ports").index(index).field("containerPort");
                 add(path, "is where the generator in the same pod serves metrics; choose another");
             }
+        }
+    }
+    let before: HashSet<_> = template.init_containers.iter().map(|one| &one.name).collect();
+    for (index, container) in template.containers.iter().enumerate() {
+        if before.contains(&container.name) {
+            let path = path.field("containers").index(index).field("name");
+            add(path, "is the name of a container in `initContainers` already; choose another");
         }
     }
     for (index, volume) in template.volumes.iter().enumerate() {

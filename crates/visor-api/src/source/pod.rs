@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::core::v1::{
-        ConfigMapVolumeSource, Container, EmptyDirVolumeSource, LocalObjectReference,
-        ResourceRequirements, SecretVolumeSource, Toleration,
+        Affinity, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvFromSource, EnvVar,
+        HostAlias, LocalObjectReference, PodDNSConfig, PodSecurityContext, ResourceRequirements,
+        SecretVolumeSource, Toleration, TopologySpreadConstraint,
     },
     apimachinery::pkg::api::resource::Quantity,
 };
@@ -21,6 +22,8 @@ pub const METRICS_PORT: i32 = 9464;
 pub const RESERVED_CONTAINERS: [&str; 2] = ["visor", "prepare"];
 /// The volumes that the operator puts into pods: where file outputs live, and the document.
 pub const RESERVED_VOLUMES: [&str; 2] = ["logs", "document"];
+/// The environment variable of the generator that the operator sets: the pod's name.
+pub const RESERVED_VARIABLE: &str = "VISOR_IDENTITY";
 
 /// The volume where file outputs live. Exactly one of its fields is set.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq)]
@@ -101,6 +104,56 @@ pub struct PodTemplate {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub tolerations: Vec<Toleration>,
+    /// On which nodes the pods rather run, or must, beside or apart from which other pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Affinity>,
+    /// How the pods are spread over nodes, zones and the like.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
+    /// The scheduler that places the pods. Absent: the cluster's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub scheduler_name: Option<String>,
+    /// The runtime class of the pods. Absent: the cluster's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub runtime_class_name: Option<String>,
+    /// The service account of the pods, for containers that ask the API server, such as a collector
+    /// that adds what it knows of pods. Absent: the namespace's default, without its token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub service_account_name: Option<String>,
+    /// Whether the containers beside the generator get the account's token. The generator never
+    /// does. Absent: if `serviceAccountName` is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub automount_service_account_token: Option<bool>,
+    /// The security context of the pods. What it leaves out is as the restricted Pod Security
+    /// Standard has it, with the user and group of the operator's settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security_context: Option<PodSecurityContext>,
+    /// How long pods that are deleted have to end. Absent: 30 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3600))]
+    pub termination_grace_period_seconds: Option<i64>,
+    /// Names and addresses that are added to the pods' `/etc/hosts`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub host_aliases: Vec<HostAlias>,
+    /// The name servers and search domains of the pods, beside the cluster's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns_config: Option<PodDNSConfig>,
+    /// More environment variables of the generator's container, such as `VISOR_LOG`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 64),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub env: Vec<EnvVar>,
+    /// `ConfigMap`s and Secrets whose keys are environment variables of the generator's container.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub env_from: Vec<EnvFromSource>,
     /// What the generator's container asks for and may use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
@@ -108,6 +161,14 @@ pub struct PodTemplate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub priority_class_name: Option<String>,
+    /// Containers that run and end before the generator begins: they see the same volume. One with
+    /// `restartPolicy: Always` goes on running beside it (Kubernetes 1.29 and later).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 16),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub init_containers: Vec<Container>,
     /// Containers beside the generator, such as a log collector: they see the same volume.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(

@@ -17,7 +17,8 @@ pub struct FakeLogSourceStatus {
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
 
-    /// Accepted: whether the source is one that can run. Available: whether its pods are ready.
+    /// Accepted: whether the source is one that can run. Available: whether its pods are ready
+    /// and can write to all of their outputs.
     /// Progressing: whether a change is still being rolled out. Complete (only of a source that
     /// ends by itself): whether it has. Ready: all of it in one word. Counted: whether `lines` is
     /// all that had been written when the pods were last asked.
@@ -72,6 +73,12 @@ pub struct FakeLogSourceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub silent_pods: Option<i32>,
+
+    /// How many pods said when they were last asked that they can't write to some output of theirs.
+    /// The condition Available says why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub failing_pods: Option<i32>,
 
     /// How many containers ended without a last word of all that they wrote, for they were killed:
     /// what each wrote last is missing in `lines` and `bytes`.

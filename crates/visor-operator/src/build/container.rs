@@ -3,12 +3,14 @@
 
 use k8s_openapi::{
     api::core::v1::{
-        Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction,
+        Capabilities, Container, ContainerPort, EnvFromSource, EnvVar, EnvVarSource, HTTPGetAction,
         ObjectFieldSelector, Probe, ResourceRequirements, SeccompProfile, SecurityContext,
         VolumeMount,
     },
     apimachinery::pkg::{api::resource::Quantity, util::intstr::IntOrString},
 };
+
+use visor_api::source::RESERVED_VARIABLE;
 
 use super::{Settings, document};
 
@@ -32,7 +34,7 @@ const USER: i64 = 65532;
 /// Where an API server mounts a pod's token in every container that has nothing else there.
 pub(crate) const TOKEN_DIRECTORY: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-const IDENTITY: &str = "VISOR_IDENTITY";
+const IDENTITY: &str = RESERVED_VARIABLE;
 
 /// As whom a generator runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +46,7 @@ pub(crate) struct RunAs {
 }
 
 impl RunAs {
-    /// In pods of our own.
+    /// As the operator's settings have it.
     pub(crate) const fn own(settings: &Settings) -> Self {
         Self { user: settings.user, group: settings.user }
     }
@@ -62,9 +64,13 @@ pub(crate) struct Surroundings<'a> {
     /// What the container asks for and may use.
     pub(crate) resources: Option<&'a ResourceRequirements>,
     pub(crate) run_as: RunAs,
+    /// More environment variables.
+    pub(crate) env: &'a [EnvVar],
+    pub(crate) env_from: &'a [EnvFromSource],
+    /// Whether containers of the pod get its token. The generator doesn't.
+    pub(crate) has_token: bool,
     /// Whether the pod is somebody else's. Its generator then must not be in its way: it waits for a
-    /// document rather than fail, and no probe of ours decides whether the pod is ready. Nor does it
-    /// get the pod's token.
+    /// document rather than fail, and no probe of ours decides whether the pod is ready.
     pub(crate) guest: bool,
 }
 
@@ -77,34 +83,40 @@ pub(crate) fn generator(settings: &Settings, surroundings: &Surroundings<'_>) ->
         shared,
         resources,
         run_as,
+        env,
+        env_from,
+        has_token,
         guest,
     } = *surroundings;
     let directory = output_directory(logs_directory, shared);
     let document = format!("{DOCUMENT_DIRECTORY}/{}", document::FILE);
-    let listen = format!("0.0.0.0:{METRICS_PORT}");
+    // At all addresses of the pod, of whatever family they are.
+    let listen = format!(":{METRICS_PORT}");
     let mut arguments = vec!["run", "-f", &document, "--output-dir", &directory];
     arguments.extend(["--listen", &listen, "--diagnostics", "json"]);
     // Where a kubelet looks for a container's last word.
     arguments.extend(["--report", "/dev/termination-log"]);
     arguments.extend(guest.then_some("--wait"));
-    let document = |directory: &str| VolumeMount {
-        read_only: Some(true),
-        ..mount(document_volume, directory)
-    };
-    let mut mounts = vec![document(DOCUMENT_DIRECTORY), mount(logs_volume, logs_directory)];
-    mounts.extend(guest.then(|| document(TOKEN_DIRECTORY)));
+    let document_mount = read_only(document_volume, DOCUMENT_DIRECTORY);
+    let mut mounts = vec![document_mount, mount(logs_volume, logs_directory)];
+    mounts.extend(has_token.then(|| in_place_of_the_token(document_volume)));
+    let mut variables = vec![identity(), warnings_only()];
+    variables.retain(|own| env.iter().all(|variable| variable.name != own.name));
+    variables.extend_from_slice(env);
     Container {
         name: GENERATOR.to_owned(),
         image: Some(settings.image.clone()),
         image_pull_policy: Some(settings.image_pull_policy.clone()),
         args: Some(arguments.into_iter().map(str::to_owned).collect()),
-        env: Some(vec![identity(), warnings_only()]),
+        env: Some(variables),
+        env_from: (!env_from.is_empty()).then(|| env_from.to_vec()),
         ports: Some(vec![ContainerPort {
             name: Some(METRICS_PORT_NAME.to_owned()),
             container_port: METRICS_PORT,
             protocol: Some("TCP".to_owned()),
             ..ContainerPort::default()
         }]),
+        startup_probe: (!guest).then(startup_probe),
         liveness_probe: (!guest).then(|| probe("/livez", 10)),
         readiness_probe: (!guest).then(|| probe("/readyz", 5)),
         resources: Some(resources.cloned().unwrap_or_else(modest_resources)),
@@ -126,7 +138,9 @@ pub(crate) fn generator(settings: &Settings, surroundings: &Surroundings<'_>) ->
 
 /// The one container that is root, and only with a directory of the node: a kubelet makes such a
 /// directory as root, and no other setting gives it to the generator's user.
-pub(super) fn prepare(settings: &Settings) -> Container {
+pub(super) fn prepare(settings: &Settings, has_token: bool) -> Container {
+    let mut mounts = vec![logs_mount()];
+    mounts.extend(has_token.then(|| in_place_of_the_token(DOCUMENT_VOLUME)));
     let arguments = [
         "prepare-directory",
         "--owner",
@@ -151,7 +165,7 @@ pub(super) fn prepare(settings: &Settings) -> Container {
             }),
             ..restricted()
         }),
-        volume_mounts: Some(vec![logs_mount()]),
+        volume_mounts: Some(mounts),
         ..Container::default()
     }
 }
@@ -231,6 +245,16 @@ fn warnings_only() -> EnvVar {
     EnvVar { name: "VISOR_LOG".to_owned(), value: Some("warn".to_owned()), ..EnvVar::default() }
 }
 
+/// Something harmless where the API server would mount the pod's token: our containers ask it for
+/// nothing.
+fn in_place_of_the_token(document_volume: &str) -> VolumeMount {
+    read_only(document_volume, TOKEN_DIRECTORY)
+}
+
+fn read_only(volume: &str, directory: &str) -> VolumeMount {
+    VolumeMount { read_only: Some(true), ..mount(volume, directory) }
+}
+
 fn logs_mount() -> VolumeMount {
     mount(LOGS_VOLUME, LOGS_DIRECTORY)
 }
@@ -241,6 +265,12 @@ fn mount(volume: &str, directory: &str) -> VolumeMount {
         mount_path: directory.to_owned(),
         ..VolumeMount::default()
     }
+}
+
+/// Whether the generator has begun. Until then no other probe is asked, and a start that takes long is
+/// no failure. The first one waits: a kubelet warns of each that comes too early.
+fn startup_probe() -> Probe {
+    Probe { initial_delay_seconds: Some(1), failure_threshold: Some(60), ..probe("/livez", 1) }
 }
 
 fn probe(path: &str, period_seconds: i32) -> Probe {

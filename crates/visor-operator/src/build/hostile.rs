@@ -32,6 +32,19 @@ fn whole() -> Value {
                 "volumes": [{"name": "configuration", "configMap": {"name": "other"}},
                             {"name": "keys", "secret": {"secretName": "keys"}}],
                 "imagePullSecrets": [{"name": "registry"}],
+                "initContainers": [{"name": "first", "image": "collector:1"}],
+                "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
+                    {"topologyKey": "kubernetes.io/hostname"}]}},
+                "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone",
+                    "whenUnsatisfiable": "ScheduleAnyway"}],
+                "schedulerName": "own", "runtimeClassName": "runc",
+                "serviceAccountName": "collector", "terminationGracePeriodSeconds": 60,
+                "securityContext": {"runAsUser": 7, "fsGroup": 8,
+                    "sysctls": [{"name": "net.ipv4.tcp_syncookies", "value": "1"}]},
+                "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["a"]}],
+                "dnsConfig": {"nameservers": ["10.0.0.2"]},
+                "env": [{"name": "VISOR_LOG", "value": "info"}],
+                "envFrom": [{"configMapRef": {"name": "other"}}],
             },
         },
     })
@@ -120,6 +133,9 @@ fn wounds() -> impl Strategy<Value = Vec<Wound>> {
         "volume",
         "stopAfter",
         "initContainers",
+        "serviceAccountName",
+        "affinity",
+        "env",
         "suspend",
         "restartPolicy",
         "envFrom",
@@ -204,17 +220,24 @@ fn hurt(document: &mut Value, wound: Wound) {
 /// The baseline Pod Security Standard, read off the pod itself, and that nobody is root.
 fn is_of_the_baseline(spec: &Value) -> Result<(), TestCaseError> {
     let known = [
+        "affinity",
         "automountServiceAccountToken",
         "containers",
+        "dnsConfig",
         "enableServiceLinks",
+        "hostAliases",
         "imagePullSecrets",
         "initContainers",
         "nodeSelector",
         "priorityClassName",
         "restartPolicy",
+        "runtimeClassName",
+        "schedulerName",
         "securityContext",
+        "serviceAccountName",
         "terminationGracePeriodSeconds",
         "tolerations",
+        "topologySpreadConstraints",
         "volumes",
     ];
     for field in spec.as_object().unwrap().keys() {
@@ -223,6 +246,9 @@ fn is_of_the_baseline(spec: &Value) -> Result<(), TestCaseError> {
     for volume in spec["volumes"].as_array().unwrap() {
         prop_assert!(volume.get("hostPath").is_none(), "{volume}");
     }
+    let context = &spec["securityContext"];
+    prop_assert!(context["runAsUser"] != 0 && context["runAsNonRoot"] != false, "{context}");
+    prop_assert!(!context.to_string().contains("\"Unconfined\""), "{context}");
     let all = ["containers", "initContainers"].map(|list| spec[list].as_array());
     for one in all.into_iter().flatten().flatten() {
         let text = one.to_string();
@@ -256,10 +282,15 @@ fn is_harmless(source: &FakeLogSource, settings: &Settings) -> Result<(), TestCa
         if is_allowed {
             is_of_the_baseline(spec)?;
         }
-        for never in ["serviceAccountName", "hostNetwork", "hostPID", "hostIPC", "nodeName"] {
+        for never in ["hostNetwork", "hostPID", "hostIPC", "nodeName"] {
             prop_assert!(spec.get(never).is_none(), "{never}");
         }
-        prop_assert_eq!(&spec["automountServiceAccountToken"], &json!(false));
+        let asked = source.spec.pod_template.as_ref();
+        let account = asked.and_then(|template| template.service_account_name.as_deref());
+        prop_assert_eq!(spec["serviceAccountName"].as_str(), account);
+        let token = asked.and_then(|template| template.automount_service_account_token);
+        let token = token.unwrap_or(account.is_some());
+        prop_assert_eq!(&spec["automountServiceAccountToken"], &json!(token));
         prop_assert_eq!(&pod["metadata"]["labels"]["visor.dev/source-uid"], &json!("1"));
         let kinds = ["configMap", "secret", "emptyDir", "persistentVolumeClaim", "hostPath"];
         for volume in spec["volumes"].as_array().unwrap() {
@@ -283,7 +314,13 @@ fn is_harmless(source: &FakeLogSource, settings: &Settings) -> Result<(), TestCa
             prop_assert_eq!(&context["capabilities"]["drop"], &json!(["ALL"]));
             prop_assert!(context.get("privileged").is_none());
             let may_be_root = one["name"] == container::PREPARE;
-            prop_assert_eq!(&context["runAsNonRoot"], &json!(!may_be_root));
+            if is_allowed {
+                prop_assert_eq!(&context["runAsNonRoot"], &json!(!may_be_root));
+            }
+            let mounts = one["volumeMounts"].as_array().unwrap();
+            let hidden =
+                mounts.iter().any(|mount| mount["mountPath"] == container::TOKEN_DIRECTORY);
+            prop_assert!(hidden || !token, "no container of ours has the token");
         }
     }
     Ok(())

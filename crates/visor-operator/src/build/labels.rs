@@ -28,9 +28,32 @@ pub(crate) const IMMUTABLE: &str = "visor.dev/immutable-hash";
 /// pod makes the kubelet write the pod's volumes at once instead of within a minute or two.
 pub(crate) const DOCUMENT: &str = "visor.dev/document-hash";
 
-/// The labels of every child.
+/// Domains of labels and annotations that say how an object came into the cluster, or what a tool has
+/// noted about it. On another object they would be wrong; a tool that finds its objects by them might
+/// even remove it.
+const OF_TOOLS: [&str; 7] =
+    ["kubernetes.io", "k8s.io", "helm.sh", "argoproj.io", "fluxcd.io", "cattle.io", "k14s.io"];
+
+/// What a source's author, and the policies of the cluster, say of a source by its labels or
+/// annotations, and so of its children.
+pub(crate) fn inherited(
+    of_source: Option<&BTreeMap<String, String>>,
+) -> impl Iterator<Item = (String, String)> {
+    let is_inherited = |key: &str| {
+        let domain = key.split_once('/').map_or("", |(domain, _)| domain);
+        let is_of = |tool: &str| {
+            domain.strip_suffix(tool).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
+        !is_of("visor.dev") && !OF_TOOLS.into_iter().any(is_of)
+    };
+    let pairs = of_source.into_iter().flatten().filter(move |(key, _)| is_inherited(key));
+    pairs.map(|(key, value)| (key.clone(), value.clone()))
+}
+
+/// The labels of every child: the source's and ours.
 pub(crate) fn of_children(source: ValidSource<'_>) -> BTreeMap<String, String> {
-    let mut labels = selector(source);
+    let mut labels: BTreeMap<_, _> = inherited(source.metadata().labels.as_ref()).collect();
+    labels.extend(selector(source));
     labels.extend(pairs(&[
         ("app.kubernetes.io/part-of", "visor"),
         (MANAGED_BY, MANAGER),
@@ -39,11 +62,12 @@ pub(crate) fn of_children(source: ValidSource<'_>) -> BTreeMap<String, String> {
     labels
 }
 
-/// The labels of a source's pods: the person's, ours and the source's uid.
+/// The labels of a source's pods: the source's, the template's, ours and the source's uid.
 pub(crate) fn of_pods(source: ValidSource<'_>) -> BTreeMap<String, String> {
     let template = source.spec().pod_template.as_ref();
-    let mut labels = template.map(|template| template.labels.clone()).unwrap_or_default();
-    labels.extend(of_children(source));
+    let mut labels = of_children(source);
+    // The rules see to it that it says nothing of ours.
+    labels.extend(template.iter().flat_map(|template| template.labels.clone()));
     labels.extend(of_source(source.name(), source.uid()));
     labels
 }
@@ -81,4 +105,33 @@ pub(crate) fn selector_text(source: ValidSource<'_>) -> String {
 
 fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn children_inherit_what_people_say_and_not_what_tools_note() {
+        let keys = [
+            ("team", true),
+            ("example.com/cost-centre", true),
+            ("notkubernetes.io/team", true),
+            ("app.kubernetes.io/instance", false),
+            ("kubectl.kubernetes.io/last-applied-configuration", false),
+            ("config.k8s.io/owning-inventory", false),
+            ("meta.helm.sh/release-name", false),
+            ("helm.sh/chart", false),
+            ("argocd.argoproj.io/tracking-id", false),
+            ("kustomize.toolkit.fluxcd.io/name", false),
+            ("kapp.k14s.io/app", false),
+            ("visor.dev/source", false),
+        ];
+        let all = keys.map(|(key, _)| (key.to_owned(), "x".to_owned())).into();
+        let found: BTreeMap<_, _> = inherited(Some(&all)).collect();
+        for (key, is_inherited) in keys {
+            assert_eq!(found.contains_key(key), is_inherited, "{key}");
+        }
+        assert_eq!(inherited(None).count(), 0);
+    }
 }

@@ -21,24 +21,35 @@ pub(super) fn template(source: ValidSource<'_>, settings: &Settings) -> PodTempl
     let nothing = PodTemplate::default();
     let wishes = source.spec().pod_template.as_ref().unwrap_or(&nothing);
     let finite = source.workload() == Workload::Job;
-    let prepare = on_the_node(source).then(|| container::prepare(settings));
+    let shared = is_shared(source);
+    let has_token =
+        wishes.automount_service_account_token.unwrap_or(wishes.service_account_name.is_some());
+    let prepare = on_the_node(source).then(|| container::prepare(settings, has_token));
+    let security_context = security_context(settings, wishes.security_context.as_ref());
+    let run_as = container::RunAs {
+        user: security_context.run_as_user,
+        group: security_context.run_as_group,
+    };
     let surroundings = container::Surroundings {
         document_volume: container::DOCUMENT_VOLUME,
         logs_volume: container::LOGS_VOLUME,
         logs_directory: container::LOGS_DIRECTORY,
-        shared: is_shared(source),
+        shared,
         resources: wishes.resources.as_ref(),
-        run_as: container::RunAs::own(settings),
+        run_as,
+        env: &wishes.env,
+        env_from: &wishes.env_from,
+        has_token,
         guest: false,
     };
     let generator = container::generator(settings, &surroundings);
-    let shared = is_shared(source);
     let beside = wishes.containers.iter().map(|one| container::beside(one, shared));
 
     // A Job ends when its containers have ended, and a collector never does. One that is an init
     // container which goes on running is ended by the kubelet when the generator has ended.
     let mut containers = vec![generator];
-    let mut init_containers: Vec<Container> = prepare.into_iter().collect();
+    let before = wishes.init_containers.iter().map(|one| container::beside(one, shared));
+    let mut init_containers: Vec<Container> = prepare.into_iter().chain(before).collect();
     if finite && settings.native_sidecars {
         init_containers.extend(
             beside.map(|container| Container {
@@ -57,31 +68,50 @@ pub(super) fn template(source: ValidSource<'_>, settings: &Settings) -> PodTempl
             ..ObjectMeta::default()
         }),
         spec: Some(PodSpec {
-            automount_service_account_token: Some(false),
+            automount_service_account_token: Some(has_token),
+            service_account_name: wishes.service_account_name.clone(),
             enable_service_links: Some(false),
             containers,
             init_containers: some_unless_empty(init_containers),
             node_selector: some_unless_empty(wishes.node_selector.clone()),
             tolerations: some_unless_empty(wishes.tolerations.clone()),
+            affinity: wishes.affinity.clone(),
+            topology_spread_constraints: some_unless_empty(
+                wishes.topology_spread_constraints.clone(),
+            ),
+            scheduler_name: wishes.scheduler_name.clone(),
+            runtime_class_name: wishes.runtime_class_name.clone(),
+            host_aliases: some_unless_empty(wishes.host_aliases.clone()),
+            dns_config: wishes.dns_config.clone(),
             image_pull_secrets: some_unless_empty(wishes.image_pull_secrets.clone()),
             priority_class_name: wishes.priority_class_name.clone(),
             restart_policy: Some(if finite { "Never" } else { "Always" }.to_owned()),
-            security_context: Some(PodSecurityContext {
-                run_as_non_root: Some(true),
-                run_as_user: settings.user,
-                run_as_group: settings.user,
-                fs_group: settings.user,
-                fs_group_change_policy: Some("OnRootMismatch".to_owned()),
-                seccomp_profile: Some(SeccompProfile {
-                    type_: "RuntimeDefault".to_owned(),
-                    ..SeccompProfile::default()
-                }),
-                ..PodSecurityContext::default()
-            }),
-            termination_grace_period_seconds: Some(GRACE_SECONDS),
+            security_context: Some(security_context),
+            termination_grace_period_seconds: Some(
+                wishes.termination_grace_period_seconds.unwrap_or(GRACE_SECONDS),
+            ),
             volumes: Some(volumes(source, wishes)),
             ..PodSpec::default()
         }),
+    }
+}
+
+/// A person's security context, and the restricted Pod Security Standard's settings where it says nothing
+/// about them.
+fn security_context(settings: &Settings, wish: Option<&PodSecurityContext>) -> PodSecurityContext {
+    let wish = wish.cloned().unwrap_or_default();
+    PodSecurityContext {
+        run_as_non_root: wish.run_as_non_root.or(Some(wish.run_as_user != Some(0))),
+        run_as_user: wish.run_as_user.or(settings.user),
+        run_as_group: wish.run_as_group.or(settings.user),
+        fs_group: wish.fs_group.or(settings.user),
+        fs_group_change_policy: wish
+            .fs_group_change_policy
+            .or_else(|| Some("OnRootMismatch".to_owned())),
+        seccomp_profile: wish.seccomp_profile.or_else(|| {
+            Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), ..SeccompProfile::default() })
+        }),
+        ..wish
     }
 }
 

@@ -3,14 +3,16 @@
 use k8s_openapi::{
     api::{
         apps::v1::{
-            DaemonSet, DaemonSetSpec, Deployment, DeploymentSpec, StatefulSet, StatefulSetSpec,
+            DaemonSet, DaemonSetSpec, DaemonSetUpdateStrategy, Deployment, DeploymentSpec,
+            DeploymentStrategy, RollingUpdateDeployment, RollingUpdateStatefulSetStrategy,
+            StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy,
         },
         batch::v1::{Job, JobSpec},
     },
-    apimachinery::pkg::apis::meta::v1::LabelSelector,
+    apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
 use serde_json::json;
-use visor_api::source::Workload;
+use visor_api::source::{Volume, VolumeAccessMode, Workload};
 
 use super::{BuildError, Settings, annotate, child, claim, container, hash, labels, metadata, pod};
 use crate::{
@@ -21,6 +23,8 @@ use crate::{
 /// How often a Job tries again with a new pod. Each pod that fails has written lines already, so
 /// few: a source that can't run should say so soon.
 const JOB_BACKOFF_LIMIT: i32 = 3;
+
+const ROLLING_UPDATE: &str = "RollingUpdate";
 
 pub(super) fn of(
     source: ValidSource<'_>,
@@ -43,10 +47,34 @@ fn deployment(source: ValidSource<'_>, settings: &Settings) -> Deployment {
         spec: Some(DeploymentSpec {
             replicas: Some(source.spec().replicas),
             selector: selector(source),
+            strategy: Some(strategy(source)),
             template: pod::template(source, settings),
             ..DeploymentSpec::default()
         }),
         ..Deployment::default()
+    }
+}
+
+/// How pods are replaced. Of each strategy all fields are said, so that the server removes those of the
+/// other, which it doesn't allow beside it.
+fn strategy(source: ValidSource<'_>) -> DeploymentStrategy {
+    let quarter = || Some(IntOrString::String("25%".to_owned()));
+    match &source.spec().volume {
+        // Pods of two nodes can't have such a claim at once, and a new pod would wait for the old one,
+        // which waits for the new one. Of a claim that exists already nothing is known.
+        Some(Volume::PersistentVolumeClaim(claim))
+            if claim.claim_name.is_some()
+                || claim.access_mode != VolumeAccessMode::ReadWriteMany =>
+        {
+            DeploymentStrategy { type_: Some("Recreate".to_owned()), rolling_update: None }
+        }
+        _ => DeploymentStrategy {
+            type_: Some(ROLLING_UPDATE.to_owned()),
+            rolling_update: Some(RollingUpdateDeployment {
+                max_surge: quarter(),
+                max_unavailable: quarter(),
+            }),
+        },
     }
 }
 
@@ -65,6 +93,13 @@ fn stateful_set(source: ValidSource<'_>, settings: &Settings) -> Result<Stateful
             pod_management_policy: Some("Parallel".to_owned()),
             template: pod::template(source, settings),
             volume_claim_templates: claims,
+            update_strategy: Some(StatefulSetUpdateStrategy {
+                type_: Some(ROLLING_UPDATE.to_owned()),
+                rolling_update: Some(RollingUpdateStatefulSetStrategy {
+                    partition: Some(0),
+                    ..RollingUpdateStatefulSetStrategy::default()
+                }),
+            }),
             ..StatefulSetSpec::default()
         }),
         ..StatefulSet::default()
@@ -77,6 +112,10 @@ fn daemon_set(source: ValidSource<'_>, settings: &Settings) -> DaemonSet {
         spec: Some(DaemonSetSpec {
             selector: selector(source),
             template: pod::template(source, settings),
+            update_strategy: Some(DaemonSetUpdateStrategy {
+                type_: Some(ROLLING_UPDATE.to_owned()),
+                ..DaemonSetUpdateStrategy::default()
+            }),
             ..DaemonSetSpec::default()
         }),
         ..DaemonSet::default()
@@ -101,6 +140,7 @@ fn job(source: ValidSource<'_>, settings: &Settings, document_hash: &str) -> Job
             parallelism: Some(spec.replicas),
             completions: Some(spec.replicas),
             backoff_limit: Some(JOB_BACKOFF_LIMIT),
+            suspend: Some(false),
             template: pod::template(source, settings),
             ..JobSpec::default()
         }),

@@ -24,6 +24,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::watch;
+use visor_http::ListenAddress;
 
 const BEGIN: Moment = 1_800_000_000;
 const DAY: Moment = 86_400;
@@ -214,7 +215,7 @@ async fn what_is_kept_is_good_for_a_handshake() {
     let metrics = Arc::new(Metrics::new().unwrap());
     tokio::spawn(keep(server.client("one"), settings(), leads, Arc::clone(&resolver), metrics));
     wait_for("a bundle", || resolver.is_loaded() && !server.bundle().is_empty()).await;
-    let anywhere = ([127, 0, 0, 1], 0).into();
+    let anywhere = ListenAddress::One(([127, 0, 0, 1], 0).into());
     let address =
         crate::webhook::serve(anywhere, Arc::clone(&resolver), axum::Router::new()).unwrap();
     connect(address, &server.bundle()).await.unwrap();

@@ -77,6 +77,9 @@ pub(crate) fn inject(
             shared: logs.shared,
             resources: Some(&resources),
             run_as: logs.run_as,
+            env: &[],
+            env_from: &[],
+            has_token: true,
             guest: true,
         },
     );

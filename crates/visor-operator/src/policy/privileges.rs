@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, ContainerPort, EnvFromSource, EnvVar, HTTPGetAction, Lifecycle,
-    LifecycleHandler, Probe, SecurityContext, TCPSocketAction, VolumeMount,
+    LifecycleHandler, PodSecurityContext, Probe, SecurityContext, TCPSocketAction, VolumeMount,
 };
 use visor_api::source::{FakeLogSourceSpec, PodTemplate, PodVolume, Volume, Workload};
 
@@ -26,6 +26,19 @@ const BASELINE_CAPABILITIES: [&str; 13] = [
     "SETPCAP",
     "SETUID",
     "SYS_CHROOT",
+];
+/// The kernel parameters that it lets pods set.
+const BASELINE_SYSCTLS: [&str; 10] = [
+    "kernel.shm_rmid_forced",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.ping_group_range",
+    "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl",
+    "net.ipv4.tcp_keepalive_probes",
+    "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_syncookies",
 ];
 /// The types (`seLinuxOptions.type`) that it lets them have.
 const BASELINE_TYPES: [&str; 5] =
@@ -78,11 +91,25 @@ fn of_template(template: &PodTemplate, path: &str, found: &mut Found) {
         annotations,
         node_selector,
         tolerations,
-        resources: _,
+        affinity,
+        topology_spread_constraints,
+        scheduler_name,
+        runtime_class_name,
+        service_account_name,
+        automount_service_account_token,
+        security_context,
+        env,
+        env_from,
         priority_class_name,
+        init_containers,
         containers,
         volumes,
         image_pull_secrets,
+        // What the pod itself has of it.
+        resources: _,
+        termination_grace_period_seconds: _,
+        host_aliases: _,
+        dns_config: _,
     } = template;
     let mut add = |is: bool, privilege, field: &str| {
         if is {
@@ -91,7 +118,17 @@ fn of_template(template: &PodTemplate, path: &str, found: &mut Found) {
     };
     add(!node_selector.is_empty(), Privilege::NodePlacement, "nodeSelector");
     add(!tolerations.is_empty(), Privilege::NodePlacement, "tolerations");
+    add(affinity.is_some(), Privilege::NodePlacement, "affinity");
+    let spread = !topology_spread_constraints.is_empty();
+    add(spread, Privilege::NodePlacement, "topologySpreadConstraints");
+    add(scheduler_name.is_some(), Privilege::NodePlacement, "schedulerName");
+    add(runtime_class_name.is_some(), Privilege::NodePlacement, "runtimeClassName");
+    let account = service_account_name.is_some();
+    add(account, Privilege::ServiceAccounts, "serviceAccountName");
+    let token = *automount_service_account_token == Some(true);
+    add(token, Privilege::ServiceAccounts, "automountServiceAccountToken");
     add(priority_class_name.is_some(), Privilege::PriorityClasses, "priorityClassName");
+    add(!init_containers.is_empty(), Privilege::Containers, "initContainers");
     add(!containers.is_empty(), Privilege::Containers, "containers");
     add(!image_pull_secrets.is_empty(), Privilege::Secrets, "imagePullSecrets");
     for (index, volume) in volumes.iter().enumerate() {
@@ -99,8 +136,14 @@ fn of_template(template: &PodTemplate, path: &str, found: &mut Found) {
         add(secret.is_some(), Privilege::Secrets, &format!("volumes[{index}].secret"));
     }
     of_annotations(annotations, path, found);
-    for (index, container) in containers.iter().enumerate() {
-        of_container(container, &format!("{path}.containers[{index}]"), found);
+    of_environment(env, env_from, path, found);
+    if let Some(context) = security_context {
+        of_pod_security_context(context, &format!("{path}.securityContext"), found);
+    }
+    for (field, containers) in [("initContainers", init_containers), ("containers", containers)] {
+        for (index, container) in containers.iter().enumerate() {
+            of_container(container, &format!("{path}.{field}[{index}]"), found);
+        }
     }
 }
 
@@ -150,14 +193,6 @@ fn of_container(container: &Container, path: &str, found: &mut Found) {
             found.push((privilege, format!("{path}.{field}")));
         }
     };
-    for (index, EnvVar { name: _, value: _, value_from }) in env.iter().flatten().enumerate() {
-        let secret = value_from.as_ref().is_some_and(|from| from.secret_key_ref.is_some());
-        add(secret, Privilege::Secrets, format!("env[{index}].valueFrom.secretKeyRef"));
-    }
-    for (index, from) in env_from.iter().flatten().enumerate() {
-        let EnvFromSource { config_map_ref: _, prefix: _, secret_ref } = from;
-        add(secret_ref.is_some(), Privilege::Secrets, format!("envFrom[{index}].secretRef"));
-    }
     for (index, port) in ports.iter().flatten().enumerate() {
         let ContainerPort { container_port: _, host_ip, host_port, name: _, protocol: _ } = port;
         let on_host = host_port.is_some_and(|port| port != 0);
@@ -196,8 +231,25 @@ fn of_container(container: &Container, path: &str, found: &mut Found) {
             add(asks, Privilege::PrivilegedContainers, format!("lifecycle.{field}"));
         }
     }
+    let (env, env_from) = (env.as_deref(), env_from.as_deref());
+    of_environment(env.unwrap_or_default(), env_from.unwrap_or_default(), path, found);
     if let Some(context) = security_context {
         of_security_context(context, &format!("{path}.securityContext"), found);
+    }
+}
+
+fn of_environment(env: &[EnvVar], env_from: &[EnvFromSource], path: &str, found: &mut Found) {
+    for (index, EnvVar { name: _, value: _, value_from }) in env.iter().enumerate() {
+        if value_from.as_ref().is_some_and(|from| from.secret_key_ref.is_some()) {
+            let path = format!("{path}.env[{index}].valueFrom.secretKeyRef");
+            found.push((Privilege::Secrets, path));
+        }
+    }
+    for (index, from) in env_from.iter().enumerate() {
+        let EnvFromSource { config_map_ref: _, prefix: _, secret_ref } = from;
+        if secret_ref.is_some() {
+            found.push((Privilege::Secrets, format!("{path}.envFrom[{index}].secretRef")));
+        }
     }
 }
 
@@ -231,6 +283,43 @@ fn name_a_host(http: Option<&HTTPGetAction>, tcp: Option<&TCPSocketAction>) -> b
 
 fn is_said(text: Option<&str>) -> bool {
     text.is_some_and(|text| !text.is_empty())
+}
+
+fn of_pod_security_context(context: &PodSecurityContext, path: &str, found: &mut Found) {
+    let PodSecurityContext {
+        app_armor_profile,
+        run_as_non_root,
+        run_as_user,
+        se_linux_options,
+        seccomp_profile,
+        sysctls,
+        windows_options,
+        // The baseline standard leaves these to the author.
+        fs_group: _,
+        fs_group_change_policy: _,
+        run_as_group: _,
+        se_linux_change_policy: _,
+        supplemental_groups: _,
+        supplemental_groups_policy: _,
+    } = context;
+    let sysctls = sysctls.iter().flatten().enumerate();
+    for (index, sysctl) in sysctls {
+        if !BASELINE_SYSCTLS.contains(&sysctl.name.as_str()) {
+            let path = format!("{path}.sysctls[{index}]");
+            found.push((Privilege::PrivilegedContainers, path));
+        }
+    }
+    // The rest says the same as that of a container.
+    let context = SecurityContext {
+        app_armor_profile: app_armor_profile.clone(),
+        run_as_non_root: *run_as_non_root,
+        run_as_user: *run_as_user,
+        se_linux_options: se_linux_options.clone(),
+        seccomp_profile: seccomp_profile.clone(),
+        windows_options: windows_options.clone(),
+        ..SecurityContext::default()
+    };
+    of_security_context(&context, path, found);
 }
 
 fn of_security_context(context: &SecurityContext, path: &str, found: &mut Found) {

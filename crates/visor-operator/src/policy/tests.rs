@@ -39,7 +39,8 @@ fn cases() -> Vec<Case> {
         let said: Value = serde_json::from_str(text).unwrap();
         (context(&said), Privilege::PrivilegedContainers, *field)
     });
-    let all = cases_of_pods().into_iter().chain(cases_of_containers());
+    let all = cases_of_pods().into_iter().chain(cases_of_what_the_pods_have());
+    let all = all.chain(cases_of_containers());
     all.chain(security_contexts).collect()
 }
 
@@ -98,6 +99,65 @@ fn cases_of_pods() -> Vec<Case> {
                 {"seccomp.security.alpha.kubernetes.io/pod": "unconfined"}})),
             Privilege::PrivilegedContainers,
             "annotations[",
+        ),
+    ]
+}
+
+fn cases_of_what_the_pods_have() -> Vec<Case> {
+    let secret = json!({"secretKeyRef": {"name": "s", "key": "k"}});
+    let placed = |field: &str, value: Value| template(&json!({field: value}));
+    let context = |context: Value| template(&json!({"securityContext": context}));
+    vec![
+        (placed("affinity", json!({})), Privilege::NodePlacement, "affinity"),
+        (
+            placed(
+                "topologySpreadConstraints",
+                json!([{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}]),
+            ),
+            Privilege::NodePlacement,
+            "topologySpreadConstraints",
+        ),
+        (placed("schedulerName", json!("own")), Privilege::NodePlacement, "schedulerName"),
+        (placed("runtimeClassName", json!("runc")), Privilege::NodePlacement, "runtimeClassName"),
+        (
+            placed("serviceAccountName", json!("deployer")),
+            Privilege::ServiceAccounts,
+            "serviceAccountName",
+        ),
+        (
+            placed("automountServiceAccountToken", json!(true)),
+            Privilege::ServiceAccounts,
+            "automountServiceAccountToken",
+        ),
+        (
+            placed("env", json!([{"name": "A", "valueFrom": secret}])),
+            Privilege::Secrets,
+            "podTemplate.env[0].valueFrom.secretKeyRef",
+        ),
+        (
+            placed("envFrom", json!([{"secretRef": {"name": "s"}}])),
+            Privilege::Secrets,
+            "podTemplate.envFrom[0].secretRef",
+        ),
+        (
+            context(json!({"runAsUser": 0})),
+            Privilege::RootContainers,
+            "podTemplate.securityContext.runAsUser",
+        ),
+        (
+            context(json!({"sysctls": [{"name": "kernel.msgmax", "value": "1"}]})),
+            Privilege::PrivilegedContainers,
+            "podTemplate.securityContext.sysctls[0]",
+        ),
+        (
+            context(json!({"seccompProfile": {"type": "Unconfined"}})),
+            Privilege::PrivilegedContainers,
+            "podTemplate.securityContext.seccompProfile.type",
+        ),
+        (
+            template(&json!({"initContainers": [{"name": "first"}]})),
+            Privilege::Containers,
+            "initContainers",
         ),
     ]
 }
@@ -178,7 +238,8 @@ fn each_gain_is_found_where_it_is_and_nowhere_else() {
     for (more, privilege, field) in cases() {
         let spec = spec(&more);
         // A container of one's own is one of these, whatever it has.
-        let has_container = more.pointer("/podTemplate/containers").is_some();
+        let has = |field| more.pointer(field).is_some();
+        let has_container = has("/podTemplate/containers") || has("/podTemplate/initContainers");
         for other in Privilege::value_variants() {
             let refused = only(*other).check(&spec);
             let expected =
@@ -218,6 +279,11 @@ fn what_a_pod_s_author_may_have_is_let_through() {
         container(&json!({"ports": [{"containerPort": 80, "hostPort": 0}],
             "livenessProbe": {"httpGet": {"port": 80}}, "env": [{"name": "A", "value": "b"}],
             "lifecycle": {"preStop": {"exec": {"command": ["true"]}}}})),
+        template(&json!({"securityContext": {"runAsUser": 7, "fsGroup": 8,
+            "supplementalGroups": [9], "sysctls": [{"name": "net.ipv4.tcp_syncookies", "value": "1"}],
+            "seLinuxOptions": {"type": "container_t"}}, "terminationGracePeriodSeconds": 60,
+            "env": [{"name": "VISOR_LOG", "value": "info"}], "dnsConfig": {"nameservers": ["10.0.0.1"]},
+            "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["a"]}]})),
         context(&json!({"runAsUser": 1, "runAsNonRoot": true, "privileged": false,
             "procMount": "Default", "seccompProfile": {"type": "RuntimeDefault"},
             "capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]},

@@ -8,7 +8,7 @@ use visor_api::ResolvedSource;
 
 use crate::{
     source::check,
-    tally::{PodMark, Told},
+    tally::{Findings, PodMark, Told},
 };
 
 const BEGIN: &str = "2026-01-01T00:00:00Z";
@@ -162,12 +162,48 @@ fn a_condition_keeps_its_time_as_long_as_it_stays_what_it_is() {
     assert_eq!(second, third, "nothing new is nothing to write");
 }
 
+fn silent(pods: usize, example: &str) -> Findings {
+    let silent = Affected { pods, example: example.to_owned() };
+    Findings { silent, ..Findings::default() }
+}
+
+#[test]
+fn a_source_that_cannot_write_is_not_available_and_says_why() {
+    let shop = source(json!({}));
+    let example = "web/shop-1: cannot open /var/log/visor/web.log: Permission denied";
+    let sums = |failing: usize, asked| {
+        let failing = Affected { pods: failing, example: example.to_owned() };
+        let findings = Findings { failing, ..Findings::default() };
+        let total = Counts::default();
+        let pods = BTreeMap::new();
+        Some(Sums { total, rate: None, findings, killed: 0, pods, asked })
+    };
+    let told = |workload, sums: Option<Sums>, old: Option<&FakeLogSourceStatus>| {
+        let source = Ok(ValidSource::of(&shop));
+        let workload = Some((workload, running(1, 1)));
+        next(old, &Facts { generation: 1, source, workload, sums }, LATER.parse().unwrap())
+    };
+    for workload in [Workload::Deployment, Workload::Sidecar] {
+        let failing = told(workload, sums(1, true), None);
+        assert_eq!(conditions(&failing)[0], "Ready=False/OutputsFailing");
+        assert_eq!(conditions(&failing)[2], "Available=False/OutputsFailing");
+        assert_eq!(failing.conditions[0].message, format!("1 pod cannot write: {example}"));
+        assert_eq!(failing.failing_pods, Some(1));
+        // Another operator believes what it finds until it has asked itself.
+        let held = told(workload, sums(0, false), Some(&failing));
+        assert_eq!(held.conditions[0].message, failing.conditions[0].message);
+        assert!(!tells(Some(&failing), &sums(0, true).unwrap()));
+        let mended = told(workload, sums(0, true), Some(&held));
+        assert_eq!(conditions(&mended)[0], "Ready=True/Ready");
+    }
+}
+
 #[test]
 fn sums_are_told_and_a_rate_that_is_not_known_is_left_as_it_was() {
     let sums = |rate, lines| Sums {
         total: Counts { lines, bytes: 10 * lines },
         rate,
-        silence: Silence { pods: 1, example: "web/shop-1: no answer".to_owned() },
+        findings: silent(1, "web/shop-1: no answer"),
         killed: 3,
         pods: [(PodMark::of("a"), Told::Ended { number: 2 }), (PodMark::of("b"), Told::Over)]
             .into(),
@@ -194,7 +230,7 @@ fn what_is_not_in_the_sum_is_told() {
     let sums = |pods: usize, killed, asked| Sums {
         total: Counts::default(),
         rate: None,
-        silence: Silence { pods, example: "web/shop-1: no answer within 3 s".to_owned() },
+        findings: silent(pods, "web/shop-1: no answer within 3 s"),
         killed,
         pods: BTreeMap::new(),
         asked,

@@ -54,6 +54,7 @@ impl Counts {
 pub(crate) struct Page {
     counts: Counts,
     wrong: Option<Implausible>,
+    fails: bool,
 }
 
 impl Page {
@@ -63,6 +64,9 @@ impl Page {
             (&mut self.counts.lines, rest)
         } else if let Some(rest) = line.strip_prefix("visor_bytes_total{") {
             (&mut self.counts.bytes, rest)
+        } else if line.starts_with("visor_output_failing{") {
+            self.fails |= line.ends_with("} 1");
+            return;
         } else {
             return;
         };
@@ -73,6 +77,11 @@ impl Page {
                 self.wrong.get_or_insert_with(|| Implausible::NoCount(shown(text)));
             }
         }
+    }
+
+    /// Whether an output takes no lines.
+    pub(crate) fn output_fails(&self) -> bool {
+        self.fails
     }
 
     /// The counts of the whole page.
@@ -88,6 +97,12 @@ impl Page {
 fn count(text: &str) -> Option<u64> {
     let digits = text.len() <= 16 && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|count| digits && *count < TOO_MANY)
+}
+
+/// What a pod says is in the way of its lines, as far as a message has room for it.
+pub(crate) fn reason(text: &str) -> String {
+    const LONGEST: usize = 400;
+    text.chars().filter(|letter| !letter.is_control()).take(LONGEST).collect()
 }
 
 /// The beginning of a text of somebody else's, for a message.
@@ -118,6 +133,23 @@ mod tests {
             r#"visor_bytes_total{source="shop",stream="a"} 340"#,
         ]);
         assert_eq!(counts, Ok(Counts { lines: 15, bytes: 340 }));
+    }
+
+    #[test]
+    fn an_output_that_fails_is_seen() {
+        let fails = |lines: &[&str]| {
+            let mut page = Page::default();
+            for line in lines {
+                page.line(line);
+            }
+            page.output_fails()
+        };
+        let (good, bad) =
+            (r#"visor_output_failing{output="a} 1"} 0"#, r#"visor_output_failing{output="b"} 1"#);
+        assert!(!fails(&[good]));
+        assert!(fails(&[good, bad, good]));
+        assert_eq!(reason("can't\u{1b}[31m open\n"), "can't[31m open");
+        assert_eq!(reason(&"ä".repeat(1000)).chars().count(), 400);
     }
 
     #[test]

@@ -31,8 +31,9 @@ fn give_id(pod: &mut Pod, id: &str) {
     statuses[0].container_id = Some(id.to_owned());
 }
 
-fn silent(pods: usize) -> Silence {
-    Silence { pods, example: String::new() }
+fn silent(pods: usize) -> Findings {
+    let silent = Affected { pods, example: String::new() };
+    Findings { silent, ..Findings::default() }
 }
 
 /// The last that a container wrote down before it was killed.
@@ -260,7 +261,7 @@ fn the_rate_is_that_between_two_rounds() {
     assert_eq!(tally.sums().rate, Some(5.0));
     tally.round_is_over(30.0, silent(1));
     assert_eq!(tally.sums().rate, Some(0.0));
-    assert_eq!(tally.sums().silence.pods, 1);
+    assert_eq!(tally.sums().findings.silent.pods, 1);
 }
 
 /// Once it may be that the container was started anew, and that isn't known yet.

@@ -19,7 +19,7 @@ fn start_within(limits: Limits) -> (SocketAddr, Arc<Resolver>) {
     let resolver = Arc::new(Resolver::new(|_| {}));
     let router = Router::new().route("/", get(|| async { "ok" }));
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    let address = serve_within(limits, anywhere, Arc::clone(&resolver), router).unwrap();
+    let address = serve_within(limits, anywhere.into(), Arc::clone(&resolver), router).unwrap();
     (address, resolver)
 }
 

@@ -20,6 +20,7 @@ use crate::{
 struct Running {
     outlet: Rc<Outlet>,
     persistence: Arc<Persistence>,
+    metrics: Metrics,
     stream: Arc<StreamMeter>,
     task: JoinHandle<(End, Closed)>,
 }
@@ -35,7 +36,7 @@ fn start(path: &Path) -> Running {
     });
     let writer = Rc::clone(&outlet);
     let task = spawn_local(async move { writer.write().await });
-    Running { outlet, persistence, stream, task }
+    Running { outlet, persistence, metrics, stream, task }
 }
 
 impl Running {
@@ -177,9 +178,8 @@ fn there_is_room_until_the_buffer_is_full() {
         let path = directory.path().join("access.log");
         fs::create_dir(&path).unwrap();
         let running = start(&path);
-        running.append(1);
-        sleep(Duration::from_millis(10)).await;
         running.append(ROOM as u64 / 11);
+        sleep(Duration::from_millis(10)).await;
         assert!(running.outlet.has_room());
         running.append(1);
         assert!(!running.outlet.has_room());
@@ -189,5 +189,67 @@ fn there_is_room_until_the_buffer_is_full() {
         fs::remove_dir(&path).unwrap();
         wanted.await;
         assert!(running.outlet.has_room());
+    });
+}
+
+#[test]
+fn an_output_is_opened_before_there_are_lines_and_what_fails_is_told_at_once() {
+    on_a_loop(async {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("access.log");
+        fs::create_dir(&path).unwrap();
+        let running = start(&path);
+        sleep(Duration::from_millis(10)).await;
+        let [why] = &running.metrics.failing_outputs()[..] else { panic!("nothing is told") };
+        assert!(why.contains(&path.display().to_string()), "{why}");
+        fs::remove_dir(&path).unwrap();
+        sleep(Duration::from_secs(2)).await;
+        assert!(running.metrics.failing_outputs().is_empty());
+        assert_eq!(fs::metadata(&path).unwrap().len(), 0);
+    });
+}
+
+#[test]
+fn an_output_that_worked_fails_for_some_seconds_before_that_is_told() {
+    on_a_loop(async {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("access.log");
+        let running = start(&path);
+        running.append(1);
+        sleep(Duration::from_millis(10)).await;
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        running.outlet.reopen();
+        running.append(1);
+        sleep(UNTOLD_FAILURE / 2).await;
+        assert!(running.metrics.failing_outputs().is_empty());
+        sleep(UNTOLD_FAILURE).await;
+        assert_eq!(running.metrics.failing_outputs().len(), 1);
+        running.outlet.close();
+        sleep(Duration::from_secs(2)).await;
+        assert!(running.metrics.failing_outputs().is_empty(), "nobody asks for it any more");
+    });
+}
+
+#[test]
+fn a_pipe_misses_its_reader_when_there_are_lines() {
+    on_a_loop(async {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("access.log");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &path,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from_raw_mode(0o600),
+            0,
+        )
+        .unwrap();
+        let running = start(&path);
+        sleep(Duration::from_mins(1)).await;
+        assert!(running.metrics.failing_outputs().is_empty());
+        running.append(1);
+        sleep(UNTOLD_FAILURE * 2).await;
+        let [why] = &running.metrics.failing_outputs()[..] else { panic!("nothing is told") };
+        assert!(why.contains("without a reader"), "{why}");
     });
 }

@@ -8,6 +8,8 @@ use std::{
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::early_signals;
+
 /// A signal that comes so soon after the first is the same wish said twice, as by timeout(1), which
 /// signals a process and then its group.
 const SAME_SIGNAL: Duration = Duration::from_millis(100);
@@ -21,11 +23,13 @@ pub(super) struct StopSignals {
 
 impl StopSignals {
     pub(super) fn new() -> anyhow::Result<Self> {
-        Ok(Self {
+        let signals = Self {
             terminate: signal(SignalKind::terminate()).context("catching SIGTERM")?,
             interrupt: signal(SignalKind::interrupt()).context("catching SIGINT")?,
             first: None,
-        })
+        };
+        early_signals::unwatch();
+        Ok(signals)
     }
 
     /// Waits for the wish that the program end with every line whole and written. Another signal

@@ -5,11 +5,12 @@ use std::os::unix::fs::PermissionsExt;
 use super::*;
 
 #[test]
-fn nothing_is_opened_before_the_first_line() {
+fn the_first_write_opens_the_target_also_one_of_nothing() {
     let (directory, path) = log();
     let mut sink = sink(&path, None);
-    assert_eq!(write(&mut sink, b"", at(0)), 0);
     assert!(names(directory.path()).is_empty());
+    assert_eq!(write(&mut sink, b"", at(0)), 0);
+    assert_eq!(fs::read(&path).unwrap(), b"");
     assert_eq!(sink.close().unwrap().cut, 0);
 }
 
