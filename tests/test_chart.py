@@ -43,7 +43,8 @@ EVERYTHING: Object = {
     "networkPolicy": {"enabled": True},
     "injector": {"certificates": {"certManager": {"enabled": True}}},
 }
-NO_INJECTOR: Object = {"injector": {"enabled": False}}
+# Neither webhook.
+NO_WEBHOOK: Object = {"injector": {"enabled": False}, "validation": {"enabled": False}}
 ONE_NAMESPACE: Object = {"watchNamespaces": ["team-a"]}
 
 
@@ -117,13 +118,13 @@ def test_what_there_is_by_default(default: Rendered) -> None:
     assert default.kinds() == {
         *("CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"),
         *("ServiceAccount", "Service", "Deployment", "PodDisruptionBudget", "Pod"),
-        "MutatingWebhookConfiguration",
+        *("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"),
     }
 
 
 CLUSTER_WIDE = {
-    *("ClusterRole", "ClusterRoleBinding", "MutatingWebhookConfiguration"),
-    "CustomResourceDefinition",
+    *("ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"),
+    *("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"),
 }
 
 
@@ -273,7 +274,7 @@ def test_the_disruption_budget_is_one_that_the_server_knows(version: str, api: s
 
 
 def test_the_network_policy_has_what_the_operator_needs_and_no_more() -> None:
-    values = {"networkPolicy": {"enabled": True, "apiServerPorts": [6443]}, **NO_INJECTOR}
+    values = {"networkPolicy": {"enabled": True, "apiServerPorts": [6443]}, **NO_WEBHOOK}
     rendered = Rendered(values)
     policy = rendered.one("NetworkPolicy")["spec"]
     assert policy["podSelector"] == rendered.one("Deployment")["spec"]["selector"]
@@ -288,6 +289,35 @@ def test_the_network_policy_has_what_the_operator_needs_and_no_more() -> None:
         "app.kubernetes.io/name": "visor",
         "app.kubernetes.io/component": "generator",
     }
+
+
+def test_ports_are_where_the_values_say_and_everything_follows() -> None:
+    ports = {"metrics": 18080, "webhook": 19443}
+    values = {"operator": {"hostNetwork": True, "ports": ports}, "networkPolicy": {"enabled": True}}
+    rendered = Rendered(values)
+    (pod, *_) = rendered.pods()
+    assert pod["hostNetwork"] is True and pod["dnsPolicy"] == "ClusterFirstWithHostNet"
+    arguments = rendered.arguments()
+    assert (arguments["--listen"], arguments["--webhook-listen"]) == (":18080", ":19443")
+    named = {port["name"]: port["containerPort"] for port in pod["containers"][0]["ports"]}
+    assert named == ports
+    admitted = rendered.one("NetworkPolicy")["spec"]["ingress"]
+    assert [rule["ports"][0]["port"] for rule in admitted] == [18080, 19443]
+    # Services go by the ports' names, and keep their own numbers.
+    for service in rendered.all("Service"):
+        (port,) = service["spec"]["ports"]
+        assert port["targetPort"] in ports
+
+
+@pytest.mark.parametrize("seconds", ["1s", "2s", "0s", "1m90s", "2h", "1.5s"])
+def test_a_lease_that_the_operator_would_not_take_is_refused(seconds: str) -> None:
+    done = template({"operator": {"leaseDuration": seconds}})
+    assert done.returncode != 0 and "operator.leaseDuration" in done.stderr
+
+
+@pytest.mark.parametrize("seconds", ["3s", "15s", "90s", "1m", "1m30s", "60m", "1h", "3600s"])
+def test_a_lease_that_the_operator_takes_is_taken(seconds: str) -> None:
+    assert Rendered({"operator": {"leaseDuration": seconds}})
 
 
 def test_monitors_find_the_operator_and_are_found() -> None:
@@ -328,6 +358,7 @@ RIGHTS = {
     ("batch", "jobs"): MAKES,
     ("apps", "replicasets"): {"list", "watch"},
     ("", "pods"): {"get", "list", "watch", "patch"},
+    ("", "events"): {"list"},
     ("events.k8s.io", "events"): {"create", "patch"},
 }
 LEASE = {("coordination.k8s.io", "leases"): {"get", "create", "patch", "update"}}
@@ -346,7 +377,7 @@ def bound(rendered: Rendered, kind: str, name: str) -> Object:
 
 
 def test_the_operator_may_do_what_it_must_and_no_more() -> None:
-    rendered = Rendered(NO_INJECTOR)
+    rendered = Rendered(NO_WEBHOOK)
     assert rules_of(bound(rendered, "ClusterRole", "visor")) == RIGHTS
     lease = bound(rendered, "Role", "visor-operator")
     assert lease["metadata"]["namespace"] == "visor-system"
@@ -368,7 +399,8 @@ def test_what_each_right_to_write_would_give_is_documented(default: Rendered) ->
         "jobs": "workloads",
         "persistentvolumeclaims": "claims",
         "configmaps": "ConfigMaps",
-        "mutatingwebhookconfigurations": "webhook configuration",
+        "mutatingwebhookconfigurations": "webhook configurations",
+        "validatingwebhookconfigurations": "webhook configurations",
         "secrets": "Secrets",
         "leases": "Leases",
         "fakelogsources/status": "status of sources",
@@ -385,7 +417,7 @@ def test_what_each_right_to_write_would_give_is_documented(default: Rendered) ->
 
 
 def test_pod_monitors_are_a_right_only_where_they_are_wished() -> None:
-    rights = rules_of(Rendered({**MONITORS, **NO_INJECTOR}).one("ClusterRole", "visor"))
+    rights = rules_of(Rendered({**MONITORS, **NO_WEBHOOK}).one("ClusterRole", "visor"))
     assert rights == {**RIGHTS, ("monitoring.coreos.com", "podmonitors"): MAKES}
 
 

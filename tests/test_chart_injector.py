@@ -20,6 +20,7 @@ SIDECAR = SAMPLES / "sidecar"
 
 CERT_MANAGER: Object = {"injector": {"certificates": {"certManager": {"enabled": True}}}}
 OFF: Object = {"injector": {"enabled": False}}
+NO_WEBHOOK: Object = {**OFF, "validation": {"enabled": False}}
 ONE_NAMESPACE: Object = {"watchNamespaces": ["team-a"]}
 NOBODYS_PODS = ["kube-system", "kube-node-lease", "visor-system"]
 
@@ -48,7 +49,9 @@ def test_the_configuration_is_as_agreed(default: Rendered) -> None:
         "values": NOBODYS_PODS,
     }
     asked = {"key": "visor.dev/inject", "operator": "In", "values": ["true"]}
-    silent = {"key": "visor.dev/inject", "operator": "NotIn", "values": ["true", "false"]}
+    speaks = {"key": "visor.dev/inject", "operator": "Exists"}
+    declines = {"key": "visor.dev/inject", "operator": "NotIn", "values": ["false"]}
+    silent = {"key": "visor.dev/inject", "operator": "DoesNotExist"}
     call = {
         "rules": [
             {
@@ -70,14 +73,14 @@ def test_the_configuration_is_as_agreed(default: Rendered) -> None:
         "admissionReviewVersions": ["v1"],
         "failurePolicy": "Ignore",
         "timeoutSeconds": 5,
-        "sideEffects": "NoneOnDryRun",
+        "sideEffects": "None",
         "matchPolicy": "Equivalent",
         "reinvocationPolicy": "IfNeeded",
     }
     assert webhooks(default) == [
         {
             "name": "pods.inject.visor.dev",
-            "objectSelector": {"matchExpressions": [asked]},
+            "objectSelector": {"matchExpressions": [speaks, declines]},
             "namespaceSelector": {"matchExpressions": [exclusion]},
             **call,
         },
@@ -93,10 +96,22 @@ def test_the_configuration_is_as_agreed(default: Rendered) -> None:
 def selects(selector: Object, labels: dict[str, str]) -> bool:
     """Whether a selector takes an object with these labels, as Kubernetes has it: what has no such
     label is not in any set."""
-    return all(
-        (labels.get(wish["key"]) in wish["values"]) == (wish["operator"] == "In")
-        for wish in selector["matchExpressions"]
-    )
+
+
+    def holds(wish: Object) -> bool:
+        value = labels.get(wish["key"])
+        match wish["operator"]:
+            case "Exists":
+                return value is not None
+            case "DoesNotExist":
+                return value is None
+            case "In":
+                return value in wish["values"]
+            case "NotIn":
+                return value not in wish["values"]
+        raise AssertionError(wish)
+
+    return all(map(holds, selector["matchExpressions"]))
 
 
 def test_the_operator_is_asked_once_about_who_asks_for_it_and_never_about_others(
@@ -115,9 +130,10 @@ def test_the_operator_is_asked_once_about_who_asks_for_it_and_never_about_others
         ]
         wanted: list[str] = []
         if name not in NOBODYS_PODS:
-            if pod == "true":
+            # Whoever writes `yes` is told what it should be.
+            if pod in ("true", "yes"):
                 wanted = ["pods.inject.visor.dev"]
-            elif pod != "false" and namespace == "true":
+            elif pod is None and namespace == "true":
                 wanted = ["namespaces.inject.visor.dev"]
         assert called == wanted, (name, namespace, pod)
 
@@ -157,16 +173,34 @@ def text_of(rendered: Rendered) -> str:
 
 @pytest.mark.parametrize(
     "values",
-    [OFF, ONE_NAMESPACE, {**ONE_NAMESPACE, **CERT_MANAGER}],
+    [NO_WEBHOOK, ONE_NAMESPACE, {**ONE_NAMESPACE, **CERT_MANAGER}],
     ids=["off", "one namespace", "one namespace with cert-manager"],
 )
 def test_there_is_nothing_of_it(values: Object) -> None:
     rendered = Rendered({**values, "networkPolicy": {"enabled": True}})
-    absent = {"MutatingWebhookConfiguration", "Certificate", "Issuer"}
+    absent = {"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"}
+    absent |= {"Certificate", "Issuer"}
     assert not absent & rendered.kinds()
     text = text_of(rendered)
     for word in ("webhook", "inject", "9443", "sidecar", "secrets", "certificate"):
         assert word not in text, word
+
+
+def test_sources_are_looked_at_as_they_are_written_and_scaled(default: Rendered) -> None:
+    (webhook,) = default.one("ValidatingWebhookConfiguration", "visor-webhook")["webhooks"]
+    (rule,) = webhook["rules"]
+    assert rule["operations"] == ["CREATE", "UPDATE"]
+    assert rule["resources"] == ["fakelogsources", "fakelogsources/scale"]
+    assert webhook["clientConfig"]["service"]["path"] == "/validate"
+    # What nobody answers for is taken.
+    assert webhook["failurePolicy"] == "Ignore" and webhook["sideEffects"] == "None"
+    assert default.arguments()["--validate"] == ""
+    alone = Rendered(OFF)
+    assert "--inject" not in alone.arguments() and "--validate" in alone.arguments()
+    assert alone.one("Service", "visor-webhook")
+    by_cert_manager = Rendered(CERT_MANAGER).one("ValidatingWebhookConfiguration")
+    annotations = by_cert_manager["metadata"]["annotations"]
+    assert annotations == {"cert-manager.io/inject-ca-from": "visor-system/visor-webhook"}
 
 
 # --- The certificate ------------------------------------------------------------------------------
@@ -317,6 +351,8 @@ CONFIGURATION: Right = (
     ("visor-webhook",),
     frozenset({"get", "list", "watch", "patch"}),
 )
+VALIDATING: Right = (CONFIGURATION[0], "validatingwebhookconfigurations", *CONFIGURATION[2:])
+NOT_VALIDATED: Object = {"validation": {"enabled": False}}
 SECRETS: set[Right] = {
     ("", "secrets", (), frozenset({"create"})),
     ("", "secrets", ("visor-webhook",), frozenset({"get", "list", "watch", "update", "patch"})),
@@ -326,15 +362,17 @@ SECRETS: set[Right] = {
 @pytest.mark.parametrize(
     ("values", "everywhere", "at_home"),
     [
-        ({}, {NAMESPACES, LIMIT_RANGES, CONFIGURATION}, SECRETS),
-        (CERT_MANAGER, {NAMESPACES, LIMIT_RANGES}, set()),
+        (NOT_VALIDATED, {NAMESPACES, LIMIT_RANGES, CONFIGURATION}, SECRETS),
+        ({**NOT_VALIDATED, **CERT_MANAGER}, {NAMESPACES, LIMIT_RANGES}, set()),
+        (OFF, {VALIDATING}, SECRETS),
+        ({"injector": {**OFF["injector"], **CERT_MANAGER["injector"]}}, set(), set()),
     ],
-    ids=["own certificate", "cert-manager"],
+    ids=["injector", "injector, cert-manager", "validation", "validation, cert-manager"],
 )
-def test_the_injector_takes_these_rights_and_no_others(
+def test_each_webhook_takes_these_rights_and_no_others(
     values: Object, everywhere: set[Right], at_home: set[Right]
 ) -> None:
-    on, off = Rendered(values), Rendered(OFF)
+    on, off = Rendered(values), Rendered(NO_WEBHOOK)
     cluster = ("ClusterRole", "visor")
     assert rights(on, *cluster) - rights(off, *cluster) == everywhere
     assert rights(off, *cluster) <= rights(on, *cluster)
@@ -343,7 +381,8 @@ def test_the_injector_takes_these_rights_and_no_others(
     assert rights(off, *role) <= rights(on, *role)
     assert on.one(*role)["metadata"]["namespace"] == "visor-system"
     # No role besides these two.
-    assert len(on.objects) - len(off.objects) == (2 if not values else 6)
+    managed = "certificates" in values.get("injector", {})
+    assert len(on.objects) - len(off.objects) == (6 if managed else 2)
     for kind in ("ClusterRole", "Role"):
         assert len(on.all(kind)) == len(off.all(kind))
 
@@ -351,7 +390,7 @@ def test_the_injector_takes_these_rights_and_no_others(
 def test_the_network_policy_lets_the_api_server_in_and_the_operator_out_to_injected_pods() -> None:
     allowed: Object = {"networkPolicy": {"enabled": True}}
     on = Rendered(allowed).one("NetworkPolicy")["spec"]
-    off = Rendered({**allowed, **OFF}).one("NetworkPolicy")["spec"]
+    off = Rendered({**allowed, **NO_WEBHOOK}).one("NetworkPolicy")["spec"]
     asked = {"ports": [{"protocol": "TCP", "port": 9443}]}
     assert on["ingress"] == [*off["ingress"], asked]
     *_, pods = on["egress"]

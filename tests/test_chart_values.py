@@ -38,6 +38,12 @@ EXAMPLES: dict[str, Any] = {
     "operator.securityContext": {"capabilities": {"add": ["NET_BIND_SERVICE"]}},
     "operator.podLabels": {"visor.example/team": "a"},
     "operator.podAnnotations": {"visor.example/team": "a"},
+    "operator.hostNetwork": True,
+    "operator.ports.metrics": 18080,
+    "operator.ports.webhook": 19443,
+    "operator.revisionHistoryLimit": 2,
+    "operator.extraArgs": ["--no-leader-election"],
+    "operator.extraEnv": [{"name": "A", "value": "b"}],
     "operator.logLevel": "info,kube=debug",
     "operator.logFormat": "text",
     "operator.concurrency": 3,
@@ -55,6 +61,8 @@ EXAMPLES: dict[str, Any] = {
     "injector.timeoutSeconds": 2,
     "injector.certificates.certManager.enabled": True,
     "injector.certificates.certManager.issuerRef": {"name": "ours", "kind": "ClusterIssuer"},
+    "validation.enabled": False,
+    "validation.timeoutSeconds": 2,
     "imagePullSecrets": [{"name": "registry"}],
     "commonLabels": {"visor.example/team": "a"},
     "commonAnnotations": {"visor.example/team": "a"},
@@ -96,6 +104,7 @@ NEEDS: dict[str, Object] = {
 SWITCHES: dict[str, tuple[str, str | None]] = {
     "injector.enabled": ("MutatingWebhookConfiguration", None),
     "injector.certificates.certManager.enabled": ("Certificate", None),
+    "validation.enabled": ("ValidatingWebhookConfiguration", None),
     "crds.install": ("CustomResourceDefinition", None),
     "rbac.create": ("RoleBinding", None),
     "admissionPolicy.enabled": ("ValidatingAdmissionPolicy", None),
@@ -107,11 +116,13 @@ SWITCHES: dict[str, tuple[str, str | None]] = {
     "networkPolicy.enabled": ("NetworkPolicy", None),
     "podDisruptionBudget.enabled": ("PodDisruptionBudget", None),
 }
+# What changes the operator's pods, and is no flag of theirs.
+OF_PODS = {"operator.hostNetwork"}
 # The operator's flags are in its Deployment, which always is there.
 FLAGS = {"metrics.podMonitors.enabled": "--pod-monitors"}
 # Of the whole cluster, so a release for some namespaces has none of them.
 FOR_ALL_NAMESPACES = {
-    *("injector.enabled", "injector.certificates.certManager.enabled"),
+    *("injector.enabled", "injector.certificates.certManager.enabled", "validation.enabled"),
     *("aggregateRoles", "admissionPolicy.enabled"),
 }
 
@@ -142,7 +153,7 @@ def nested(flat: Object) -> Object:
 def test_there_is_an_example_of_every_value() -> None:
     assert EXAMPLES.keys() == LEAVES.keys()
     switches = {name for name, schema in LEAVES.items() if schema.get("type") == "boolean"}
-    assert switches == SWITCHES.keys() | FLAGS.keys()
+    assert switches == SWITCHES.keys() | FLAGS.keys() | OF_PODS
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -180,7 +191,7 @@ def test_switches_go_together(flat: Object) -> None:
     for switch, (kind, name) in SWITCHES.items():
         wanted = flat[switch] and not (switch in FOR_ALL_NAMESPACES and flat["watchNamespaces"])
         if switch == "injector.certificates.certManager.enabled":
-            wanted = wanted and flat["injector.enabled"]
+            wanted = wanted and (flat["injector.enabled"] or flat["validation.enabled"])
         found = [made for made in rendered.all(kind) if name in (None, made["metadata"]["name"])]
         assert bool(found) == wanted, switch
     for switch, flag in FLAGS.items():

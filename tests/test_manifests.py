@@ -72,6 +72,7 @@ def test_the_plain_installation_is_the_charts_without_helm() -> None:
         cluster_wide = "Cluster" in made["kind"] or made["kind"] in (
             "CustomResourceDefinition",
             "MutatingWebhookConfiguration",
+            "ValidatingWebhookConfiguration",
         )
         assert cluster_wide or made["metadata"]["namespace"] == namespace["metadata"]["name"]
     charts = [(o["kind"], o["metadata"]["name"]) for o in Rendered().objects if o["kind"] != "Pod"]

@@ -93,6 +93,18 @@ webhook, so an operator of some namespaces has none.
 {{- end }}
 
 {{/*
+Not empty if sources are looked at as they are applied. One webhook for all namespaces, as above.
+*/}}
+{{- define "visor.validates" -}}
+{{- if and .Values.validation.enabled (not .Values.watchNamespaces) }}yes{{ end }}
+{{- end }}
+
+{{/* Not empty if the API server calls the operator for either. */}}
+{{- define "visor.hasWebhook" -}}
+{{- if or (include "visor.injects" .) (include "visor.validates" .) }}yes{{ end }}
+{{- end }}
+
+{{/*
 The name of what the API server calls when a pod is made: of the service, of the configuration that
 says when, and of the Secret in which the operator keeps the certificate.
 */}}
@@ -110,7 +122,7 @@ leaves each with a Secret that it made itself.
 
 {{/* Not empty if that Secret is mounted in the operator's pods, and where. */}}
 {{- define "visor.hasCertificateMounted" -}}
-{{- if and (include "visor.injects" .) .Values.injector.certificates.certManager.enabled }}yes{{ end }}
+{{- if and (include "visor.hasWebhook" .) .Values.injector.certificates.certManager.enabled }}yes{{ end }}
 {{- end }}
 {{- define "visor.certificateDirectory" -}}
 /etc/visor-operator/certificate

@@ -47,8 +47,10 @@ pub fn check(source: &FakeLogSource) -> Vec<Problem> {
 
 /// What in one source is no problem, but may not be what was meant.
 pub fn notes(source: &FakeLogSource) -> Vec<Problem> {
-    let path = Path::root().field("spec").field("generators");
+    let path = Path::root().field("spec");
     let mut notes = Vec::new();
+    pods::notes(&path, &source.spec, &mut notes);
+    let path = path.field("generators");
     for (index, generator) in source.spec.generators.iter().enumerate() {
         files::notes(&path.index(index).field("output"), &generator.output, &mut notes);
     }

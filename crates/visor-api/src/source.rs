@@ -278,8 +278,13 @@ impl Generator {
 /// What a name within a source looks like: a DNS label, as Kubernetes names are.
 pub const NAME_PATTERN: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 
+impl FakeLogSourceSpec {
+    /// How many pods there are where nothing is said.
+    pub const DEFAULT_REPLICAS: i32 = 1;
+}
+
 fn one() -> i32 {
-    1
+    FakeLogSourceSpec::DEFAULT_REPLICAS
 }
 
 fn utc() -> String {

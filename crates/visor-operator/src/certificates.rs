@@ -34,6 +34,7 @@ mod x509;
 pub(crate) use files::follow_files;
 pub(crate) use keep::{Settings, keep};
 pub(crate) use resolver::Resolver;
+pub(crate) use trust::Configuration;
 
 /// The names by which the API server may call a Service.
 pub(crate) fn names(service: &str, namespace: &str) -> Vec<String> {

@@ -54,6 +54,7 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Run {
     /// The image of the pods that write logs.
     #[arg(long, env = "VISOR_OPERATOR_IMAGE", value_name = "IMAGE")]
@@ -153,6 +154,10 @@ pub(crate) struct Run {
     #[arg(long, env = "VISOR_OPERATOR_INJECT", conflicts_with = "namespaces")]
     pub(crate) inject: bool,
 
+    /// Refuse sources that can't run as they are applied, by a webhook. For a whole cluster only.
+    #[arg(long, env = "VISOR_OPERATOR_VALIDATE", conflicts_with = "namespaces")]
+    pub(crate) validate: bool,
+
     /// How a generator is put into a pod: as a native sidecar, as one more container, or as the
     /// server allows.
     #[arg(
@@ -182,7 +187,7 @@ pub(crate) struct Run {
     )]
     pub(crate) webhook_service: String,
 
-    /// The MutatingWebhookConfiguration that is told which authority to trust.
+    /// The configuration of webhooks, of either kind, that is told which authority to trust.
     #[arg(
         long,
         env = "VISOR_OPERATOR_WEBHOOK_CONFIGURATION",

@@ -9,7 +9,6 @@
 //! along, the namespaces that ask for one) is watched here, apart from what the leader watches.
 
 mod known;
-mod lookups;
 mod mutate;
 mod names;
 mod outcome;

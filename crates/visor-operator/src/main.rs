@@ -8,11 +8,13 @@
 //! | `cache` | the objects that there are, watched |
 //! | `apply` | from the one to the other |
 //! | `pod_owner` | which pods are a source's, whatever their labels say (pure) |
+//! | `pod_refusals` | why a workload's pods aren't made |
 //! | `tally` | how many lines there were, from what pods said (pure) |
 //! | `status` | what a person is told (pure) |
 //! | `pace` | how often they are told |
 //! | `reconcile` | all of that, once for each change |
 //! | `inject` | puts generators into pods of others, as the API server asks about them |
+//! | `validate` | refuses sources that can't run, as the API server asks about them |
 //! | `webhook` | the HTTPS server by which it asks |
 //! | `certificates` | what it trusts that server by |
 //! | `gather` | asks the pods for their counts, round by round |
@@ -38,11 +40,13 @@ mod gather;
 mod inject;
 mod leader;
 mod logging;
+mod lookups;
 mod metrics;
 mod observed;
 mod operate;
 mod pace;
 mod pod_owner;
+mod pod_refusals;
 mod policy;
 mod queue;
 mod reconcile;
@@ -51,6 +55,7 @@ mod source;
 mod status;
 mod tallies;
 mod tally;
+mod validate;
 mod webhook;
 
 use std::{

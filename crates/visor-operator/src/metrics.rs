@@ -22,6 +22,7 @@ pub(crate) struct Metrics {
     requests: IntCounterVec,
     watch_errors: IntCounter,
     injections: IntCounterVec,
+    validations: IntCounterVec,
     certificate_expiry: IntGauge,
     rounds: IntCounter,
     silent_pods: IntGauge,
@@ -49,6 +50,27 @@ impl Census {
         self.states[state as usize] += 1;
         for Condition { type_, status, .. } in conditions {
             *self.conditions.entry((type_.clone(), status.clone())).or_default() += 1;
+        }
+    }
+}
+
+/// What became of a review of a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Validation {
+    Allowed,
+    Refused,
+    /// There was no answer that could be given.
+    Error,
+}
+
+impl Validation {
+    const ALL: [Self; 3] = [Self::Allowed, Self::Refused, Self::Error];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Refused => "refused",
+            Self::Error => "error",
         }
     }
 }
@@ -140,6 +162,11 @@ impl Metrics {
                 "visor_operator_watch_errors_total",
                 "Watches that failed; each goes on after a pause.",
             )?,
+            validations: counter(
+                "visor_operator_validations_total",
+                "Reviews of sources, by what became of them.",
+                &["result"],
+            )?,
             injections: counter(
                 "visor_operator_injections_total",
                 "Pods that were asked about, by what became of them: injected; skipped, for they \
@@ -171,6 +198,12 @@ impl Metrics {
                 &["condition", "status"],
             )?,
         };
+        metrics.register()?;
+        metrics.begin_at_zero();
+        Ok(metrics)
+    }
+
+    fn register(&self) -> prometheus::Result<()> {
         let build = IntGaugeVec::new(
             Opts::new(
                 "visor_operator_build_info",
@@ -179,24 +212,24 @@ impl Metrics {
             &["version"],
         )?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let registry = &metrics.registry;
+        let registry = &self.registry;
         registry.register(Box::new(build))?;
-        registry.register(Box::new(metrics.leader.clone()))?;
-        registry.register(Box::new(metrics.sources.clone()))?;
-        registry.register(Box::new(metrics.reconciles.clone()))?;
-        registry.register(Box::new(metrics.reconcile_duration.clone()))?;
-        registry.register(Box::new(metrics.writes.clone()))?;
-        registry.register(Box::new(metrics.requests.clone()))?;
-        registry.register(Box::new(metrics.watch_errors.clone()))?;
-        registry.register(Box::new(metrics.injections.clone()))?;
-        registry.register(Box::new(metrics.certificate_expiry.clone()))?;
-        registry.register(Box::new(metrics.rounds.clone()))?;
-        registry.register(Box::new(metrics.silent_pods.clone()))?;
-        registry.register(Box::new(metrics.queue_depth.clone()))?;
-        registry.register(Box::new(metrics.conditions.clone()))?;
+        registry.register(Box::new(self.leader.clone()))?;
+        registry.register(Box::new(self.sources.clone()))?;
+        registry.register(Box::new(self.reconciles.clone()))?;
+        registry.register(Box::new(self.reconcile_duration.clone()))?;
+        registry.register(Box::new(self.writes.clone()))?;
+        registry.register(Box::new(self.requests.clone()))?;
+        registry.register(Box::new(self.watch_errors.clone()))?;
+        registry.register(Box::new(self.injections.clone()))?;
+        registry.register(Box::new(self.validations.clone()))?;
+        registry.register(Box::new(self.certificate_expiry.clone()))?;
+        registry.register(Box::new(self.rounds.clone()))?;
+        registry.register(Box::new(self.silent_pods.clone()))?;
+        registry.register(Box::new(self.queue_depth.clone()))?;
+        registry.register(Box::new(self.conditions.clone()))?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
-        metrics.begin_at_zero();
-        Ok(metrics)
+        Ok(())
     }
 
     /// What has not happened yet is told as 0.
@@ -209,6 +242,9 @@ impl Metrics {
         }
         for result in Injection::ALL {
             self.injections.with_label_values(&[result.as_str()]);
+        }
+        for result in Validation::ALL {
+            self.validations.with_label_values(&[result.as_str()]);
         }
     }
 
@@ -242,6 +278,11 @@ impl Metrics {
 
     pub(crate) fn injection(&self, result: Injection) {
         self.injections.with_label_values(&[result.as_str()]).inc();
+    }
+
+    /// A source was asked about.
+    pub(crate) fn validation(&self, result: Validation) {
+        self.validations.with_label_values(&[result.as_str()]).inc();
     }
 
     pub(crate) fn certificate_ends(&self, seconds: i64) {

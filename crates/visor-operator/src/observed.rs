@@ -22,6 +22,14 @@ pub(crate) struct Observed {
     pub(crate) ended: Option<Ended>,
     /// What is in the way of pods that aren't ready, for people.
     pub(crate) trouble: Option<String>,
+    /// Pods that should be there and aren't.
+    pub(crate) missing: i32,
+    /// Why nothing of it changes any more, for people: somebody has paused it.
+    pub(crate) paused: Option<&'static str>,
+    /// A Job's pods that have failed, while it tries again.
+    pub(crate) retries: i32,
+    /// What a Job waits for although all lines are written, for people.
+    pub(crate) waits_for: Option<String>,
 }
 
 /// How a Job ended.
@@ -41,6 +49,7 @@ pub(crate) fn workload(
     let status = Numbers(object.data.get("status"));
     let seen = status.get("observedGeneration") >= object.metadata.generation.unwrap_or(0);
     let live = || pods.iter().map(AsRef::as_ref).filter(|pod| !is_over(pod));
+    let paused = |field: &str| object.data.pointer(field) == Some(&Value::Bool(true));
     let mut observed = match kind {
         ChildKind::DaemonSet => {
             let desired = status.int("desiredNumberScheduled");
@@ -52,18 +61,30 @@ pub(crate) fn workload(
                 settled: seen
                     && status.int("updatedNumberScheduled") >= desired
                     && replicas == desired,
+                missing: desired - replicas,
                 ..Observed::default()
             }
         }
         ChildKind::Job => {
             let succeeded = status.int("succeeded");
             let ended = ended(object);
-            let ready = live().filter(|pod| is_ready(pod)).count();
+            let desired = spec.int("completions");
+            let active = status.int("active");
+            let written = live().filter(|pod| has_written(pod)).count();
+            let ready = live().filter(|pod| is_ready(pod) || has_written(pod)).count();
+            let with_those_that_ended =
+                |count: usize| i32::try_from(count).unwrap_or(i32::MAX).saturating_add(succeeded);
+            let waits = ended.is_none() && with_those_that_ended(written) >= desired;
+            let ready = with_those_that_ended(ready);
             Observed {
-                desired: spec.int("completions"),
-                replicas: status.int("active"),
-                ready: i32::try_from(ready).unwrap_or(i32::MAX).saturating_add(succeeded),
-                settled: ended.is_some() || status.int("active") + succeeded > 0,
+                desired,
+                replicas: active,
+                ready,
+                settled: ended.is_some() || active + succeeded > 0,
+                missing: if ended.is_some() { 0 } else { desired - active - succeeded },
+                retries: if ended.is_some() || ready >= desired { 0 } else { status.int("failed") },
+                waits_for: live().filter(|_| waits).find_map(still_runs),
+                paused: paused("/spec/suspend").then_some("the Job is suspended"),
                 ended,
                 ..Observed::default()
             }
@@ -76,6 +97,8 @@ pub(crate) fn workload(
                 replicas,
                 ready: status.int("readyReplicas"),
                 settled: seen && status.int("updatedReplicas") >= desired && replicas == desired,
+                missing: desired - replicas,
+                paused: paused("/spec/paused").then_some("the Deployment is paused"),
                 ..Observed::default()
             }
         }
@@ -99,13 +122,16 @@ pub(crate) fn guests(pods: &[impl AsRef<Pod>]) -> Observed {
         replicas: all,
         ready,
         settled: true,
-        trouble: live().find_map(generator_trouble),
+        trouble: live().find_map(guest_trouble),
         ..Observed::default()
     }
 }
 
 /// What keeps a generator from running in somebody else's pod.
-fn generator_trouble(pod: &Pod) -> Option<String> {
+fn guest_trouble(pod: &Pod) -> Option<String> {
+    if let Some(unplaced) = unplaced(pod) {
+        return Some(unplaced);
+    }
     let trouble = container_trouble(generator(pod)?)?;
     Some(format!("pod {}, container {GENERATOR}: {trouble}", pod.name_any()))
 }
@@ -144,18 +170,59 @@ fn pod_trouble(pod: &Pod) -> Option<String> {
     if is_ready(pod) || pod.metadata.deletion_timestamp.is_some() {
         return None;
     }
-    let status = pod.status.as_ref();
-    let name = pod.name_any();
-    if let Some(("False", message)) = condition(status, "PodScheduled") {
-        return Some(format!("pod {name} can't be placed on a node: {message}"));
+    if let Some(unplaced) = unplaced(pod) {
+        return Some(unplaced);
     }
-    let status = status?;
-    let containers = status.init_container_statuses.iter().flatten();
-    let containers = containers.chain(status.container_statuses.iter().flatten());
-    containers.filter(|container| !container.ready).find_map(|container| {
-        let trouble = container_trouble(container)?;
-        Some(format!("pod {name}, container {}: {trouble}", container.name))
+    let name = pod.name_any();
+    let unready = || containers(pod).filter(|container| !container.ready);
+    let stopped = unready().find_map(|container| Some((container, container_trouble(container)?)));
+    let (container, trouble) = stopped.or_else(|| {
+        unready().find_map(|container| Some((container, probe_trouble(container)?.to_owned())))
+    })?;
+    Some(format!("pod {name}, container {}: {trouble}", container.name))
+}
+
+/// Why a pod is on no node.
+fn unplaced(pod: &Pod) -> Option<String> {
+    match condition(pod.status.as_ref(), "PodScheduled") {
+        Some(("False", message)) => {
+            Some(format!("pod {} can't be placed on a node: {message}", pod.name_any()))
+        }
+        _ => None,
+    }
+}
+
+/// All containers that a node has told of, in their order.
+fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    pod.status.iter().flat_map(|status| {
+        let first = status.init_container_statuses.iter().flatten();
+        first.chain(status.container_statuses.iter().flatten())
     })
+}
+
+/// Which probe a container that runs hasn't passed.
+fn probe_trouble(container: &ContainerStatus) -> Option<&'static str> {
+    container.state.as_ref()?.running.as_ref()?;
+    Some(match container.started {
+        Some(false) => "its startup probe has not succeeded yet",
+        _ => "its readiness probe does not succeed",
+    })
+}
+
+/// Whether a pod's generator has written all that it should.
+fn has_written(pod: &Pod) -> bool {
+    generator(pod)
+        .and_then(|generator| generator.state.as_ref()?.terminated.as_ref())
+        .is_some_and(|ended| ended.exit_code == 0)
+}
+
+/// A container beside the generator that still runs.
+fn still_runs(pod: &Pod) -> Option<String> {
+    let running = containers(pod).find(|container| {
+        container.name != GENERATOR
+            && container.state.as_ref().is_some_and(|state| state.running.is_some())
+    })?;
+    Some(format!("container {} of pod {}", running.name, pod.name_any()))
 }
 
 fn container_trouble(container: &ContainerStatus) -> Option<String> {
@@ -302,6 +369,108 @@ mod tests {
             let pod = pod(json!({"metadata": {"name": "shop-1"}, "status": status}));
             let observed = workload(ChildKind::Deployment, &deployment, &[pod]);
             assert_eq!(observed.trouble.as_deref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn a_pod_that_runs_and_is_not_ready_says_which_probe() {
+        let deployment = object(json!({"spec": {"replicas": 1}}));
+        for (started, expected) in [
+            (false, "its startup probe has not succeeded yet"),
+            (true, "its readiness probe does not succeed"),
+        ] {
+            let pod = pod(json!({"metadata": {"name": "shop-1"}, "status": {"containerStatuses": [
+                {"name": "visor", "ready": true, "restartCount": 0, "image": "", "imageID": "",
+                 "state": {"running": {}}},
+                {"name": "collector", "ready": false, "restartCount": 0, "image": "", "imageID": "",
+                 "started": started, "state": {"running": {}}},
+            ]}}));
+            let observed = workload(ChildKind::Deployment, &deployment, &[pod]);
+            let expected = format!("pod shop-1, container collector: {expected}");
+            assert_eq!(observed.trouble, Some(expected));
+        }
+    }
+
+    #[test]
+    fn an_injected_pod_that_can_not_be_placed_is_told() {
+        let pod = pod(json!({"metadata": {"name": "shop-1"}, "status": {"conditions": [
+            {"type": "PodScheduled", "status": "False", "message": "0/1 nodes fit"},
+        ]}}));
+        let observed = guests(&[pod]);
+        assert_eq!((observed.desired, observed.ready), (1, 0));
+        assert_eq!(
+            observed.trouble.as_deref(),
+            Some("pod shop-1 can't be placed on a node: 0/1 nodes fit")
+        );
+    }
+
+    #[test]
+    fn pods_that_are_missing_are_counted_for_every_workload() {
+        let none: &[Arc<Pod>] = &[];
+        for (kind, value, missing) in [
+            (
+                ChildKind::StatefulSet,
+                json!({"spec": {"replicas": 3}, "status": {"replicas": 1}}),
+                2,
+            ),
+            (ChildKind::Deployment, json!({"spec": {"replicas": 1}, "status": {}}), 1),
+            (
+                ChildKind::DaemonSet,
+                json!({"status": {"desiredNumberScheduled": 2, "currentNumberScheduled": 2}}),
+                0,
+            ),
+            (
+                ChildKind::DaemonSet,
+                json!({"status": {"desiredNumberScheduled": 2, "currentNumberScheduled": 0}}),
+                2,
+            ),
+            (
+                ChildKind::Job,
+                json!({"spec": {"completions": 3}, "status": {"active": 1, "succeeded": 1}}),
+                1,
+            ),
+            (
+                ChildKind::Job,
+                json!({"spec": {"completions": 3}, "status": {"conditions": [
+                    {"type": "Failed", "status": "True"}]}}),
+                0,
+            ),
+        ] {
+            assert_eq!(workload(kind, &object(value.clone()), none).missing, missing, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_job_tells_of_its_retries_and_of_what_it_waits_for() {
+        let none: &[Arc<Pod>] = &[];
+        let job = |status: Value| object(json!({"spec": {"completions": 1}, "status": status}));
+        assert_eq!(workload(ChildKind::Job, &job(json!({"failed": 2})), none).retries, 2);
+        let ended = json!({"failed": 2, "conditions": [{"type": "Complete", "status": "True"}]});
+        assert_eq!(workload(ChildKind::Job, &job(ended), none).retries, 0);
+
+        let container = |name: &str, state: Value| {
+            json!({"name": name, "ready": false, "restartCount": 0, "image": "", "imageID": "",
+                   "state": state})
+        };
+        let pod = pod(json!({"metadata": {"name": "shop-1"}, "status": {"phase": "Running",
+        "containerStatuses": [
+            container("visor", json!({"terminated": {"exitCode": 0}})),
+            container("collector", json!({"running": {}})),
+        ]}}));
+        let observed = workload(ChildKind::Job, &job(json!({"active": 1, "failed": 1})), &[pod]);
+        assert_eq!(observed.waits_for.as_deref(), Some("container collector of pod shop-1"));
+        assert_eq!((observed.ready, observed.retries), (1, 0));
+    }
+
+    #[test]
+    fn a_workload_that_somebody_has_paused_says_so() {
+        let none: &[Arc<Pod>] = &[];
+        for (kind, field) in [(ChildKind::Deployment, "paused"), (ChildKind::Job, "suspend")] {
+            let paused = |yes: bool| {
+                let object = object(json!({"spec": {field: yes}}));
+                workload(kind, &object, none).paused.is_some()
+            };
+            assert!(paused(true) && !paused(false));
         }
     }
 }

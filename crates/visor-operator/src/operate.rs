@@ -4,10 +4,10 @@
 //! `FakeLogSource`s; stands by until it leads; and then acts until it is told to end, or has lost
 //! the Lease. To lose it is an error that ends the process at once, for another one acts by then.
 //!
-//! The injector answers all the while, standing by or acting.
+//! The webhooks answer all the while, standing by or acting.
 
 mod acting;
-mod injecting;
+mod webhooks;
 
 use std::{
     env, fs,
@@ -100,9 +100,9 @@ pub(crate) async fn run(options: Run) -> anyhow::Result<()> {
     };
     let namespace = own_namespace(&options);
     let (leads, led) = watch::channel(false);
-    let injector = if options.inject {
+    let injector = if options.inject || options.validate {
         let apart = Requests { manners: Some(Arc::default()), ..polite.clone() };
-        let shared = injecting::Shared {
+        let shared = webhooks::Shared {
             client: client.clone(),
             metrics: Arc::clone(&metrics),
             settings: settings.clone(),
@@ -111,7 +111,7 @@ pub(crate) async fn run(options: Run) -> anyhow::Result<()> {
             namespace: namespace.clone(),
             leads: led,
         };
-        Some(injecting::start(&options, shared, Arc::clone(&readiness))?)
+        webhooks::start(&options, shared, Arc::clone(&readiness))?
     } else {
         readiness.set(true);
         None

@@ -33,6 +33,7 @@ use crate::{
     observed::{self, Observed},
     pace::Pace,
     pod_owner::SourceIdentity,
+    pod_refusals,
     queue::Queue,
     source::{self, Refusal, ValidSource, place},
     status::{self, Facts},
@@ -172,14 +173,16 @@ impl Context {
             },
             Err(refusal) => Err(refusal.clone()),
         };
+        let pods = self.pods_of(&identity);
+        let (workload, incomplete) = if source.spec.resolved_workload() == Workload::Sidecar {
+            (Some((Workload::Sidecar, observed::guests(&pods))), None)
+        } else {
+            self.workload(&source.metadata, &pods).await
+        };
         let facts = Facts {
             generation: source.metadata.generation.unwrap_or(0),
             source: outcome.as_ref().copied(),
-            workload: if source.spec.resolved_workload() == Workload::Sidecar {
-                Some((Workload::Sidecar, observed::guests(&self.pods_of(&identity))))
-            } else {
-                self.workload(&source.metadata, &self.pods_of(&identity))
-            },
+            workload,
             sums: self.tallies.sums(&identity.uid),
         };
         let untold = self.publish(&source.metadata, source.status.as_ref(), &facts).await?;
@@ -188,7 +191,7 @@ impl Context {
         }
         // A source that breaks a rule waits for its author.
         let retry = (is_valid && outcome.is_err()).then_some(RETRY_REFUSED);
-        Ok(next_look(retry.into_iter().chain(untold).min()))
+        Ok(next_look(retry.into_iter().chain(untold).chain(incomplete).min()))
     }
 
     /// Builds and applies, and says what came of it. What the source's author has to change, or
@@ -230,8 +233,33 @@ impl Context {
             .map_err(ReconcileError::Touch)
     }
 
-    /// The workload that the source has, whatever kind it is of.
-    fn workload(&self, source: &ObjectMeta, pods: &[Arc<Pod>]) -> Option<(Workload, Observed)> {
+    /// The workload that the source has, whatever kind it is of, and when to look at it again if pods of
+    /// it are missing: nobody tells when more is known of that.
+    async fn workload(
+        &self,
+        source: &ObjectMeta,
+        pods: &[Arc<Pod>],
+    ) -> (Option<(Workload, Observed)>, Option<Duration>) {
+        let Some((workload, kind, object)) = self.own_workload(source) else { return (None, None) };
+        let mut observed = observed::workload(kind, &object, pods);
+        observed.settled &= !self.applier.is_behind(&object);
+        let mut again = None;
+        if observed.missing > 0 && observed.trouble.is_none() {
+            if pod_refusals::should_have_pods(&object, Timestamp::now()) {
+                again = Some(RETRY_REFUSED);
+                match pod_refusals::last(&self.client, &object).await {
+                    Ok(refusal) => observed.trouble = refusal,
+                    Err(error) => warn!(%error, "events about its pods could not be read"),
+                }
+            } else {
+                again = Some(pod_refusals::ON_THE_WAY.unsigned_abs());
+            }
+        }
+        (Some((workload, observed)), again)
+    }
+
+    /// The workload that the source controls and that stays.
+    fn own_workload(&self, source: &ObjectMeta) -> Option<(Workload, ChildKind, DynamicObject)> {
         let (namespace, name) = (source.namespace.as_deref()?, source.name.as_deref()?);
         self.cache.kinds().find_map(|kind| {
             let workload = kind.workload()?;
@@ -239,12 +267,8 @@ impl Context {
             let owners = object.metadata.owner_references.iter().flatten();
             let is_ours =
                 owners.map(|owner| Some(&owner.uid)).any(|uid| uid == source.uid.as_ref());
-            if !is_ours || object.metadata.deletion_timestamp.is_some() {
-                return None;
-            }
-            let mut observed = observed::workload(kind, &object, pods);
-            observed.settled &= !self.applier.is_behind(&object);
-            Some((workload, observed))
+            let stays = object.metadata.deletion_timestamp.is_none();
+            (is_ours && stays).then_some((workload, kind, object))
         })
     }
 
@@ -316,7 +340,10 @@ impl Context {
         let facts = Facts {
             generation: metadata.generation.unwrap_or(0),
             source: Err(&refusal),
-            workload: self.workload(metadata, &self.pods_of(&SourceIdentity::of(metadata, None))),
+            workload: self
+                .workload(metadata, &self.pods_of(&SourceIdentity::of(metadata, None)))
+                .await
+                .0,
             sums: None,
         };
         Ok(next_look(self.publish(metadata, old.as_ref(), &facts).await?))

@@ -283,19 +283,34 @@ fn available(workload: Option<&Observed>, is_guest: bool, failing: Option<String
 
 fn progressing(workload: Option<&Observed>) -> Verdict {
     let settled = workload.is_some_and(|observed| observed.settled);
-    let (reason, message) = if settled {
-        ("Settled", "all pods are as the source wishes them")
+    let verdict = |holds, reason, message| Verdict { type_: PROGRESSING, holds, reason, message };
+    if let Some(Observed { paused: Some(paused), .. }) = workload {
+        let message = format!("{paused}: what changes doesn't reach its pods until it is resumed");
+        return verdict(!settled, "Paused", message);
+    }
+    if let Some(Observed { retries: failed @ 1.., .. }) = workload {
+        let message = format!("{failed} pods have failed, and the Job tries again");
+        return verdict(true, "Retrying", message);
+    }
+    if settled {
+        verdict(false, "Settled", "all pods are as the source wishes them".to_owned())
     } else {
-        ("RollingOut", "pods are being made or replaced")
-    };
-    Verdict { type_: PROGRESSING, holds: !settled, reason, message: message.to_owned() }
+        verdict(true, "RollingOut", "pods are being made or replaced".to_owned())
+    }
 }
 
 fn complete(workload: Option<&Observed>) -> Verdict {
     let (holds, reason, message) = match workload.and_then(|observed| observed.ended.as_ref()) {
         Some(Ended::Finished) => (true, "Finished", "all lines have been written".to_owned()),
         Some(Ended::Failed(why)) => (false, "Failed", why.clone()),
-        None => (false, "Running", "lines are still to be written".to_owned()),
+        None => match workload.and_then(|observed| observed.waits_for.as_ref()) {
+            Some(container) => {
+                let message =
+                    format!("all lines have been written; the Job ends when {container} does");
+                (false, "ContainersRunning", message)
+            }
+            None => (false, "Running", "lines are still to be written".to_owned()),
+        },
     };
     Verdict { type_: COMPLETE, holds, reason, message }
 }

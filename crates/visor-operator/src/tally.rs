@@ -19,6 +19,7 @@ use std::{
     collections::{BTreeMap, HashSet},
 };
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 use serde::Deserialize;
 
@@ -366,9 +367,11 @@ impl PodTally {
     /// The present container has ended, so: its last word counts. Says how many ended without one in
     /// which every line was.
     fn end(&mut self, ended: Option<&ContainerStateTerminated>) -> u64 {
-        // A node that has lost a pod before its container began says that it has ended, too.
-        let never_ran =
-            self.phase == Phase::Waits && ended.is_some_and(|ended| ended.started_at.is_none());
+        // One that could not be started, or was lost with its node before, ends as well.
+        let has_begun = |ended: &ContainerStateTerminated| {
+            ended.started_at.as_ref().is_some_and(|began| began.0 > Timestamp::UNIX_EPOCH)
+        };
+        let never_ran = self.phase == Phase::Waits && ended.is_some_and(|end| !has_begun(end));
         let message = ended.and_then(|ended| ended.message.as_deref());
         let ran = ended.and_then(|ended| {
             let (from, to) = (ended.started_at.as_ref()?.0, ended.finished_at.as_ref()?.0);

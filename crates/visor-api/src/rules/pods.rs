@@ -10,7 +10,7 @@ use crate::{
     problem::{Path, Problem},
     source::{
         FakeLogSourceSpec, METRICS_PORT, PodTemplate, RESERVED_CONTAINERS, RESERVED_VARIABLE,
-        RESERVED_VOLUMES,
+        RESERVED_VOLUMES, Workload,
     },
 };
 
@@ -59,6 +59,18 @@ pub(super) fn sidecar(path: &Path, spec: &FakeLogSourceSpec, problems: &mut Vec<
         let message = "the pods of a sidecar are somebody else's, and only `resources` of the \
                        generator can be said here; remove the rest, or choose another workload";
         problems.push(Problem::new(path.field("podTemplate"), message));
+    }
+}
+
+/// What is said of pods and counts for nothing.
+pub(super) fn notes(path: &Path, spec: &FakeLogSourceSpec, notes: &mut Vec<Problem>) {
+    let why = match spec.workload {
+        Some(Workload::DaemonSet) => "counts for nothing: a DaemonSet has one pod on each node",
+        Some(Workload::Sidecar) => "counts for nothing: others make the pods of a sidecar",
+        _ => return,
+    };
+    if spec.replicas != FakeLogSourceSpec::DEFAULT_REPLICAS {
+        notes.push(Problem::new(path.field("replicas"), why));
     }
 }
 

@@ -50,6 +50,21 @@ pub(crate) fn inherited(
     pairs.map(|(key, value)| (key.clone(), value.clone()))
 }
 
+/// The annotation of a pod with volumes of its node that a cluster's autoscaler may lose: for a pod with
+/// others it keeps the node.
+pub(crate) const SAFE_TO_EVICT: &str =
+    "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes";
+
+/// Says of one more volume of a pod that it may be lost.
+pub(crate) fn may_be_lost(annotations: &mut BTreeMap<String, String>, volume: &str) {
+    let volumes = annotations.entry(SAFE_TO_EVICT.to_owned()).or_default();
+    if !volumes.split(',').any(|known| known.trim() == volume) {
+        let between = if volumes.is_empty() { "" } else { "," };
+        volumes.push_str(between);
+        volumes.push_str(volume);
+    }
+}
+
 /// The labels of every child: the source's and ours.
 pub(crate) fn of_children(source: ValidSource<'_>) -> BTreeMap<String, String> {
     let mut labels: BTreeMap<_, _> = inherited(source.metadata().labels.as_ref()).collect();
@@ -133,5 +148,17 @@ mod tests {
             assert_eq!(found.contains_key(key), is_inherited, "{key}");
         }
         assert_eq!(inherited(None).count(), 0);
+    }
+
+    #[test]
+    fn volumes_that_may_be_lost_are_added_to_those_that_are() {
+        let mut annotations = BTreeMap::new();
+        may_be_lost(&mut annotations, "logs");
+        may_be_lost(&mut annotations, "logs");
+        assert_eq!(annotations[SAFE_TO_EVICT], "logs");
+        annotations.insert(SAFE_TO_EVICT.to_owned(), "cache, tmp".to_owned());
+        may_be_lost(&mut annotations, "logs");
+        may_be_lost(&mut annotations, "tmp");
+        assert_eq!(annotations[SAFE_TO_EVICT], "cache, tmp,logs");
     }
 }

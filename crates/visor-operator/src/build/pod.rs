@@ -1,6 +1,8 @@
 //! The pods of a source: generator, volumes, and what a person puts beside it. They meet the
 //! restricted Pod Security Standard, but for a volume on the node (`hostPath`).
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::{
     api::core::v1::{
         ConfigMapVolumeSource, Container, EmptyDirVolumeSource, HostPathVolumeSource,
@@ -64,7 +66,7 @@ pub(super) fn template(source: ValidSource<'_>, settings: &Settings) -> PodTempl
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(labels::of_pods(source)),
-            annotations: some_unless_empty(wishes.annotations.clone()),
+            annotations: some_unless_empty(annotations(source, wishes)),
             ..ObjectMeta::default()
         }),
         spec: Some(PodSpec {
@@ -113,6 +115,16 @@ fn security_context(settings: &Settings, wish: Option<&PodSecurityContext>) -> P
         }),
         ..wish
     }
+}
+
+/// The annotations of the pods: the person's and, where their logs live no longer than they do, that these
+/// keep no node.
+fn annotations(source: ValidSource<'_>, wishes: &PodTemplate) -> BTreeMap<String, String> {
+    let mut annotations = wishes.annotations.clone();
+    if matches!(source.spec().volume, None | Some(Wish::EmptyDir(_))) {
+        labels::may_be_lost(&mut annotations, container::LOGS_VOLUME);
+    }
+    annotations
 }
 
 /// Whether several pods may write to the same volume. Each then has a directory of its own.

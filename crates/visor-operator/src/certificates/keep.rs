@@ -3,10 +3,11 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use futures::{Stream, StreamExt, future};
-use k8s_openapi::api::{admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Secret};
+use futures::{Stream, StreamExt, future, stream};
+use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client, Resource,
+    core::DynamicObject,
     runtime::{
         WatchStreamExt,
         watcher::{self, Event, watcher},
@@ -25,6 +26,7 @@ use crate::metrics::Metrics;
 use super::{
     resolver::Resolver,
     store,
+    trust::Configuration,
     writer::{Writer, now, until},
 };
 
@@ -41,8 +43,8 @@ pub(crate) struct Settings {
     /// Where the Secret is.
     pub(crate) namespace: String,
     pub(crate) secret: String,
-    /// The `MutatingWebhookConfiguration`.
-    pub(crate) configuration: String,
+    /// The configurations of the webhooks.
+    pub(crate) configurations: Vec<Configuration>,
     /// The names that the certificate is for.
     pub(crate) names: Vec<String>,
     pub(crate) certificate_validity: Duration,
@@ -74,7 +76,7 @@ async fn follow(
     changed: &Notify,
     metrics: &Metrics,
 ) {
-    let mut events = pin!(events_of(secrets, name, metrics));
+    let mut events = pin!(events_of(secrets, "Secret", name, metrics));
     while let Some(event) = events.next().await {
         match event {
             Event::Init => {}
@@ -107,7 +109,6 @@ async fn lead(
     changed: &Notify,
     metrics: &Arc<Metrics>,
 ) {
-    let configurations: Api<MutatingWebhookConfiguration> = Api::all(client);
     loop {
         if leads.wait_for(|leads| *leads).await.is_err() {
             // Nobody is left to say that it ever will.
@@ -118,14 +119,14 @@ async fn lead(
                 future::pending::<()>().await;
             }
         };
-        let name = &settings.configuration;
-        let events = events_of(configurations.clone(), name, metrics);
-        let writer = Writer::new(
-            secrets.clone(),
-            configurations.clone(),
-            settings.clone(),
-            Arc::clone(metrics),
-        );
+        let events = settings.configurations.iter().map(|configuration| {
+            let resource = configuration.resource();
+            let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+            let kind = configuration.kind();
+            events_of(api, kind, configuration.name(), metrics).boxed()
+        });
+        let events = stream::select_all(events);
+        let writer = Writer::new(secrets.clone(), &client, settings.clone(), Arc::clone(metrics));
         select! {
             () = write(writer, events, changed) => return,
             () = no_longer => {}
@@ -136,7 +137,7 @@ async fn lead(
 /// Looks at each change and whenever it is time, and after an error after a growing pause.
 async fn write(
     mut writer: Writer,
-    events: impl Stream<Item = Event<MutatingWebhookConfiguration>>,
+    events: impl Stream<Item = Event<DynamicObject>>,
     changed: &Notify,
 ) {
     let mut events = pin!(events);
@@ -177,11 +178,12 @@ async fn write(
 /// The changes of one object. Errors are logged; the watch goes on after a growing pause.
 fn events_of<'a, K>(
     api: Api<K>,
+    kind: &'static str,
     name: &str,
     metrics: &'a Metrics,
 ) -> impl Stream<Item = Event<K>> + use<'a, K>
 where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
+    K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
 {
     let only = watcher::Config::default().fields(&format!("metadata.name={name}"));
     watcher(api, only).default_backoff().filter_map(move |event| {
@@ -189,7 +191,7 @@ where
             Ok(event) => Some(event),
             Err(error) => {
                 metrics.watch_failed();
-                warn!(kind = %K::kind(&()), %error, "a watch failed; it goes on after a pause");
+                warn!(kind, %error, "a watch failed; it goes on after a pause");
                 None
             }
         })

@@ -1,6 +1,7 @@
 //! Certificates on their way from the plan to a handshake: real ones, against as much of an API
 //! server as that takes. That no step is too early is tested by `plan`.
 
+use super::Configuration;
 use super::{
     support::{NAME, Signer, connect, server::Server},
     writer::{Looked, Writer},
@@ -33,7 +34,7 @@ fn settings() -> Settings {
     Settings {
         namespace: "visor-system".to_owned(),
         secret: "visor-webhook".to_owned(),
-        configuration: "visor".to_owned(),
+        configurations: vec![Configuration::Mutating("visor".to_owned())],
         names: names("visor-webhook", "visor-system"),
         certificate_validity: Duration::from_hours(90 * 24),
         authority_validity: Duration::from_hours(365 * 24),
@@ -43,7 +44,7 @@ fn settings() -> Settings {
 fn writer(server: &Server) -> Writer {
     let client = server.client("one");
     let secrets: Api<Secret> = Api::namespaced(client.clone(), "visor-system");
-    Writer::new(secrets, Api::all(client), settings(), Arc::new(Metrics::new().unwrap()))
+    Writer::new(secrets, &client, settings(), Arc::new(Metrics::new().unwrap()))
 }
 
 /// Whether an API server that trusts these authorities would be content with the Secret's

@@ -1,10 +1,13 @@
-//! The authorities that the API server trusts when it calls the webhook: `caBundle` in each webhook
-//! of the configuration. Nothing else of the configuration is ours to change.
+//! The authorities that the API server trusts when it calls the webhooks: `caBundle` in each webhook
+//! of their configurations. Nothing else of these is ours to change.
 
 use k8s_openapi::{
     ByteString,
-    api::admissionregistration::v1::{MutatingWebhook, MutatingWebhookConfiguration},
+    api::admissionregistration::v1::{
+        MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+    },
 };
+use kube::core::{ApiResource, DynamicObject};
 use rustls::pki_types::CertificateDer;
 use serde_json::{Value, json};
 
@@ -13,54 +16,135 @@ use super::{
     store,
 };
 
-/// The authorities that at least one webhook trusts; none if there is no webhook.
-pub(super) fn trusted(configuration: &MutatingWebhookConfiguration) -> Option<Vec<Trusted>> {
-    let mut trusted = Vec::new();
-    let webhooks = webhooks(configuration);
-    for authority in webhooks.iter().flat_map(|webhook| store::authorities(bundle(webhook))) {
-        if !trusted.contains(&authority) {
-            trusted.push(authority);
+/// A configuration of webhooks, by its kind and its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Configuration {
+    Mutating(String),
+    Validating(String),
+}
+
+impl Configuration {
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Mutating(name) | Self::Validating(name) => name,
         }
     }
-    (!webhooks.is_empty()).then_some(trusted)
+
+    pub(super) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Mutating(_) => "MutatingWebhookConfiguration",
+            Self::Validating(_) => "ValidatingWebhookConfiguration",
+        }
+    }
+
+    pub(super) fn resource(&self) -> ApiResource {
+        match self {
+            Self::Mutating(_) => ApiResource::erase::<MutatingWebhookConfiguration>(&()),
+            Self::Validating(_) => ApiResource::erase::<ValidatingWebhookConfiguration>(&()),
+        }
+    }
+}
+
+/// The authorities that at least one webhook trusts; none if there is no webhook.
+pub(super) fn trusted(configurations: &[DynamicObject]) -> Option<Vec<Trusted>> {
+    let mut trusted = Vec::new();
+    let mut any = false;
+    for webhook in configurations.iter().flat_map(webhooks) {
+        any = true;
+        for authority in store::authorities(&bundle(webhook)) {
+            if !trusted.contains(&authority) {
+                trusted.push(authority);
+            }
+        }
+    }
+    any.then_some(trusted)
 }
 
 /// Whether every webhook trusts an authority.
 pub(super) fn is_trusted(
-    configuration: &MutatingWebhookConfiguration,
+    configurations: &[DynamicObject],
     authority: &CertificateDer<'static>,
 ) -> bool {
-    webhooks(configuration).iter().all(|webhook| {
-        store::authorities(bundle(webhook)).iter().any(|known| known.certificate == *authority)
+    configurations.iter().flat_map(webhooks).all(|webhook| {
+        store::authorities(&bundle(webhook)).iter().any(|known| known.certificate == *authority)
     })
 }
 
-/// How the configuration is, beside the authorities that are kept.
+/// How the configurations are, beside the authorities that are kept.
 pub(super) fn read(
-    configuration: &MutatingWebhookConfiguration,
+    configurations: &[DynamicObject],
     authorities: Vec<Trusted>,
     kept: &[u8],
 ) -> Bundle {
-    let is_kept = webhooks(configuration).iter().all(|webhook| bundle(webhook) == kept);
+    let is_kept = configurations.iter().all(|configuration| trusts(configuration, kept));
     Bundle { authorities, is_kept, since: None }
+}
+
+/// Whether every webhook of a configuration trusts just these authorities.
+pub(super) fn trusts(configuration: &DynamicObject, kept: &[u8]) -> bool {
+    webhooks(configuration).all(|webhook| bundle(webhook) == kept)
 }
 
 /// A strategic merge patch: webhooks are merged by their names. It names the version that was read,
 /// so that none is brought back that was removed meanwhile.
-pub(super) fn patch(configuration: &MutatingWebhookConfiguration, kept: &[u8]) -> Value {
+pub(super) fn patch(configuration: &DynamicObject, kept: &[u8]) -> Value {
     let bundle = ByteString(kept.to_vec());
-    let webhooks = webhooks(configuration).iter();
-    let webhooks: Vec<Value> = webhooks
-        .map(|webhook| json!({"name": webhook.name, "clientConfig": {"caBundle": bundle}}))
+    let webhooks: Vec<Value> = webhooks(configuration)
+        .map(|webhook| json!({"name": webhook["name"], "clientConfig": {"caBundle": bundle}}))
         .collect();
     let version = &configuration.metadata.resource_version;
     json!({"metadata": {"resourceVersion": version}, "webhooks": webhooks})
 }
 
-fn webhooks(configuration: &MutatingWebhookConfiguration) -> &[MutatingWebhook] {
-    configuration.webhooks.as_deref().unwrap_or_default()
+fn webhooks(configuration: &DynamicObject) -> impl Iterator<Item = &Value> {
+    configuration.data.get("webhooks").and_then(Value::as_array).into_iter().flatten()
 }
 
-fn bundle(webhook: &MutatingWebhook) -> &[u8] {
-    webhook.client_config.ca_bundle.as_ref().map_or(&[], |bundle| bundle.0.as_slice())
+fn bundle(webhook: &Value) -> Vec<u8> {
+    let text = webhook.pointer("/clientConfig/caBundle").cloned().unwrap_or_default();
+    serde_json::from_value::<ByteString>(text).map(|bundle| bundle.0).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn configuration(bundles: &[Option<&str>]) -> DynamicObject {
+        let webhooks: Vec<Value> = bundles
+            .iter()
+            .enumerate()
+            .map(|(number, bundle)| {
+                let bundle = bundle.map(|text| ByteString(text.as_bytes().to_vec()));
+                json!({"name": format!("{number}.visor.dev"), "clientConfig": {"caBundle": bundle}})
+            })
+            .collect();
+        serde_json::from_value(json!({
+            "metadata": {"name": "visor", "resourceVersion": "7"}, "webhooks": webhooks,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn all_webhooks_of_both_kinds_are_looked_at() {
+        let (kept, none) = (configuration(&[Some("a"), Some("a")]), configuration(&[None]));
+        assert!(trusts(&kept, b"a") && !trusts(&none, b"a"));
+        assert!(read(std::slice::from_ref(&kept), vec![], b"a").is_kept);
+        assert!(!read(&[kept.clone(), none.clone()], vec![], b"a").is_kept);
+        assert_eq!(trusted(&[]), None);
+        assert_eq!(trusted(&[configuration(&[])]), None);
+        assert_eq!(trusted(&[kept, none.clone()]), Some(vec![]), "none of them can be read");
+        let patch = patch(&none, b"b");
+        assert_eq!(patch["metadata"]["resourceVersion"], "7");
+        let bundle = json!(ByteString(b"b".to_vec()));
+        assert_eq!(
+            patch["webhooks"],
+            json!([{"name": "0.visor.dev", "clientConfig": {"caBundle": bundle}}])
+        );
+        let kinds =
+            [Configuration::Mutating("a".to_owned()), Configuration::Validating("b".to_owned())];
+        assert_eq!(
+            kinds.map(|kind| kind.resource().plural),
+            ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"]
+        );
+    }
 }

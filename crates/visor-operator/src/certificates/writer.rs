@@ -5,10 +5,11 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use k8s_openapi::api::{admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::{
-    Api,
+    Api, Client, ResourceExt,
     api::{Patch, PatchParams, PostParams},
+    core::DynamicObject,
 };
 use rustls::pki_types::CertificateDer;
 use tracing::info;
@@ -20,7 +21,7 @@ use super::{
     keep::Settings,
     plan::{Kept, Step, Wanted, plan},
     store::{self, Changes},
-    trust,
+    trust::{self, Configuration},
     x509::Moment,
 };
 
@@ -56,10 +57,10 @@ pub(super) struct Looked {
     pub(super) wrote: bool,
 }
 
-/// Keeps Secret and configuration as they should be.
+/// Keeps the Secret and the configurations as they should be.
 pub(super) struct Writer {
     secrets: Api<Secret>,
-    configurations: Api<MutatingWebhookConfiguration>,
+    configurations: Vec<(Api<DynamicObject>, Configuration)>,
     settings: Settings,
     wish: Wanted,
     metrics: Arc<Metrics>,
@@ -70,16 +71,23 @@ pub(super) struct Writer {
 /// What the server says.
 struct Found {
     secret: Option<Secret>,
-    configuration: Option<MutatingWebhookConfiguration>,
+    /// Those that there are, and where they can be written.
+    configurations: Vec<DynamicObject>,
+    places: Vec<usize>,
 }
 
 impl Writer {
     pub(super) fn new(
         secrets: Api<Secret>,
-        configurations: Api<MutatingWebhookConfiguration>,
+        client: &Client,
         settings: Settings,
         metrics: Arc<Metrics>,
     ) -> Self {
+        let configurations = settings.configurations.iter().map(|configuration| {
+            let api = Api::all_with(client.clone(), &configuration.resource());
+            (api, configuration.clone())
+        });
+        let configurations = configurations.collect();
         let names = settings.names.iter().cloned();
         let wish = Wanted::new(names, settings.certificate_validity, settings.authority_validity);
         Self { secrets, configurations, settings, wish, metrics, trusted: None }
@@ -88,10 +96,7 @@ impl Writer {
     /// Looks, and does what is to be done, until there is nothing to be done.
     pub(super) async fn look(&mut self, now: impl Fn() -> Moment) -> Result<Looked, WriteError> {
         for steps in 0..MOST_STEPS {
-            let found = Found {
-                secret: self.secrets.get_opt(&self.settings.secret).await?,
-                configuration: self.configurations.get_opt(&self.settings.configuration).await?,
-            };
+            let found = self.find().await?;
             let now = now();
             let step = self.decide(&found, now);
             if let Step::Wait(again) = step {
@@ -102,14 +107,26 @@ impl Writer {
         Err(WriteError::Restless)
     }
 
+    async fn find(&self) -> Result<Found, WriteError> {
+        let secret = self.secrets.get_opt(&self.settings.secret).await?;
+        let mut found = Found { secret, configurations: Vec::new(), places: Vec::new() };
+        for (place, (api, configuration)) in self.configurations.iter().enumerate() {
+            if let Some(object) = api.get_opt(configuration.name()).await? {
+                found.configurations.push(object);
+                found.places.push(place);
+            }
+        }
+        Ok(found)
+    }
+
     fn decide(&mut self, found: &Found, now: Moment) -> Step {
-        let configuration = found.configuration.as_ref();
-        let trusted = configuration.and_then(trust::trusted);
+        let configurations = &found.configurations;
+        let trusted = trust::trusted(configurations);
         let kept = store::read(found.secret.as_ref(), trusted.as_deref().unwrap_or_default());
-        let bundle = configuration.zip(trusted).map(|(configuration, trusted)| {
+        let bundle = trusted.map(|trusted| {
             let text = found.secret.as_ref().map_or(&[][..], store::bundle);
-            let mut bundle = trust::read(configuration, trusted, text);
-            bundle.since = self.trusted_since(&kept, configuration, now);
+            let mut bundle = trust::read(configurations, trusted, text);
+            bundle.since = self.trusted_since(&kept, configurations, now);
             bundle
         });
         plan(&kept, bundle.as_ref(), &self.wish, now)
@@ -119,12 +136,12 @@ impl Writer {
     fn trusted_since(
         &mut self,
         kept: &Kept,
-        configuration: &MutatingWebhookConfiguration,
+        configurations: &[DynamicObject],
         now: Moment,
     ) -> Option<Moment> {
         let before = self.trusted.take();
         let present = &kept.authorities.first()?.certificate;
-        if trust::is_trusted(configuration, present) {
+        if trust::is_trusted(configurations, present) {
             let same = before.filter(|(authority, _)| authority == present);
             let since = same.map_or(now, |(_, since)| since);
             self.trusted = Some((present.clone(), since));
@@ -134,12 +151,15 @@ impl Writer {
     }
 
     async fn take(&self, step: Step, found: Found, now: Moment) -> Result<(), WriteError> {
-        let Found { secret, configuration } = found;
+        let Found { secret, configurations, places } = found;
         let Settings { certificate_validity, authority_validity, names, .. } = &self.settings;
         let mut changes = Changes::default();
         match step {
             Step::Wait(_) => return Ok(()),
-            Step::Publish => return self.publish(secret, configuration).await,
+            Step::Publish => {
+                let Some(secret) = secret else { return Ok(()) };
+                return self.publish(store::bundle(&secret), &configurations, &places).await;
+            }
             Step::Found { kept, sign } => {
                 info!(beside = kept.len(), "a new authority for the webhook's certificates");
                 let authority = Authority::make(now, *authority_validity)?;
@@ -173,18 +193,30 @@ impl Writer {
         Ok(())
     }
 
+    /// Writes the bundle into each configuration that says something else.
     async fn publish(
         &self,
-        secret: Option<Secret>,
-        configuration: Option<MutatingWebhookConfiguration>,
+        bundle: &[u8],
+        configurations: &[DynamicObject],
+        places: &[usize],
     ) -> Result<(), WriteError> {
-        let (Some(secret), Some(configuration)) = (secret, configuration) else { return Ok(()) };
-        info!("the webhook's authorities are written into its configuration");
-        let patch = Patch::Strategic(trust::patch(&configuration, store::bundle(&secret)));
         let parameters =
             PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        self.configurations.patch(&self.settings.configuration, &parameters, &patch).await?;
-        self.metrics.wrote("MutatingWebhookConfiguration", Write::Apply);
+        for (configuration, place) in configurations.iter().zip(places) {
+            if trust::trusts(configuration, bundle) {
+                continue;
+            }
+            let (api, known) = &self.configurations[*place];
+            let kind = known.resource().kind;
+            info!(
+                kind,
+                name = configuration.name_any(),
+                "the webhook's authorities are written into its configuration"
+            );
+            let patch = Patch::Strategic(trust::patch(configuration, bundle));
+            api.patch(known.name(), &parameters, &patch).await?;
+            self.metrics.wrote(&kind, Write::Apply);
+        }
         Ok(())
     }
 }

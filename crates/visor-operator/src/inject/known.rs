@@ -19,11 +19,15 @@ use tracing::{debug, warn};
 use visor_api::{FakeLogSource, source::Workload};
 
 use super::{
-    lookups::{Lookups, Unknown},
     names::{is_label, is_subdomain},
     wish::NamespaceWish,
 };
-use crate::{cluster, metrics::Metrics, reconcile::Guarded};
+use crate::{
+    cluster,
+    lookups::{Lookups, Unknown},
+    metrics::Metrics,
+    reconcile::Guarded,
+};
 
 /// The sources and namespaces, as far as they matter here.
 pub(crate) struct Known {

@@ -107,6 +107,8 @@ pub(crate) fn inject(
     );
     if logs.added {
         push(&mut after, "volumes", json!({"name": LOGS_VOLUME, "emptyDir": {}}));
+        let annotations = injected.metadata.annotations.get_or_insert_default();
+        labels::may_be_lost(annotations, LOGS_VOLUME);
     }
     let with_it = PodResources::of(&after);
     with_it.fits(guest.bounds)?;
@@ -168,6 +170,7 @@ impl Logs {
                 items(spec, "volumes").filter_map(|volume| text(volume, "name")).collect();
             format!("the pod has no volume `{wished}`; its volumes are {}", names.join(", "))
         })?;
+        check_writable(volume, wished)?;
         let mount_in = |container| {
             list(Value::get(container, "volumeMounts"))
                 .find(|mount| text(mount, "name") == Some(wished))
@@ -190,6 +193,22 @@ impl Logs {
             added: false,
         })
     }
+}
+
+/// Kinds of volume that nobody ever writes to.
+const NEVER_WRITABLE: [&str; 5] = ["configMap", "downwardAPI", "image", "projected", "secret"];
+
+/// Whether anybody can write to a volume.
+fn check_writable(volume: &Value, name: &str) -> Result<(), String> {
+    let mut kinds = volume.as_object().into_iter().flatten();
+    let why = kinds.find_map(|(kind, source)| {
+        if NEVER_WRITABLE.contains(&kind.as_str()) {
+            return Some(format!("is of the kind {kind}, which nobody can write to"));
+        }
+        let is_read_only = source.get("readOnly") == Some(&Value::Bool(true));
+        is_read_only.then(|| format!("is read-only ({kind}.readOnly)"))
+    });
+    why.map_or(Ok(()), |why| Err(format!("the volume `{name}` {why}; choose another")))
 }
 
 /// Whether the generator can have the volume where the pod has it.
@@ -226,6 +245,12 @@ fn check(spec: &Map<String, Value>) -> Result<(), String> {
     let system = spec.get("os").and_then(|system| text(system, "name"));
     if let Some(system) = system.filter(|system| *system != "linux") {
         return Err(format!("the generator runs on Linux, and the pod is for {system}"));
+    }
+    if spec.get("hostNetwork") == Some(&Value::Bool(true)) {
+        return Err(format!(
+            "the pod has the network of its node (hostNetwork), where one pod alone can have port \
+             {METRICS_PORT}"
+        ));
     }
     for container in containers(spec) {
         if text(container, "name") == Some(GENERATOR) {

@@ -39,7 +39,7 @@ pub(crate) async fn tell(
     metrics: Arc<Metrics>,
 ) {
     let api: Api<DynamicObject> = Api::all_with(client, &ApiResource::erase::<Pod>(&()));
-    let asking = cluster::many().labels(&format!("{INJECT}=true"));
+    let asking = cluster::many().labels(&format!("{INJECT},{INJECT}!=false"));
     let mut pods = pin!(watcher(api, asking).default_backoff().applied_objects());
     let mut told = Told::default();
     while let Some(pod) = pods.next().await {

@@ -115,6 +115,27 @@ fn a_source_that_ends_runs_and_then_is_complete_or_has_failed() {
 }
 
 #[test]
+fn what_is_told_of_a_workload_is_true_at_its_time() {
+    let finite = source(json!({"stopAfter": {"lines": 10}}));
+    let job = |observed: Observed| told(&finite, Some((Workload::Job, observed)), None);
+    let retrying = job(Observed { retries: 2, ..running(0, 1) });
+    assert_eq!(conditions(&retrying)[3], "Progressing=True/Retrying");
+    assert_eq!(retrying.conditions[3].message, "2 pods have failed, and the Job tries again");
+    let waits_for = Some("container collector of pod shop-1".to_owned());
+    let waits = job(Observed { waits_for, ..running(1, 1) });
+    assert_eq!(conditions(&waits)[4], "Complete=False/ContainersRunning");
+    assert!(waits.conditions[4].message.ends_with("container collector of pod shop-1 does"));
+
+    let shop = source(json!({}));
+    for (settled, progressing) in [(true, "False"), (false, "True")] {
+        let paused = Some("the Deployment is paused");
+        let observed = Observed { settled, paused, ..running(1, 1) };
+        let status = told(&shop, Some((Workload::Deployment, observed)), None);
+        assert_eq!(conditions(&status)[3], format!("Progressing={progressing}/Paused"));
+    }
+}
+
+#[test]
 fn a_refusal_says_why_and_leaves_what_there_is() {
     let refusal = Refusal::new("Invalid", "spec.timeZone: there is no time zone `Mars`");
     let facts = Facts {

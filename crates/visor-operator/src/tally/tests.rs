@@ -10,7 +10,7 @@ fn counts(lines: u64) -> Counts {
 
 fn word(lines: u64) -> Value {
     let message = json!({"lines": lines, "bytes": lines * 10}).to_string();
-    json!({"terminated": {"exitCode": 0, "message": message}})
+    json!({"terminated": {"exitCode": 0, "startedAt": BEGAN, "message": message}})
 }
 
 /// A pod whose generator is in this state, after so many restarts.
@@ -24,6 +24,9 @@ fn pod(uid: &str, restarts: i32, state: &Value, last_state: &Value) -> Pod {
     }))
     .unwrap()
 }
+
+/// When containers began that have ended.
+const BEGAN: &str = "2026-01-01T00:00:00Z";
 
 /// Gives an id to its container.
 fn give_id(pod: &mut Pod, id: &str) {
@@ -39,7 +42,7 @@ fn silent(pods: usize) -> Findings {
 /// The last that a container wrote down before it was killed.
 fn last_note(lines: u64) -> Value {
     let message = json!({"lines": lines, "bytes": lines * 10, "ended": false}).to_string();
-    json!({"terminated": {"exitCode": 137, "message": message}})
+    json!({"terminated": {"exitCode": 137, "startedAt": BEGAN, "message": message}})
 }
 
 fn running() -> Value {
@@ -87,7 +90,12 @@ fn a_container_that_was_killed_counts_by_its_last_answer() {
     let mut tally = Tally::default();
     tally.saw(&pod("a", 0, &running(), &json!({})));
     tally.answered("a", 0, counts(5)).unwrap();
-    tally.saw(&pod("a", 1, &running(), &json!({"terminated": {"exitCode": 137}})));
+    tally.saw(&pod(
+        "a",
+        1,
+        &running(),
+        &json!({"terminated": {"exitCode": 137, "startedAt": BEGAN}}),
+    ));
     tally.answered("a", 1, counts(1)).unwrap();
     assert_eq!(tally.sums().total, counts(6));
     assert_eq!(tally.sums().killed, 1);
@@ -222,6 +230,23 @@ fn of_pods_that_vanished_while_nobody_looked_the_sum_keeps_what_it_had() {
     tally.lost("b");
     assert_eq!(tally.sums().total, counts(101));
     assert_eq!(tally.sums().killed, 2);
+}
+
+#[test]
+fn a_container_that_never_ran_was_not_killed() {
+    for never in [
+        json!({"exitCode": 137, "reason": "ContainerStatusUnknown", "startedAt": null}),
+        json!({"exitCode": 128, "reason": "StartError", "startedAt": "1970-01-01T00:00:00Z"}),
+    ] {
+        let mut tally = Tally::default();
+        tally.saw(&pod("a", 0, &json!({"waiting": {"reason": "PodInitializing"}}), &json!({})));
+        tally.saw(&pod("a", 0, &json!({"terminated": never}), &json!({})));
+        assert_eq!(tally.sums().killed, 0, "{never}");
+        // Another one of the pod did run.
+        sees(&mut tally, "a", 1);
+        tally.saw(&pod("a", 1, &json!({"terminated": {"exitCode": 137}}), &json!({})));
+        assert_eq!(tally.sums().killed, 1, "{never}");
+    }
 }
 
 #[test]
@@ -407,7 +432,7 @@ impl World {
             Happening::Ends(place, has_word) => {
                 let pod = &mut self.pods[place];
                 if pod.runs {
-                    let killed = json!({"terminated": {"exitCode": 137}});
+                    let killed = json!({"terminated": {"exitCode": 137, "startedAt": BEGAN}});
                     pod.state = if has_word { word(pod.lines) } else { killed };
                     pod.state["terminated"]["containerID"] = json!(pod.id);
                     pod.runs = false;
@@ -443,7 +468,7 @@ impl World {
                 let pod = &mut self.pods[place];
                 if pod.runs {
                     (pod.runs, pod.state) = (false, json!({"waiting": {}}));
-                    pod.last_state = json!({"terminated": {"exitCode": 137}});
+                    pod.last_state = json!({"terminated": {"exitCode": 137, "startedAt": BEGAN}});
                     pod.id.clear();
                     (self.may_miss, self.unknown) = (true, true);
                     self.tally.saw(&pod.shown());

@@ -180,11 +180,15 @@ fn modest(bounds: &[LimitRangeItem]) -> ResourceRequirements {
         let mut request = moved(name, request, bounds);
         // Those of whole pods as well: a pod that keeps its ratio doesn't lose it by a container that
         // keeps it, too.
-        let mut ratios = bounds.iter().filter_map(|bounds| {
-            times(amount(&request)?, bounds.max_limit_request_ratio.as_ref()?.get(name)?)
+        let least = bounds.iter().filter_map(|bounds| {
+            let ratio = amount(bounds.max_limit_request_ratio.as_ref()?.get(name)?)?;
+            divided(amount(&limit)?, ratio)
         });
-        if ratios.any(|most| amount(&limit).is_some_and(|limit| limit > most)) {
-            request = limit.clone();
+        // No more than that takes: what is asked for is taken from others.
+        if let Some(least) = least.max()
+            && amount(&request).is_some_and(|request| request < least)
+        {
+            request = rounded_up(name, least);
         }
         modest.requests.get_or_insert_default().insert(name.to_owned(), request);
         modest.limits.get_or_insert_default().insert(name.to_owned(), limit);
@@ -239,6 +243,19 @@ fn is_guaranteed(resources: &ResourceRequirements) -> bool {
 /// How much there is of a resource; none where nothing is said.
 fn has(quantities: &Quantities, name: &str) -> i128 {
     quantities.as_ref().and_then(|quantities| amount(quantities.get(name)?)).unwrap_or_default()
+}
+
+/// The least of which a resource is no more than the ratio's many times.
+fn divided(resource: i128, ratio: i128) -> Option<i128> {
+    let most = resource.checked_mul(ONE)?;
+    let rest = i128::from(most.checked_rem(ratio)? > 0);
+    Some(most / ratio + rest).filter(|_| ratio > 0)
+}
+
+/// The next quantity that people would write: whole thousandths of a core, whole kibibytes.
+fn rounded_up(name: &str, amount: i128) -> Quantity {
+    let (unit, suffix) = if name == "cpu" { (ONE / 1000, "m") } else { (ONE << 10, "Ki") };
+    Quantity(format!("{}{suffix}", amount / unit + i128::from(amount % unit > 0)))
 }
 
 /// A resource as often as a ratio says.

@@ -281,3 +281,45 @@ fn a_guest_asks_nothing_of_its_host() {
         }
     }
 }
+
+#[test]
+fn a_volume_that_nobody_can_write_to_is_declined() {
+    for (volume, why) in [
+        (json!({"configMap": {"name": "a"}}), "is of the kind configMap"),
+        (json!({"secret": {"secretName": "a"}}), "is of the kind secret"),
+        (json!({"downwardAPI": {}}), "is of the kind downwardAPI"),
+        (json!({"projected": {"sources": []}}), "is of the kind projected"),
+        (json!({"image": {"reference": "a"}}), "is of the kind image"),
+        (json!({"persistentVolumeClaim": {"claimName": "a", "readOnly": true}}), "is read-only"),
+        (json!({"csi": {"driver": "a", "readOnly": true}}), "is read-only (csi.readOnly)"),
+    ] {
+        let mut named = volume.clone();
+        named["name"] = json!("files");
+        let pod = pod(&json!({"containers": [{"name": "web"}], "volumes": [named]}));
+        let declined = injected(&pod, Some("files"), Form::Plain).unwrap_err();
+        assert!(declined.contains(why), "{declined}");
+        // What it has besides is its own.
+        assert!(injected(&pod, None, Form::Plain).is_ok());
+    }
+}
+
+#[test]
+fn a_pod_with_the_network_of_its_node_goes_in_without() {
+    let pod = |host: bool| pod(&json!({"hostNetwork": host, "containers": [{"name": "web"}]}));
+    assert!(injected(&pod(true), None, Form::Plain).unwrap_err().contains("hostNetwork"));
+    assert!(injected(&pod(false), None, Form::Plain).is_ok());
+}
+
+#[test]
+fn a_volume_that_is_added_keeps_no_node() {
+    let mut pod = pod(&json!({"containers": [{"name": "web"}]}));
+    let kept = |pod: &DynamicObject, volume: Option<&str>| {
+        let injected = injected(pod, volume, Form::Plain).unwrap();
+        injected["metadata"]["annotations"][labels::SAFE_TO_EVICT].clone()
+    };
+    assert_eq!(kept(&pod, None), "visor-logs");
+    let annotations = pod.metadata.annotations.as_mut().unwrap();
+    annotations.insert(labels::SAFE_TO_EVICT.to_owned(), "cache".to_owned());
+    assert_eq!(kept(&pod, None), "cache,visor-logs");
+    assert_eq!(kept(&web(), Some("logs")), Value::Null, "its own volume is its own affair");
+}

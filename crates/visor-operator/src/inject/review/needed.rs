@@ -13,6 +13,8 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
+use crate::build::labels::SAFE_TO_EVICT;
+
 /// The most values that are read: those of a pod of a hundred containers.
 const MOST_VALUES: usize = 8192;
 /// The most bytes of text, names of fields included.
@@ -28,8 +30,8 @@ enum Need {
     Items(&'static Need),
     /// All fields of an object, each a scalar.
     Scalars,
-    /// Those whose name begins so.
-    Prefixed(&'static str),
+    /// Those whose name begins with one of these.
+    Prefixed(&'static [&'static str]),
 }
 
 use Need::{Fields, Items, Prefixed, Scalar, Scalars};
@@ -52,11 +54,35 @@ const CONTAINER: Need = Fields(&[
     ("resources", RESOURCES),
 ]);
 const NOTHING: Need = Fields(&[]);
+const READ_ONLY: Need = Fields(&[("readOnly", Scalar)]);
 const VOLUME: Need = Fields(&[
     ("name", Scalar),
     ("emptyDir", NOTHING),
     ("ephemeral", NOTHING),
-    ("persistentVolumeClaim", Fields(&[("claimName", Scalar)])),
+    ("persistentVolumeClaim", Fields(&[("claimName", Scalar), ("readOnly", Scalar)])),
+    // That they are what the volume is.
+    ("configMap", NOTHING),
+    ("downwardAPI", NOTHING),
+    ("image", NOTHING),
+    ("projected", NOTHING),
+    ("secret", NOTHING),
+    ("awsElasticBlockStore", READ_ONLY),
+    ("azureDisk", READ_ONLY),
+    ("azureFile", READ_ONLY),
+    ("cephfs", READ_ONLY),
+    ("cinder", READ_ONLY),
+    ("csi", READ_ONLY),
+    ("fc", READ_ONLY),
+    ("flexVolume", READ_ONLY),
+    ("gcePersistentDisk", READ_ONLY),
+    ("glusterfs", READ_ONLY),
+    ("iscsi", READ_ONLY),
+    ("nfs", READ_ONLY),
+    ("portworxVolume", READ_ONLY),
+    ("quobyte", READ_ONLY),
+    ("rbd", READ_ONLY),
+    ("scaleIO", READ_ONLY),
+    ("storageos", READ_ONLY),
 ]);
 const POD: Need = Fields(&[
     ("apiVersion", Scalar),
@@ -67,14 +93,15 @@ const POD: Need = Fields(&[
             ("name", Scalar),
             ("generateName", Scalar),
             ("namespace", Scalar),
-            ("labels", Prefixed("visor.dev/")),
-            ("annotations", Prefixed("visor.dev/")),
+            ("labels", Prefixed(&["visor.dev/"])),
+            ("annotations", Prefixed(&["visor.dev/", SAFE_TO_EVICT])),
         ]),
     ),
     (
         "spec",
         Fields(&[
             ("os", Fields(&[("name", Scalar)])),
+            ("hostNetwork", Scalar),
             ("securityContext", USER_AND_GROUP),
             ("resources", RESOURCES),
             ("containers", Items(&CONTAINER)),
@@ -150,7 +177,7 @@ impl Seed<'_> {
     fn field(self, name: &str) -> Option<Self> {
         let need = match self.need {
             Fields(fields) => &fields.iter().find(|(field, _)| *field == name)?.1,
-            Prefixed(prefix) if name.starts_with(prefix) => &Scalar,
+            Prefixed(prefixes) if prefixes.iter().any(|prefix| name.starts_with(prefix)) => &Scalar,
             Scalars => &Scalar,
             _ => return None,
         };
@@ -279,7 +306,8 @@ mod tests {
                 "nodeName": "n", "tolerations": [{}, {}],
                 "containers": [{"name": "web", "env": [{"name": "A"}]}, {}, null, 7],
                 "initContainers": null,
-                "volumes": [{"name": "a", "emptyDir": {"medium": "Memory"}}, {"secret": {}}],
+                "volumes": [{"name": "a", "emptyDir": {"medium": "Memory"}}, {"secret": {"secretName": "s"}},
+                            {"gitRepo": {}}, {"nfs": {"server": "n", "readOnly": true}}],
             },
         }));
         assert_eq!(
@@ -289,7 +317,8 @@ mod tests {
                 "spec": {
                     "containers": [{"name": "web"}, {}, null, 7],
                     "initContainers": null,
-                    "volumes": [{"name": "a", "emptyDir": {}}, {}],
+                    "volumes": [{"name": "a", "emptyDir": {}}, {"secret": {}}, {},
+                                {"nfs": {"readOnly": true}}],
                 },
             })
         );

@@ -124,7 +124,8 @@ fn little_is_moved_into_the_bounds_of_the_namespace() {
     assert_eq!(generators(&guaranteed, None, &most), read(even("5m", "48Mi")));
     let ratio = bounds("Container", json!({"maxLimitRequestRatio": {"cpu": "9", "memory": "2"}}));
     let moved = generators(&burstable, None, &ratio);
-    assert_eq!(moved.requests.unwrap()["cpu"].0, "100m");
+    let requests = moved.requests.unwrap();
+    assert_eq!((&*requests["cpu"].0, &*requests["memory"].0), ("12m", "32Mi"));
     assert_eq!(generators(&guaranteed, None, &ratio), read(even("100m", "64Mi")));
     // What is said counts, bounds or not: the server's words will tell.
     let said = read(even("1m", "1Mi"));
@@ -182,7 +183,7 @@ fn a_pods_ratio_of_limit_and_request_is_kept() {
     let ratio = bounds("Pod", json!({"maxLimitRequestRatio": {"cpu": "1.5"}}));
     let burstable = with(&[json!({"requests": {"cpu": "1"}, "limits": {"cpu": "1500m"}})]);
     let generator = generators(&burstable, None, &ratio);
-    assert_eq!(generator.requests.as_ref().unwrap()["cpu"].0, "100m");
+    assert_eq!(generator.requests.as_ref().unwrap()["cpu"].0, "67m");
     let both = |generator: &ResourceRequirements| {
         let generator = serde_json::to_value(generator).unwrap();
         let own = json!({"requests": {"cpu": "1"}, "limits": {"cpu": "1500m"}});

@@ -1,9 +1,10 @@
-//! Starts the injector: what it knows, its certificate, its server. Every operator does, whether it
-//! leads or not.
+//! Starts the webhooks: what they know, their certificate, their server. Every operator does, whether
+//! it leads or not.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use axum::Router;
 use futures::future;
 use kube::Client;
 use tokio::{select, sync::watch, time::sleep};
@@ -12,11 +13,12 @@ use visor_http::Readiness;
 
 use crate::{
     build::Settings,
-    certificates::{self, Resolver},
+    certificates::{self, Configuration, Resolver},
     cli::{Run, SidecarForm},
     cluster::Abilities,
     inject::{self, Form, Injector, Known},
     metrics::Metrics,
+    validate::{self, Validator},
     webhook,
 };
 
@@ -26,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How long somebody who leads has to make a first certificate.
 const NOBODY: Duration = Duration::from_secs(3);
 
-/// What the injector shares with the rest of the operator.
+/// What the webhooks share with the rest of the operator.
 pub(super) struct Shared {
     pub(super) client: Client,
     pub(super) metrics: Arc<Metrics>,
@@ -39,7 +41,8 @@ pub(super) struct Shared {
     pub(super) leads: watch::Receiver<bool>,
 }
 
-/// Starts the injector, in tasks of its own that end with the program.
+/// Starts the webhooks that are wished for, in tasks of their own that end with the program. Returns
+/// the injector, if there is one.
 ///
 /// # Errors
 ///
@@ -48,50 +51,75 @@ pub(super) fn start(
     options: &Run,
     shared: Shared,
     readiness: Arc<Readiness>,
-) -> anyhow::Result<Arc<Injector>> {
-    let Shared { client, metrics, settings, abilities, asking, namespace, leads } = shared;
-    let counted = Arc::clone(&metrics);
-    let resolver = Arc::new(Resolver::new(move |expires| counted.certificate_ends(expires)));
-    if let Some(directory) = &options.webhook_certificate_directory {
-        tokio::spawn(certificates::follow_files(directory.clone(), Arc::clone(&resolver)));
-    } else {
-        let kept = certificates::Settings {
-            secret: options.webhook_secret.clone(),
-            configuration: options.webhook_configuration.clone(),
-            names: certificates::names(&options.webhook_service, &namespace),
-            namespace: namespace.clone(),
-            certificate_validity: options.webhook_certificate_validity,
-            authority_validity: options.webhook_authority_validity,
-        };
-        let writes = writes(leads, Arc::clone(&resolver));
-        let (resolver, metrics) = (Arc::clone(&resolver), Arc::clone(&metrics));
-        tokio::spawn(certificates::keep(client.clone(), kept, writes, resolver, metrics));
+) -> anyhow::Result<Option<Arc<Injector>>> {
+    let resolver = certificate(options, &shared);
+    let Shared { client, metrics, settings, abilities, asking, namespace, .. } = shared;
+    let mut router = Router::new();
+    if options.validate {
+        let policy = settings.policy.clone();
+        let validator = Validator::new(policy, asking.clone(), Arc::clone(&metrics));
+        router = router.merge(validate::router(Arc::new(validator)));
     }
-
-    let (known, watching) = Known::watch(&client, asking, &metrics);
-    tokio::spawn(watching);
-    let form = form(options.sidecar_form, abilities);
-    let injector = Injector::new(Arc::clone(&known), metrics, settings, form, namespace);
-    let injector = Arc::new(injector);
-    let router = inject::router(Arc::clone(&injector));
+    let injector = options.inject.then(|| {
+        let (known, watching) = Known::watch(&client, asking, &metrics);
+        tokio::spawn(watching);
+        let form = form(options.sidecar_form, abilities);
+        info!(?form, "generators are put into pods that ask for it");
+        Arc::new(Injector::new(known, metrics, settings, form, namespace))
+    });
+    if let Some(injector) = &injector {
+        router = router.merge(inject::router(Arc::clone(injector)));
+    }
     let address = webhook::serve(options.webhook_listen, Arc::clone(&resolver), router)
         .with_context(|| {
             let address = options.webhook_listen;
             format!("cannot listen on {address}; choose another --webhook-listen")
         })?;
-    info!(%address, ?form, "the webhook is listening");
+    info!(%address, "the webhook is listening");
 
+    let known = injector.as_ref().map(|injector| Arc::clone(&injector.known));
     tokio::spawn(async move {
         let certificate = async {
             while !resolver.is_loaded() {
                 sleep(PAUSE).await;
             }
         };
-        future::join(known.synced(), certificate).await;
+        let synced = async {
+            if let Some(known) = known {
+                known.synced().await;
+            }
+        };
+        future::join(synced, certificate).await;
         readiness.set(true);
         info!("the webhook is ready");
     });
     Ok(injector)
+}
+
+/// The certificate, which is there in a while: somebody else's, or one of the operator's own.
+fn certificate(options: &Run, shared: &Shared) -> Arc<Resolver> {
+    let counted = Arc::clone(&shared.metrics);
+    let resolver = Arc::new(Resolver::new(move |expires| counted.certificate_ends(expires)));
+    if let Some(directory) = &options.webhook_certificate_directory {
+        tokio::spawn(certificates::follow_files(directory.clone(), Arc::clone(&resolver)));
+        return resolver;
+    }
+    let name = || options.webhook_configuration.clone();
+    let mutating = options.inject.then(|| Configuration::Mutating(name()));
+    let validating = options.validate.then(|| Configuration::Validating(name()));
+    let kept = certificates::Settings {
+        secret: options.webhook_secret.clone(),
+        configurations: mutating.into_iter().chain(validating).collect(),
+        names: certificates::names(&options.webhook_service, &shared.namespace),
+        namespace: shared.namespace.clone(),
+        certificate_validity: options.webhook_certificate_validity,
+        authority_validity: options.webhook_authority_validity,
+    };
+    let writes = writes(shared.leads.clone(), Arc::clone(&resolver));
+    let metrics = Arc::clone(&shared.metrics);
+    let client = shared.client.clone();
+    tokio::spawn(certificates::keep(client, kept, writes, Arc::clone(&resolver), metrics));
+    resolver
 }
 
 /// Whether this operator is to write certificates: if it leads, or if nobody has written any. The one

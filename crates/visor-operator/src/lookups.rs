@@ -35,7 +35,7 @@ pub(crate) enum Unknown {
 type Answer<K> = Result<Option<Arc<K>>, Unknown>;
 
 /// What was asked about lately, by its place.
-pub(super) struct Lookups<K>(Mutex<HashMap<String, Asked<K>>>);
+pub(crate) struct Lookups<K>(Mutex<HashMap<String, Asked<K>>>);
 
 struct Asked<K> {
     at: Instant,
@@ -50,7 +50,7 @@ impl<K> Default for Lookups<K> {
 
 impl<K> Lookups<K> {
     /// The object of this place, by this question if it wasn't asked a moment ago.
-    pub(super) async fn get(
+    pub(crate) async fn get(
         &self,
         place: &str,
         question: impl Future<Output = kube::Result<Option<K>>>,
