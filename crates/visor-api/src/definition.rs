@@ -2,12 +2,14 @@
 //! cluster is to be told it. The schema that documents are checked against is made here, too.
 //! Pure.
 
+mod choices;
 #[cfg(test)]
 mod tests;
 mod validations;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    SelectableField,
 };
 use kube::{CustomResourceExt, Resource};
 use serde_json::{Value as Json, json};
@@ -21,6 +23,44 @@ pub struct WriteError(String);
 
 /// The custom resource definition.
 pub fn crd() -> CustomResourceDefinition {
+    let mut definition = full();
+    for version in &mut definition.spec.versions {
+        version.selectable_fields = Some(SELECTABLE.map(selectable).to_vec());
+        let schema = version.schema.as_mut().and_then(|it| it.open_api_v3_schema.as_mut());
+        if let Some(schema) = schema {
+            choices::reword(schema);
+            leave_out_defaults_of_items(schema, false);
+        }
+    }
+    definition
+}
+
+/// Takes the defaults out of everything that is an item of a list. A client that compares what it
+/// applies with what there is (`kubectl apply`, Argo CD) compares such a list as a whole, and would find
+/// it changed each time by the defaults that the server has filled in. Whoever reads a source has them
+/// as well, by its types.
+fn leave_out_defaults_of_items(schema: &mut JSONSchemaProps, is_within: bool) {
+    if is_within {
+        schema.default = None;
+    }
+    for (_, property) in schema.properties.iter_mut().flatten() {
+        leave_out_defaults_of_items(property, is_within);
+    }
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        leave_out_defaults_of_items(items, true);
+    }
+}
+
+/// What people select sources by (`kubectl get fls --field-selector spec.workload=Job`), where the
+/// server has that: Kubernetes 1.31 and later.
+const SELECTABLE: [&str; 3] = [".spec.workload", ".spec.suspend", ".status.workload"];
+
+fn selectable(path: &str) -> SelectableField {
+    SelectableField { json_path: path.to_owned() }
+}
+
+/// The definition with all that its schema can say.
+fn full() -> CustomResourceDefinition {
     let mut definition = FakeLogSource::crd();
     for version in &mut definition.spec.versions {
         let schema = version.schema.as_mut().and_then(|it| it.open_api_v3_schema.as_mut());
@@ -35,7 +75,7 @@ pub fn crd() -> CustomResourceDefinition {
 /// The schema of a whole document: that of the custom resource, and what Kubernetes itself asks of
 /// every object. Without what only people and API servers read.
 pub fn document_schema() -> Json {
-    let mut custom = crd()
+    let mut custom = full()
         .spec
         .versions
         .pop()

@@ -124,6 +124,10 @@ pub(crate) fn generator(path: &Path, generator: &Generator, problems: &mut Vec<P
         }
     }
     let log = generator.log_kind();
+    if log.is_none() {
+        let fields: Vec<_> = LogKind::iter().map(LogKind::field).collect();
+        problems.push(Problem::new(path.clone(), messages::exactly_one(&fields)));
+    }
     for (index, item) in generator.streams.iter().enumerate() {
         let path = path.field("streams").index(index);
         stream(&path, item, log, problems);

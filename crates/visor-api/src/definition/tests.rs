@@ -170,8 +170,81 @@ fn what_is_bad_is_refused_by_both_in_the_same_words() {
     let rules: Vec<&Json> = parts(&schema)
         .into_iter()
         .flat_map(|part| part["x-kubernetes-validations"].as_array().into_iter().flatten())
+        // Of these most are a matter of types, where nothing is read.
+        .filter(|rule| !rule["message"].as_str().unwrap().starts_with("exactly one"))
         .collect();
     let messages: HashSet<_> = rules.iter().map(|rule| rule["message"].as_str().unwrap()).collect();
     assert_eq!(messages, hit.iter().map(String::as_str).collect());
     assert_eq!(rules.len(), validations::count(), "each rule has found its place");
+}
+
+#[test]
+fn of_several_fields_exactly_one_is_set_and_one_message_says_so() {
+    let emptiness = json!({});
+    let both = json!({"emptyDir": {}, "hostPath": {"path": "/logs"}});
+    for (place, value, path) in [
+        ("/spec/generators/0", json!({"name": "web"}), "spec.generators[0]"),
+        (
+            "/spec/generators/0",
+            json!({"name": "web", "access": {}, "error": {}}),
+            "spec.generators[0]",
+        ),
+        ("/spec/generators/1/output", emptiness.clone(), "spec.generators[1].output"),
+        ("/spec/volume", emptiness, "spec.volume"),
+        ("/spec/volume", both, "spec.volume"),
+        ("/spec/podTemplate/volumes/0", json!({"name": "a"}), "spec.podTemplate.volumes[0]"),
+    ] {
+        let [(at, message)] = &verdicts(&object(place, value))[..] else { panic!("{place}") };
+        assert_eq!(at, path);
+        assert!(message.starts_with("exactly one of `"), "{message}");
+    }
+    for (place, value) in [
+        ("/spec/generators/0", json!({"name": "web"})),
+        ("/spec/podTemplate/volumes/0", json!({"name": "a"})),
+    ] {
+        assert_eq!(problems(&object(place, value.clone())), verdicts(&object(place, value)));
+    }
+
+    let schema = schema();
+    let all = parts(&schema);
+    assert!(all.iter().all(|part| part.get("oneOf").is_none()));
+    // What may be there a million times has no rule.
+    let interval = &schema["properties"]["spec"]["properties"]["generators"]["items"]["properties"]
+        ["streams"]["items"]["properties"]["interval"];
+    assert_eq!((&interval["minProperties"], &interval["maxProperties"]), (&json!(1), &json!(1)));
+    // Where documents are read, the schema says it itself, for each mistake has its own words there.
+    assert!(parts(&document_schema()).iter().any(|part| part.get("oneOf").is_some()));
+}
+
+#[test]
+fn sources_can_be_selected_by_what_runs_them() {
+    let version = crd().spec.versions.pop().unwrap();
+    let selectable = version.selectable_fields.unwrap();
+    let schema = schema();
+    for field in selectable {
+        let pointer = field.json_path.replace('.', "/properties/");
+        assert!(schema.pointer(&pointer).is_some(), "{}", field.json_path);
+    }
+}
+
+/// What a client applies again is what the server has.
+#[test]
+fn no_item_of_a_list_is_changed_by_defaults() {
+    fn defaults(schema: &Json, is_within: bool, found: &mut Vec<String>) {
+        if is_within && schema.get("default").is_some() {
+            found.push(schema.to_string());
+        }
+        let properties = schema.get("properties").and_then(Json::as_object);
+        for property in properties.into_iter().flat_map(|properties| properties.values()) {
+            defaults(property, is_within, found);
+        }
+        if let Some(items) = schema.get("items") {
+            defaults(items, true, found);
+        }
+    }
+    let mut found = Vec::new();
+    defaults(&schema(), false, &mut found);
+    assert!(found.is_empty(), "{found:?}");
+    defaults(&document_schema(), false, &mut found);
+    assert!(!found.is_empty(), "where documents are explained they are told");
 }

@@ -102,13 +102,13 @@ fn validations() -> Vec<Validation> {
         ),
         validation(
             ACCESS,
-            "self.format != 'Custom' || has(self.logFormat)",
+            "!has(self.format) || self.format != 'Custom' || has(self.logFormat)",
             messages::FORMAT_MISSING,
             Some("logFormat"),
         ),
         validation(
             ACCESS,
-            "self.format == 'Custom' || !has(self.logFormat)",
+            "(has(self.format) && self.format == 'Custom') || !has(self.logFormat)",
             messages::FORMAT_UNUSED,
             Some("logFormat"),
         ),

@@ -21,3 +21,9 @@ pub(crate) const CONTAINER_TAKEN: &str =
     "is what a container of every pod is called already; choose another";
 pub(crate) const VOLUME_TAKEN: &str =
     "is what a volume of every pod is called already; choose another";
+
+/// That exactly one of these fields is to be set.
+pub(crate) fn exactly_one<T: AsRef<str>>(fields: &[T]) -> String {
+    let fields: Vec<_> = fields.iter().map(|field| format!("`{}`", field.as_ref())).collect();
+    format!("exactly one of {} must be set", fields.join(", "))
+}

@@ -9,8 +9,8 @@ use super::messages;
 use crate::{
     problem::{Path, Problem},
     source::{
-        FakeLogSourceSpec, METRICS_PORT, PodTemplate, RESERVED_CONTAINERS, RESERVED_VARIABLE,
-        RESERVED_VOLUMES, Workload,
+        FakeLogSourceSpec, METRICS_PORT, PodTemplate, PodVolume, RESERVED_CONTAINERS,
+        RESERVED_VARIABLE, RESERVED_VOLUMES, Workload,
     },
 };
 
@@ -124,6 +124,12 @@ pub(super) fn template(path: &Path, template: &PodTemplate, problems: &mut Vec<P
         }
     }
     for (index, volume) in template.volumes.iter().enumerate() {
+        let PodVolume { name: _, config_map, secret, empty_dir } = volume;
+        let set = [config_map.is_some(), secret.is_some(), empty_dir.is_some()];
+        if set.into_iter().filter(|is_set| *is_set).count() != 1 {
+            let path = path.field("volumes").index(index);
+            add(path, &messages::exactly_one(&["configMap", "secret", "emptyDir"]));
+        }
         if RESERVED_VOLUMES.contains(&volume.name.as_str()) {
             let path = path.field("volumes").index(index).field("name");
             add(path, messages::VOLUME_TAKEN);
