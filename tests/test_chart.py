@@ -359,6 +359,7 @@ RIGHTS = {
     ("apps", "replicasets"): {"list", "watch"},
     ("", "pods"): {"get", "list", "watch", "patch"},
     ("", "events"): {"list"},
+    ("coordination.k8s.io", "leases"): {"get"},
     ("events.k8s.io", "events"): {"create", "patch"},
 }
 LEASE = {("coordination.k8s.io", "leases"): {"get", "create", "patch", "update"}}

@@ -127,8 +127,13 @@ fn children_are_made_changed_and_deleted_and_nobody_else_s_objects() {
             allows("UPDATE", &resource, &object, &object);
             allows("DELETE", &resource, &Value::Null, &object);
             let part = "only what a FakeLogSource owns";
+            // What a source has left behind is taken over, or deleted to be made anew.
+            let orphan = without(&object, "/metadata/ownerReferences");
+            allows("UPDATE", &resource, &object, &orphan);
+            allows("DELETE", &resource, &Value::Null, &orphan);
+            denies("CREATE", &resource, &orphan, &Value::Null, part);
+            denies("UPDATE", &resource, &orphan, &object, part);
             for theirs in [
-                without(&object, "/metadata/ownerReferences"),
                 without(&object, "/metadata/labels"),
                 changed(&object, "/metadata/labels/app.kubernetes.io~1managed-by", json!("Helm")),
                 changed(&object, "/metadata/ownerReferences/0/kind", json!("ReplicaSet")),

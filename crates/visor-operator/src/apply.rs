@@ -5,7 +5,9 @@
 //! The cache says what there is; but it sees only objects with our label. So a child that it doesn't
 //! know of is made by a request that fails if there is one of that name, whosever it is.
 
-mod ownership;
+mod claims;
+mod managed_fields;
+mod owner;
 mod plan;
 mod touch;
 
@@ -15,23 +17,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{
-    Api, Client, Resource, ResourceExt,
+    Api, Client, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy},
     core::{DynamicObject, Status},
 };
 use serde_json::json;
-use visor_api::FakeLogSource;
 
 use crate::{
-    build::{Children, labels::MANAGER},
+    build::{
+        Children,
+        labels::{MANAGER, OPERATOR},
+    },
     cache::Cache,
     children::{Child, ChildKind},
     events::{self, Announcer},
     metrics::{Metrics, Write},
     source::{Refusal, ValidSource},
 };
+use owner::Owner;
 use plan::{Plan, plan};
 pub(crate) use touch::touch_pods;
 
@@ -74,6 +78,9 @@ pub(crate) enum ApplyError {
     /// Nothing will come of it until somebody changes something.
     #[error("{}", .0.message)]
     Refused(Refusal),
+    /// Another operator keeps them.
+    #[error("the operator {0} keeps them")]
+    OfAnotherOperator(String),
     /// It was there a moment ago.
     #[error("{kind} {name} has gone while it was looked at")]
     Gone { kind: &'static str, name: String },
@@ -106,7 +113,7 @@ impl Applier {
     }
 
     /// Makes the children what they should be, and removes those that should no longer be. Says
-    /// whether one was made that wasn't there.
+    /// whether one was made that wasn't there. What `of` another operator there is, is taken over.
     ///
     /// # Errors
     ///
@@ -115,15 +122,24 @@ impl Applier {
         &self,
         source: ValidSource<'_>,
         children: &Children,
+        of: Option<&str>,
     ) -> Result<bool, ApplyError> {
         let mut present = Vec::new();
+        let mut foreign = Vec::new();
         for child in &children.objects {
             let cached = self.cache.child(child.kind, source.namespace(), source.name());
             if let Some(cached) = &cached {
-                owned(source, child.kind, cached).map_err(ApplyError::Refused)?;
+                match owner::of(source, cached) {
+                    Owner::Foreign(whose) => foreign.push((child.kind, whose)),
+                    Owner::Source => kept_by_us(child, cached, of)?,
+                    Owner::Nobody => {}
+                }
                 self.on_their_way().remove(&place(source, child.kind));
             }
             present.push(cached);
+        }
+        if !foreign.is_empty() {
+            return Err(ApplyError::Refused(owner::refusal(source, &foreign)));
         }
         self.prune(source, children).await?;
         let mut any_made = false;
@@ -133,14 +149,20 @@ impl Applier {
                 // The caches of several kinds are late by as much as they are: what was made last
                 // may be shown first.
                 None if self.is_on_its_way(source, child.kind) => true,
-                None => self.make(source, child).await?,
+                None => self.make(source, child, of).await?,
             };
         }
+        self.put_claims_right(source).await?;
         Ok(any_made)
     }
 
     /// Makes a child that the cache doesn't know of. If there is one after all, it is put right.
-    async fn make(&self, source: ValidSource<'_>, child: &Child) -> Result<bool, ApplyError> {
+    async fn make(
+        &self,
+        source: ValidSource<'_>,
+        child: &Child,
+        of: Option<&str>,
+    ) -> Result<bool, ApplyError> {
         if self.create(source, child).await? {
             return Ok(true);
         }
@@ -152,7 +174,13 @@ impl Applier {
                 name: source.name().to_owned(),
             });
         };
-        owned(source, child.kind, &present).map_err(ApplyError::Refused)?;
+        match owner::of(source, &present) {
+            Owner::Foreign(whose) => {
+                return Err(ApplyError::Refused(owner::refusal(source, &[(child.kind, whose)])));
+            }
+            Owner::Source => kept_by_us(child, &present, of)?,
+            Owner::Nobody => {}
+        }
         self.put_right(source, child, &present).await
     }
 
@@ -163,7 +191,13 @@ impl Applier {
         child: &Child,
         present: &DynamicObject,
     ) -> Result<bool, ApplyError> {
-        match plan(child, present, |object| self.is_as_written(object)) {
+        let plan = plan(child, present, |object| self.is_as_written(object));
+        let plan = if matches!(owner::of(source, present), Owner::Nobody) {
+            plan.of_an_orphan(child.kind)
+        } else {
+            plan
+        };
+        match plan {
             Plan::Keep => {}
             Plan::Update => self.update(source, child, present).await?,
             Plan::Annotate => self.annotate(source, child, present).await?,
@@ -208,8 +242,8 @@ impl Applier {
         present: &DynamicObject,
     ) -> Result<(), ApplyError> {
         let api = self.api(child.kind, source.namespace());
-        if ownership::is_of_a_creation(present) {
-            let handed_over = ownership::hand_over(&api, present).await;
+        if managed_fields::is_of_a_creation(present) {
+            let handed_over = managed_fields::hand_over(&api, present).await;
             handed_over.map_err(failed("taking over the fields of", child.kind, source))?;
         }
         let mut object = child.object.clone();
@@ -249,7 +283,7 @@ impl Applier {
                 continue;
             }
             if let Some(left) = self.cache.child(kind, source.namespace(), source.name())
-                && owned(source, kind, &left).is_ok()
+                && matches!(owner::of(source, &left), Owner::Source)
                 && left.metadata.deletion_timestamp.is_none()
             {
                 self.delete(source, kind, &left).await?;
@@ -326,30 +360,20 @@ fn place(source: ValidSource<'_>, kind: ChildKind) -> Place {
     (kind, source.namespace().to_owned(), source.name().to_owned())
 }
 
-/// Whether the source controls the object.
-fn owned(source: ValidSource<'_>, kind: ChildKind, object: &DynamicObject) -> Result<(), Refusal> {
-    let controller = object.owner_references().iter().find(|owner| owner.controller == Some(true));
-    let (whose, remedy) = match controller {
-        Some(owner) if owner.uid == source.uid() => return Ok(()),
-        Some(owner) if is_a_source(owner) && owner.name == source.name() => {
-            ("of a former source of this name".to_owned(), "waiting for Kubernetes to remove it")
+/// Whether it is this operator that keeps a child of the source, or the one whose place it takes.
+fn kept_by_us(child: &Child, present: &DynamicObject, of: Option<&str>) -> Result<(), ApplyError> {
+    let (ours, theirs) = (child.object.annotations(), present.annotations());
+    match theirs.get(OPERATOR) {
+        // A Job's can't be changed, and one of them says it for all.
+        Some(other) if child.kind == ChildKind::ConfigMap && Some(other) != ours.get(OPERATOR) => {
+            if of == Some(other) {
+                return Ok(());
+            }
+            Err(ApplyError::OfAnotherOperator(other.clone()))
         }
-        Some(owner) => {
-            (format!("that {} {} controls", owner.kind, owner.name), RENAME_THIS_OR_REMOVE_THAT)
-        }
-        None => ("that is not of this source".to_owned(), RENAME_THIS_OR_REMOVE_THAT),
-    };
-    let (kind, name) = (kind.name(), source.name());
-    Err(Refusal::new("NameTaken", format!("there is a {kind} `{name}` {whose}; {remedy}")))
+        _ => Ok(()),
+    }
 }
-
-/// Of whatever version, but not of somebody else's kind of the same name.
-fn is_a_source(owner: &OwnerReference) -> bool {
-    let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
-    owner.kind == FakeLogSource::kind(&()) && group == FakeLogSource::group(&())
-}
-
-const RENAME_THIS_OR_REMOVE_THAT: &str = "rename this source, or remove that object";
 
 /// Why nothing can be made in a namespace, by the server's own name for it.
 const NAMESPACE_GOING: &str = "NamespaceTerminating";
@@ -377,57 +401,5 @@ fn failed(
             ApplyError::Refused(Refusal::new(reason, message))
         }
         _ => ApplyError::Failed { action, kind: kind.name(), name, error },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What a source `shop` of the uid `new` says of a `ConfigMap` that this owner controls.
-    fn refusal(owner: Option<(&str, &str, &str)>) -> Option<String> {
-        let owner = owner.map(|(api_version, kind, uid)| {
-            json!({
-                "apiVersion": api_version,
-                "kind": kind,
-                "name": "shop",
-                "uid": uid,
-                "controller": true,
-            })
-        });
-        let object: DynamicObject = serde_json::from_value(json!({
-            "metadata": {"name": "shop", "ownerReferences": owner.as_slice()},
-        }))
-        .unwrap();
-        let source: FakeLogSource = serde_json::from_value(json!({
-            "apiVersion": "visor.dev/v1alpha1",
-            "kind": "FakeLogSource",
-            "metadata": {"name": "shop", "namespace": "team-a", "uid": "new"},
-            "spec": {"generators": [{"name": "web", "access": {}}]},
-        }))
-        .unwrap();
-        let source = crate::source::check(&source).unwrap();
-        let source = ValidSource::of(&source);
-        owned(source, ChildKind::ConfigMap, &object).err().map(|refusal| refusal.message)
-    }
-
-    #[test]
-    fn a_name_that_is_taken_says_by_whom_and_what_to_do() {
-        assert_eq!(refusal(Some(("visor.dev/v1alpha1", "FakeLogSource", "new"))), None);
-        assert_eq!(
-            refusal(Some(("visor.dev/v1", "FakeLogSource", "old"))).as_deref(),
-            Some(
-                "there is a ConfigMap `shop` of a former source of this name; \
-                 waiting for Kubernetes to remove it"
-            )
-        );
-        let rename = "; rename this source, or remove that object";
-        for (api_version, kind) in [("visor.dev/v1", "Shop"), ("example.com/v1", "FakeLogSource")] {
-            let others = refusal(Some((api_version, kind, "old"))).unwrap();
-            let whose = format!("that {kind} shop controls");
-            assert!(others.contains(&whose) && others.ends_with(rename), "{others}");
-        }
-        let nobodys = refusal(None).unwrap();
-        assert!(nobodys.contains("not of this source") && nobodys.ends_with(rename), "{nobodys}");
     }
 }

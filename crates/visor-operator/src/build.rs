@@ -16,6 +16,7 @@ mod service;
 pub(crate) mod tests;
 mod workload;
 
+pub(crate) use claim::spec as claim_spec;
 pub(crate) use container::{GENERATOR, METRICS_PORT};
 
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
@@ -44,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) pod_monitors: bool,
     /// What sources may have.
     pub(crate) policy: Policy,
+    /// Which operator this is: the namespace and the name of its Lease.
+    pub(crate) operator: String,
 }
 
 /// The children of a source.
@@ -90,6 +93,7 @@ pub(crate) fn children(
     for child in &mut objects {
         let wished = hash::of_value(&serde_json::to_value(&child.object)?);
         annotate(&mut child.object.metadata, labels::APPLIED, wished);
+        annotate(&mut child.object.metadata, labels::OPERATOR, settings.operator.clone());
     }
     Ok(Children { objects, document_hash })
 }
@@ -103,7 +107,7 @@ fn config_map(source: ValidSource<'_>, document: String) -> ConfigMap {
 }
 
 /// The claim that the source asks us to make, rather than one that exists already.
-fn claim_to_make(source: ValidSource<'_>) -> Option<&PersistentVolumeClaim> {
+pub(crate) fn claim_to_make(source: ValidSource<'_>) -> Option<&PersistentVolumeClaim> {
     match &source.spec().volume {
         Some(Volume::PersistentVolumeClaim(claim)) if claim.claim_name.is_none() => Some(claim),
         _ => None,

@@ -14,7 +14,10 @@ use futures::{Stream, StreamExt, future, stream};
 use jiff::Timestamp;
 use k8s_openapi::{
     NamespaceResourceScope,
-    api::{apps::v1::ReplicaSet, core::v1::Pod},
+    api::{
+        apps::v1::ReplicaSet,
+        core::v1::{PersistentVolumeClaim, Pod},
+    },
     apimachinery::pkg::apis::meta::v1::OwnerReference,
 };
 use kube::{
@@ -32,7 +35,9 @@ use tracing::warn;
 use visor_api::FakeLogSource;
 
 use crate::{
-    build::labels::{DOCUMENT, INJECTED, MANAGED_BY, MANAGER, SOURCE, SOURCE_UID, source_uid},
+    build::labels::{
+        DOCUMENT, INJECTED, INSTANCE, MANAGED_BY, MANAGER, SOURCE, SOURCE_UID, source_uid,
+    },
     children::ChildKind,
     cluster::{many, scoped},
     metrics::Metrics,
@@ -140,6 +145,27 @@ impl Cache {
         name: &str,
     ) -> Option<DynamicObject> {
         Some(unpacked(&*self.workloads.child(kind, namespace, name)?))
+    }
+
+    /// The claims that a `StatefulSet` has made for this source's pods.
+    pub(crate) fn claims_of_pods(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+    ) -> Vec<PersistentVolumeClaim> {
+        let Some(claims) = self.workloads.children.get(&ChildKind::PersistentVolumeClaim) else {
+            return Vec::new();
+        };
+        let claims = claims.state_filter(|claim| {
+            claim.metadata.namespace.as_deref() == Some(namespace)
+                && claim.labels().get(INSTANCE).is_some_and(|instance| instance == name)
+                && claim.owner_references().iter().any(|owner| owner.uid == uid)
+                && claim.metadata.deletion_timestamp.is_none()
+                // The one that all pods share has the source's name.
+                && claim.metadata.name.as_deref() != Some(name)
+        });
+        claims.iter().filter_map(|claim| unpacked(claim).try_parse().ok()).collect()
     }
 
     /// The uids of all children.

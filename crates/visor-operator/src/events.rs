@@ -159,6 +159,19 @@ pub(crate) fn replaced(kind: &str, name: &str, why: &str) -> Announcement {
     }
 }
 
+/// That another operator acts on a source.
+pub(crate) fn of_another_operator(other: &str, ours: &str) -> Announcement {
+    Announcement {
+        good: false,
+        reason: "OtherOperator".to_owned(),
+        action: "Apply",
+        note: format!(
+            "the operator of the Lease {other} acts on this source, and the one of {ours} leaves it \
+             alone: have only one of them watch this namespace (`watchNamespaces`)"
+        ),
+    }
+}
+
 /// That a pod asked for a generator and didn't get one.
 pub(crate) fn not_injected(why: String) -> Announcement {
     Announcement { good: false, reason: "NotInjected".to_owned(), action: "Inject", note: why }

@@ -7,6 +7,7 @@
 //! | `build` | the objects that it is made of, as they should be (pure) |
 //! | `cache` | the objects that there are, watched |
 //! | `apply` | from the one to the other |
+//! | `other_operators` | whether another one acts on a source |
 //! | `pod_owner` | which pods are a source's, whatever their labels say (pure) |
 //! | `pod_refusals` | why a workload's pods aren't made |
 //! | `tally` | how many lines there were, from what pods said (pure) |
@@ -44,10 +45,12 @@ mod lookups;
 mod metrics;
 mod observed;
 mod operate;
+mod other_operators;
 mod pace;
 mod pod_owner;
 mod pod_refusals;
 mod policy;
+mod quantity;
 mod queue;
 mod reconcile;
 mod requests;

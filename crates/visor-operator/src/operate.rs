@@ -90,6 +90,7 @@ pub(crate) async fn run(options: Run) -> anyhow::Result<()> {
     let Some(abilities) = unless(&mut end, server_ready(&client, &options)).await else {
         return Ok(());
     };
+    let namespace = own_namespace(&options);
     let settings = Settings {
         image: options.image.clone(),
         image_pull_policy: options.image_pull_policy.as_str().to_owned(),
@@ -97,8 +98,8 @@ pub(crate) async fn run(options: Run) -> anyhow::Result<()> {
         native_sidecars: abilities.native_sidecars,
         pod_monitors: options.pod_monitors && abilities.pod_monitors,
         policy: Policy { allowed: options.allowed.clone(), forbidden: options.forbidden.clone() },
+        operator: format!("{namespace}/{}", options.lease_name),
     };
-    let namespace = own_namespace(&options);
     let (leads, led) = watch::channel(false);
     let injector = if options.inject || options.validate {
         let apart = Requests { manners: Some(Arc::default()), ..polite.clone() };

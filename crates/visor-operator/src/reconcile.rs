@@ -17,7 +17,7 @@ use kube::{
     runtime::controller::Action,
 };
 use serde_json::{Value, json};
-use tracing::{Instrument as _, debug, info_span, warn};
+use tracing::{Instrument as _, debug, info, info_span, warn};
 use visor_api::{
     FakeLogSource,
     source::{FakeLogSourceStatus, Workload},
@@ -31,6 +31,7 @@ use crate::{
     events::{self, Announcer},
     metrics::{Metrics, Write},
     observed::{self, Observed},
+    other_operators::OtherOperators,
     pace::Pace,
     pod_owner::SourceIdentity,
     pod_refusals,
@@ -55,6 +56,7 @@ pub(crate) struct Context {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) settings: Settings,
     pub(crate) failures: Failures,
+    pub(crate) other_operators: OtherOperators,
 }
 
 /// Why a look is to be repeated.
@@ -75,6 +77,9 @@ pub(crate) enum ReconcileError {
 /// When to look again at a source whose name is taken, or that the API server refused: what was in
 /// the way may have gone, and nobody tells.
 const RETRY_REFUSED: Duration = Duration::from_secs(15);
+
+/// When to look again whether another operator still acts on a source.
+const RETRY_OF_ANOTHER: Duration = Duration::from_mins(1);
 
 /// So many looks in a row may fail before that is told: some seconds.
 const FAILURES_UNTOLD: u32 = 4;
@@ -135,6 +140,8 @@ enum Done {
     Right { document_hash: String },
     /// Nothing can be made any more where the source is.
     NamespaceGoing,
+    /// Another operator acts on the source, and all of it is left to that one.
+    OfAnotherOperator(String),
 }
 
 impl Context {
@@ -156,6 +163,11 @@ impl Context {
                 // unless it has gone before any watch saw it.
                 Ok(Ok(Done::Made)) => return Ok(Action::requeue(LONGEST_WAY)),
                 Ok(Ok(Done::NamespaceGoing)) => return Ok(Action::requeue(RETRY_REFUSED)),
+                Ok(Ok(Done::OfAnotherOperator(mark))) => {
+                    let note = events::of_another_operator(&mark, &self.settings.operator);
+                    self.announcer.announce(&source.metadata, note).await;
+                    return Ok(Action::requeue(RETRY_OF_ANOTHER));
+                }
                 Ok(Ok(Done::Right { document_hash })) => {
                     // A pod that can't be told gets its document later: the source is well.
                     failure = self.tell_pods(valid, &document_hash).await.err();
@@ -166,7 +178,7 @@ impl Context {
                     return Err(error);
                 }
                 Err(error) => {
-                    let refusal = Refusal::new("Failing", error.to_string());
+                    let refusal = Refusal::new(status::FAILING, error.to_string());
                     failure = Some(error);
                     Err(refusal)
                 }
@@ -201,11 +213,22 @@ impl Context {
         source: ValidSource<'_>,
     ) -> Result<Result<Done, Refusal>, ReconcileError> {
         let children = build::children(source, &self.settings)?;
-        match self.applier.apply(source, &children).await {
+        let mut applied = self.applier.apply(source, &children, None).await;
+        if let Err(ApplyError::OfAnotherOperator(mark)) = &applied
+            && !self.other_operators.acts(mark).await
+        {
+            let mark = mark.clone();
+            info!(mark, "taking the place of an operator that acts no longer");
+            applied = self.applier.apply(source, &children, Some(&mark)).await;
+        }
+        match applied {
             Ok(true) => return Ok(Ok(Done::Made)),
             Ok(false) => {}
             Err(ApplyError::Refused(refusal)) => return Ok(Err(refusal)),
             Err(ApplyError::NamespaceGoing { .. }) => return Ok(Ok(Done::NamespaceGoing)),
+            Err(ApplyError::OfAnotherOperator(mark)) => {
+                return Ok(Ok(Done::OfAnotherOperator(mark)));
+            }
             Err(error) => return Err(error.into()),
         }
         Ok(Ok(Done::Right { document_hash: children.document_hash }))

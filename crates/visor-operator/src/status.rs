@@ -81,6 +81,12 @@ const ALL_COUNTED: &str = "AllCounted";
 /// The reasons of `Counted`.
 const COUNTED_REASONS: [&str; 4] = [NOT_ASKED, PODS_SILENT, CONTAINERS_KILLED, ALL_COUNTED];
 pub(crate) const COMPLETE: &str = "Complete";
+/// Of a source that nothing more comes of until somebody changes something; of others it isn't there.
+/// Tools that wait for objects know it (kstatus).
+const STALLED: &str = "Stalled";
+const FAILED: &str = "Failed";
+/// The reason of `Accepted` where something fails that may go well the next time.
+pub(crate) const FAILING: &str = "Failing";
 
 /// The status as it should be now.
 pub(crate) fn next(
@@ -215,7 +221,11 @@ fn judge(facts: &Facts<'_>, old: &[Condition]) -> Vec<Verdict> {
                 reason: "Waiting",
                 ..verdict(PROGRESSING)
             };
-            return vec![verdict(READY), verdict(ACCEPTED), available, waits];
+            // What fails for the moment is tried again, and is no matter of the source.
+            let is_stalled = refusal.reason != FAILING;
+            let stalled = is_stalled.then(|| Verdict { holds: true, ..verdict(STALLED) });
+            let all = [verdict(READY), verdict(ACCEPTED), available, waits];
+            return all.into_iter().chain(stalled).collect();
         }
         Ok(source) => source,
     };
@@ -228,7 +238,11 @@ fn judge(facts: &Facts<'_>, old: &[Condition]) -> Vec<Verdict> {
     let progressing = progressing(workload);
     let complete = source.is_finite().then(|| complete(workload));
     let ready = ready(source.spec(), &available, &progressing, complete.as_ref());
-    [ready, accepted, available, progressing].into_iter().chain(complete).collect()
+    let stalled = complete.as_ref().filter(|complete| complete.reason == FAILED).map(|complete| {
+        Verdict { type_: STALLED, holds: true, reason: FAILED, message: complete.message.clone() }
+    });
+    let all = [ready, accepted, available, progressing].into_iter();
+    all.chain(complete).chain(stalled).collect()
 }
 
 /// Why lines can't be written, as far as that is known. Until the pods have been asked, what an earlier
@@ -302,7 +316,7 @@ fn progressing(workload: Option<&Observed>) -> Verdict {
 fn complete(workload: Option<&Observed>) -> Verdict {
     let (holds, reason, message) = match workload.and_then(|observed| observed.ended.as_ref()) {
         Some(Ended::Finished) => (true, "Finished", "all lines have been written".to_owned()),
-        Some(Ended::Failed(why)) => (false, "Failed", why.clone()),
+        Some(Ended::Failed(why)) => (false, FAILED, why.clone()),
         None => match workload.and_then(|observed| observed.waits_for.as_ref()) {
             Some(container) => {
                 let message =

@@ -3,6 +3,8 @@
 //! definition says it otherwise: by a rule with a message or, where a rule would be evaluated too
 //! often, by the number of fields.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSONSchemaProps, JSONSchemaPropsOrArray, ValidationRule,
 };
@@ -18,7 +20,7 @@ pub(super) fn reword(schema: &mut JSONSchemaProps) {
 fn within(schema: &mut JSONSchemaProps, is_dear: bool) {
     if let Some(options) = options(schema) {
         schema.one_of = None;
-        let fields = schema.properties.as_ref().map_or(0, |properties| properties.len());
+        let fields = schema.properties.as_ref().map_or(0, BTreeMap::len);
         if is_dear && fields == options.len() {
             schema.min_properties = Some(1);
             schema.max_properties = Some(1);

@@ -20,7 +20,8 @@ pub struct FakeLogSourceStatus {
     /// Accepted: whether the source is one that can run. Available: whether its pods are ready
     /// and can write to all of their outputs.
     /// Progressing: whether a change is still being rolled out. Complete (only of a source that
-    /// ends by itself): whether it has. Ready: all of it in one word. Counted: whether `lines` is
+    /// ends by itself): whether it has. Ready: all of it in one word. Stalled (only of a source that
+    /// was refused or has failed): True, until somebody changes something. Counted: whether `lines` is
     /// all that had been written when the pods were last asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(

@@ -44,6 +44,18 @@ pub(crate) fn plan(
     if says(present, &child.object) || as_written(present) { Plan::Keep } else { Plan::Update }
 }
 
+impl Plan {
+    /// What to do about a child that nobody owns any more and that the source takes over: it says so,
+    /// at the least.
+    pub(crate) fn of_an_orphan(self, kind: ChildKind) -> Self {
+        match self {
+            Self::Replace(why) => Self::Replace(why),
+            _ if kind == ChildKind::Job => Self::Replace("its pods are those of another source"),
+            _ => Self::Update,
+        }
+    }
+}
+
 /// The pods of a Job can't be changed; but what they write can, in those that run. One that has
 /// ended is run again if it is to write something else.
 fn plan_job(present: &DynamicObject, document_differs: bool) -> Plan {

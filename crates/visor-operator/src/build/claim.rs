@@ -26,10 +26,13 @@ pub(super) fn shared(source: ValidSource<'_>, wish: &Wish) -> PersistentVolumeCl
 /// source, not to the `StatefulSet`: they live through a change of the pods and are deleted with
 /// the source. No version among the labels: a template can't be changed.
 pub(super) fn template(source: ValidSource<'_>, name: &str, wish: &Wish) -> PersistentVolumeClaim {
+    let mut claim_labels = labels::selector(source);
+    // As that of every child, so that the claims are seen.
+    claim_labels.insert(labels::MANAGED_BY.to_owned(), labels::MANAGER.to_owned());
     PersistentVolumeClaim {
         metadata: ObjectMeta {
             name: Some(name.to_owned()),
-            labels: Some(labels::selector(source)),
+            labels: Some(claim_labels),
             owner_references: source.owner_reference().map(|reference| vec![reference]),
             ..ObjectMeta::default()
         },
@@ -38,7 +41,8 @@ pub(super) fn template(source: ValidSource<'_>, name: &str, wish: &Wish) -> Pers
     }
 }
 
-fn spec(wish: &Wish) -> PersistentVolumeClaimSpec {
+/// What is asked of a claim.
+pub(crate) fn spec(wish: &Wish) -> PersistentVolumeClaimSpec {
     let size = wish.size.clone().unwrap_or_else(|| Quantity(DEFAULT_SIZE.to_owned()));
     PersistentVolumeClaimSpec {
         access_modes: Some(vec![access_mode(wish.access_mode).to_owned()]),

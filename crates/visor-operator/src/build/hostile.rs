@@ -345,6 +345,7 @@ proptest! {
             native_sidecars,
             pod_monitors,
             policy: crate::policy::Policy::default(),
+            operator: "a/b".to_owned(),
         };
         match serde_json::from_value::<FakeLogSource>(document.clone()) {
             Ok(source) => is_harmless(&source, &settings)?,

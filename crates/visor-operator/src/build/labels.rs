@@ -20,6 +20,12 @@ pub(crate) const SOURCE_UID: &str = "visor.dev/source-uid";
 /// The annotation that a pod of others gets with its generator: the version of the operator that put
 /// it there.
 pub(crate) const INJECTED: &str = "visor.dev/injected";
+/// The annotation of a child that says which operator keeps it, by its Lease (`NAMESPACE/NAME`). Another
+/// one leaves it alone.
+pub(crate) const OPERATOR: &str = "visor.dev/operator";
+/// The annotation of a source by which it takes over children that a former source of its name has left
+/// behind.
+pub(crate) const ADOPT: &str = "visor.dev/adopt";
 /// The annotation of a child: a hash of it as it was wished when it was last written.
 pub(crate) const APPLIED: &str = "visor.dev/applied-hash";
 /// The annotation of a workload: a hash of what can't be changed in one that exists.

@@ -16,12 +16,14 @@ const SETTINGS: Settings = Settings {
     native_sidecars: true,
     pod_monitors: false,
     policy: crate::policy::Policy { allowed: Vec::new(), forbidden: Vec::new() },
+    operator: String::new(),
 };
 
 fn settings() -> Settings {
     Settings {
         image: "visor:1".to_owned(),
         image_pull_policy: "IfNotPresent".to_owned(),
+        operator: "visor-system/visor-operator".to_owned(),
         ..SETTINGS
     }
 }

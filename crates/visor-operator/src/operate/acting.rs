@@ -27,6 +27,7 @@ use crate::{
     cache::Cache,
     children::ChildKind,
     cluster, gather, inject,
+    other_operators::OtherOperators,
     pace::Pace,
     queue::Queue,
     reconcile::{self, Context, Failures, Guarded},
@@ -84,6 +85,7 @@ async fn act_in(
         metrics: Arc::clone(&metrics),
         settings,
         failures: Failures::default(),
+        other_operators: OtherOperators::new(client.clone()),
     });
 
     // The caches are filled before the first look, or everything would seem to be missing. What is

@@ -112,6 +112,7 @@ fn a_source_that_ends_runs_and_then_is_complete_or_has_failed() {
     let status = told(&finite, with(Some(Ended::Failed("too often".to_owned()))), None);
     assert_eq!(conditions(&status)[0], "Ready=False/Failed");
     assert_eq!(status.conditions[0].message, "too often");
+    assert_eq!(conditions(&status)[5], "Stalled=True/Failed");
 }
 
 #[test]
@@ -152,6 +153,7 @@ fn a_refusal_says_why_and_leaves_what_there_is() {
             "Accepted=False/Invalid",
             "Available=True/PodsReady",
             "Progressing=False/Waiting",
+            "Stalled=True/Invalid",
             "Counted=False/NotAskedYet"
         ]
     );
@@ -161,6 +163,13 @@ fn a_refusal_says_why_and_leaves_what_there_is() {
     assert!(status.conditions[1].message.contains("go on as they were"));
     assert_eq!(status.ready_replicas, Some(2));
     assert_eq!(State::of(Some(&status)), State::Refused);
+    // What fails for the moment isn't stalled, nor is what has been mended.
+    let failing = Refusal::new(FAILING, "the API server is busy");
+    let facts = Facts { source: Err(&failing), ..facts };
+    let stalled = |status: &FakeLogSourceStatus| find(&status.conditions, STALLED).is_some();
+    assert!(!stalled(&next(Some(&status), &facts, LATER.parse().unwrap())));
+    let shop = source(json!({}));
+    assert!(!stalled(&told(&shop, Some((Workload::Deployment, running(1, 1))), Some(&status))));
 }
 
 #[test]

@@ -11,6 +11,7 @@ fn settings() -> Settings {
         native_sidecars: true,
         pod_monitors: false,
         policy: crate::policy::Policy::default(),
+        operator: "a/b".to_owned(),
     }
 }
 

@@ -62,6 +62,7 @@ fn injector() -> Arc<Injector> {
         native_sidecars: true,
         pod_monitors: false,
         policy: crate::policy::Policy::default(),
+        operator: "a/b".to_owned(),
     };
     let own = "visor-system".to_owned();
     Arc::new(Injector::new(known, metrics, settings, Form::Native, own))
