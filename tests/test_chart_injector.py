@@ -192,6 +192,9 @@ def test_sources_are_looked_at_as_they_are_written_and_scaled(default: Rendered)
     assert rule["operations"] == ["CREATE", "UPDATE"]
     assert rule["resources"] == ["fakelogsources", "fakelogsources/scale"]
     assert webhook["clientConfig"]["service"]["path"] == "/validate"
+    for value, wanted in ((None, True), ("true", True), ("false", False)):
+        labels = {"visor.dev/validate": value} if value else {}
+        assert selects(webhook["namespaceSelector"], labels) == wanted
     # What nobody answers for is taken.
     assert webhook["failurePolicy"] == "Ignore" and webhook["sideEffects"] == "None"
     assert default.arguments()["--validate"] == ""

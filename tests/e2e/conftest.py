@@ -105,10 +105,14 @@ def nobody_else(operators: Operators) -> Iterator[None]:
 
 
 @contextmanager
-def new_namespace(cluster: Cluster, wish: str, pod_security: str) -> Iterator[Kubernetes]:
-    """A namespace of its own, which enforces a Pod Security Standard where the cluster can."""
+def new_namespace(
+    cluster: Cluster, wish: str, pod_security: str, **more: str
+) -> Iterator[Kubernetes]:
+    """A namespace of its own, which enforces a Pod Security Standard where the cluster can; `more`
+    are labels of Visor."""
     name = re.sub("[^a-z0-9]+", "-", wish.lower())[:40].strip("-") + "-" + secrets.token_hex(3)
     labels = {"pod-security.kubernetes.io/enforce": pod_security}
+    labels |= {f"visor.dev/{key}": value for key, value in more.items()}
     kubernetes = cluster.kubernetes
     kubernetes.create(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
@@ -126,7 +130,8 @@ def namespace(
     """A namespace of the test's own; its pods must meet the restricted Pod Security Standard,
     unless the test is marked as privileged."""
     level = "privileged" if request.node.get_closest_marker("privileged") else "restricted"
-    with new_namespace(cluster, request.node.name.removeprefix("test_"), level) as made:
+    more = {"validate": "false"} if request.node.get_closest_marker("unvalidated") else {}
+    with new_namespace(cluster, request.node.name.removeprefix("test_"), level, **more) as made:
         yield made
 
 

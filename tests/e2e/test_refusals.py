@@ -17,6 +17,7 @@ from support.sources import KIND, Source, apply, shop
 BAD_TIME_ZONE = {"timeZone": "Europe/Nowhere"}
 
 
+@pytest.mark.unvalidated
 def test_a_source_that_breaks_a_rule_says_where_and_is_put_right_later(
     namespace: Kubernetes,
 ) -> None:
@@ -30,6 +31,7 @@ def test_a_source_that_breaks_a_rule_says_where_and_is_put_right_later(
     source.is_ready()
 
 
+@pytest.mark.unvalidated
 def test_the_last_good_pods_go_on_when_a_change_is_refused(namespace: Kubernetes) -> None:
     source = apply(namespace, shop())
     source.is_ready()
@@ -119,6 +121,7 @@ def without_schema(kubernetes: Kubernetes) -> Iterator[None]:
         replace(definition["openAPIV3Schema"])
 
 
+@pytest.mark.unvalidated
 def test_a_malformed_object_does_not_keep_others_from_being_served(
     cluster: Cluster, namespace: Kubernetes
 ) -> None:
