@@ -320,6 +320,19 @@ def test_a_lease_that_the_operator_takes_is_taken(seconds: str) -> None:
     assert Rendered({"operator": {"leaseDuration": seconds}})
 
 
+@pytest.mark.parametrize(("version", "has"), [("1.31.0", True), ("1.30.9", False), ("1.20.2", False)])
+def test_sources_can_be_selected_by_what_runs_them(version: str, has: bool) -> None:
+    definition = Rendered({}, "--kube-version", version).one("CustomResourceDefinition")
+    (served,) = definition["spec"]["versions"]
+    fields = [field["jsonPath"] for field in served.get("selectableFields", [])]
+    assert fields == ([".spec.workload", ".spec.suspend", ".status.workload"] if has else [])
+    for field in fields:
+        schema = served["schema"]["openAPIV3Schema"]
+        for part in field.strip(".").split("."):
+            schema = schema["properties"][part]
+        assert schema["type"] in ("string", "boolean")
+
+
 def test_monitors_find_the_operator_and_are_found() -> None:
     rendered = Rendered(EVERYTHING, *KNOWS_MONITORS)
     monitor = rendered.one("ServiceMonitor")
@@ -480,6 +493,9 @@ def test_the_definition_is_the_generated_one_and_is_kept(default: Rendered) -> N
     rendered = default.one("CustomResourceDefinition")
     assert rendered["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
     del rendered["metadata"]["labels"]
+    (served,) = rendered["spec"]["versions"]
+    # See above: not every server knows them.
+    del served["selectableFields"]
     assert [rendered] == load(DEFINITION.read_text())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import subprocess
 from collections.abc import Callable
@@ -75,7 +76,7 @@ class Kubernetes:
 
     def find(self, kind: str, name: str) -> Object | None:
         """The object; None if there is none."""
-        printed = self.run("get", kind, name, "--ignore-not-found", "-o", "json")
+        printed = self.run("get", kind, name, "--ignore-not-found", *self.whole(), "-o", "json")
         return json.loads(printed) if printed else None
 
     def get(self, kind: str, name: str) -> Object:
@@ -86,7 +87,11 @@ class Kubernetes:
     def list(self, kinds: str, selector: str = "") -> list[Object]:
         """All objects of some kinds, such as `pods` or `jobs,services`, by a selector if wished."""
         chosen = [f"--selector={selector}"] if selector else []
-        return json.loads(self.run("get", kinds, *chosen, "-o", "json"))["items"]
+        return json.loads(self.run("get", kinds, *chosen, *self.whole(), "-o", "json"))["items"]
+
+    def whole(self) -> list[str]:
+        """The option by which kubectl shows objects whole: from 1.21 on it hides managedFields."""
+        return ["--show-managed-fields"] if minor(self.kubectl) >= 21 else []
 
     def read(self, pod: str, container: str, *words: str) -> bytes:
         """What a command in a container prints."""
@@ -117,6 +122,14 @@ class Kubernetes:
 
     def wait_until_gone(self, kind: str, name: str) -> None:
         self.wait_for(f"the end of {kind} {name}", lambda: self.find(kind, name) is None)
+
+
+@functools.cache
+def minor(kubectl: Path) -> int:
+    """The number of kubectl's version after `1.`."""
+    words = [kubectl, "version", "--client", "--output=json"]
+    printed = subprocess.run(words, check=True, capture_output=True).stdout
+    return int(json.loads(printed)["clientVersion"]["minor"].rstrip("+"))
 
 
 def owner_of(child: Object) -> str | None:

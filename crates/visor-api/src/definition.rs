@@ -9,7 +9,6 @@ mod validations;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
-    SelectableField,
 };
 use kube::{CustomResourceExt, Resource};
 use serde_json::{Value as Json, json};
@@ -25,7 +24,6 @@ pub struct WriteError(String);
 pub fn crd() -> CustomResourceDefinition {
     let mut definition = full();
     for version in &mut definition.spec.versions {
-        version.selectable_fields = Some(SELECTABLE.map(selectable).to_vec());
         let schema = version.schema.as_mut().and_then(|it| it.open_api_v3_schema.as_mut());
         if let Some(schema) = schema {
             choices::reword(schema);
@@ -49,14 +47,6 @@ fn leave_out_defaults_of_items(schema: &mut JSONSchemaProps, is_within: bool) {
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
         leave_out_defaults_of_items(items, true);
     }
-}
-
-/// What people select sources by (`kubectl get fls --field-selector spec.workload=Job`), where the
-/// server has that: Kubernetes 1.31 and later.
-const SELECTABLE: [&str; 3] = [".spec.workload", ".spec.suspend", ".status.workload"];
-
-fn selectable(path: &str) -> SelectableField {
-    SelectableField { json_path: path.to_owned() }
 }
 
 /// The definition with all that its schema can say.

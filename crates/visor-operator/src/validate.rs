@@ -159,7 +159,11 @@ impl Validator {
             return Verdict::Allowed(Vec::new());
         };
         let api: Api<Guarded> = Api::namespaced(self.client.clone(), namespace);
-        let found = self.asked.get(&format!("{namespace}/{name}"), api.get_opt(name)).await;
+        // What is remembered of one state of a source says nothing of the next.
+        let metadata = request.object.as_ref().map(|scale| &scale.metadata);
+        let version = metadata.map(|it| (it.uid.clone(), it.resource_version.clone()));
+        let place = format!("{namespace}/{name} {version:?}");
+        let found = self.asked.get(&place, api.get_opt(name)).await;
         match found.ok().flatten().as_deref() {
             Some(kube::core::DeserializeGuard(Ok(FakeLogSource { spec, .. }))) => {
                 judge::scale(spec.resolved_workload())

@@ -216,17 +216,6 @@ fn of_several_fields_exactly_one_is_set_and_one_message_says_so() {
     assert!(parts(&document_schema()).iter().any(|part| part.get("oneOf").is_some()));
 }
 
-#[test]
-fn sources_can_be_selected_by_what_runs_them() {
-    let version = crd().spec.versions.pop().unwrap();
-    let selectable = version.selectable_fields.unwrap();
-    let schema = schema();
-    for field in selectable {
-        let pointer = field.json_path.replace('.', "/properties/");
-        assert!(schema.pointer(&pointer).is_some(), "{}", field.json_path);
-    }
-}
-
 /// What a client applies again is what the server has.
 #[test]
 fn no_item_of_a_list_is_changed_by_defaults() {
