@@ -8,7 +8,7 @@ import pytest
 from support.clusters import Cluster
 from support.documents import Object, file
 from support.kubernetes import Kubernetes
-from support.sources import Source, apply, shop
+from support.sources import apply, shop
 
 
 def events(kubernetes: Kubernetes, kind: str | None = None) -> list[Object]:
@@ -78,14 +78,6 @@ def test_pods_that_the_server_refuses_are_told_in_its_words(
         return bool(ready and "exceeded quota: none" in ready.message)
 
     namespace.wait_for("the server's words", told)
-    namespace.delete("quota", "none")
-    # Controllers of workloads try again by and by.
-    source.kubernetes.wait_for("pods", lambda: is_ready(source), patience=200)
-
-
-def is_ready(source: Source) -> bool:
-    ready = source.condition("Ready")
-    return ready is not None and ready.status == "True"
 
 
 def test_a_deployment_that_somebody_has_paused_says_so(namespace: Kubernetes) -> None:

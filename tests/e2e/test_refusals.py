@@ -106,19 +106,18 @@ def test_what_a_former_source_of_the_name_left_is_waited_for(namespace: Kubernet
 @contextmanager
 def without_schema(kubernetes: Kubernetes) -> Iterator[None]:
     """The API server takes anything for a source."""
-    definition = kubernetes.get("crd", KIND)["spec"]["versions"][0]["schema"]
-    path = "/spec/versions/0/schema/openAPIV3Schema"
-    nothing = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    schema = kubernetes.get("crd", KIND)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 
     def replace(schema: Object) -> None:
-        patch = json.dumps([{"op": "replace", "path": path, "value": schema}])
-        kubernetes.run("patch", "crd", KIND, "--type=json", f"--patch={patch}")
+        definition = kubernetes.get("crd", KIND)
+        definition["spec"]["versions"][0]["schema"] = {"openAPIV3Schema": schema}
+        kubernetes.run("replace", "-f", "-", stdin=json.dumps(definition))
 
-    replace(nothing)
+    replace({"type": "object", "x-kubernetes-preserve-unknown-fields": True})
     try:
         yield
     finally:
-        replace(definition["openAPIV3Schema"])
+        replace(schema)
 
 
 @pytest.mark.unvalidated

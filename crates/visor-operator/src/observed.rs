@@ -52,7 +52,8 @@ pub(crate) fn workload(
     let paused = |field: &str| object.data.pointer(field) == Some(&Value::Bool(true));
     let mut observed = match kind {
         ChildKind::DaemonSet => {
-            let desired = status.int("desiredNumberScheduled");
+            // Its controller doesn't say on how many nodes they should be before it could make one.
+            let desired = status.int("desiredNumberScheduled").max(i32::from(!seen));
             let replicas = status.int("currentNumberScheduled");
             Observed {
                 desired,
@@ -424,6 +425,7 @@ mod tests {
                 json!({"status": {"desiredNumberScheduled": 2, "currentNumberScheduled": 0}}),
                 2,
             ),
+            (ChildKind::DaemonSet, json!({"metadata": {"generation": 1}, "status": {}}), 1),
             (
                 ChildKind::Job,
                 json!({"spec": {"completions": 3}, "status": {"active": 1, "succeeded": 1}}),
