@@ -33,6 +33,26 @@ MISTAKES = {
         "spec.podTemplate.labels",
         "operator sets itself",
     ),
+    "quantity": (
+        shop(volume={"persistentVolumeClaim": {"size": "10gb"}}),
+        "spec.volume.persistentVolumeClaim.size",
+        "no quantity",
+    ),
+    "mount": (
+        shop(
+            podTemplate={
+                "containers": [
+                    {
+                        "name": "a",
+                        "image": "a",
+                        "volumeMounts": [{"name": "configuration", "mountPath": "/a"}],
+                    }
+                ]
+            }
+        ),
+        "spec.podTemplate.containers[0].volumeMounts[0].name",
+        "no volume `configuration`",
+    ),
     "privilege": (
         shop(
             podTemplate={

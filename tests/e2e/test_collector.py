@@ -8,6 +8,7 @@ import json
 from collections import Counter
 
 import pytest
+import yaml
 
 from support.clusters import Cluster
 from support.dockerfile import ROOT
@@ -91,9 +92,13 @@ def test_a_finite_source_ends_although_its_collector_never_would(
 ) -> None:
     cluster.need_collectors()
     cluster.need_native_sidecars()
-    namespace.apply(SAMPLES / "collector")
+    for file in sorted((SAMPLES / "collector").glob("*.yaml")):
+        for document in yaml.safe_load_all(file.read_text()):
+            if document["kind"] == "FakeLogSource":
+                # From the beginning: what the pods of a Deployment wrote would count as well.
+                document["spec"]["stopAfter"] = {"lines": 2000}
+            namespace.apply(document)
     source = Source(namespace, "collector")
-    source.change(stopAfter={"lines": 2000})
     source.wait_for("Complete", reason="Finished")
     namespace.wait_for("the lines", lambda: source.status["lines"] == 2000)
     assert json.dumps(source.pod().object).count("restartPolicy") > 1

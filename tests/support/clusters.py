@@ -64,9 +64,13 @@ class Cluster:
 
     def need_native_sidecars(self) -> None:
         """Skips the test where init containers can't go on running."""
+        self.need(29, "native sidecars")
+
+    def need(self, minor: int, what: str) -> None:
+        """Skips the test on a server that is older than 1.`minor`, which `what` needs."""
         version = json.loads(self.kubernetes.run("version", "-o", "json"))["serverVersion"]
-        if (int(version["major"]), int(version["minor"].rstrip("+"))) < (1, 29):
-            pytest.skip("native sidecars need Kubernetes 1.29")
+        if (int(version["major"]), int(version["minor"].rstrip("+"))) < (1, minor):
+            pytest.skip(f"{what} need Kubernetes 1.{minor}")
 
     def on_node(self, path: str) -> Path:
         """Where a path of the node is on this machine: see cluster/node/namespaces.py."""

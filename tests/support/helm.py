@@ -44,7 +44,7 @@ class Release:
         self.run("uninstall", self.name, "--wait", f"--timeout={MINUTES}")
 
     def test(self) -> str:
-        return self.run("test", self.name, f"--timeout={MINUTES}")
+        return self.run("test", self.name, "--logs", f"--timeout={MINUTES}")
 
     def all_values(self) -> dict[str, str]:
         generator, operator = self.cluster.image, self.cluster.operator_image

@@ -4,6 +4,7 @@
 //! | module | idea |
 //! |---|---|
 //! | [`source`] | the types: a source, its generators, their streams, laws, contents, outputs |
+//! | [`amount`] | how much a quantity of Kubernetes is |
 //! | [`quantity`] | durations and sizes as people write them (`1h30m`, `64Mi`) |
 //! | [`log_format`] | the grammar of Apache's `LogFormat` strings |
 //! | [`document`] | text in, sources out, or every problem with its file, line and path |
@@ -15,6 +16,7 @@
 //! No I/O, no clock, no Kubernetes client: whoever reads the file or asks the API server lives
 //! elsewhere.
 
+pub mod amount;
 pub mod defaults;
 pub mod definition;
 pub mod document;

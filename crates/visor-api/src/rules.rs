@@ -6,6 +6,7 @@ mod files;
 pub(crate) mod messages;
 mod pace;
 mod pods;
+mod resources;
 mod streams;
 mod zone;
 
@@ -105,11 +106,14 @@ pub(crate) fn own_fields(path: &Path, spec: &FakeLogSourceSpec, problems: &mut V
         let path = path.field("volume").field("hostPath").field("path");
         problems.push(Problem::new(path, messages::PATH_CLIMBS));
     }
+    resources::volume(path, spec, problems);
     if spec.workload == Some(Workload::Sidecar) {
         pods::sidecar(path, spec, problems);
     }
     if let Some(template) = &spec.pod_template {
-        pods::template(&path.field("podTemplate"), template, problems);
+        let path = path.field("podTemplate");
+        pods::template(&path, template, problems);
+        resources::template(&path, template, problems);
     }
 }
 

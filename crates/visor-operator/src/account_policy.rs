@@ -133,9 +133,20 @@ fn children_are_made_changed_and_deleted_and_nobody_else_s_objects() {
             allows("DELETE", &resource, &Value::Null, &orphan);
             denies("CREATE", &resource, &orphan, &Value::Null, part);
             denies("UPDATE", &resource, &orphan, &object, part);
+            // Somebody else's label on a child of a source is put right, too.
+            let label = "/metadata/labels/app.kubernetes.io~1managed-by";
+            for mislabelled in
+                [without(&object, "/metadata/labels"), changed(&object, label, json!("Helm"))]
+            {
+                allows("UPDATE", &resource, &object, &mislabelled);
+                allows("DELETE", &resource, &Value::Null, &mislabelled);
+                denies("CREATE", &resource, &mislabelled, &Value::Null, part);
+                denies("UPDATE", &resource, &mislabelled, &object, part);
+                let nobodys = without(&mislabelled, "/metadata/ownerReferences");
+                denies("UPDATE", &resource, &object, &nobodys, part);
+                denies("DELETE", &resource, &Value::Null, &nobodys, part);
+            }
             for theirs in [
-                without(&object, "/metadata/labels"),
-                changed(&object, "/metadata/labels/app.kubernetes.io~1managed-by", json!("Helm")),
                 changed(&object, "/metadata/ownerReferences/0/kind", json!("ReplicaSet")),
                 changed(&object, "/metadata/ownerReferences/0/apiVersion", json!("v1")),
             ] {

@@ -256,7 +256,7 @@ impl Applier {
         Ok(())
     }
 
-    /// Writes our annotations and nothing else.
+    /// Writes labels and annotations and nothing else.
     async fn annotate(
         &self,
         source: ValidSource<'_>,
@@ -267,6 +267,7 @@ impl Applier {
         let patch = json!({"metadata": {
             "uid": present.uid(),
             "annotations": child.object.annotations(),
+            "labels": child.object.labels(),
         }});
         let parameters =
             PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };

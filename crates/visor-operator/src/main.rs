@@ -50,7 +50,6 @@ mod pace;
 mod pod_owner;
 mod pod_refusals;
 mod policy;
-mod quantity;
 mod queue;
 mod reconcile;
 mod requests;
@@ -101,6 +100,11 @@ fn main() -> ExitCode {
 /// `visor-operator crd`.
 fn print_definition() -> anyhow::Result<()> {
     let text = visor_api::definition::yaml().context("writing the definition")?;
+    print(&text)
+}
+
+/// Writes to standard output; a reader that has had enough is no failure.
+fn print(text: &str) -> anyhow::Result<()> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(error).context("writing to standard output")
@@ -114,13 +118,16 @@ fn check(url: &str) -> anyhow::Result<()> {
     const PATIENCE: Duration = Duration::from_secs(10);
     const MOST_BYTES: usize = 1 << 20;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let url = url.parse().with_context(|| format!("{url} is no URL"))?;
+    let asked = url.parse().with_context(|| format!("{url} is no URL"))?;
+    let mut answer = None;
     runtime.block_on(async {
         let client = fetch::client();
-        fetch::lines(&client, url, StatusCode::OK, PATIENCE, MOST_BYTES, |_| ())
-            .await
-            .map_err(Into::into)
-    })
+        let line = |line: &str| {
+            answer.get_or_insert_with(|| line.to_owned());
+        };
+        fetch::lines(&client, asked, StatusCode::OK, PATIENCE, MOST_BYTES, line).await
+    })?;
+    print(&format!("{url}: {}\n", answer.unwrap_or_default()))
 }
 
 /// `visor-operator run`. What it does is waiting, for a server on the other side of a network: two

@@ -11,7 +11,7 @@ use std::{
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
-    Api, Client, Resource,
+    Api, Client, Resource, ResourceExt,
     api::{ObjectMeta, Patch, PatchParams},
     core::{DeserializeGuard, DynamicObject, error_boundary::InvalidObject},
     runtime::controller::Action,
@@ -25,7 +25,10 @@ use visor_api::{
 
 use crate::{
     apply::{Applier, ApplyError, LONGEST_WAY, touch_pods},
-    build::{self, Settings, labels::MANAGER},
+    build::{
+        self, Settings,
+        labels::{self, MANAGER},
+    },
     cache::{self, Cache},
     children::ChildKind,
     events::{self, Announcer},
@@ -152,6 +155,12 @@ impl Context {
         self.tallies
             .begin(&identity, before, &labelled, |pod, source| self.cache.is_of(pod, source));
 
+        // Before anything else, for that one may allow what this one doesn't.
+        if let Some(mark) = self.mark_of_another(&source.metadata)
+            && self.other_operators.acts(&mark).await
+        {
+            return Ok(self.leave_to(&mark, &source.metadata).await);
+        }
         let checked = self.settings.policy.check(&source.spec).and_then(|()| source::check(source));
         let is_valid = checked.is_ok();
         // What didn't work, to be tried again. It is told where it is in the way of more than a few
@@ -164,9 +173,7 @@ impl Context {
                 Ok(Ok(Done::Made)) => return Ok(Action::requeue(LONGEST_WAY)),
                 Ok(Ok(Done::NamespaceGoing)) => return Ok(Action::requeue(RETRY_REFUSED)),
                 Ok(Ok(Done::OfAnotherOperator(mark))) => {
-                    let note = events::of_another_operator(&mark, &self.settings.operator);
-                    self.announcer.announce(&source.metadata, note).await;
-                    return Ok(Action::requeue(RETRY_OF_ANOTHER));
+                    return Ok(self.leave_to(&mark, &source.metadata).await);
                 }
                 Ok(Ok(Done::Right { document_hash })) => {
                     // A pod that can't be told gets its document later: the source is well.
@@ -204,6 +211,23 @@ impl Context {
         // A source that breaks a rule waits for its author.
         let retry = (is_valid && outcome.is_err()).then_some(RETRY_REFUSED);
         Ok(next_look(retry.into_iter().chain(untold).chain(incomplete).min()))
+    }
+
+    /// The mark of another operator on the children of a source.
+    fn mark_of_another(&self, source: &ObjectMeta) -> Option<String> {
+        let (namespace, name) = (source.namespace.as_deref()?, source.name.as_deref()?);
+        let child = self.cache.child(ChildKind::ConfigMap, namespace, name)?;
+        let mut owners = child.owner_references().iter();
+        let is_of_it = owners.any(|owner| Some(&owner.uid) == source.uid.as_ref());
+        let mark = child.annotations().get(labels::OPERATOR)?;
+        (is_of_it && *mark != self.settings.operator).then(|| mark.clone())
+    }
+
+    /// Leaves a source to the operator that acts on it, and says so.
+    async fn leave_to(&self, mark: &str, source: &ObjectMeta) -> Action {
+        let note = events::of_another_operator(mark, &self.settings.operator);
+        self.announcer.announce(source, note).await;
+        Action::requeue(RETRY_OF_ANOTHER)
     }
 
     /// Builds and applies, and says what came of it. What the source's author has to change, or

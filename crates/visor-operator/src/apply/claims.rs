@@ -10,14 +10,16 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use serde_json::json;
-use visor_api::source::{PersistentVolumeClaim as Wish, Workload};
+use visor_api::{
+    amount::amount,
+    source::{PersistentVolumeClaim as Wish, Workload},
+};
 
 use super::{Applier, ApplyError, failed};
 use crate::{
     build::{self, labels::MANAGER},
     children::ChildKind,
     metrics::Write,
-    quantity::amount,
     source::{Refusal, ValidSource},
 };
 

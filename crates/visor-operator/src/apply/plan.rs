@@ -19,7 +19,7 @@ pub(crate) enum Plan {
     Keep,
     /// It says something else.
     Update,
-    /// Only what we note about it is to change.
+    /// Only its labels and annotations are to change.
     Annotate,
     /// It says something else that can't be changed in one that exists.
     Replace(&'static str),
@@ -36,7 +36,7 @@ pub(crate) fn plan(
         return Plan::Replace("what has changed of it can't be changed in one that exists");
     }
     if child.kind == ChildKind::Job {
-        return plan_job(present, differs(DOCUMENT));
+        return plan_job(present, differs(DOCUMENT), !has_inherited(present, &child.object));
     }
     if differs(APPLIED) {
         return Plan::Update;
@@ -58,12 +58,26 @@ impl Plan {
 
 /// The pods of a Job can't be changed; but what they write can, in those that run. One that has
 /// ended is run again if it is to write something else.
-fn plan_job(present: &DynamicObject, document_differs: bool) -> Plan {
+fn plan_job(present: &DynamicObject, document_differs: bool, labels_differ: bool) -> Plan {
     match (document_differs, has_ended(present)) {
-        (false, _) => Plan::Keep,
-        (true, false) => Plan::Annotate,
         (true, true) => Plan::Replace("it has ended, and there is something else to write now"),
+        (true, false) => Plan::Annotate,
+        (false, _) if labels_differ => Plan::Annotate,
+        (false, _) => Plan::Keep,
     }
+}
+
+/// Whether an object has the labels and annotations that its source has. Others of ours tell versions of
+/// the operator apart, too.
+fn has_inherited(live: &DynamicObject, wished: &DynamicObject) -> bool {
+    let is_inherited = |key: &&String| {
+        let domain = key.split_once('/').map_or("", |(domain, _)| domain);
+        domain != "visor.dev" && domain != "app.kubernetes.io"
+    };
+    let labels = wished.labels().iter().filter(|(key, _)| is_inherited(key));
+    let annotations = wished.annotations().iter().filter(|(key, _)| is_inherited(key));
+    labels.clone().all(|(key, value)| live.labels().get(key) == Some(value))
+        && annotations.clone().all(|(key, value)| live.annotations().get(key) == Some(value))
 }
 
 fn has_ended(job: &DynamicObject) -> bool {
@@ -150,6 +164,25 @@ mod tests {
         assert_eq!(plan(&wished, &job("b", false), |_| false), Plan::Keep);
         assert_eq!(plan(&wished, &job("a", false), |_| false), Plan::Annotate);
         assert!(matches!(plan(&wished, &job("a", true), |_| false), Plan::Replace(_)));
+    }
+
+    #[test]
+    fn a_job_gets_the_labels_of_its_source_and_stays_what_it_is() {
+        let of = |labels: &Value, annotations: &Value| -> DynamicObject {
+            let metadata = json!({"name": "shop", "labels": labels, "annotations": annotations});
+            serde_json::from_value(json!({"metadata": metadata, "spec": {}})).unwrap()
+        };
+        let version = |number: &str| json!({APPLIED: number, DOCUMENT: "a"});
+        let wished =
+            |labels: &Value| Child { kind: ChildKind::Job, object: of(labels, &version("2")) };
+        let other_version = json!({"app.kubernetes.io/version": "0"});
+        let live = of(&other_version, &version("1"));
+        let ours = json!({"app.kubernetes.io/version": "1"});
+        assert_eq!(plan(&wished(&ours), &live, |_| false), Plan::Keep);
+        let team = json!({"app.kubernetes.io/version": "1", "team": "logs"});
+        assert_eq!(plan(&wished(&team), &live, |_| false), Plan::Annotate);
+        let labelled = of(&json!({"team": "logs"}), &version("1"));
+        assert_eq!(plan(&wished(&team), &labelled, |_| false), Plan::Keep);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use k8s_openapi::{
 use serde_json::{Map, Value};
 
 use super::{items, text};
-use crate::quantity::{ONE, amount};
+use visor_api::amount::{ONE, amount};
 
 /// The resources that make up a class. Of others a generator has none.
 const NAMES: [&str; 2] = ["cpu", "memory"];

@@ -6,10 +6,10 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 const DIGITS: i32 = 9;
 
 /// A whole core, a byte, a ratio of one.
-pub(crate) const ONE: i128 = 1_000_000_000;
+pub const ONE: i128 = 1_000_000_000;
 
 /// In billionths of a core or a byte, for sums of fractions come out exact; `None` if it isn't one.
-pub(crate) fn amount(quantity: &Quantity) -> Option<i128> {
+pub fn amount(quantity: &Quantity) -> Option<i128> {
     let text = quantity.0.trim();
     let is_of_number = |c: char| c.is_ascii_digit() || ".+-".contains(c);
     let (number, suffix) = text.split_at(text.find(|c| !is_of_number(c)).unwrap_or(text.len()));
