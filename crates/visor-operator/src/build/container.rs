@@ -28,7 +28,7 @@ pub(crate) const LOGS_VOLUME: &str = "logs";
 pub(crate) const LOGS_DIRECTORY: &str = "/var/log/visor";
 /// The name of the metrics port in the pod. In somebody else's there may be a `metrics` of theirs.
 pub(super) const METRICS_PORT_NAME: &str = "visor-metrics";
-/// The user and group that a directory of a node is given to (the image's own).
+/// The image's own user and group, as whom a generator runs where nobody says anything else.
 const USER: i64 = 65532;
 
 /// Where an API server mounts a pod's token in every container that has nothing else there.
@@ -138,13 +138,14 @@ pub(crate) fn generator(settings: &Settings, surroundings: &Surroundings<'_>) ->
 
 /// The one container that is root, and only with a directory of the node: a kubelet makes such a
 /// directory as root, and no other setting gives it to the generator's user.
-pub(super) fn prepare(settings: &Settings, has_token: bool) -> Container {
+pub(super) fn prepare(settings: &Settings, run_as: RunAs, has_token: bool) -> Container {
+    let (user, group) = (run_as.user.unwrap_or(USER), run_as.group.unwrap_or(USER));
     let mut mounts = vec![logs_mount()];
     mounts.extend(has_token.then(|| in_place_of_the_token(DOCUMENT_VOLUME)));
     let arguments = [
         "prepare-directory",
         "--owner",
-        &format!("{USER}:{USER}"),
+        &format!("{user}:{group}"),
         &output_directory(LOGS_DIRECTORY, true),
     ];
     Container {

@@ -26,12 +26,12 @@ pub(super) fn template(source: ValidSource<'_>, settings: &Settings) -> PodTempl
     let shared = is_shared(source);
     let has_token =
         wishes.automount_service_account_token.unwrap_or(wishes.service_account_name.is_some());
-    let prepare = on_the_node(source).then(|| container::prepare(settings, has_token));
     let security_context = security_context(settings, wishes.security_context.as_ref());
     let run_as = container::RunAs {
         user: security_context.run_as_user,
         group: security_context.run_as_group,
     };
+    let prepare = on_the_node(source).then(|| container::prepare(settings, run_as, has_token));
     let surroundings = container::Surroundings {
         document_volume: container::DOCUMENT_VOLUME,
         logs_volume: container::LOGS_VOLUME,

@@ -1,6 +1,6 @@
 //! What is built of sources, as snapshots, and what holds for all of it.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use visor_api::{
     ResolvedSource,
     document::{self, Input},
@@ -100,6 +100,52 @@ fn a_stateful_set_with_claims_and_a_collector() {
          volume: {{persistentVolumeClaim: {{size: 2Gi, storageClassName: fast}}}}\n{COLLECTOR}"
     );
     insta::assert_snapshot!(shown(&build(&spec)));
+}
+
+/// Whoever it is that the generator runs as.
+#[test]
+fn what_a_pod_has_of_its_own_user_is_of_all_that_is_made_for_it() {
+    let spec = format!(
+        "{ONE_FILE}\nvolume: {{hostPath: {{path: /logs}}}}\npodTemplate:\n\
+         \x20 securityContext: {{runAsUser: 7, runAsGroup: 8, supplementalGroups: [9]}}\n\
+         \x20 serviceAccountName: collector\n\
+         \x20 env: [{{name: VISOR_LOG, value: info}}]\n\
+         \x20 initContainers: [{{name: first, image: a}}]\n\
+         \x20 containers: [{{name: second, image: a}}]"
+    );
+    let pod = child(&build(&spec), ChildKind::Deployment)["spec"]["template"]["spec"].clone();
+    let context = &pod["securityContext"];
+    assert_eq!((&context["runAsUser"], &context["fsGroup"]), (&json!(7), &json!(65532)));
+    assert_eq!(context["supplementalGroups"], json!([9]));
+    let [prepare, first] = &pod["initContainers"].as_array().unwrap()[..] else { panic!("{pod}") };
+    assert_eq!(prepare["args"][2], "7:8");
+    assert_eq!(first["volumeMounts"][0]["name"], "logs");
+    let [generator, second] = &pod["containers"].as_array().unwrap()[..] else { panic!("{pod}") };
+    assert_eq!(generator["securityContext"]["runAsUser"], 7);
+    assert_eq!(generator["env"][1], json!({"name": "VISOR_LOG", "value": "info"}));
+    // The token is in the containers of the person's alone.
+    assert_eq!(pod["automountServiceAccountToken"], true);
+    let hides = |container: &Value| {
+        let mounts = container["volumeMounts"].as_array().unwrap().iter();
+        mounts.filter(|mount| mount["mountPath"] == container::TOKEN_DIRECTORY).count() == 1
+    };
+    assert!(hides(prepare) && hides(generator) && !hides(first) && !hides(second));
+}
+
+#[test]
+fn a_deployment_is_recreated_where_two_pods_can_not_have_its_claim() {
+    for (volume, strategy) in [
+        ("emptyDir: {}", "RollingUpdate"),
+        ("persistentVolumeClaim: {}", "Recreate"),
+        ("persistentVolumeClaim: {claimName: theirs}", "Recreate"),
+        ("persistentVolumeClaim: {accessMode: ReadWriteOncePod}", "Recreate"),
+        ("persistentVolumeClaim: {accessMode: ReadWriteMany}", "RollingUpdate"),
+    ] {
+        let built = build(&format!("{ONE_FILE}\nvolume: {{{volume}}}"));
+        let said = child(&built, ChildKind::Deployment)["spec"]["strategy"].clone();
+        assert_eq!(said["type"], strategy, "{volume}");
+        assert_eq!(said.get("rollingUpdate").is_some(), strategy == "RollingUpdate", "{volume}");
+    }
 }
 
 #[test]
