@@ -78,9 +78,9 @@ pub(crate) enum ApplyError {
     /// Nothing will come of it until somebody changes something.
     #[error("{}", .0.message)]
     Refused(Refusal),
-    /// Another operator keeps them.
-    #[error("the operator {0} keeps them")]
-    OfAnotherOperator(String),
+    /// Another operator has just made them. When the cache knows them, that is decided upon.
+    #[error("another operator has made them meanwhile")]
+    OfAnotherOperator,
     /// It was there a moment ago.
     #[error("{kind} {name} has gone while it was looked at")]
     Gone { kind: &'static str, name: String },
@@ -113,7 +113,7 @@ impl Applier {
     }
 
     /// Makes the children what they should be, and removes those that should no longer be. Says
-    /// whether one was made that wasn't there. What `of` another operator there is, is taken over.
+    /// whether one was made that wasn't there.
     ///
     /// # Errors
     ///
@@ -122,17 +122,14 @@ impl Applier {
         &self,
         source: ValidSource<'_>,
         children: &Children,
-        of: Option<&str>,
     ) -> Result<bool, ApplyError> {
         let mut present = Vec::new();
         let mut foreign = Vec::new();
         for child in &children.objects {
             let cached = self.cache.child(child.kind, source.namespace(), source.name());
             if let Some(cached) = &cached {
-                match owner::of(source, cached) {
-                    Owner::Foreign(whose) => foreign.push((child.kind, whose)),
-                    Owner::Source => kept_by_us(child, cached, of)?,
-                    Owner::Nobody => {}
+                if let Owner::Foreign(whose) = owner::of(source, cached) {
+                    foreign.push((child.kind, whose));
                 }
                 self.on_their_way().remove(&place(source, child.kind));
             }
@@ -149,7 +146,7 @@ impl Applier {
                 // The caches of several kinds are late by as much as they are: what was made last
                 // may be shown first.
                 None if self.is_on_its_way(source, child.kind) => true,
-                None => self.make(source, child, of).await?,
+                None => self.make(source, child).await?,
             };
         }
         self.put_claims_right(source).await?;
@@ -157,12 +154,7 @@ impl Applier {
     }
 
     /// Makes a child that the cache doesn't know of. If there is one after all, it is put right.
-    async fn make(
-        &self,
-        source: ValidSource<'_>,
-        child: &Child,
-        of: Option<&str>,
-    ) -> Result<bool, ApplyError> {
+    async fn make(&self, source: ValidSource<'_>, child: &Child) -> Result<bool, ApplyError> {
         if self.create(source, child).await? {
             return Ok(true);
         }
@@ -178,8 +170,10 @@ impl Applier {
             Owner::Foreign(whose) => {
                 return Err(ApplyError::Refused(owner::refusal(source, &[(child.kind, whose)])));
             }
-            Owner::Source => kept_by_us(child, &present, of)?,
-            Owner::Nobody => {}
+            Owner::Source if is_of_another_operator(child, &present) => {
+                return Err(ApplyError::OfAnotherOperator);
+            }
+            Owner::Source | Owner::Nobody => {}
         }
         self.put_right(source, child, &present).await
     }
@@ -243,7 +237,8 @@ impl Applier {
     ) -> Result<(), ApplyError> {
         let api = self.api(child.kind, source.namespace());
         if managed_fields::is_of_a_creation(present) {
-            let handed_over = managed_fields::hand_over(&api, present).await;
+            let owners = child.object.owner_references();
+            let handed_over = managed_fields::hand_over(&api, present, owners).await;
             handed_over.map_err(failed("taking over the fields of", child.kind, source))?;
         }
         let mut object = child.object.clone();
@@ -361,19 +356,10 @@ fn place(source: ValidSource<'_>, kind: ChildKind) -> Place {
     (kind, source.namespace().to_owned(), source.name().to_owned())
 }
 
-/// Whether it is this operator that keeps a child of the source, or the one whose place it takes.
-fn kept_by_us(child: &Child, present: &DynamicObject, of: Option<&str>) -> Result<(), ApplyError> {
-    let (ours, theirs) = (child.object.annotations(), present.annotations());
-    match theirs.get(OPERATOR) {
-        // A Job's can't be changed, and one of them says it for all.
-        Some(other) if child.kind == ChildKind::ConfigMap && Some(other) != ours.get(OPERATOR) => {
-            if of == Some(other) {
-                return Ok(());
-            }
-            Err(ApplyError::OfAnotherOperator(other.clone()))
-        }
-        _ => Ok(()),
-    }
+/// Whether a child that there is has the mark of another operator.
+fn is_of_another_operator(child: &Child, present: &DynamicObject) -> bool {
+    let theirs = present.annotations().get(OPERATOR);
+    theirs.is_some() && theirs != child.object.annotations().get(OPERATOR)
 }
 
 /// Why nothing can be made in a namespace, by the server's own name for it.

@@ -16,6 +16,7 @@
 //! | `reconcile` | all of that, once for each change |
 //! | `inject` | puts generators into pods of others, as the API server asks about them |
 //! | `validate` | refuses sources that can't run, as the API server asks about them |
+//! | `reviews` | what is the same for both |
 //! | `webhook` | the HTTPS server by which it asks |
 //! | `certificates` | what it trusts that server by |
 //! | `gather` | asks the pods for their counts, round by round |
@@ -53,6 +54,7 @@ mod policy;
 mod queue;
 mod reconcile;
 mod requests;
+mod reviews;
 mod source;
 mod status;
 mod tallies;

@@ -143,8 +143,6 @@ enum Done {
     Right { document_hash: String },
     /// Nothing can be made any more where the source is.
     NamespaceGoing,
-    /// Another operator acts on the source, and all of it is left to that one.
-    OfAnotherOperator(String),
 }
 
 impl Context {
@@ -156,10 +154,11 @@ impl Context {
             .begin(&identity, before, &labelled, |pod, source| self.cache.is_of(pod, source));
 
         // Before anything else, for that one may allow what this one doesn't.
-        if let Some(mark) = self.mark_of_another(&source.metadata)
-            && self.other_operators.acts(&mark).await
-        {
-            return Ok(self.leave_to(&mark, &source.metadata).await);
+        if let Some(mark) = self.mark_of_another(&source.metadata) {
+            if self.other_operators.acts(&mark).await {
+                return Ok(self.leave_to(&mark, &source.metadata).await);
+            }
+            info!(mark, "taking the place of an operator that acts no longer");
         }
         let checked = self.settings.policy.check(&source.spec).and_then(|()| source::check(source));
         let is_valid = checked.is_ok();
@@ -172,9 +171,6 @@ impl Context {
                 // unless it has gone before any watch saw it.
                 Ok(Ok(Done::Made)) => return Ok(Action::requeue(LONGEST_WAY)),
                 Ok(Ok(Done::NamespaceGoing)) => return Ok(Action::requeue(RETRY_REFUSED)),
-                Ok(Ok(Done::OfAnotherOperator(mark))) => {
-                    return Ok(self.leave_to(&mark, &source.metadata).await);
-                }
                 Ok(Ok(Done::Right { document_hash })) => {
                     // A pod that can't be told gets its document later: the source is well.
                     failure = self.tell_pods(valid, &document_hash).await.err();
@@ -237,22 +233,11 @@ impl Context {
         source: ValidSource<'_>,
     ) -> Result<Result<Done, Refusal>, ReconcileError> {
         let children = build::children(source, &self.settings)?;
-        let mut applied = self.applier.apply(source, &children, None).await;
-        if let Err(ApplyError::OfAnotherOperator(mark)) = &applied
-            && !self.other_operators.acts(mark).await
-        {
-            let mark = mark.clone();
-            info!(mark, "taking the place of an operator that acts no longer");
-            applied = self.applier.apply(source, &children, Some(&mark)).await;
-        }
-        match applied {
+        match self.applier.apply(source, &children).await {
             Ok(true) => return Ok(Ok(Done::Made)),
             Ok(false) => {}
             Err(ApplyError::Refused(refusal)) => return Ok(Err(refusal)),
             Err(ApplyError::NamespaceGoing { .. }) => return Ok(Ok(Done::NamespaceGoing)),
-            Err(ApplyError::OfAnotherOperator(mark)) => {
-                return Ok(Ok(Done::OfAnotherOperator(mark)));
-            }
             Err(error) => return Err(error.into()),
         }
         Ok(Ok(Done::Right { document_hash: children.document_hash }))

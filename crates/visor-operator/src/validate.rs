@@ -13,7 +13,6 @@ use axum::{
     Extension, Json, Router,
     body::Body,
     extract::State,
-    http::StatusCode,
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -27,13 +26,14 @@ use kube::{
 use tokio::{sync::Semaphore, task::spawn_blocking};
 use tracing::debug;
 use visor_api::FakeLogSource;
-use visor_http::{BodyError, Budget, HeldBody, Progress};
+use visor_http::{Budget, HeldBody, Progress};
 
 use crate::{
     lookups::Lookups,
     metrics::{Metrics, Validation},
     policy::Policy,
     reconcile::Guarded,
+    reviews::{self, NoReview},
 };
 use judge::Verdict;
 
@@ -70,32 +70,11 @@ async fn validate(
     Extension(progress): Extension<Progress>,
     body: Body,
 ) -> Response {
-    let refused = |status, why: &str| {
-        validator.metrics.validation(Validation::Error);
-        (status, format!("{why}\n")).into_response()
-    };
-    let body = match validator.budget.read(body, MOST_BYTES, &progress).await {
-        Ok(body) if values(body.bytes()) <= MOST_VALUES => body,
-        Ok(_) | Err(BodyError::TooLong) => {
-            let why = format!("a review has at most {MOST_BYTES} bytes and {MOST_VALUES} values");
-            return refused(StatusCode::PAYLOAD_TOO_LARGE, &why);
-        }
-        Err(BodyError::NoRoom) => {
-            return refused(StatusCode::SERVICE_UNAVAILABLE, "too many reviews at once");
-        }
-        Err(BodyError::BrokeOff) => return refused(StatusCode::BAD_REQUEST, "the body broke off"),
-    };
-    // It may be ended for another one while it waits for its turn.
-    progress.waits();
-    let places = if body.bytes().len() > LARGE { &validator.large } else { &validator.at_once };
-    // It is never closed.
-    let _turn = places.acquire().await;
-    progress.works();
-    match validator.answer(body).await {
+    match validator.review(body, &progress).await {
         Ok(review) => Json(review).into_response(),
-        Err(why) => {
-            let why = format!("this is no AdmissionReview of admission.k8s.io/v1: {why}");
-            refused(StatusCode::BAD_REQUEST, &why)
+        Err((status, why)) => {
+            validator.metrics.validation(Validation::Error);
+            (status, format!("{why}\n")).into_response()
         }
     }
 }
@@ -123,6 +102,24 @@ impl Validator {
             at_once: Semaphore::new(AT_ONCE),
             large: Semaphore::new(1),
         }
+    }
+
+    async fn review(
+        &self,
+        body: Body,
+        progress: &Progress,
+    ) -> Result<AdmissionReview<DynamicObject>, NoReview> {
+        let body = reviews::read(&self.budget, body, MOST_BYTES, progress).await?;
+        if values(body.bytes()) > MOST_VALUES {
+            return Err(reviews::too_large(&format!("{MOST_VALUES} values")));
+        }
+        // It may be ended for another one while it waits for its turn.
+        progress.waits();
+        let places = if body.bytes().len() > LARGE { &self.large } else { &self.at_once };
+        // It is never closed.
+        let _turn = places.acquire().await;
+        progress.works();
+        self.answer(body).await.map_err(|why| reviews::no_review(&why))
     }
 
     async fn answer(&self, body: HeldBody) -> Result<AdmissionReview<DynamicObject>, String> {

@@ -5,7 +5,7 @@
 //! leave those there that are no longer wished. So before the first apply that entry is made one of
 //! apply, as client-go does for objects from before server-side apply (`csaupgrade`).
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, OwnerReference};
 use kube::{
     Api, ResourceExt,
     api::{Patch, PatchParams},
@@ -29,7 +29,8 @@ fn is_ours(entry: &ManagedFieldsEntry) -> bool {
     entry.manager.as_deref() == Some(MANAGER) && entry.subresource.is_none()
 }
 
-/// Makes what was noted for its creation a note of apply.
+/// Makes what was noted for its creation a note of apply, and gives an object without an owner its owners
+/// at once: who may change what is owned alone (`manifests/admission-policy.yaml`) can't write it without.
 ///
 /// # Errors
 ///
@@ -37,6 +38,7 @@ fn is_ours(entry: &ManagedFieldsEntry) -> bool {
 pub(super) async fn hand_over(
     api: &Api<DynamicObject>,
     present: &DynamicObject,
+    owners: &[OwnerReference],
 ) -> kube::Result<()> {
     let name = &present.name_any();
     // The cache is without the fields.
@@ -45,12 +47,15 @@ pub(super) async fn hand_over(
     for entry in entries.iter_mut().filter(|entry| is_ours(entry)) {
         entry.operation = Some(APPLIED.to_owned());
     }
-    let patch = json!({"metadata": {
+    let mut patch = json!({"metadata": {
         // Should it have been replaced by now, the server refuses.
         "uid": present.uid(),
         "resourceVersion": object.metadata.resource_version,
         "managedFields": entries,
     }});
+    if present.owner_references().is_empty() {
+        patch["metadata"]["ownerReferences"] = json!(owners);
+    }
     let parameters =
         PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
     api.patch_metadata(name, &parameters, &Patch::Merge(patch)).await?;

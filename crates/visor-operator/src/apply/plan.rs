@@ -1,12 +1,14 @@
 //! What to do about a child that is there: nothing, or which kind of write. Pure.
 
+use std::collections::BTreeMap;
+
 use kube::{ResourceExt, core::DynamicObject};
 use serde_json::Value;
 
 use crate::{
     build::{
         hash,
-        labels::{APPLIED, DOCUMENT, IMMUTABLE},
+        labels::{APPLIED, DOCUMENT, IMMUTABLE, is_inherited},
     },
     children::{Child, ChildKind},
     compare,
@@ -70,14 +72,11 @@ fn plan_job(present: &DynamicObject, document_differs: bool, labels_differ: bool
 /// Whether an object has the labels and annotations that its source has. Others of ours tell versions of
 /// the operator apart, too.
 fn has_inherited(live: &DynamicObject, wished: &DynamicObject) -> bool {
-    let is_inherited = |key: &&String| {
-        let domain = key.split_once('/').map_or("", |(domain, _)| domain);
-        domain != "visor.dev" && domain != "app.kubernetes.io"
+    let has = |live: &BTreeMap<String, String>, wished: &BTreeMap<String, String>| {
+        let mut inherited = wished.iter().filter(|(key, _)| is_inherited(key));
+        inherited.all(|(key, value)| live.get(key) == Some(value))
     };
-    let labels = wished.labels().iter().filter(|(key, _)| is_inherited(key));
-    let annotations = wished.annotations().iter().filter(|(key, _)| is_inherited(key));
-    labels.clone().all(|(key, value)| live.labels().get(key) == Some(value))
-        && annotations.clone().all(|(key, value)| live.annotations().get(key) == Some(value))
+    has(live.labels(), wished.labels()) && has(live.annotations(), wished.annotations())
 }
 
 fn has_ended(job: &DynamicObject) -> bool {

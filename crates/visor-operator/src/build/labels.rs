@@ -45,15 +45,17 @@ const OF_TOOLS: [&str; 7] =
 pub(crate) fn inherited(
     of_source: Option<&BTreeMap<String, String>>,
 ) -> impl Iterator<Item = (String, String)> {
-    let is_inherited = |key: &str| {
-        let domain = key.split_once('/').map_or("", |(domain, _)| domain);
-        let is_of = |tool: &str| {
-            domain.strip_suffix(tool).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-        };
-        !is_of("visor.dev") && !OF_TOOLS.into_iter().any(is_of)
-    };
-    let pairs = of_source.into_iter().flatten().filter(move |(key, _)| is_inherited(key));
+    let pairs = of_source.into_iter().flatten().filter(|(key, _)| is_inherited(key));
     pairs.map(|(key, value)| (key.clone(), value.clone()))
+}
+
+/// Whether a label or an annotation is one that children have of their source: neither a tool's nor ours.
+pub(crate) fn is_inherited(key: &str) -> bool {
+    let domain = key.split_once('/').map_or("", |(domain, _)| domain);
+    let is_of = |tool: &str| {
+        domain.strip_suffix(tool).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    !is_of("visor.dev") && !OF_TOOLS.into_iter().any(is_of)
 }
 
 /// The annotation of a pod with volumes of its node that a cluster's autoscaler may lose: for a pod with

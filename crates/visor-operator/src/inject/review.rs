@@ -12,7 +12,6 @@ use axum::{
     Extension, Json, Router,
     body::Body,
     extract::State,
-    http::StatusCode,
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -22,7 +21,7 @@ use kube::core::{
 };
 use tokio::{sync::Semaphore, task::spawn_blocking};
 use tracing::{debug, error};
-use visor_http::{BodyError, Budget, HeldBody, Progress};
+use visor_http::{Budget, HeldBody, Progress};
 
 use super::{
     Form, INJECT,
@@ -34,6 +33,7 @@ use super::{
 use crate::{
     build::Settings,
     metrics::{Injection, Metrics},
+    reviews::{self, NoReview},
     source::place,
 };
 
@@ -81,31 +81,11 @@ async fn inject(
     Extension(progress): Extension<Progress>,
     body: Body,
 ) -> Response {
-    let refused = |status, why: &str| {
-        injector.metrics.injection(Injection::Error);
-        (status, format!("{why}\n")).into_response()
-    };
-    let body = match injector.budget.read(body, MOST_BYTES, &progress).await {
-        Ok(body) => body,
-        Err(BodyError::TooLong) => {
-            let why = format!("a review has at most {MOST_BYTES} bytes");
-            return refused(StatusCode::PAYLOAD_TOO_LARGE, &why);
-        }
-        Err(BodyError::NoRoom) => {
-            return refused(StatusCode::SERVICE_UNAVAILABLE, "too many reviews at once");
-        }
-        Err(BodyError::BrokeOff) => return refused(StatusCode::BAD_REQUEST, "the body broke off"),
-    };
-    // It may be ended for another one while it waits for its turn.
-    progress.waits();
-    // It is never closed.
-    let _turn = injector.at_once.acquire().await;
-    progress.works();
-    match injector.parse(body).await {
-        Ok(request) => Json(injector.answer(&request).await).into_response(),
-        Err(why) => {
-            let why = format!("this is no AdmissionReview of admission.k8s.io/v1: {why}");
-            refused(StatusCode::BAD_REQUEST, &why)
+    match injector.review(body, &progress).await {
+        Ok(review) => Json(review).into_response(),
+        Err((status, why)) => {
+            injector.metrics.injection(Injection::Error);
+            (status, format!("{why}\n")).into_response()
         }
     }
 }
@@ -135,6 +115,21 @@ impl Injector {
             at_once: Semaphore::new(AT_ONCE),
             large: Semaphore::new(1),
         }
+    }
+
+    async fn review(
+        &self,
+        body: Body,
+        progress: &Progress,
+    ) -> Result<AdmissionReview<DynamicObject>, NoReview> {
+        let body = reviews::read(&self.budget, body, MOST_BYTES, progress).await?;
+        // It may be ended for another one while it waits for its turn.
+        progress.waits();
+        // It is never closed.
+        let _turn = self.at_once.acquire().await;
+        progress.works();
+        let request = self.parse(body).await.map_err(|why| reviews::no_review(&why))?;
+        Ok(self.answer(&request).await)
     }
 
     async fn parse(&self, body: HeldBody) -> Result<AdmissionRequest<DynamicObject>, String> {

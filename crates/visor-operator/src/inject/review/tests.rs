@@ -2,7 +2,7 @@
 //! the pod in.
 
 use axum::body::{Body, to_bytes};
-use http::Request;
+use http::{Request, StatusCode};
 use kube::{Client, client::Body as ClientBody};
 use proptest::prelude::*;
 use serde_json::{Value, json};
