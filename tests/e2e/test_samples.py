@@ -56,7 +56,7 @@ def test_what_a_sample_writes_is_what_it_counts(
     metrics = source.suspend()
     for pod in source.pods():
         for generator in spec["generators"]:
-            if cluster.own or "file" not in generator["output"]:
+            if cluster.own or "file" not in generator.get("output", {}):
                 check(cluster, pod, generator, metrics[pod.name])
 
 
