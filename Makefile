@@ -11,18 +11,18 @@ PYTEST_E2E := $(VENV)/bin/python -m pytest tests/e2e --reruns 1 -rR
 XTASK ?= $(CURDIR)/target/debug/xtask
 export VISOR_BIN XTASK
 
-# What is generated from the code: the file, and the command that prints it, each from those before
-# it. Of the README it is the table of fields; the rest is printed as it is.
+# Generated files: each file, and the command that prints it, in the order of their dependencies.
 GENERATED := crates/visor-api/src/structure/schema.json manifests/crd/visor.dev_fakelogsources.yaml \
-	docs/fields.md README.md charts/visor/files/crd.yaml charts/visor/README.md \
-	manifests/install.yaml manifests/admission-policy.yaml docs/modules.md
+	docs/fields.md docs/reference/visor.md docs/reference/visor-operator.md charts/visor/files/crd.yaml \
+	charts/visor/README.md manifests/install.yaml manifests/admission-policy.yaml docs/modules.md
 FIELDS := cargo run --quiet --package xtask -- fields
 SCHEMA := cargo run --quiet --package xtask -- schema
 DEFINITION := cargo run --quiet --package visor-operator -- crd
 crates/visor-api/src/structure/schema.json: COMMAND = $(SCHEMA)
 manifests/crd/visor.dev_fakelogsources.yaml: COMMAND = $(DEFINITION)
 docs/fields.md: COMMAND = $(FIELDS)
-README.md: COMMAND = $(FIELDS) README.md
+docs/reference/visor.md: COMMAND = cargo run --quiet --package visor -- reference
+docs/reference/visor-operator.md: COMMAND = cargo run --quiet --package visor-operator -- reference
 charts/visor/files/crd.yaml: COMMAND = $(DEFINITION)
 charts/visor/README.md: COMMAND = $(VENV)/bin/python tests/chart/values_docs
 manifests/install.yaml: COMMAND = $(VENV)/bin/python tests/chart/install_manifest
@@ -75,7 +75,7 @@ cluster: setup ## Make a Kubernetes with Visor in it, to play with (Debian 12, a
 cluster-down: ## Remove it, and all of it.
 	@tests/cluster/playground down
 
-lint: ## Check formatting, clippy, the documentation, and licences of dependencies.
+lint: ## Check formatting, clippy, the documentation, and licenses of dependencies.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --document-private-items
@@ -83,7 +83,7 @@ lint: ## Check formatting, clippy, the documentation, and licences of dependenci
 		cargo deny check --hide-inclusion-graph licenses bans sources; \
 		echo "lint: advisories need a database from the network: run \`cargo deny check advisories\` where there is one"; \
 	else \
-		echo "lint: licences not checked: cargo-deny is missing (cargo install --locked cargo-deny)"; \
+		echo "lint: licenses not checked: cargo-deny is missing (cargo install --locked cargo-deny)"; \
 	fi
 
 release-check: ## Check that crates, chart, images and manifests name one version (RELEASE: that one, as of a tag).

@@ -93,7 +93,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("name", "value", "line", "path", "words"), BAD)
-def test_each_problem_says_where_and_what_and_nothing_is_written(
+def test_each_problem_has_a_location_and_nothing_is_written(
     tmp_path: Path, name: str, value: str, line: int | None, path: str | None, words: str | None
 ) -> None:
     document = tmp_path / "shop.yaml"
@@ -112,14 +112,14 @@ def test_each_problem_says_where_and_what_and_nothing_is_written(
     assert [entry.name for entry in tmp_path.iterdir()] == ["shop.yaml"], "nothing is written"
 
 
-def test_every_problem_is_said_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     wrong = {name: value for name, value, *_ in reversed(BAD) if name != "path"}
     (tmp_path / "shop.yaml").write_text(BASE.format(**GOOD | wrong | {"path": "../access.log"}))
     (tmp_path / "broken.yaml").write_text("kind: [\n")
-    said = visor("validate", "-f", "shop.yaml", "-f", "broken.yaml", cwd=tmp_path).stderr
-    lines = {int(number) for number in re.findall(r"^shop\.yaml:(\d+): ", said, re.MULTILINE)}
-    assert {6, 10, 15, 16, 19} <= lines, said
-    assert re.search(r"^broken\.yaml:\d+: ", said, re.MULTILINE), said
+    output_text = visor("validate", "-f", "shop.yaml", "-f", "broken.yaml", cwd=tmp_path).stderr
+    lines = {int(number) for number in re.findall(r"^shop\.yaml:(\d+): ", output_text, re.MULTILINE)}
+    assert {6, 10, 15, 16, 19} <= lines, output_text
+    assert re.search(r"^broken\.yaml:\d+: ", output_text, re.MULTILINE), output_text
 
 
 def test_a_good_document_is_exit_code_0(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_good_document_is_exit_code_0(tmp_path: Path) -> None:
         ("\0\1\2", "shop.yaml"),
     ],
 )
-def test_what_is_no_document_is_refused(tmp_path: Path, text: str, words: str) -> None:
+def test_what_is_no_document_is_rejected(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "shop.yaml").write_text(text)
     done = visor("validate", "-f", "shop.yaml", cwd=tmp_path)
     assert done.returncode == 1 and words in done.stderr
@@ -153,7 +153,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+def test_bytes_that_are_no_text_are_rejected(tmp_path: Path) -> None:
     (tmp_path / "shop.yaml").write_bytes(b"kind: \xff\xfe\n")
     done = visor("validate", "-f", "shop.yaml", cwd=tmp_path)
     assert done.returncode == 1 and "shop.yaml" in done.stderr and "UTF-8" in done.stderr

@@ -65,7 +65,7 @@ def test_helm_finds_nothing_to_say(values: Object, version: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "output_text"),
     [
         ({"replicas": 3}, "Additional property replicas is not allowed"),
         ({"operator": {"replcias": 3}}, "operator: Additional property replcias is not allowed"),
@@ -82,13 +82,13 @@ def test_helm_finds_nothing_to_say(values: Object, version: str) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_wrong_value_is_refused_by_its_name(values: Object, said: str) -> None:
+def test_a_wrong_value_is_rejected_by_its_name(values: Object, output_text: str) -> None:
     done = template(values)
     assert done.returncode != 0
-    assert said in done.stderr
+    assert output_text in done.stderr
 
 
-def test_an_older_kubernetes_than_was_tried_is_refused() -> None:
+def test_an_older_kubernetes_than_was_tried_is_rejected() -> None:
     done = template({}, "--kube-version", "1.19.16")
     assert done.returncode != 0 and "1.19.16" in done.stderr
 
@@ -236,7 +236,7 @@ def test_replicas_rather_run_on_different_nodes(default: Rendered) -> None:
 
 
 @pytest.mark.parametrize("field", ["labels", "annotations"])
-def test_every_object_has_what_is_wished_for_all(field: str) -> None:
+def test_every_object_has_what_is_configured_for_all(field: str) -> None:
     own = {
         "visor.example/team": "a",
         "app.kubernetes.io/name": "mine",
@@ -247,8 +247,8 @@ def test_every_object_has_what_is_wished_for_all(field: str) -> None:
     without = Rendered(EVERYTHING, *KNOWS_MONITORS)
     for made, before in zip(with_all.objects, without.objects, strict=True):
         # What the chart itself says stays.
-        said = before["metadata"].get(field, {})
-        assert made["metadata"].pop(field) == {**own, **said}, made["metadata"]
+        output_text = before["metadata"].get(field, {})
+        assert made["metadata"].pop(field) == {**own, **output_text}, made["metadata"]
         before["metadata"].pop(field, None)
     # So do the operator's pods; apart from that, nothing is another.
     (template,) = (o["spec"]["template"]["metadata"] for o in with_all.all("Deployment"))
@@ -310,7 +310,7 @@ def test_ports_are_where_the_values_say_and_everything_follows() -> None:
 
 
 @pytest.mark.parametrize("seconds", ["1s", "2s", "0s", "1m90s", "2h", "1.5s"])
-def test_a_lease_that_the_operator_would_not_take_is_refused(seconds: str) -> None:
+def test_a_lease_that_the_operator_would_not_take_is_rejected(seconds: str) -> None:
     done = template({"operator": {"leaseDuration": seconds}})
     assert done.returncode != 0 and "operator.leaseDuration" in done.stderr
 
@@ -419,7 +419,7 @@ def test_what_each_right_to_write_would_give_is_documented(default: Rendered) ->
         "leases": "Leases",
         "fakelogsources/status": "status of sources",
     }
-    told = [line.split("|")[1] for line in table.splitlines() if line.startswith("| to ")]
+    reported = [line.split("|")[1] for line in table.splitlines() if line.startswith("| to ")]
     roles = [bound(default, "ClusterRole", "visor"), bound(default, "Role", "visor-operator")]
     for role in roles:
         for (_, resource), verbs in rules_of(role).items():
@@ -427,10 +427,10 @@ def test_what_each_right_to_write_would_give_is_documented(default: Rendered) ->
             if verbs <= {"get", "list", "watch"} or resource == "fakelogsources/finalizers":
                 continue
             word = words.get(resource, resource)
-            assert any(word in row for row in told), f"docs/security.md doesn't tell of {resource}"
+            assert any(word in row for row in reported), f"docs/security.md doesn't tell of {resource}"
 
 
-def test_pod_monitors_are_a_right_only_where_they_are_wished() -> None:
+def test_pod_monitors_are_a_right_only_where_they_are_configured() -> None:
     rights = rules_of(Rendered({**MONITORS, **NO_WEBHOOK}).one("ClusterRole", "visor"))
     assert rights == {**RIGHTS, ("monitoring.coreos.com", "podmonitors"): MAKES}
 
@@ -459,7 +459,7 @@ def test_several_namespaces_take_a_role_in_each() -> None:
     assert named == ["--namespace=team-a", "--namespace=team-b"]
 
 
-def test_whoever_may_edit_a_namespace_may_edit_its_sources(default: Rendered) -> None:
+def test_everybody_who_may_edit_a_namespace_may_edit_its_sources(default: Rendered) -> None:
     prefix = "rbac.authorization.k8s.io/aggregate-to-"
     allowed: dict[str, dict[tuple[str, str], set[str]]] = {"view": {}, "edit": {}, "admin": {}}
     for role in default.all("ClusterRole"):
@@ -474,7 +474,7 @@ def test_whoever_may_edit_a_namespace_may_edit_its_sources(default: Rendered) ->
     assert len(Rendered({"aggregateRoles": False}).all("ClusterRole")) == 1
 
 
-def test_rights_and_accounts_can_be_somebody_elses() -> None:
+def test_rights_and_accounts_can_be_those_of_others() -> None:
     values = {
         "rbac": {"create": False},
         "serviceAccount": {"create": False, "name": "theirs"},
@@ -516,11 +516,11 @@ def test_an_old_server_gets_a_definition_that_it_takes(version: str, has_rules: 
     assert rendered["spec"] == (generated if has_rules else without_rules(generated))["spec"]
 
 
-def test_the_definition_can_be_somebody_elses() -> None:
+def test_the_definition_can_be_those_of_others() -> None:
     assert "CustomResourceDefinition" not in Rendered({"crds": {"install": False}}).kinds()
 
 
-def test_a_definition_of_another_shape_is_refused(tmp_path: Path) -> None:
+def test_a_definition_of_another_shape_is_rejected(tmp_path: Path) -> None:
     chart = shutil.copytree(CHART, tmp_path / "visor")
     definition = chart / "files" / "crd.yaml"
     definition.write_text(

@@ -22,7 +22,7 @@ CERT_MANAGER: Object = {"injector": {"certificates": {"certManager": {"enabled":
 OFF: Object = {"injector": {"enabled": False}}
 NO_WEBHOOK: Object = {**OFF, "validation": {"enabled": False}}
 ONE_NAMESPACE: Object = {"watchNamespaces": ["team-a"]}
-NOBODYS_PODS = ["kube-system", "kube-node-lease", "visor-system"]
+UNOWNED_PODS = ["kube-system", "kube-node-lease", "visor-system"]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_the_configuration_is_as_agreed(default: Rendered) -> None:
     exclusion = {
         "key": "kubernetes.io/metadata.name",
         "operator": "NotIn",
-        "values": NOBODYS_PODS,
+        "values": UNOWNED_PODS,
     }
     asked = {"key": "visor.dev/inject", "operator": "In", "values": ["true"]}
     speaks = {"key": "visor.dev/inject", "operator": "Exists"}
@@ -118,7 +118,7 @@ def test_the_operator_is_asked_once_about_who_asks_for_it_and_never_about_others
     default: Rendered,
 ) -> None:
     answers = (None, "true", "false", "yes")
-    for name, namespace, pod in product([*NOBODYS_PODS, "team-a"], answers, answers):
+    for name, namespace, pod in product([*UNOWNED_PODS, "team-a"], answers, answers):
         of_namespace = {"kubernetes.io/metadata.name": name}
         of_namespace |= {"visor.dev/inject": namespace} if namespace else {}
         of_pod = {"app": "shop"} | ({"visor.dev/inject": pod} if pod else {})
@@ -129,7 +129,7 @@ def test_the_operator_is_asked_once_about_who_asks_for_it_and_never_about_others
             and selects(webhook["objectSelector"], of_pod)
         ]
         wanted: list[str] = []
-        if name not in NOBODYS_PODS:
+        if name not in UNOWNED_PODS:
             # Whoever writes `yes` is told what it should be.
             if pod in ("true", "yes"):
                 wanted = ["pods.inject.visor.dev"]
@@ -186,7 +186,7 @@ def test_there_is_nothing_of_it(values: Object) -> None:
         assert word not in text, word
 
 
-def test_sources_are_looked_at_as_they_are_written_and_scaled(default: Rendered) -> None:
+def test_sources_are_reviewed_as_they_are_written_and_scaled(default: Rendered) -> None:
     (webhook,) = default.one("ValidatingWebhookConfiguration", "visor-webhook")["webhooks"]
     (rule,) = webhook["rules"]
     assert rule["operations"] == ["CREATE", "UPDATE"]
@@ -294,7 +294,7 @@ def test_an_issuer_of_ones_own_signs_the_certificate() -> None:
 @pytest.mark.parametrize(
     "issuer", [{"kind": "ClusterIssuer"}, {"name": ""}, {"name": "a", "namespace": "b"}]
 )
-def test_half_an_issuer_is_refused(issuer: Object) -> None:
+def test_half_an_issuer_is_rejected(issuer: Object) -> None:
     certificates = {"certManager": {"enabled": True, "issuerRef": issuer}}
     done = template({"injector": {"certificates": certificates}})
     assert done.returncode != 0 and "issuerRef" in done.stderr
@@ -318,7 +318,7 @@ def test_the_form_is_handed_on(form: str) -> None:
     assert rendered.arguments()["--sidecar-form"] == form
 
 
-def test_a_form_that_would_hold_up_pods_is_refused() -> None:
+def test_a_form_that_would_delay_pods_is_rejected() -> None:
     # A server that doesn't know `restartPolicy` there waits for an init container that never ends.
     for version, form, taken in [
         ("1.28.9", "Native", False),
@@ -467,7 +467,7 @@ def test_the_collector_reads_what_is_written_where_the_pod_has_it(
 # --- The page -------------------------------------------------------------------------------------
 
 
-def test_the_page_tells_of_every_value() -> None:
+def test_the_page_documents_every_value() -> None:
     page = (ROOT / "docs" / "injection.md").read_text()
     schema = json.loads((CHART / "values.schema.json").read_text())
     injector = schema["properties"]["injector"]["properties"]

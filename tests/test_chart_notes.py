@@ -19,8 +19,8 @@ def notes(directory: Path, values: Object, version: str = "1.37.0") -> str:
     an object's text."""
     chart = shutil.copytree(CHART, directory / "visor")
     (chart / "templates" / "NOTES.txt").rename(chart / "notes")
-    said = '{"kind": "Notes", "text": {{ tpl (.Files.Get "notes") . | toJson }}}'
-    (chart / "templates" / "notes.yaml").write_text(said)
+    output_text = '{"kind": "Notes", "text": {{ tpl (.Files.Get "notes") . | toJson }}}'
+    (chart / "templates" / "notes.yaml").write_text(output_text)
     return Rendered(values, "--kube-version", version, chart=chart).one("Notes")["text"]
 
 
@@ -33,16 +33,16 @@ def test_the_notes_have_a_first_source_and_no_warning(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "version", "said"),
+    ("values", "version", "output_text"),
     [
-        ({"crds": {"install": False}}, "1.37.0", "custom resource definition isn't part"),
-        ({"rbac": {"create": False}}, "1.37.0", "no rights were given"),
-        ({"watchNamespaces": ["team-a"], **NO_INJECTOR}, "1.37.0", "may edit team-a"),
+        ({"crds": {"install": False}}, "1.37.0", "doesn't include the custom resource definition"),
+        ({"rbac": {"create": False}}, "1.37.0", "grants no permissions"),
+        ({"watchNamespaces": ["team-a"], **NO_INJECTOR}, "1.37.0", "permissions for sources in team-a"),
         ({"watchNamespaces": ["team-a"], "aggregateRoles": False}, "1.37.0", "webhook for all"),
-        ({"operator": {"replicas": 1}}, "1.37.0", "start without the generator"),
-        ({"operator": {"replicas": 1}, **NO_INJECTOR}, "1.37.0", "sources have to wait."),
+        ({"operator": {"replicas": 1}}, "1.37.0", "created without their sidecars"),
+        ({"operator": {"replicas": 1}, **NO_INJECTOR}, "1.37.0", "sources have no effect."),
         ({"metrics": {"podMonitors": {"enabled": True}}}, "1.37.0", "no PodMonitors: this cluster"),
-        ({}, "1.28.9", "made for Kubernetes 1.29"),
+        ({}, "1.28.9", "supports Kubernetes 1.29"),
     ],
     ids=[
         "crds",
@@ -55,9 +55,9 @@ def test_the_notes_have_a_first_source_and_no_warning(tmp_path: Path) -> None:
         "version",
     ],
 )
-def test_the_notes_warn(tmp_path: Path, values: Object, version: str, said: str) -> None:
+def test_the_notes_warn(tmp_path: Path, values: Object, version: str, output_text: str) -> None:
     (warning,) = re.findall("^NOTE: .*", notes(tmp_path, values, version), re.MULTILINE)
-    assert said in warning
+    assert output_text in warning
 
 
 @pytest.mark.parametrize("values", [{}, NO_INJECTOR, {"watchNamespaces": ["team-a"]}])

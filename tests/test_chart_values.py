@@ -45,7 +45,7 @@ EXAMPLES: dict[str, Any] = {
     "operator.extraArgs": ["--no-leader-election"],
     "operator.extraEnv": [{"name": "A", "value": "b"}],
     "operator.logLevel": "info,kube=debug",
-    "operator.logFormat": "text",
+    "operator.loggingFormat": "text",
     "operator.concurrency": 3,
     "operator.allow": ["HostPorts"],
     "operator.forbid": ["HostPath"],
@@ -202,7 +202,7 @@ def test_switches_go_together(flat: Object) -> None:
 WRONG_TYPES = {"string": 7, "boolean": "yes", "integer": "two", "object": "x", "array": "x"}
 
 
-def refused(flat: Object) -> list[str]:
+def rejected(flat: Object) -> list[str]:
     """What Helm says of each of the values, one a line."""
     done = template(nested(flat))
     assert done.returncode != 0
@@ -215,16 +215,16 @@ def type_of(schema: Object) -> str | None:
     return named[0] if isinstance(named, list) else named
 
 
-def test_a_value_of_a_wrong_type_is_refused_by_its_name() -> None:
-    said = refused({name: WRONG_TYPES.get(type_of(schema), []) for name, schema in LEAVES.items()})
+def test_a_value_of_a_wrong_type_is_rejected_by_its_name() -> None:
+    output_text = rejected({name: WRONG_TYPES.get(type_of(schema), []) for name, schema in LEAVES.items()})
     for name, schema in LEAVES.items():
         expected = type_of(schema)
         shown = f"[{expected},null]" if isinstance(schema.get("type"), list) else expected
         reason = f"Invalid type. Expected: {shown}" if expected else "Must validate one"
-        assert any(line.startswith(f"{name}: {reason}") for line in said), (name, said)
+        assert any(line.startswith(f"{name}: {reason}") for line in output_text), (name, output_text)
 
 
-def test_a_value_that_is_none_of_the_allowed_ones_is_refused_by_its_name() -> None:
+def test_a_value_that_is_none_of_the_allowed_ones_is_rejected_by_its_name() -> None:
     wrong: Object = {}
     for name, schema in LEAVES.items():
         inner = schema.get("items", schema.get("additionalProperties"))
@@ -238,9 +238,9 @@ def test_a_value_that_is_none_of_the_allowed_ones_is_refused_by_its_name() -> No
             wrong[name] = ["Not @ one!"]
         elif isinstance(inner, dict):
             wrong[name] = {"key": 7}
-    said = refused(wrong)
+    output_text = rejected(wrong)
     for name in wrong:
-        assert any(line.startswith((f"{name}: ", f"{name}.")) for line in said), (name, said)
+        assert any(line.startswith((f"{name}: ", f"{name}.")) for line in output_text), (name, output_text)
     # The others take whatever Kubernetes takes, or are a matter of their type alone.
     free = {"operator.resources", "operator.affinity", "operator.priorityClassName"}
     free |= {"operator.podSecurityContext", "operator.securityContext"}

@@ -63,7 +63,7 @@ def queries() -> Iterator[tuple[str, str]]:
 
 def metrics() -> set[str]:
     """The names of all metrics: the generators' by their reference, the operator's by its code."""
-    page = (ROOT / "docs" / "metrics.md").read_text()
+    page = (ROOT / "docs" / "reference" / "visor.md").read_text()
     generator = re.findall(r"^\| `(visor_[a-z_]+)` \|", page, re.MULTILINE)
     code = (ROOT / "crates" / "visor-operator" / "src" / "metrics.rs").read_text()
     operator = re.findall(r'"(visor_operator_[a-z_]+)"', code)
@@ -73,7 +73,7 @@ def metrics() -> set[str]:
 
 def labels() -> set[str]:
     """All labels that a query may name."""
-    page = (ROOT / "docs" / "metrics.md").read_text()
+    page = (ROOT / "docs" / "reference" / "visor.md").read_text()
     rows = re.findall(r"^\| `visor_[a-z_]+` \| \w+ \| (.*?) \|", page, re.MULTILINE)
     generator = {label for row in rows for label in row.split(", ")}
     assert {"source", "generator", "stream", "kind", "output"} <= generator
@@ -184,4 +184,4 @@ def test_legends_name_labels_that_the_queries_keep() -> None:
 def test_every_metric_of_the_generators_is_in_the_dashboard() -> None:
     shown = {name for _, expression in queries() for name in asked_metrics(expression)}
     missing = metrics() - shown
-    assert missing <= {"visor_build_info", "visor_operator_status_rounds_total"}, missing
+    assert missing <= {"visor_build_info", "visor_operator_scrape_rounds_total"}, missing

@@ -23,16 +23,16 @@ def emitted(*arguments: str, **more: object) -> list[str]:
     return [line.decode() for line in whole_lines(done.stdout)]
 
 
-def refusal(*arguments: str) -> str:
+def rejection(*arguments: str) -> str:
     done = visor("emit", *arguments)
     assert done.returncode in (1, 2) and done.stdout == b""
     return done.stderr
 
 
 @pytest.mark.parametrize("option", [["--level", "warn"], ["--mpm", "Event"]], ids=" ".join)
-def test_what_is_for_an_error_log_is_refused_for_an_access_log(option: list[str]) -> None:
-    assert "for an error log" in refusal("access", *option)
-    assert "for an access log" in refusal("error", "--set", "%{A}i=b")
+def test_what_is_for_an_error_log_is_rejected_for_an_access_log(option: list[str]) -> None:
+    assert "of an error log" in rejection("access", *option)
+    assert "of an access log" in rejection("error", "--set", "%{A}i=b")
 
 
 @pytest.mark.parametrize(
@@ -52,13 +52,11 @@ def test_a_format_has_its_name_in_any_case(log: str, names: list[str]) -> None:
     assert len(lines) == 1
 
 
-@pytest.mark.parametrize("name", ["--diagnostics", "--log-format"])
-def test_diagnostics_are_json_by_the_options_name_and_by_its_former_one(name: str) -> None:
-    done = visor(name, "json", "validate", "-f", "/nowhere")
+def test_diagnostics_are_json_where_that_is_asked_for() -> None:
+    done = visor("--logging-format", "json", "validate", "-f", "/nowhere")
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert json.loads(line)["level"] == "ERROR"
-    assert "--log-format" not in visor("--help").stdout.decode()
 
 
 def test_a_dash_is_standard_output(tmp_path: Path) -> None:
@@ -77,18 +75,18 @@ def test_directives_have_the_values_that_are_set() -> None:
 @pytest.mark.parametrize(
     ("log_format", "setting", "words"),
     [
-        ("Combined", "%{X-Tenant}i=a", "only a format string has directives"),
+        ("Combined", "%{X-Tenant}i=a", "only a custom format has directives"),
         ("%{X-Tenant}i", "%{X-Tennant}i=a", "did you mean the name `X-Tenant`"),
         ("%{X-Tenant}i", "%{X-Tenant}o=a", "has no `%{X-Tenant}o`"),
-        ("%h", "%{Referer}i=a", "from `referers`"),
-        ("%h", "%{User-Agent}i=a", "from `userAgents`"),
-        ("%h", "X-Tenant=a", "write a directive of the format"),
-        ("%{A}i", "%{A}i", "write a directive of the format"),
+        ("%h", "%{Referer}i=a", "belong in `referers`"),
+        ("%h", "%{User-Agent}i=a", "belong in `userAgents`"),
+        ("%h", "X-Tenant=a", "expected a directive of the format"),
+        ("%{A}i", "%{A}i", "expected a directive of the format"),
     ],
     ids=str,
 )
-def test_a_value_for_no_directive_is_refused(log_format: str, setting: str, words: str) -> None:
-    assert words in refusal("access", "--format", log_format, "--set", setting)
+def test_a_value_for_no_directive_is_rejected(log_format: str, setting: str, words: str) -> None:
+    assert words in rejection("access", "--format", log_format, "--set", setting)
 
 
 def test_a_slip_in_the_directives_of_a_document_has_its_path(tmp_path: Path) -> None:
@@ -177,11 +175,11 @@ def test_simulated_time_begins_as_people_write_it() -> None:
 
 
 @pytest.mark.parametrize("start", ["1500-01-01T00:00:00Z", "1677-09-21", "2263-01-01"])
-def test_a_time_that_no_stamp_can_say_is_refused_with_the_bounds(start: str) -> None:
-    said = refusal("access", "-n", "1", "--rate", "1", "--start", start)
-    assert "1677-09-21" in said and "2262-04-11" in said
+def test_a_time_that_cannot_be_formatted_is_rejected_with_the_bounds(start: str) -> None:
+    output_text = rejection("access", "-n", "1", "--rate", "1", "--start", start)
+    assert "1677-09-21" in output_text and "2262-04-11" in output_text
     late = ["--rate", "1", "--start", "2262-01-01", "--for", "9000h"]
-    assert "2262-04-11" in refusal("access", *late)
+    assert "2262-04-11" in rejection("access", *late)
 
 
 def test_local_is_the_machine_s_time_zone() -> None:
@@ -190,7 +188,7 @@ def test_local_is_the_machine_s_time_zone() -> None:
     assert first_stamp(*arguments, env=environment) == datetime(2026, 1, 31, 5, 45)
 
 
-def test_objects_of_other_kinds_are_passed_over_and_that_is_said(tmp_path: Path) -> None:
+def test_objects_of_other_kinds_are_skipped_and_that_is_reported(tmp_path: Path) -> None:
     """As `kustomize build` writes them."""
     others = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}},
@@ -201,34 +199,34 @@ def test_objects_of_other_kinds_are_passed_over_and_that_is_said(tmp_path: Path)
     text = text_of(others[0], ours, others[1])
     done = visor("validate", "-f", "-", stdin=text)
     assert done.returncode == 0 and done.stdout == b"valid: shop\n"
-    assert "passed over: Namespace `shop`" in done.stderr
-    assert "passed over: Deployment `collector`" in done.stderr
+    assert "skipped: Namespace `shop`" in done.stderr
+    assert "skipped: Deployment `collector`" in done.stderr
     quick = json.loads(json.dumps(ours))
     quick["spec"]["generators"][0]["streams"][0]["interval"] = {"unlimited": {}}
     run = visor(
         *("run", "-f", "-", "--listen", "none"), stdin=text_of(others[0], quick), cwd=tmp_path
     )
-    assert run.returncode == 0 and "passed over: Namespace `shop`" in run.stderr
+    assert run.returncode == 0 and "skipped: Namespace `shop`" in run.stderr
     alone = visor("validate", "-f", "-", stdin=text_of(others[0]))
     assert alone.returncode == 1 and "must be FakeLogSource; found `Namespace`" in alone.stderr
 
 
 @pytest.mark.parametrize(
-    ("path", "words"), [("a.%Y-%m-%d.log", "`%Y` stands"), ("~/a.log", "`~` is the name")]
+    ("path", "words"), [("a.%Y-%m-%d.log", "`%Y` is literal"), ("~/a.log", "`~` is literal")]
 )
-def test_a_path_that_looks_like_more_than_it_is_is_noted(path: str, words: str) -> None:
+def test_a_path_that_looks_like_more_than_it_is_has_a_warning(path: str, words: str) -> None:
     document = text_of(source("shop", access("web", output=file(path))))
     done = visor("validate", "-f", "-", stdin=document)
     assert done.returncode == 0 and words in done.stderr
     assert "output.file.path" in done.stderr
 
 
-@pytest.mark.parametrize("law", ["fixed", "uniform", "exponential", "rate"])
-def test_a_law_without_a_value_has_a_hint_that_holds(law: str) -> None:
-    generator = access("web", stream("a", "Access", {law: None}))
+@pytest.mark.parametrize("interval", ["fixed", "uniform", "exponential", "rate"])
+def test_a_interval_without_a_value_has_a_hint_that_holds(interval: str) -> None:
+    generator = access("web", stream("a", "Access", {interval: None}))
     done = visor("validate", "-f", "-", stdin=text_of(source("shop", generator)))
-    hint = re.search(rf"`{law}` has no value, write `({law}: [^`]*)`", done.stderr)[1]
-    document = text_of(source("shop", access("web", stream("a", "Access", {law: "HINT"}))))
+    hint = re.search(rf"`{interval}` has no value, write `({interval}: [^`]*)`", done.stderr)[1]
+    document = text_of(source("shop", access("web", stream("a", "Access", {interval: "HINT"}))))
     assert (
         visor("validate", "-f", "-", stdin=document.replace('"HINT"', value(hint))).returncode == 0
     )

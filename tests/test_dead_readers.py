@@ -15,7 +15,7 @@ import pytest
 from support.documents import access, file, rate, save, source, stream
 from support.files import every_line, size
 from support.program import BINARY
-from support.waiting import PATIENCE, wait_for
+from support.waiting import TIMEOUT, wait_for
 
 
 def shop(pace: int = 500) -> dict:
@@ -51,8 +51,8 @@ SAYINGS = [
     (["man"], None),
     (["run", "--nonsense"], 2),
     (["validate", "-f", "-"], 1),
-    (["validate", "-f", "-", "--diagnostics", "json"], 1),
-    (["run", "-f", "-", "--diagnostics", "json", "--listen", "none"], 1),
+    (["validate", "-f", "-", "--logging-format", "json"], 1),
+    (["run", "-f", "-", "--logging-format", "json", "--listen", "none"], 1),
     (["emit", "access", "--format", "nonsense"], 1),
 ]
 
@@ -78,7 +78,7 @@ def test_lines_and_diagnostics_into_one_pipe_that_is_closed(tmp_path: Path) -> N
         assert done.returncode in (0, 1) and len(done.stdout.splitlines()) == 5
 
 
-def test_lines_go_on_after_nobody_reads_the_diagnostics(tmp_path: Path) -> None:
+def test_lines_continue_when_the_diagnostics_are_not_read(tmp_path: Path) -> None:
     document = save(tmp_path / "shop.yaml", shop())
     deaf = without_a_reader()
     process = start(tmp_path, document, deaf)
@@ -94,11 +94,11 @@ def test_lines_go_on_after_nobody_reads_the_diagnostics(tmp_path: Path) -> None:
         process.send_signal(signal.SIGHUP)
         wait_for("lines", grows(log))
         process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(TIMEOUT) == 0
         assert every_line(log)
 
 
-def test_lines_go_on_while_the_reader_of_the_diagnostics_has_stalled(tmp_path: Path) -> None:
+def test_lines_continue_while_the_reader_of_the_diagnostics_has_stalled(tmp_path: Path) -> None:
     document = save(tmp_path / "shop.yaml", shop())
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -116,30 +116,30 @@ def test_lines_go_on_while_the_reader_of_the_diagnostics_has_stalled(tmp_path: P
         document.write_text(BAD)
         wait_for("lines", grows(log))
         process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(TIMEOUT) == 0
         assert every_line(log)
     os.close(reader)
 
 
-def test_lines_go_on_after_the_terminal_with_the_table_is_gone(tmp_path: Path) -> None:
+def test_lines_continue_after_the_terminal_with_the_table_is_gone(tmp_path: Path) -> None:
     document = save(tmp_path / "shop.yaml", shop())
     master, terminal = pty.openpty()
     process = start(tmp_path, document, terminal)
     os.close(terminal)
     with process:
         log = tmp_path / "logs" / "access.log"
-        read(master, b"ACHIEVED/S")
+        read(master, b"ACTUAL/S")
         os.close(master)
         wait_for("lines", grows(log))
         document.write_text(BAD)
         wait_for("lines", grows(log))
         process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(TIMEOUT) == 0
         assert every_line(log)
 
 
 @pytest.mark.parametrize("variable", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
-def test_no_colours_where_they_are_not_wished(tmp_path: Path, variable: dict[str, str]) -> None:
+def test_no_colors_where_they_are_not_configured(tmp_path: Path, variable: dict[str, str]) -> None:
     document = tmp_path / "shop.yaml"
     document.write_text(BAD)
     for arguments in (["--help"], ["run", "--nonsense"], ["run", "-f", "-", "--wait"]):
@@ -154,10 +154,10 @@ def test_no_colours_where_they_are_not_wished(tmp_path: Path, variable: dict[str
         )
         os.close(terminal)
         with process:
-            said = read(master, b"\n")
+            output_text = read(master, b"\n")
             process.terminate()
         os.close(master)
-        assert said.strip() and b"\x1b[" not in said.replace(b"\x1b[0m", b""), said
+        assert output_text.strip() and b"\x1b[" not in output_text.replace(b"\x1b[0m", b""), output_text
 
 
 def start(directory: Path, document: Path, stderr: int) -> subprocess.Popen:

@@ -26,7 +26,7 @@ from support.dockerfile import BUILD, ROOT, Stage, assemble, build, stages
 from support.files import every_line, size
 from support.metrics import get
 from support.tools import PATH, free_port, need_root, tool
-from support.waiting import PATIENCE, wait_for
+from support.waiting import TIMEOUT, wait_for
 
 # The images, and what each has in it.
 IMAGES = {"visor-operator": ["visor-operator"], "visor": ["visor", "var/log/visor"]}
@@ -134,7 +134,7 @@ def test_the_generators_image_runs_its_document(tmp_path: Path) -> None:
         wait_for("lines in every log", is_writing)
         assert "visor_build_info{" in get(address)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE) == 0, diagnostics.read_text()
+        assert process.wait(TIMEOUT) == 0, diagnostics.read_text()
     counted = int(diagnostics.read_text().splitlines()[-1].split()[1])
     assert counted == sum(len(every_line(log)) for log in logs)
 
@@ -202,8 +202,8 @@ def test_an_engine_builds_the_image(name: str) -> None:
     built = subprocess.run([*words, ROOT], check=True, capture_output=True, text=True)
     image = built.stdout.strip()
     run = ["docker", "run", "--rm", "--read-only", "--network=none", image, "--version"]
-    said = subprocess.run(run, check=True, capture_output=True, text=True)
-    assert said.stdout.startswith(f"{name} ")
+    output_text = subprocess.run(run, check=True, capture_output=True, text=True)
+    assert output_text.stdout.startswith(f"{name} ")
 
 
 def test_the_operators_image_prints_the_definition(tmp_path: Path) -> None:
@@ -211,6 +211,6 @@ def test_the_operators_image_prints_the_definition(tmp_path: Path) -> None:
     # What it is for needs a cluster: see e2e/.
     assert image.words("CMD") == ["run"]
     with container(image, tmp_path / "root", [*image.words("ENTRYPOINT"), "crd"]) as process:
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(TIMEOUT) == 0
     printed = (tmp_path / "diagnostics").read_text()
     assert printed == (ROOT / "manifests" / "crd" / "visor.dev_fakelogsources.yaml").read_text()

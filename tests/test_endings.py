@@ -24,7 +24,7 @@ from support.disk import small_disk
 from support.documents import UNLIMITED, access, file, rate, save, source, stream
 from support.files import every_line, size, unread, whole_lines
 from support.program import BINARY, Running, fields_of, summary_of, visor
-from support.waiting import PATIENCE, wait_for
+from support.waiting import TIMEOUT, wait_for
 
 Run = Callable[..., Running]
 
@@ -57,7 +57,7 @@ class Reader:
         os.close(self.descriptor)
 
     def lines(self) -> list[bytes]:
-        self.thread.join(PATIENCE)
+        self.thread.join(TIMEOUT)
         assert not self.thread.is_alive()
         return whole_lines(self.text)
 
@@ -67,19 +67,19 @@ class Ended:
     """How the program ended, and what it said."""
 
     code: int
-    said: str
+    output_text: str
 
     @property
     def lines(self) -> int:
         """The lines that were counted."""
-        return sum(written.lines for written in summary_of(self.said).values())
+        return sum(written.lines for written in summary_of(self.output_text).values())
 
     @property
     def bytes(self) -> int:
-        return sum(written.bytes for written in summary_of(self.said).values())
+        return sum(written.bytes for written in summary_of(self.output_text).values())
 
     def events(self, message: str) -> list[dict[str, Any]]:
-        events = map(fields_of, self.said.splitlines())
+        events = map(fields_of, self.output_text.splitlines())
         return [event for event in events if message in event.get("message", "")]
 
 
@@ -109,23 +109,23 @@ class Case:
         simulated = ["--simulate", "--start", "2026-01-01T00:00:00Z"]
         # Diagnostics are counted apart from lines: where lines go to stderr, there is a file of
         # lines and diagnostics, and `text` tells them from each other.
-        self.said = (self.directory / "said").open("wb+")
+        self.output_text = (self.directory / "said").open("wb+")
         self.process = subprocess.Popen(
             [
-                *(BINARY, "run", "-f", document, "--diagnostics", "json", "--listen", "none"),
+                *(BINARY, "run", "-f", document, "--logging-format", "json", "--listen", "none"),
                 *(simulated if self.mode == "simulated" else []),
             ],
             stdin=subprocess.DEVNULL,
             stdout=stdout,
-            stderr=self.said,
+            stderr=self.output_text,
             cwd=self.directory,
         )
 
     def end(self) -> Ended:
-        code = self.process.wait(PATIENCE)
-        self.said.seek(0)
-        text = self.said.read().decode()
-        self.said.close()
+        code = self.process.wait(TIMEOUT)
+        self.output_text.seek(0)
+        text = self.output_text.read().decode()
+        self.output_text.close()
         lines = [line for line in text.splitlines() if line.startswith("{")]
         return Ended(code, "\n".join(lines))
 
@@ -187,7 +187,7 @@ def test_a_pipe_gets_every_line_that_there_is_however_slow_its_reader(
         threading.Event().wait(3.5)
     reading.begins.set()
     ended = ending.end()
-    assert ended.code == 0, ended.said
+    assert ended.code == 0, ended.output_text
     left_out = sum(int(event["lines"]) for event in ended.events("skipped"))
     # What a live run could not hand over until its time was up is left out, and that is said.
     may_leave_out = "duration" in stop and (reader, mode) == ("late", "live")
@@ -205,7 +205,7 @@ def test_a_file_gets_every_line_that_there_is(
     ending = case(output, mode)
     ending.start(rate(4000 if "duration" in stop else 20_000), **stop)
     ended = ending.end()
-    assert ended.code == 0, ended.said
+    assert ended.code == 0, ended.output_text
     lines = ending.in_stderr() if output == "stderr" else every_line(ending.log)
     assert len(lines) == ended.lines == (stop.get("lines") or 8000)
     assert sum(len(line) + 1 for line in lines) == ended.bytes
@@ -228,12 +228,12 @@ def test_what_was_counted_until_a_signal_is_what_was_read(
     ending.process.terminate()
     ended = ending.end()
     reading.begins.set()
-    assert ended.code == 0, ended.said
+    assert ended.code == 0, ended.output_text
     assert len(reading.lines()) == ended.lines > 0
     assert len(reading.text) == ended.bytes
     if reader == "stalled":
         # Lines that are left are said.
-        assert ended.events("not counted"), ended.said
+        assert ended.events("not counted"), ended.output_text
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -248,7 +248,7 @@ def test_what_was_counted_until_a_signal_is_what_is_in_the_file(
     wait_for("lines", lambda: size(log) > 10_000)
     ending.process.terminate()
     ended = ending.end()
-    assert ended.code == 0, ended.said
+    assert ended.code == 0, ended.output_text
     lines = ending.in_stderr() if output == "stderr" else every_line(ending.log)
     assert len(lines) == ended.lines > 0
     assert sum(len(line) + 1 for line in lines) == ended.bytes
@@ -272,13 +272,13 @@ def test_a_signal_ends_the_wait_for_a_slow_reader(case: Start, lines: int) -> No
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("most", [1, 100_000])
-def test_what_a_reader_that_leaves_has_not_read_is_said(case: Start, mode: str, most: int) -> None:
+def test_what_a_reader_that_leaves_has_not_read_is_reported(case: Start, mode: str, most: int) -> None:
     ending = case("stdout", mode)
     reading = pipe(ending, rate(50_000), {"most": most}, lines=1_000_000)
     reading.begins.set()
     ended = ending.end()
     reading.thread.join()
-    unread = sum(int(event["bytes"]) for event in ended.events("reader went away"))
+    unread = sum(int(event["bytes"]) for event in ended.events("the reader has gone"))
     assert ended.bytes == len(reading.text) + unread
     assert ended.code == (1 if unread else 0)
 
@@ -293,12 +293,12 @@ def test_a_named_pipe_that_loses_its_reader_waits_for_the_next_one(case: Start) 
     second.begins.set()
     ended = ending.end()
     second.thread.join()
-    assert ended.code == 0, ended.said
+    assert ended.code == 0, ended.output_text
     assert len(whole_lines(first.text + second.text)) == ended.lines == 4000
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_named_pipe_that_nobody_opens_is_waited_for_and_said_once(case: Start, mode: str) -> None:
+def test_a_named_pipe_without_a_reader_is_waited_for_and_said_once(case: Start, mode: str) -> None:
     ending = case("named pipe", mode)
     ending.log.parent.mkdir()
     os.mkfifo(ending.log)
@@ -314,7 +314,7 @@ def test_a_named_pipe_that_nobody_opens_is_waited_for_and_said_once(case: Start,
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_named_pipe_that_nobody_opens_does_not_hold_up_a_signal(case: Start, mode: str) -> None:
+def test_a_named_pipe_without_a_reader_does_not_delay_a_signal(case: Start, mode: str) -> None:
     ending = case("named pipe", mode)
     ending.log.parent.mkdir()
     os.mkfifo(ending.log)
@@ -322,10 +322,10 @@ def test_a_named_pipe_that_nobody_opens_does_not_hold_up_a_signal(case: Start, m
     wait_for("a word", lambda: b"without a reader" in (ending.directory / "said").read_bytes())
     ending.process.terminate()
     ended = ending.end()
-    assert ended.lines == 0 and ended.events("not counted"), ended.said
+    assert ended.lines == 0 and ended.events("not counted"), ended.output_text
 
 
-def test_the_other_outputs_go_on_when_one_named_pipe_loses_its_reader(
+def test_the_other_outputs_continue_when_one_named_pipe_loses_its_reader(
     run: Run, tmp_path: Path
 ) -> None:
     generators = [
@@ -348,7 +348,7 @@ def test_the_other_outputs_go_on_when_one_named_pipe_loses_its_reader(
 IMPOSSIBLE = {
     "/dev/full": "No space left",
     "/proc/nothing/a.log": "No such file",
-    "{directory}/file/a.log": "is a file where a directory should be",
+    "{directory}/file/a.log": "a component of the path is not a directory",
     "{directory}": "directory",
 }
 
@@ -421,7 +421,7 @@ def test_a_disk_that_is_full_ends_it_with_whole_lines_that_were_counted(
                 text = save(tmp_path / "shop.yaml", document).read_bytes()
                 simulated = ["--simulate"] if mode == "simulated" else []
                 done = subprocess.run(
-                    [*program, *simulated, "--diagnostics", "json"],
+                    [*program, *simulated, "--logging-format", "json"],
                     input=text,
                     stderr=there,
                     cwd=tmp_path,
@@ -442,7 +442,7 @@ def test_a_disk_that_is_full_ends_it_with_whole_lines_that_were_counted(
         assert ended.code == 1
         assert len(read) == ended.lines > 0
         assert sum(len(line) + 1 for line in read) == ended.bytes
-        assert ended.events("could not be written"), ended.said
+        assert ended.events("the output failed"), ended.output_text
 
 
 def counted(report: Path) -> int:
@@ -460,7 +460,7 @@ def test_emit_skips_nothing_while_its_reader_has_stalled(tmp_path: Path) -> None
     assert process.returncode == 0
 
 
-def test_emit_says_what_it_had_to_leave_out_when_its_time_was_up() -> None:
+def test_emit_reports_what_it_skipped_when_its_time_was_up() -> None:
     process = subprocess.Popen(
         [BINARY, "emit", "access", "--rate", "20000", "--for", "1s"],
         stdout=subprocess.PIPE,
@@ -469,8 +469,8 @@ def test_emit_says_what_it_had_to_leave_out_when_its_time_was_up() -> None:
     with process:
         threading.Event().wait(3)
         lines = len(whole_lines(process.stdout.read()))
-        said = process.stderr.read().decode()
-    assert int(re.search(r"lines=(\d+)", said)[1]) == 20_000 - lines > 0, said
+        output_text = process.stderr.read().decode()
+    assert int(re.search(r"lines=(\d+)", output_text)[1]) == 20_000 - lines > 0, output_text
     assert process.returncode == 0
 
 
@@ -513,7 +513,7 @@ def test_a_second_signal_ends_it_at_once_with_its_number(
             is_late = program.poll() is not None
             program.send_signal(kind)
             program.stderr.read()
-            ended = program.wait(PATIENCE)
+            ended = program.wait(TIMEOUT)
             return None if is_late else ended
 
     wait_for("a second signal in time", lambda: code() == 128 + kind)

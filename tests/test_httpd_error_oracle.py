@@ -1,6 +1,6 @@
-"""Real httpd is the oracle of error logs: our formatter, told the same facts, writes its bytes.
+"""Real httpd is the reference for error logs: our formatter, with the same fields, writes the same bytes.
 
-Each line that httpd writes is taken apart into facts by a strict pattern and rendered again. Where
+Each line that httpd writes is taken apart into fields by a strict pattern and rendered again. Where
 the test itself sent the awkward bytes, the message and the referer are taken from what was sent,
 so that the escaping is judged and not just copied.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pytest
 
 from support import formatter
-from support.error_lines import facts_of
+from support.error_lines import fields_of
 from support.formatter import text
 from support.httpd import Httpd
 from support.requests import Request, raw, request
@@ -161,11 +161,11 @@ def story(request: pytest.FixtureRequest) -> Iterator[Story]:
 def test_every_line_is_byte_identical(story: Story) -> None:
     # What was cut off can't be read from a line; those lines are judged by what was sent.
     lines = [line for line in story.server.lines("error") if len(line) < 8000]
-    facts = [facts_of(line, story.server.time_zone) for line in lines]
-    levels = {fact["level"] for fact in facts}
+    fields = [fields_of(line, story.server.time_zone) for line in lines]
+    levels = {field["level"] for field in fields}
     assert {"notice", "error", "info", "debug", "trace1", "trace2"} <= levels
-    assert any(fact["sourceFile"] for fact in facts) and any(fact["errno"] for fact in facts)
-    compare(story.server, lines, facts)
+    assert any(field["sourceFile"] for field in fields) and any(field["errno"] for field in fields)
+    compare(story.server, lines, fields)
 
 
 @pytest.mark.parametrize(
@@ -176,16 +176,16 @@ def test_what_was_sent_is_escaped_as_httpd_does(story: Story, index: int) -> Non
     mark = f":{story.ports[index]}] {provocation.code}: ".encode()
     lines = [line for line in server.lines("error") if mark in line]
     assert len(lines) == 1, server.lines("error")
-    facts = facts_of(lines[0], server.time_zone)
+    fields = fields_of(lines[0], server.time_zone)
     message = provocation.message.replace(b"{docs}", os.fsencode(server.documents))
-    facts["message"] = text(message)
-    facts["referer"] = None if provocation.referer is None else text(provocation.referer)
-    assert facts["client"] == provocation.request.address
-    compare(server, lines, [facts])
+    fields["message"] = text(message)
+    fields["referer"] = None if provocation.referer is None else text(provocation.referer)
+    assert fields["client"] == provocation.request.address
+    compare(server, lines, [fields])
 
 
-def compare(server: Httpd, theirs: list[bytes], facts: list[dict]) -> None:
-    ours = formatter.render([formatter.error(server.mpm, server.time_zone, fact) for fact in facts])
+def compare(server: Httpd, theirs: list[bytes], fields: list[dict]) -> None:
+    ours = formatter.render([formatter.error(server.mpm, server.time_zone, field) for field in fields])
     differing = [(line, our) for line, our in zip(theirs, ours, strict=True) if line != our]
     assert not differing, "\n".join(report(*pair) for pair in differing[:5])
 

@@ -1,4 +1,4 @@
-"""Real httpd is the oracle of access logs: our formatter, told the same facts, writes its bytes.
+"""Real httpd is the reference for access logs: our formatter, with the same fields, writes the same bytes.
 
 What the test sent is known from the test; what only the server knows (times, sizes, processes)
 comes from a log of bare numbers that httpd writes beside the others.
@@ -19,7 +19,7 @@ from support.formatter import text
 from support.httpd import Httpd
 from support.requests import REQUESTS, Request
 
-# Every directive whose facts are known for each well-formed request.
+# Every directive whose fields are known for each well-formed request.
 CUSTOM = (
     "%a %{c}a %A %B %b %<s %s %>s %h %l %u %{remote}p %p %{canonical}p %{local}p %P %{tid}P "
     "%{hextid}P %{pid}P %k %X %D %T %{s}T %{ms}T %{us}T %I %O %S %H %m %U%q [%r] %v %V "
@@ -83,13 +83,13 @@ def connections() -> Iterator[list[Request]]:
         yield [request for _, request in group]
 
 
-def facts_of(request: Request, numbers: bytes, server: Httpd) -> dict[str, Any]:
-    """The facts that the test knows, and those of the server's log of numbers."""
+def fields_of(request: Request, numbers: bytes, server: Httpd) -> dict[str, Any]:
+    """The fields that the test knows, and those of the server's log of numbers."""
     names = "usec duration connection status original body in out pid tid kept port handler log_id"
     seen = dict(zip(names.split(), numbers.decode().split(" "), strict=True))
     absent = {"-": None}
-    cookies = request.facts["requestHeaders"].get("Cookie", "")
-    return request.facts | {
+    cookies = request.fields["requestHeaders"].get("Cookie", "")
+    return request.fields | {
         "time": int(seen["usec"]) * 1000,
         "durationNanoseconds": int(seen["duration"]) * 1000,
         "client": request.address,
@@ -106,7 +106,7 @@ def facts_of(request: Request, numbers: bytes, server: Httpd) -> dict[str, Any]:
         "handler": absent.get(seen["handler"], seen["handler"]),
         "logId": absent.get(seen["log_id"], seen["log_id"]),
         "virtualHost": "oracle.example",
-        "serverName": request.facts["requestHeaders"].get("Host", "oracle.example"),
+        "serverName": request.fields["requestHeaders"].get("Host", "oracle.example"),
         "port": 8008,
         "localPort": server.port,
         "localAddress": request.address,
@@ -118,22 +118,22 @@ def facts_of(request: Request, numbers: bytes, server: Httpd) -> dict[str, Any]:
 
 def filename(request: Request, server: Httpd) -> str | None:
     """The file that httpd maps a request to; the request says so where it isn't its path."""
-    path = request.facts.get("path") or request.facts.get("target") or ""
+    path = request.fields.get("path") or request.fields.get("target") or ""
     decoded = text(unquote_to_bytes(path.encode("latin-1"))).lstrip("/")
-    name = request.facts.get("filename", decoded)
+    name = request.fields.get("filename", decoded)
     return None if name is None else f"{server.documents}/{name}"
 
 
 def served_from_documents(request: Request) -> bool:
     """Whether the request reached the directory of documents, so that its `SetEnv` holds."""
-    if request.facts.get("target") == "*":
+    if request.fields.get("target") == "*":
         return False
-    is_directory = request.facts.get("filename") == "empty/"
+    is_directory = request.fields.get("filename") == "empty/"
     return is_directory or request.status in (200, 206, 301, 304, 404, 501)
 
 
 def test_every_request_was_answered_as_it_should_provoke(httpd: Httpd) -> None:
-    seen = [int(line.split()[3]) for line in httpd.lines("facts")]
+    seen = [int(line.split()[3]) for line in httpd.lines("fields")]
     wanted = {request.name: request.status for request in REQUESTS}
     assert dict(zip(wanted, seen, strict=True)) == wanted
 
@@ -148,20 +148,20 @@ def test_every_other_directive_is_byte_identical(httpd: Httpd) -> None:
 
 
 def test_every_conversion_of_a_time_is_byte_identical(httpd: Httpd) -> None:
-    numbers, theirs = httpd.lines("facts")[0], httpd.lines("Strftime")[0]
-    facts = facts_of(REQUESTS[0], numbers, httpd)
-    ours = formatter.render([formatter.access(STRFTIME, httpd.time_zone, facts)])[0]
+    numbers, theirs = httpd.lines("fields")[0], httpd.lines("Strftime")[0]
+    fields = fields_of(REQUESTS[0], numbers, httpd)
+    ours = formatter.render([formatter.access(STRFTIME, httpd.time_zone, fields)])[0]
     # Side by side, so that a failure shows which.
     assert ours.split(b"|") == theirs.split(b"|")
 
 
 def compare(httpd: Httpd, log: str, judged: list[Request]) -> None:
     """Compares the lines of the judged requests in one of httpd's logs with ours."""
-    numbers = zip(REQUESTS, httpd.lines("facts"), httpd.lines(log), strict=True)
+    numbers = zip(REQUESTS, httpd.lines("fields"), httpd.lines(log), strict=True)
     rows = [row for row in numbers if row[0] in judged]
-    facts = [facts_of(request, numbers, httpd) for request, numbers, _ in rows]
+    fields = [fields_of(request, numbers, httpd) for request, numbers, _ in rows]
     wanted = httpd.formats[log]
-    ours = formatter.render([formatter.access(wanted, httpd.time_zone, fact) for fact in facts])
+    ours = formatter.render([formatter.access(wanted, httpd.time_zone, field) for field in fields])
     differing = {
         request.name: {"httpd": theirs, "ours": line}
         for (request, _, theirs), line in zip(rows, ours, strict=True)

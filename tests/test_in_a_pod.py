@@ -20,7 +20,7 @@ from support.files import every_line
 from support.metrics import get
 from support.program import BINARY, Running, visor
 from support.tools import free_port, need_root
-from support.waiting import PATIENCE, wait_for
+from support.waiting import TIMEOUT, wait_for
 
 Run = Callable[..., Running]
 LOGS = ("rare.log", "often.log")
@@ -39,9 +39,9 @@ def report(path: Path) -> tuple[int, int]:
     """The lines and the bytes of a report; fails if it isn't one line of JSON."""
     text = path.read_text()
     assert text.count("\n") == 1 and text.endswith("\n"), text
-    told = json.loads(text)
-    assert list(told) == ["lines", "bytes", "ended"] and told["ended"]
-    return told["lines"], told["bytes"]
+    reported = json.loads(text)
+    assert list(reported) == ["lines", "bytes", "ended"] and reported["ended"]
+    return reported["lines"], reported["bytes"]
 
 
 def written(logs: Path) -> tuple[int, int]:
@@ -50,14 +50,14 @@ def written(logs: Path) -> tuple[int, int]:
     return len(lines), sum(len(line) + 1 for line in lines)
 
 
-def test_a_run_that_is_told_to_end_reports_what_it_wrote(run: Run, tmp_path: Path) -> None:
+def test_a_run_that_is_asked_to_end_reports_what_it_wrote(run: Run, tmp_path: Path) -> None:
     program = run(shop(), "--report", tmp_path / "report")
     program.wait_for_lines(1000)
     assert '"ended":false' in (tmp_path / "report").read_text()
     program.signal(signal.SIGTERM)
     assert program.wait() == 0
-    told = report(tmp_path / "report")
-    assert told == written(program.logs) and told[0] >= 1000
+    reported = report(tmp_path / "report")
+    assert reported == written(program.logs) and reported[0] >= 1000
 
 
 def test_a_run_that_is_killed_has_reported_nearly_all_that_it_wrote(
@@ -70,11 +70,11 @@ def test_a_run_that_is_killed_has_reported_nearly_all_that_it_wrote(
     wait_for("reports", lambda: json.loads(place.read_text() or '{"lines": 0}')["lines"] > 2000)
     program.signal(signal.SIGKILL)
     program.wait()
-    told = json.loads(place.read_text())
-    assert told["ended"] is False
+    reported = json.loads(place.read_text())
+    assert reported["ended"] is False
     lines = sum(log.read_bytes().count(b"\n") for log in program.logs.iterdir())
     # A second's lines, and what the machine makes of a second.
-    assert 2000 < told["lines"] <= lines <= told["lines"] + 5000
+    assert 2000 < reported["lines"] <= lines <= reported["lines"] + 5000
 
 
 @pytest.mark.parametrize(
@@ -90,9 +90,9 @@ def test_a_run_that_ends_by_itself_reports_what_it_wrote(
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
-    told = report(tmp_path / "report")
-    assert told == written(tmp_path / "logs") and told[0] > 0
-    assert "--for" in arguments or told[0] == 300
+    reported = report(tmp_path / "report")
+    assert reported == written(tmp_path / "logs") and reported[0] > 0
+    assert "--for" in arguments or reported[0] == 300
 
 
 def test_sources_that_are_all_finite_end_the_run_when_the_last_one_has(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_report_that_cannot_be_written_is_only_a_warning(tmp_path: Path) -> No
     document = save(tmp_path / "shop.yaml", shop(stopAfter={"lines": 3}))
     place = tmp_path / "nowhere" / "report"
     done = visor(
-        *("run", "-f", document, "--listen", "none", "--diagnostics", "json", "--report", place),
+        *("run", "-f", document, "--listen", "none", "--logging-format", "json", "--report", place),
         cwd=tmp_path,
     )
     assert done.returncode == 0
@@ -170,7 +170,7 @@ def test_a_signal_before_the_documents_are_read_ends_process_1_with_a_report(
         child = wait_for("its handlers", lambda: child_with_handlers(process))
         wait_for("the report", place.exists)
         os.kill(child, signal.SIGTERM)
-        process.wait(PATIENCE)
+        process.wait(TIMEOUT)
     assert report(place) == (0, 0)
     assert process.returncode == 128 + signal.SIGTERM
 
@@ -183,7 +183,7 @@ def test_no_signal_is_lost_however_early_it_comes(tmp_path: Path) -> None:
         with process_1(*run) as process:
             child = wait_for("its handlers", lambda: child_with_handlers(process), pause=0)
             os.kill(child, signal.SIGTERM)
-            process.wait(PATIENCE)
+            process.wait(TIMEOUT)
         assert process.returncode in (0, 128 + signal.SIGTERM)
 
 
@@ -209,9 +209,9 @@ def test_a_program_is_ready_when_all_of_its_outputs_take_lines(run: Run, tmp_pat
     (tmp_path / "logs" / "rare.log").mkdir(parents=True)
     program = run(source("shop", rare, often))
     program.wait_for_lines(10, generator="often")
-    code, said = readiness(program)
+    code, output_text = readiness(program)
     assert code == 503
-    assert said.count("\n") == 1 and "rare.log" in said and "directory" in said
+    assert output_text.count("\n") == 1 and "rare.log" in output_text and "directory" in output_text
     metrics = program.metrics()
     assert [metrics.sum("visor_output_failing", output=name) for name in LOGS] == [1, 0]
     (tmp_path / "logs" / "rare.log").rmdir()
@@ -237,7 +237,7 @@ def test_metrics_are_there_for_both_families_of_addresses(tmp_path: Path) -> Non
                 wait_for(f"an answer at {host}", lambda host=host: answers(host))
         finally:
             program.terminate()
-            program.wait(PATIENCE)
+            program.wait(TIMEOUT)
 
 
 def waiting(diagnostics: Path, document: Path) -> subprocess.Popen:
@@ -246,11 +246,11 @@ def waiting(diagnostics: Path, document: Path) -> subprocess.Popen:
         return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=stderr)
 
 
-def test_a_guest_waits_for_its_document_until_it_is_there_and_good(tmp_path: Path) -> None:
+def test_a_sidecar_waits_for_its_document_until_it_is_there_and_good(tmp_path: Path) -> None:
     diagnostics, document = tmp_path / "diagnostics", tmp_path / "source.yaml"
     with waiting(diagnostics, document) as program:
         try:
-            wait_for("a first word", lambda: "can't be read" in diagnostics.read_text())
+            wait_for("a first word", lambda: "cannot be read" in diagnostics.read_text())
             save(document, {**shop(), "spec": {"generators": []}})
             wait_for("a second word", lambda: "must not be empty" in diagnostics.read_text())
             web = access("web", stream("requests", "Access", rate(500)))
@@ -259,15 +259,15 @@ def test_a_guest_waits_for_its_document_until_it_is_there_and_good(tmp_path: Pat
         finally:
             program.terminate()
             program.stdout.read()
-            assert program.wait(PATIENCE) == 0
+            assert program.wait(TIMEOUT) == 0
 
 
-def test_a_guest_that_waits_can_be_told_to_end(tmp_path: Path) -> None:
+def test_a_sidecar_that_waits_can_be_asked_to_end(tmp_path: Path) -> None:
     diagnostics = tmp_path / "diagnostics"
     with waiting(diagnostics, tmp_path / "nowhere.yaml") as program:
-        wait_for("a word", lambda: "can't be read" in diagnostics.read_text())
+        wait_for("a word", lambda: "cannot be read" in diagnostics.read_text())
         program.terminate()
-        assert program.wait(PATIENCE) == 0
+        assert program.wait(TIMEOUT) == 0
 
 
 def prepare(path: Path | str, owner: str = "65532:65533", **more: object) -> tuple[int, str]:
@@ -312,8 +312,8 @@ def test_nothing_but_a_directory_is_given_away(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(secret)
     (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
     for name in ("link", "link/", "broken", "file", "link/.."):
-        code, said = prepare(f"{tmp_path}/{name}")
-        assert code == 1 and name.rstrip("/") in said, name
+        code, output_text = prepare(f"{tmp_path}/{name}")
+        assert code == 1 and name.rstrip("/") in output_text, name
     for path in (tmp_path, secret, tmp_path / "file", tmp_path / "link", tmp_path / "broken"):
         assert owner_of(path) == (os.geteuid(), os.getegid())
     assert not (tmp_path / "nowhere").exists()
@@ -321,6 +321,6 @@ def test_nothing_but_a_directory_is_given_away(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("owner", ["visor:visor", "1", "0:-1", "4294967295:0"])
 def test_an_owner_is_two_numbers(tmp_path: Path, owner: str) -> None:
-    code, said = prepare(tmp_path / "logs", owner=owner)
-    assert code == 2 and "65532:65532" in said
+    code, output_text = prepare(tmp_path / "logs", owner=owner)
+    assert code == 2 and "65532:65532" in output_text
     assert not (tmp_path / "logs").exists()

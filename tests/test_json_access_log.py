@@ -1,5 +1,5 @@
 """The access log in JSON: valid JSON by a reader of its own, fields by the Elastic Common Schema,
-and the same facts that Apache's directives write of the same requests."""
+and the same fields that Apache's directives write of the same requests."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ECS = {
     "user_agent.original": str,
 }
 
-# The same facts by Apache's directives. Both draw the same, for both write the same facts.
+# The same fields by Apache's directives. Both draw the same, for both write the same fields.
 DIRECTIVES = (
     r"%h\t%{remote}p\t%u\t%{%Y-%m-%dT%H:%M:%S}t.%{usec_frac}tZ\t%D\t%r\t%>s\t%B\t%I\t%O"
     r"\t%{Referer}i\t%{User-Agent}i\t%v\t%P\t%{tid}P"
@@ -87,7 +87,7 @@ def test_every_field_is_one_of_the_schema() -> None:
         assert all(type(value) is ECS[name] for name, value in line.items()), line
 
 
-def test_the_facts_are_those_of_the_directives() -> None:
+def test_the_fields_are_those_of_the_directives() -> None:
     lines = records(emitted("--format", "json"))
     by_directives = emitted("--format", DIRECTIVES).decode("ascii").splitlines()
     assert len(lines) == len(by_directives) == 3000
@@ -128,7 +128,7 @@ def test_what_an_author_writes_comes_out_as_it_was(tmp_path: Path) -> None:
             users=choices,
             referers=choices,
             userAgents=choices,
-            resources=[{"value": f"/{text}?{text}"} for text in texts],
+            targets=[{"value": f"/{text}?{text}"} for text in texts],
         ),
         seed=1,
         timeZone="Asia/Kathmandu",

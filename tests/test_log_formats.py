@@ -65,30 +65,30 @@ def visor_takes(log_format: str) -> tuple[bool, bytes]:
 
 
 def test_the_judge_is_fit(tmp_path: Path) -> None:
-    taken, said = httpd_takes(tmp_path, "%h")
-    assert taken, said
+    taken, output_text = httpd_takes(tmp_path, "%h")
+    assert taken, output_text
     assert not httpd_takes(tmp_path, "%J")[0]
 
 
 def test_the_corpus_has_the_same_verdict(tmp_path: Path) -> None:
     ours = {text: visor_takes(text)[0] for text in CORPUS}
     # All that we take at once, and each that we refuse by itself.
-    taken, said = httpd_takes(tmp_path, *(text for text, good in ours.items() if good))
-    assert taken, said
-    refused = [text for text, good in ours.items() if not good]
-    assert [text for text in refused if httpd_takes(tmp_path, text)[0]] == []
-    assert len(refused) >= 6 and len(ours) - len(refused) >= 70
+    taken, output_text = httpd_takes(tmp_path, *(text for text, good in ours.items() if good))
+    assert taken, output_text
+    rejected = [text for text, good in ours.items() if not good]
+    assert [text for text in rejected if httpd_takes(tmp_path, text)[0]] == []
+    assert len(rejected) >= 6 and len(ours) - len(rejected) >= 70
 
 
 @pytest.mark.parametrize("form", ["%{}", "%{{x}}{}", "%^{}B", "%^t{}"])
 def test_every_letter_has_the_same_verdict(tmp_path: Path, form: str) -> None:
     texts = [form.format(letter) for letter in LETTERS]
     ours = {text: visor_takes(text)[0] for text in texts}
-    taken, said = httpd_takes(tmp_path, *(text for text, good in ours.items() if good))
-    assert taken, said
+    taken, output_text = httpd_takes(tmp_path, *(text for text, good in ours.items() if good))
+    assert taken, output_text
     # One that ends within a directive is refused by both for that.
-    refused = [text for text, good in ours.items() if not good]
-    assert [text for text in refused if httpd_takes(tmp_path, text)[0]] == []
+    rejected = [text for text, good in ours.items() if not good]
+    assert [text for text in rejected if httpd_takes(tmp_path, text)[0]] == []
 
 
 @pytest.fixture(scope="module")

@@ -47,17 +47,17 @@ def test_what_is_generated_is_up_to_date(name: str, file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "output_text"),
     [
         ("a: 1\n", "a has no comment"),
         ("# Lost.\n\na: 1\n", "a has no comment"),
         ("# Of what?\na:\n  # Good.\n  b: 1\n", "a has no value"),
-        ("# Good.\na: 1\n- b\n", "values.yaml:3: not of a form"),
+        ("# Good.\na: 1\n- b\n", "values.yaml:3: unsupported form"),
         ("a:\n      # Good.\n      b: 1\n", "b is too deep"),
     ],
 )
-def test_values_without_words_are_refused(text: str, said: str) -> None:
-    with pytest.raises(SystemExit, match=said):
+def test_values_without_words_are_rejected(text: str, output_text: str) -> None:
+    with pytest.raises(SystemExit, match=output_text):
         list(script("values_docs").values(text))
 
 
@@ -85,7 +85,7 @@ def test_the_plain_installation_is_the_charts_without_helm() -> None:
     [*sorted(SAMPLES.glob("*.yaml")), *sorted(SAMPLES.glob("*/source.yaml"))],
     ids=lambda sample: str(sample.relative_to(SAMPLES)),
 )
-def test_a_sample_says_what_to_look_at(sample: Path) -> None:
+def test_a_sample_says_what_to_check(sample: Path) -> None:
     head = sample.read_text().split("apiVersion:")[0]
     assert all(line.startswith("#") for line in head.splitlines())
     commands = re.findall(r"^#     (kubectl|visor) ", head, re.MULTILINE)
@@ -121,16 +121,17 @@ def test_the_readme_shows_the_columns_that_kubectl_shows() -> None:
 
 
 def test_there_is_help_for_every_reason_that_something_is_not_well() -> None:
-    table = re.findall(r"^\| (?:Accepted|Available|Counted) \|.*\|$", README, re.MULTILINE)
+    table = re.findall(r"^\| (?:Accepted|Available|CountsExact) \|.*\|$", OPERATOR, re.MULTILINE)
     reasons = {reason for row in table for reason in re.findall(r"`([A-Z]\w+)`", row.split("|")[3])}
-    conditions, events = TROUBLESHOOTING.split("## What events say")
+    conditions, events = TROUBLESHOOTING.split("## Events\n")
     assert len(reasons) > 8 and reasons == first_words(conditions)
     # Those of events that are no condition's; what is told of a condition has its reason.
     source = (ROOT / "crates" / "visor-operator" / "src" / "events.rs").read_text()
-    told = set(re.findall(r'reason: "([A-Z]\w+)"', source))
-    assert len(told) > 2 and told <= first_words(events)
+    reported = set(re.findall(r'reason: "([A-Z]\w+)"', source))
+    assert len(reported) > 2 and reported <= first_words(events)
 
 
+OPERATOR = (ROOT / "docs" / "operator.md").read_text()
 TROUBLESHOOTING = (ROOT / "docs" / "troubleshooting.md").read_text()
 
 

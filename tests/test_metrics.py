@@ -63,7 +63,7 @@ def test_every_metric_is_there_from_the_start_with_its_labels(run: Run) -> None:
     metrics = program.wait_for_lines(1)
     names = {name for name, _ in metrics.samples}
     lag = {f"visor_schedule_lag_seconds_{part}" for part in ("bucket", "count", "sum")}
-    assert set(COUNTERS) | lag | {"visor_target_lines_per_second", "visor_build_info"} <= names
+    assert set(COUNTERS) | lag | {"visor_configured_lines_per_second", "visor_build_info"} <= names
     streams = {
         ("web", "beat", "heartbeat"): 10,
         ("web", "requests", "access"): 50,
@@ -73,7 +73,7 @@ def test_every_metric_is_there_from_the_start_with_its_labels(run: Run) -> None:
         labels = {"source": "shop", "generator": generator, "stream": name, "kind": kind}
         assert len(metrics.select("visor_lines_total", **labels)) == 1
         assert len(metrics.select("visor_bytes_total", **labels)) == 1
-        target = metrics.sum("visor_target_lines_per_second", generator=generator, stream=name)
+        target = metrics.sum("visor_configured_lines_per_second", generator=generator, stream=name)
         assert target == pytest.approx(pace)
     for result in ("success", "failure"):
         assert metrics.select("visor_config_reloads_total", result=result)
@@ -101,7 +101,7 @@ def test_probes_and_unknown_pages(run: Run) -> None:
     assert caught.value.code == 404
 
 
-def test_a_port_in_use_is_said_and_nothing_is_written(run: Run, tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_and_nothing_is_written(run: Run, tmp_path: Path) -> None:
     program = run(shop())
     second = tmp_path / "second"
     second.mkdir()

@@ -79,7 +79,7 @@ def test_apachelogs_reads_every_line(logs: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ACCESS_FORMATS)
-def test_goaccess_counts_every_line_and_refuses_none(logs: Path, tmp_path: Path, name: str) -> None:
+def test_goaccess_counts_every_line_and_rejects_none(logs: Path, tmp_path: Path, name: str) -> None:
     report, invalid = tmp_path / "report.json", tmp_path / "invalid"
     custom = ["--date-format=%d/%b/%Y", "--time-format=%T"] if name == "CombinedIo" else []
     subprocess.run(
@@ -103,8 +103,8 @@ def grok(pattern: str, log: Path) -> list[dict[str, str]]:
     reader = Grok(f"^{pattern}$")
     lines = [line.decode("ascii") for line in every_line(log)]
     found = [(line, reader.match(line)) for line in lines]
-    refused = [line for line, fields in found if fields is None]
-    assert not refused, f"{len(refused)} lines: {refused[:5]}"
+    rejected = [line for line, fields in found if fields is None]
+    assert not rejected, f"{len(rejected)} lines: {rejected[:5]}"
     return [fields for _, fields in found]
 
 

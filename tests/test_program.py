@@ -26,7 +26,7 @@ from support.documents import (
 )
 from support.files import every_line, unread, whole_lines
 from support.program import BINARY, Running, by_generator, visor
-from support.waiting import PATIENCE, wait_for
+from support.waiting import TIMEOUT, wait_for
 
 COMBINED = re.compile(rb'\S+ \S+ \S+ \[[^]]+\] "[^\n]*" [1-5]\d\d (?:\d+|-) "[^\n]*" "[^\n]*"')
 
@@ -50,14 +50,14 @@ def test_a_closed_output_ends_quietly(tmp_path: Path, verb: str) -> None:
     first = [process.stdout.readline() for _ in range(5)]
     wait_for("lines that nobody will read", lambda: unread(process.stdout.fileno()) > 0)
     process.stdout.close()
-    said = process.stderr.read().decode()
+    output_text = process.stderr.read().decode()
     # What a run has counted is shown; what of that was never read is said, and a failure.
-    is_told = "reader went away" in said
-    assert is_told == (verb == "run")
-    assert process.wait(PATIENCE) == int(is_told), said
+    is_reported = "the reader has gone" in output_text
+    assert is_reported == (verb == "run")
+    assert process.wait(TIMEOUT) == int(is_reported), output_text
     process.stderr.close()
     assert all(COMBINED.fullmatch(line.rstrip(b"\n")) for line in first)
-    assert not re.search(r"panic|error|broken pipe", said, re.IGNORECASE)
+    assert not re.search(r"panic|error|broken pipe", output_text, re.IGNORECASE)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -80,17 +80,17 @@ def test_a_second_signal_ends_it_even_while_a_pipe_is_stalled(run: Callable[...,
             "the pipe to stall",
             lambda: program.metrics().sum("visor_write_blocked_seconds_total") > 0.2,
         )
-        said = len(program.events())
+        output_text = len(program.events())
         program.signal(signal.SIGTERM)
-        wait_for("an answer to the signal", lambda: has_answered(program, said))
+        wait_for("an answer to the signal", lambda: has_answered(program, output_text))
         program.signal(signal.SIGTERM)
         program.wait()
         assert whole_lines(pipe.read())
 
 
-def has_answered(program: Running, said: int) -> bool:
+def has_answered(program: Running, output_text: int) -> bool:
     """Whether the program has said more than `said` diagnostics, or has ended."""
-    return program.process.poll() is not None or len(program.events()) > said
+    return program.process.poll() is not None or len(program.events()) > output_text
 
 
 def test_documents_come_from_standard_input_and_from_several_files(tmp_path: Path) -> None:
@@ -228,10 +228,10 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
     assert done.returncode == 2 and done.stdout == b"" and "--help" in done.stderr
 
 
-def test_json_diagnostics_say_what_the_text_says_of_a_bad_document(tmp_path: Path) -> None:
+def test_json_diagnostics_equal_the_text_for_a_bad_document(tmp_path: Path) -> None:
     document = tmp_path / "bad.yaml"
     document.write_text("kind: Nonsense\n")
-    done = visor("run", "-f", document, "--diagnostics", "json", "--listen", "none", cwd=tmp_path)
+    done = visor("run", "-f", document, "--logging-format", "json", "--listen", "none", cwd=tmp_path)
     assert done.returncode == 1
     assert "bad.yaml" in done.stderr
     for line in done.stderr.splitlines():

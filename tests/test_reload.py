@@ -41,7 +41,7 @@ def check(program: Running, **paths: str) -> None:
 
 
 def target(program: Running, name: str) -> float:
-    return program.metrics().sum("visor_target_lines_per_second", stream=name)
+    return program.metrics().sum("visor_configured_lines_per_second", stream=name)
 
 
 def test_streams_come_and_go(run: Run, tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_streams_come_and_go(run: Run, tmp_path: Path) -> None:
     check(program, web="access.log")
 
 
-def test_a_new_pace_leaves_the_other_streams_alone(run: Run, tmp_path: Path) -> None:
+def test_a_new_rate_leaves_the_other_streams_alone(run: Run, tmp_path: Path) -> None:
     slow = stream("writers", "Access", {"fixed": "1000h"})
     program = run(shop(READERS, slow))
     program.wait_for_lines(100, stream="readers")
@@ -117,7 +117,7 @@ def test_an_output_moves_to_another_file(run: Run, tmp_path: Path) -> None:
     assert all(counts) and sum(counts) == written
 
 
-def test_a_suspended_source_keeps_its_metrics_and_goes_on_later(run: Run, tmp_path: Path) -> None:
+def test_a_suspended_source_keeps_its_metrics_and_continues_later(run: Run, tmp_path: Path) -> None:
     program = run(shop(READERS, WRITERS))
     program.wait_for_lines(200)
     change(program, tmp_path, shop(READERS, WRITERS, suspend=True))
@@ -131,13 +131,13 @@ def test_a_suspended_source_keeps_its_metrics_and_goes_on_later(run: Run, tmp_pa
     check(program, web="access.log")
 
 
-def test_a_broken_document_is_refused_and_the_old_one_goes_on(run: Run, tmp_path: Path) -> None:
+def test_a_broken_document_is_rejected_and_the_old_one_continues(run: Run, tmp_path: Path) -> None:
     program = run(shop(READERS))
     program.wait_for_lines(100)
     change(program, tmp_path, shop(stream("readers", "Access", {"fixed": "-3s"})), "failure")
     program.wait_for_lines(100, stream="readers")
-    said = " ".join(map(str, program.events()))
-    assert "source.yaml:" in said and "spec.generators[0].streams[0].interval" in said
+    output_text = " ".join(map(str, program.events()))
+    assert "source.yaml:" in output_text and "spec.generators[0].streams[0].interval" in output_text
     assert program.metrics().sum(RELOADS, result="success") == 0
     (tmp_path / "source.yaml").unlink()
     program.wait_for_lines(100, stream="readers")
@@ -146,7 +146,7 @@ def test_a_broken_document_is_refused_and_the_old_one_goes_on(run: Run, tmp_path
     check(program, web="access.log")
 
 
-def test_two_generators_on_one_file_are_refused_after_the_start_too(
+def test_two_generators_on_one_file_are_rejected_after_the_start_too(
     run: Run, tmp_path: Path
 ) -> None:
     program = run(shop(READERS))

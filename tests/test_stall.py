@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from support.documents import STDOUT, access, error, file, fixed, rate, source, stream
-from support.error_lines import facts_of
+from support.error_lines import fields_of
 from support.files import every_line, whole_lines
 from support.program import Running, by_generator
 from support.waiting import wait_for
@@ -48,7 +48,7 @@ def follow(log: Path, count: int) -> list[float]:
             nonlocal rest
             *lines, rest = (rest + tail.read()).split(b"\n")
             now = time.time()
-            lags.extend(now - facts_of(line, "UTC")["time"] / 1e9 for line in lines if line)
+            lags.extend(now - fields_of(line, "UTC")["time"] / 1e9 for line in lines if line)
             return len(lags) >= count
 
         wait_for("lines to arrive", caught_up)
@@ -57,7 +57,7 @@ def follow(log: Path, count: int) -> list[float]:
 
 def steps(log: Path) -> list[float]:
     """The times between a log's lines by their own time stamps, in seconds."""
-    stamps = [facts_of(line, "UTC")["time"] for line in every_line(log)]
+    stamps = [fields_of(line, "UTC")["time"] for line in every_line(log)]
     return [(b - a) / 1e9 for a, b in pairwise(stamps)]
 
 
@@ -67,7 +67,7 @@ def memory(program: Running) -> int:
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
 
 
-def test_a_pipe_that_nobody_reads_holds_up_no_other_stream(run: Run) -> None:
+def test_a_pipe_that_is_not_read_delays_no_other_stream(run: Run) -> None:
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb") as pipe:
         with os.fdopen(writer, "wb") as stdout:

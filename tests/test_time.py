@@ -36,7 +36,7 @@ def simulate(directory: Path, document: dict, duration: str, *arguments: str) ->
 
 def busy(count: int = 6, **spec: object) -> dict:
     """Many generators with streams under every law, surges and rotation."""
-    laws = [
+    intervals = [
         {"fixed": "700ms"},
         {"uniform": {"min": "5ms", "max": "500ms"}},
         {"exponential": {"mean": "200ms"}},
@@ -48,8 +48,8 @@ def busy(count: int = 6, **spec: object) -> dict:
     generators = []
     for number in range(count):
         rotated = file(f"access-{number}.log", maxAge="10m", keep=100, compress="Gzip")
-        requests = [stream(f"s{i}", "Access", law, surges=surges) for i, law in enumerate(laws)]
-        failures = [stream(f"s{i}", kinds[i], law) for i, law in enumerate(laws)]
+        requests = [stream(f"s{i}", "Access", interval, surges=surges) for i, interval in enumerate(intervals)]
+        failures = [stream(f"s{i}", kinds[i], interval) for i, interval in enumerate(intervals)]
         generators.append(access(f"access-{number}", *requests, output=rotated))
         generators.append(error(f"error-{number}", *failures, output=file(f"error-{number}.log")))
     return source("busy", *generators, **{"seed": 42, **spec})
@@ -96,7 +96,7 @@ def test_lines_are_in_time_order_within_the_span(tmp_path: Path) -> None:
     assert begin <= exact[0] and exact[-1] < begin + 3600 * 10**9
 
 
-def test_a_fixed_law_gives_as_many_lines_as_the_span_holds(tmp_path: Path) -> None:
+def test_a_fixed_interval_gives_as_many_lines_as_the_span_holds(tmp_path: Path) -> None:
     generator = access("web", stream("beat", "Heartbeat", fixed("3s")), output=file("web.log"))
     lines = simulate(tmp_path / "run", source("a", generator, seed=1), "24h")[
         "web.log"

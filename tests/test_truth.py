@@ -90,7 +90,7 @@ def test_after_rotation_by_age(run: Run, method: str) -> None:
     assert len(rotated(program.logs / "access.log")) >= 3
 
 
-def test_only_as_many_rotated_files_as_wished_are_kept(run: Run) -> None:
+def test_only_as_many_rotated_files_as_configured_are_kept(run: Run) -> None:
     program = run(shop(file("access.log", maxSize="16Ki", keep=3, compress="Gzip")))
     wait_for("rotations", lambda: program.metrics().sum("visor_rotations_total") >= 10)
     program.stop()
@@ -170,15 +170,15 @@ def test_a_full_disk_while_rotating(run: Run, tmp_path: Path) -> None:
         check(program, program.stop(), "small/access.log")
 
 
-def test_a_read_only_directory_holds_up_nobody_else(run: Run, tmp_path: Path) -> None:
+def test_a_read_only_directory_delays_no_other(run: Run, tmp_path: Path) -> None:
     with small_disk(tmp_path / "logs" / "small", "size=64m") as disk:
         remount(disk, "ro")
         program = run(shop(file("small/access.log")))
         until_an_error(program)
         metrics = program.wait_for_lines(1000, generator="daemon")
         assert metrics.lines(generator="web") == 0
-        said = "\n".join(map(str, program.events()))
-        assert "small/access.log" in said and "Read-only file system" in said
+        output_text = "\n".join(map(str, program.events()))
+        assert "small/access.log" in output_text and "Read-only file system" in output_text
         remount(disk, "rw")
         program.wait_for_lines(1000, generator="web")
         check(program, program.stop(), "small/access.log")

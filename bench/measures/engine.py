@@ -21,7 +21,7 @@ def built() -> Path:
     if not shutil.which("cargo"):
         raise Trouble(
             "cargo is missing, which builds the engine's benchmark; leave `memory`, `profile` and "
-            "`sinks` out"
+            "`outputs` out"
         )
     build = [*COMMAND, "--no-run"]
     done = subprocess.run(build, cwd=REPOSITORY, capture_output=True, text=True, check=False)

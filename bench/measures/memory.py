@@ -1,4 +1,4 @@
-"""Lines a second in memory, on one core, of each format, beside floors that copy what is ready
+"""Lines per second in memory, on one core, of each format, beside baselines that copy what is ready
 already: what the engine's own benchmark measures, where all take turns."""
 
 from __future__ import annotations
@@ -6,13 +6,13 @@ from __future__ import annotations
 from statistics import median
 
 from . import engine
-from .report import Bar, Chart, Section, Wanted, millions
+from .report import Bar, Chart, Section, Target, millions
 from .settings import Settings
 
 FORMAT = "combined"
 SHARE = 0.6
-"""Of the lines that the floor of eleven pieces copies; or, where that is more than anyone needs:"""
-WANTED_LINES = 12_000_000
+"""Of the lines that the baseline of eleven pieces copies; or, where that is more than anyone needs:"""
+TARGET_LINES = 12_000_000
 """A second."""
 
 
@@ -27,7 +27,7 @@ def measure(settings: Settings) -> Section:
         add_row(section, found)
     section.notes = [
         f"`{' '.join(engine.COMMAND)}`: the engine alone, without any output. *Whole copies* and "
-        "*in pieces* are visor's lines in hundredths of those of a floor that copies the same "
+        "*in pieces* are visor's lines in hundredths of those of a baseline that copies the same "
         "lines and draws nothing: each whole, or in the eleven pieces that a Combined line has. "
         "Medians of the rounds, in which all take turns; ratios are those within a round.",
     ]
@@ -35,17 +35,17 @@ def measure(settings: Settings) -> Section:
     section.charts = [
         Chart(
             "memory",
-            "Million lines a second in memory, one core",
+            "Million lines per second in memory, one core",
             [Bar(found["format"], found["lines_per_second"] / 1e6) for found in section.data],
         )
     ]
     rate, share = combined["lines_per_second"], combined["share_of_pieces"]
-    section.wanted = [
-        Wanted(
+    section.targets = [
+        Target(
             "Combined in memory",
-            f"{SHARE:.0%} of a copy in eleven pieces, or {millions(WANTED_LINES)} lines/s",
+            f"{SHARE:.0%} of a copy in eleven pieces, or {millions(TARGET_LINES)} lines/s",
             f"{share:.0%}, {millions(rate)} lines/s",
-            share >= SHARE or rate >= WANTED_LINES,
+            share >= SHARE or rate >= TARGET_LINES,
         )
     ]
     return section
@@ -76,8 +76,8 @@ def add_row(section: Section, times: dict) -> None:
     )
 
 
-def share(ours: list[float], floors: list[float]) -> float | None:
-    """Our lines in parts of the floor's: the median of the rounds."""
-    if not floors:
+def share(ours: list[float], baselines: list[float]) -> float | None:
+    """Our lines in parts of the baseline's: the median of the rounds."""
+    if not baselines:
         return None
-    return median(floor / own for own, floor in zip(ours, floors, strict=True))
+    return median(baseline / own for own, baseline in zip(ours, baselines, strict=True))

@@ -29,12 +29,12 @@ class Cost:
 
 def run_into(commands: list[list[str]], path: Path | None, keep: bytearray | None = None) -> Cost:
     """Runs a pipeline into a file, or into a pipe whose bytes are counted."""
-    sink = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644) if path else None
+    output = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644) if path else None
     started = time.monotonic()
     processes: list[subprocess.Popen] = []
     try:
-        start_all(commands, sink, processes)
-        count = drain(processes[-1].stdout.fileno(), keep) if sink is None else 0
+        start_all(commands, output, processes)
+        count = drain(processes[-1].stdout.fileno(), keep) if output is None else 0
         processor = sum(wait(process) for process in processes)
         elapsed = time.monotonic() - started
     finally:
@@ -44,8 +44,8 @@ def run_into(commands: list[list[str]], path: Path | None, keep: bytearray | Non
                 process.wait()
             if process.stdout:
                 process.stdout.close()
-        if sink is not None:
-            os.close(sink)
+        if output is not None:
+            os.close(output)
     # Those before the last one end by a signal when it has had enough.
     if code := processes[-1].returncode:
         raise Trouble(f"`{' '.join(commands[-1])}` ended with {code}")
@@ -53,7 +53,7 @@ def run_into(commands: list[list[str]], path: Path | None, keep: bytearray | Non
 
 
 def start_all(
-    commands: list[list[str]], sink: int | None, processes: list[subprocess.Popen]
+    commands: list[list[str]], output: int | None, processes: list[subprocess.Popen]
 ) -> None:
     """Starts a pipeline, whose processes are added to the list as they start."""
     for command in commands:
@@ -63,7 +63,7 @@ def start_all(
             subprocess.Popen(
                 command,
                 stdin=before.stdout if before else subprocess.DEVNULL,
-                stdout=sink if last and sink is not None else subprocess.PIPE,
+                stdout=output if last and output is not None else subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
             )
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 
-from .report import Section, Wanted, seconds
+from .report import Section, Target, seconds
 from .settings import Settings
 from .visor import Metrics, access, document, running, stream
 
@@ -18,17 +18,17 @@ SHARES = [0.5, 0.99, 0.999, 1]
 OFF = 0.002
 """By how much the lines of a minute may differ from what was asked for."""
 LAG_RATE, LAG = 10_000, 0.005
-"""The rate at which 99.9 % of the writes are wanted within this lag, in seconds."""
+"""The rate at which 99.9 % of the writes are target within this lag, in seconds."""
 
 
 def measure(settings: Settings) -> Section:
     section = Section(
         name="rates",
-        title="Wanted and achieved rates",
+        title="Configured and actual rates",
         columns=[
-            "Lines/s wanted",
+            "Configured lines/s",
             "lines",
-            "achieved",
+            "actual",
             "skipped",
             *(f"lag p{share * 100:g}" for share in SHARES),
         ],
@@ -40,7 +40,7 @@ def measure(settings: Settings) -> Section:
             add_row(section, rate, before, after)
     section.notes = [
         f"Over {settings.effort.rate_seconds:g} s into `/dev/null`, the first {len(TOGETHER)} at "
-        "once on one event loop. *Achieved* is by the lines that were due in the time between two "
+        "once on one event loop. *Actual* is by the lines that were due in the time between two "
         "looks at the metrics: one line more or less is the border of it. The lag is from when the "
         "oldest line of a write was due to when it was written; a percentile is the bound of the "
         "histogram's bucket that it lies in, and p100 is the worst."
@@ -75,7 +75,7 @@ def add_row(section: Section, rate: int, before: Metrics, after: Metrics) -> Non
         )
 
     lines, skipped = grown("visor_lines_total"), grown("visor_lines_skipped_total")
-    wanted = (after.at - before.at) * rate
+    target = (after.at - before.at) * rate
     bounds = [
         sample.labels["le"]
         for sample in after.each("visor_schedule_lag_seconds_bucket", generator=generator)
@@ -86,9 +86,9 @@ def add_row(section: Section, rate: int, before: Metrics, after: Metrics) -> Non
     lags = {share: bound_of(share, buckets) for share in SHARES}
     section.data.append(
         {
-            "wanted": rate,
+            "target": rate,
             "lines": lines,
-            "achieved": lines / wanted,
+            "actual": lines / target,
             "skipped": skipped,
             "lag_seconds_at_most": {
                 str(share): lag if lag is not None and math.isfinite(lag) else None
@@ -100,7 +100,7 @@ def add_row(section: Section, rate: int, before: Metrics, after: Metrics) -> Non
         [
             f"{rate:,}",
             f"{lines:,.0f}",
-            f"{lines / wanted:.2%}",
+            f"{lines / target:.2%}",
             f"{skipped:,.0f}",
             *map(at_most, lags.values()),
         ]
@@ -108,18 +108,18 @@ def add_row(section: Section, rate: int, before: Metrics, after: Metrics) -> Non
     # Where the time begins and ends between two lines is a line's worth, and the metrics are asked
     # for within some milliseconds: what one write holds.
     border = 1 + rate * 0.02
-    section.wanted.append(
-        Wanted(
+    section.targets.append(
+        Target(
             f"{rate:,} lines/s over {after.at - before.at:.0f} s",
             f"within {OFF:.1%}",
-            f"{lines / wanted:.2%}",
-            abs(lines - wanted) <= OFF * wanted + border,
+            f"{lines / target:.2%}",
+            abs(lines - target) <= OFF * target + border,
         )
     )
     if rate == LAG_RATE:
         lag = lags[0.999]
-        section.wanted.append(
-            Wanted(
+        section.targets.append(
+            Target(
                 f"{rate:,} lines/s, p99.9 of the lag",
                 f"under {seconds(LAG)}",
                 at_most(lag),

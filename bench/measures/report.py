@@ -1,4 +1,4 @@
-"""Numbers for people: Markdown tables, and what was wanted of them."""
+"""Results as Markdown tables, with their targets."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Any
 
 
 @dataclass
-class Wanted:
-    """A number that is wanted, and whether it was reached; `ok` is None where nothing here can
-    tell."""
+class Target:
+    """A target, and whether it was reached; `ok` is None if that is unknown."""
 
     what: str
     limit: str
@@ -44,23 +43,23 @@ class Section:
     columns: list[str]
     rows: list[list[str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    wanted: list[Wanted] = field(default_factory=list)
+    targets: list[Target] = field(default_factory=list)
     charts: list[Chart] = field(default_factory=list)
     data: Any = None
 
 
-def failures(sections: Iterable[Section]) -> list[Wanted]:
-    return [wanted for section in sections for wanted in section.wanted if wanted.ok is False]
+def failures(sections: Iterable[Section]) -> list[Target]:
+    return [target for section in sections for target in section.targets if target.ok is False]
 
 
 def markdown(conditions: str, sections: list[Section], pictures: str | None = None) -> str:
     """The report; with the path of its pictures, if they are drawn."""
-    parts = ["# Visor's speed", conditions]
-    wanted = [wanted for section in sections for wanted in section.wanted]
-    if wanted:
+    parts = ["# Performance", conditions]
+    targets = [target for section in sections for target in section.targets]
+    if targets:
         verdicts = {True: "yes", False: "**no**", None: "cannot tell"}
-        rows = [[one.what, one.limit, one.got, verdicts[one.ok]] for one in wanted]
-        parts += ["## Wanted", table(["What", "Wanted", "Measured", "Reached"], rows)]
+        rows = [[one.what, one.limit, one.got, verdicts[one.ok]] for one in targets]
+        parts += ["## Targets", table(["What", "Target", "Measured", "Reached"], rows)]
     for section in sections:
         parts.append(f"## {section.title}")
         if section.rows:

@@ -13,13 +13,13 @@ class Effort:
     """How much is measured. More of it means less chance in the numbers."""
 
     rounds: int
-    """Of each contender on each sink."""
+    """Of each contender on each output."""
     lines: int
     """That a contender writes in one round."""
     steady_seconds: float
     """For which many streams are watched."""
     rate_seconds: float
-    """For which lines are counted against the wanted rate."""
+    """For which lines are counted against the target rate."""
     starts: int
     """Of the program, until its first line."""
 

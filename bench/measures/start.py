@@ -7,7 +7,7 @@ import time
 from statistics import median, quantiles
 
 from .process import Trouble
-from .report import Section, Wanted, seconds
+from .report import Section, Target, seconds
 from .settings import Settings
 from .visor import access, document, stream
 
@@ -41,14 +41,14 @@ def measure(settings: Settings) -> Section:
         name="start",
         title="Start and size",
         columns=["Program", "to the first line, median", "p90"],
-        wanted=[
-            Wanted(
+        targets=[
+            Target(
                 "`visor run` to its first line",
                 f"within {seconds(FIRST_LINE)}",
                 seconds(run),
                 run <= FIRST_LINE,
             ),
-            Wanted("program", f"under {SIZE / 1e6:.0f} MB", f"{size / 1e6:.1f} MB", size < SIZE),
+            Target("program", f"under {SIZE / 1e6:.0f} MB", f"{size / 1e6:.1f} MB", size < SIZE),
         ],
         rows=[
             [name, seconds(median(found)), seconds(quantiles(found, n=10)[-1])]

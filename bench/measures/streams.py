@@ -1,6 +1,6 @@
 """What many quiet streams cost: processor time, memory, threads and open files, from /proc.
 
-Lines arrive by chance (the exponential law), so that streams don't wake together: the dear case.
+Lines arrive by chance (the exponential interval), so that streams don't wake together: the dear case.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 
 from .process import memory, processor_seconds
-from .report import Bar, Chart, Section, Wanted
+from .report import Bar, Chart, Section, Target
 from .settings import Settings
 from .visor import access, document, running, stream
 
@@ -27,11 +27,11 @@ class Layout:
     lines_per_second: float
     """Of each stream."""
     share: float | None = None
-    """The wanted share of one core."""
+    """The target share of one core."""
     resident: int | None = None
-    """The wanted resident memory, in MiB."""
+    """The target resident memory, in MiB."""
     threads: int | None = None
-    """The wanted number of threads."""
+    """The target number of threads."""
 
     def __str__(self) -> str:
         count = self.generators * self.streams
@@ -89,11 +89,11 @@ def measure(settings: Settings) -> Section:
 
 
 def documents(layout: Layout) -> str:
-    law = {"exponential": {"mean": f"{1000 / layout.lines_per_second:.0f}ms"}}
+    interval = {"exponential": {"mean": f"{1000 / layout.lines_per_second:.0f}ms"}}
     generators = [
         access(
             f"g{generator:04}",
-            [stream(f"s{number:04}", law) for number in range(layout.streams)],
+            [stream(f"s{number:04}", interval) for number in range(layout.streams)],
             {"file": {"path": f"g{generator:04}.log"}},
         )
         for generator in range(layout.generators)
@@ -144,16 +144,16 @@ def add_row(section: Section, layout: Layout, found: dict) -> None:
         ]
     )
 
-    def wish(what: str, limit: str, got: str, ok: bool) -> None:
-        section.wanted.append(Wanted(f"{layout}: {what}", limit, got, ok))
+    def add_target(what: str, limit: str, got: str, ok: bool) -> None:
+        section.targets.append(Target(f"{layout}: {what}", limit, got, ok))
 
     if layout.share is not None:
-        wish("share of a core", f"under {layout.share:.0%}", f"{share:.1%}", share < layout.share)
+        add_target("share of a core", f"under {layout.share:.0%}", f"{share:.1%}", share < layout.share)
     if layout.resident is not None:
         ok = resident < layout.resident << 20
-        wish("resident memory", f"under {layout.resident} MiB", mebibytes(resident), ok)
+        add_target("resident memory", f"under {layout.resident} MiB", mebibytes(resident), ok)
     if layout.threads is not None:
-        wish("threads", f"under {layout.threads}", str(threads), threads < layout.threads)
+        add_target("threads", f"under {layout.threads}", str(threads), threads < layout.threads)
 
 
 def mebibytes(size: int) -> str:

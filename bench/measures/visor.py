@@ -105,7 +105,7 @@ def running(
         link.symlink_to(os.devnull)
     command = [
         settings.binary,
-        "--diagnostics",
+        "--logging-format",
         "json",
         "run",
         "-f",

@@ -54,8 +54,8 @@ def release(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
         made.install()
     except HelmError as error:
         within = cluster.kubernetes.within(made.namespace)
-        said = within.run("describe", "pods") + Operators(within).logs(30)
-        pytest.fail(f"{error}\n{said}")
+        output_text = within.run("describe", "pods") + Operators(within).logs(30)
+        pytest.fail(f"{error}\n{output_text}")
     yield made
     if not cluster.own:
         made.uninstall()
@@ -97,7 +97,7 @@ def operators(release: Release) -> Operators:
 
 
 @pytest.fixture(scope="module")
-def nobody_else(operators: Operators) -> Iterator[None]:
+def no_other_operator(operators: Operators) -> Iterator[None]:
     """The operators of the cluster are away."""
     operators.scale(0)
     yield

@@ -188,7 +188,7 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def refuse(self, status: int) -> None:
-        told = {
+        reported = {
             "apiVersion": "v1",
             "kind": "Status",
             "status": "Failure",
@@ -199,7 +199,7 @@ class Handler(BaseHTTPRequestHandler):
         headers = {}
         if status == 429 and self.server.retry_after:
             headers["Retry-After"] = str(self.server.retry_after)
-        self.reply(status, json.dumps(told).encode(), headers)
+        self.reply(status, json.dumps(reported).encode(), headers)
 
     def reply(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)

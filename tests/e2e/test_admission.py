@@ -68,7 +68,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_refused_with_its_path(namespace: Kubernetes, mistake: str) -> None:
+def test_a_mistake_is_rejected_with_its_path(namespace: Kubernetes, mistake: str) -> None:
     document, path, part = MISTAKES[mistake]
     done = applied(namespace, document)
     assert done.returncode != 0, done.stdout
@@ -76,7 +76,7 @@ def test_a_mistake_is_refused_with_its_path(namespace: Kubernetes, mistake: str)
     assert namespace.find(KIND, "shop") is None
 
 
-def test_a_mistake_in_a_change_is_refused_and_the_source_can_go(namespace: Kubernetes) -> None:
+def test_a_mistake_in_a_change_is_rejected_and_the_source_can_go(namespace: Kubernetes) -> None:
     good = apply(namespace, shop())
     good.is_ready()
     with pytest.raises(KubectlError, match="spec.timeZone"):
@@ -92,13 +92,13 @@ def test_a_bad_source_that_there_is_can_be_labelled_and_deleted(namespace: Kuber
     bad = apply(namespace, shop(timeZone="Mars"))
     bad.wait_for("Accepted", "False", "Invalid")
     namespace.run("label", "namespace", namespace.namespace, "visor.dev/validate-")
-    namespace.wait_for("the label to count", lambda: is_refused(bad))
+    namespace.wait_for("the label to count", lambda: is_rejected(bad))
     namespace.run("label", KIND, "shop", "team=logs")
     bad.delete()
     namespace.wait_until_gone(KIND, "shop")
 
 
-def is_refused(bad: Source) -> bool:
+def is_rejected(bad: Source) -> bool:
     """Whether the webhook is asked about changes of the source."""
     try:
         bad.change(timeZone="Venus")
@@ -110,7 +110,7 @@ def is_refused(bad: Source) -> bool:
 def test_what_is_odd_is_taken_with_a_warning(namespace: Kubernetes) -> None:
     done = applied(namespace, shop(workload="DaemonSet", replicas=3))
     assert done.returncode == 0, done.stderr
-    assert "Warning: spec.replicas: counts for nothing" in done.stderr
+    assert "Warning: spec.replicas: has no effect" in done.stderr
 
 
 @pytest.mark.parametrize("workload", ["DaemonSet", "Sidecar"])

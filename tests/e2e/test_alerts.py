@@ -101,8 +101,8 @@ class Place:
         kubernetes = self.operators.kubernetes
         before = kubernetes.get(kind, name)["rules"]
 
-        def allow(wished: list[Object]) -> None:
-            patch = json.dumps([{"op": "replace", "path": "/rules", "value": wished}])
+        def allow(desired: list[Object]) -> None:
+            patch = json.dumps([{"op": "replace", "path": "/rules", "value": desired}])
             kubernetes.run("patch", kind, name, "--type=json", f"--patch={patch}")
 
         allow(list(rules))
@@ -347,9 +347,9 @@ FAULTS: dict[str, Callable[[Place], AbstractContextManager[None]]] = {
     "VisorOperatorAbsent": no_operator,
     "VisorNoLeader": no_right_to_the_lease,
     "VisorSeveralLeaders": two_that_act,
-    "VisorSourcesRefused": a_time_zone_that_is_none,
+    "VisorSourcesRejected": a_time_zone_that_is_none,
     "VisorSourcesNotReady": no_node_for_its_pods,
-    "VisorPodsSilent": a_frozen_generator,
+    "VisorPodsUnreachable": a_frozen_generator,
     "VisorReconcileErrors": no_right_to_write_to_pods,
     "VisorWatchErrors": no_right_to_see_workloads,
     "VisorPodsWithoutGenerator": a_pod_that_asks_for_a_source_that_is_none,

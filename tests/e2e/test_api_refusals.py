@@ -43,9 +43,9 @@ def test_a_quota(namespace: Kubernetes) -> None:
     namespace.apply({**quota, "spec": {"hard": {"count/services": "0"}}})
     namespace.wait_for("its count", lambda: "used" in namespace.get("quota", "few")["status"])
     source = apply(namespace, shop())
-    refused = source.wait_for("Accepted", "False", "Forbidden")
-    assert "exceeded quota: few" in refused.message and "Service" in refused.message
-    assert source.wait_for("Ready", "False", "Forbidden").message == refused.message
+    rejected = source.wait_for("Accepted", "False", "Forbidden")
+    assert "exceeded quota: few" in rejected.message and "Service" in rejected.message
+    assert source.wait_for("Ready", "False", "Forbidden").message == rejected.message
     assert "Deployment" not in source.children()
     namespace.delete("quota", "few")
     is_served(source)
@@ -123,16 +123,16 @@ def test_a_webhook(cluster: Cluster, namespace: Kubernetes, tmp_path: Path) -> N
     with refusing_webhook(cluster, namespace, tmp_path) as relents:
         # It takes the API server a moment to know of it.
         probe = shop()
-        namespace.wait_for("a refusal", lambda: is_refused(namespace))
+        namespace.wait_for("a refusal", lambda: is_rejected(namespace))
         source = apply(namespace, probe)
-        refused = source.wait_for("Accepted", "False", "Forbidden")
-        assert "not on a Thursday" in refused.message and "thursdays" in refused.message
+        rejected = source.wait_for("Accepted", "False", "Forbidden")
+        assert "not on a Thursday" in rejected.message and "thursdays" in rejected.message
         relents.set()
         is_served(source)
         assert warnings(source) == ["Forbidden"]
 
 
-def is_refused(kubernetes: Kubernetes) -> bool:
+def is_rejected(kubernetes: Kubernetes) -> bool:
     words = ("create", "deployment", "probe", "--image=none", "--dry-run=server")
     done = subprocess.run([*kubernetes.command(), *words], capture_output=True, text=True)
     return "not on a Thursday" in done.stderr
@@ -158,22 +158,22 @@ def test_rights_that_are_taken_away_and_given_back(
         reads = [{**r, "verbs": ["get", "list", "watch"]} for r in role["rules"]]
         allow(*(reads[i] if "apps" in r["apiGroups"] else r for i, r in enumerate(role["rules"])))
         source = apply(namespace, {**shop(), "metadata": {"name": "late"}})
-        refused = source.wait_for("Accepted", "False", "Forbidden")
-        assert re.search('cannot create resource "deployments"', refused.message)
+        rejected = source.wait_for("Accepted", "False", "Forbidden")
+        assert re.search('cannot create resource "deployments"', rejected.message)
         # It may not write to pods: they get their document all the same, if later, and it is told
         # how they are.
         allow(*({**r, "verbs": ["list", "watch"]} if is_of_pods(r) else r for r in role["rules"]))
-        refusals = audit.count(account, code=403)
+        rejections = audit.count(account, code=403)
         running.change(suspend=True)
         running.wait_for("Ready", reason="Suspended")
         running.change(suspend=False)
         running.is_ready()
-        assert audit.count(account, code=403) > refusals
+        assert audit.count(account, code=403) > rejections
         # And now nothing at all, not even look.
         allow()
-        refusals = audit.count(account, code=403)
+        rejections = audit.count(account, code=403)
         running.change(replicas=2)
-        namespace.wait_for("refusals", lambda: audit.count(account, code=403) > refusals + 5)
+        namespace.wait_for("refusals", lambda: audit.count(account, code=403) > rejections + 5)
     finally:
         allow(*role["rules"])
     is_served(source)
@@ -204,5 +204,5 @@ def test_a_namespace_that_is_about_to_go(
     ]
     # What goes is told to it one by one, and it tries to put it right at most each time.
     assert len(writes) <= 3 * 10, [(r.verb, r.what) for r in writes]
-    said = operators.logs(200)
-    assert "trying again" not in [line for line in said.splitlines() if namespace.namespace in line]
+    output_text = operators.logs(200)
+    assert "reconcile failed" not in [line for line in output_text.splitlines() if namespace.namespace in line]

@@ -77,9 +77,9 @@ EDITS: list[tuple[str, Object, Callable[[Object], object]]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "edit", "told"), EDITS)
-def test_an_edited_child_is_put_right(
-    source: Source, kind: str, edit: Object, told: Callable[[Object], object]
+@pytest.mark.parametrize(("kind", "edit", "reported"), EDITS)
+def test_an_edited_child_is_reverted(
+    source: Source, kind: str, edit: Object, reported: Callable[[Object], object]
 ) -> None:
     before = source.children()[kind]
     version = before["metadata"]["resourceVersion"]
@@ -87,7 +87,7 @@ def test_an_edited_child_is_put_right(
 
     def put_right() -> bool:
         now = source.kubernetes.get(kind, "shop")
-        return now["metadata"]["resourceVersion"] != version and told(now) == told(before)
+        return now["metadata"]["resourceVersion"] != version and reported(now) == reported(before)
 
     source.kubernetes.wait_for("the child as it was", put_right)
     assert source.children()[kind]["metadata"]["uid"] == before["metadata"]["uid"]

@@ -89,12 +89,12 @@ def test_lines_in_files_are_the_lines_in_the_status(
     if killed:
         # A kubelet of 1.20 may lose a container whose pod is deleted, and with it the last word.
         # What it wrote since it was last asked, 2 s before, is missing then.
-        assert shop.wait_for("Counted", "False").reason == "ContainersKilled"
+        assert shop.wait_for("CountsExact", "False").reason == "ContainersKilled"
         assert len(lines) - killed * 400 * 5 < shop.status["lines"] < len(lines)
         pytest.skip(f"the node lost {killed} containers: what is left is counted, and it is said")
     assert shop.status["lines"] == len(lines)
     assert shop.status["bytes"] == sum(len(line) + 1 for line in lines)
-    assert shop.wait_for("Counted").reason == "AllCounted"
+    assert shop.wait_for("CountsExact").reason == "Exact"
 
 
 def test_lines_in_the_logs_of_containers_are_the_lines_in_the_status(
@@ -114,10 +114,10 @@ def test_lines_in_the_logs_of_containers_are_the_lines_in_the_status(
     lines = sum(len(log.splitlines()) for log in logs)
     namespace.wait_for(f"{lines} lines", lambda: source.status["lines"] == lines)
     assert source.status["bytes"] == sum(len(log.encode()) for log in logs)
-    assert source.wait_for("Counted").reason == "AllCounted"
+    assert source.wait_for("CountsExact").reason == "Exact"
 
 
-def test_of_a_container_that_was_killed_little_is_missing_and_that_is_said(
+def test_of_a_container_that_was_killed_little_is_missing_and_that_is_reported(
     cluster: Cluster, namespace: Kubernetes
 ) -> None:
     cluster.need_own("it reads files of the node, and kills a process there")
@@ -130,8 +130,8 @@ def test_of_a_container_that_was_killed_little_is_missing_and_that_is_said(
     namespace.wait_for("another container", lambda: source.pod().restarts == 1)
     source.is_ready()
     source.suspend()
-    counted = source.wait_for("Counted", "False", "ContainersKilled")
-    assert "1 containers" in counted.message
+    counted = source.wait_for("CountsExact", "False", "ContainersKilled")
+    assert "1 container was" in counted.message
     assert source.status["killedContainers"] == 1
     # The kill may have torn the last line; the next container began a new one.
     lines = log.read_bytes().count(b"\n")
@@ -139,15 +139,15 @@ def test_of_a_container_that_was_killed_little_is_missing_and_that_is_said(
     assert source.status["lines"] <= lines
 
 
-def test_a_pod_that_does_not_answer_is_said(cluster: Cluster, namespace: Kubernetes) -> None:
+def test_a_pod_that_does_not_answer_is_reported(cluster: Cluster, namespace: Kubernetes) -> None:
     cluster.need_own("it stops a process of the node")
     source = apply(namespace, shop())
     source.is_ready()
-    source.wait_for("Counted")
+    source.wait_for("CountsExact")
     pod = source.pod()
     end_its_process(pod, signal.SIGSTOP)
-    counted = source.wait_for("Counted", "False", "PodsSilent")
-    assert f"{namespace.namespace}/{pod.name}: no answer within 3 s" in counted.message
-    assert source.status["silentPods"] == 1
+    counted = source.wait_for("CountsExact", "False", "PodsUnreachable")
+    assert f"{namespace.namespace}/{pod.name}: no response within 3 s" in counted.message
+    assert source.status["unreachablePods"] == 1
     end_its_process(pod, signal.SIGCONT)
-    source.wait_for("Counted", reason="AllCounted")
+    source.wait_for("CountsExact", reason="Exact")

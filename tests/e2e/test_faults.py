@@ -33,9 +33,9 @@ def api_server(kubernetes: Kubernetes) -> Iterator[str]:
     )
     try:
         assert process.stdout
-        said = process.stdout.readline()
-        found = re.search(r"127\.0\.0\.1:\d+", said)
-        assert found, said
+        output_text = process.stdout.readline()
+        found = re.search(r"127\.0\.0\.1:\d+", output_text)
+        assert found, output_text
         yield found[0]
     finally:
         process.kill()
@@ -43,7 +43,7 @@ def api_server(kubernetes: Kubernetes) -> Iterator[str]:
 
 
 @pytest.fixture
-def proxy(nobody_else: None, namespace: Kubernetes) -> Iterator[FaultyProxy]:
+def proxy(no_other_operator: None, namespace: Kubernetes) -> Iterator[FaultyProxy]:
     with api_server(namespace) as address, faulty_proxy(address) as proxy:
         yield proxy
 
@@ -83,7 +83,7 @@ def operator(
         [
             *(dockerfile.BUILD / "visor-operator", "run", f"--image={cluster.image}"),
             *(f"--namespace={namespace.namespace}", "--no-leader-election", f"--listen={address}"),
-            *("--status-interval=1s", "--log-format=text"),
+            *("--status-interval=1s", "--logging-format=text"),
         ],
         env={"KUBECONFIG": str(kubeconfig)},
     )
@@ -128,7 +128,7 @@ def test_writes_that_fail_are_tried_again(
     assert proxy.is_done()
 
 
-def test_a_write_that_is_not_answered_holds_up_neither_its_source_for_ever_nor_others(
+def test_a_write_that_is_not_answered_delays_neither_its_source_for_ever_nor_others(
     namespace: Kubernetes, proxy: FaultyProxy, operator: Operator
 ) -> None:
     proxy.fail_writes(SILENCE)
@@ -207,12 +207,12 @@ def repeated_events(namespace: Kubernetes) -> list[Object]:
     """Events of the operator that were said before."""
     ours = [e for e in namespace.list("events") if e["source"].get("component") != "kubelet"]
     ours = [e for e in ours if e["involvedObject"]["kind"] == "FakeLogSource"]
-    said = [(e["involvedObject"].get("uid"), e["reason"], e["message"]) for e in ours]
+    output_text = [(e["involvedObject"].get("uid"), e["reason"], e["message"]) for e in ours]
     again = [e for e in ours if e.get("series") or (e.get("count") or 1) > 1]
-    return again + [e for e, what in zip(ours, said, strict=True) if said.count(what) > 1]
+    return again + [e for e, what in zip(ours, output_text, strict=True) if output_text.count(what) > 1]
 
 
-def test_a_server_that_is_too_busy_is_left_alone_for_as_long_as_it_wishes(
+def test_a_server_that_is_too_busy_gets_the_pause_that_it_requests(
     namespace: Kubernetes, proxy: FaultyProxy, operator: Operator
 ) -> None:
     proxy.retry_after = 3
@@ -220,11 +220,11 @@ def test_a_server_that_is_too_busy_is_left_alone_for_as_long_as_it_wishes(
     source = apply(namespace, named(1))
     namespace.wait_for("all refusals", proxy.is_done)
     are_as_they_should_be([source])
-    refusals = [seen.time for seen in proxy.seen() if seen.fault == 429]
-    assert len(refusals) == 3
-    for refusal in refusals:
+    rejections = [seen.time for seen in proxy.seen() if seen.fault == 429]
+    assert len(rejections) == 3
+    for rejection in rejections:
         # What is on its way by then comes all the same.
-        meanwhile = [s for s in proxy.seen() if refusal + 0.3 < s.time < refusal + 2.9]
+        meanwhile = [s for s in proxy.seen() if rejection + 0.3 < s.time < rejection + 2.9]
         assert meanwhile == []
     assert operator.count("api_requests_total", code="429") == 3
 
@@ -295,14 +295,14 @@ def test_a_slow_server_is_asked_no_more_than_a_fast_one(
     is_well(namespace, operator, slow)
 
 
-def test_what_goes_wrong_for_long_is_told_in_the_server_s_words(
+def test_what_goes_wrong_for_long_is_reported_with_the_server_s_message(
     namespace: Kubernetes, proxy: FaultyProxy, operator: Operator
 ) -> None:
     source = apply(namespace, named(1))
     source.is_ready()
     proxy.fail_writes(*[500] * 5)
     source.change(replicas=2)
-    refused = source.wait_for("Accepted", "False", "Failing")
-    assert "told to fail" in refused.message and "go on as they were" in refused.message
+    rejected = source.wait_for("Accepted", "False", "ReconcileError")
+    assert "told to fail" in rejected.message and "keep running unchanged" in rejected.message
     are_as_they_should_be([source])
     is_well(namespace, operator, source)

@@ -94,7 +94,7 @@ def test_a_sample_runs_as_it_is(
     check(pod, document, pod.suspend(document), tmp_path)
 
 
-def test_a_changed_document_reaches_a_running_pod_and_its_counters_go_on(
+def test_a_changed_document_reaches_a_running_pod_and_its_counters_continue(
     cluster: Cluster, bare_namespace: Kubernetes, tmp_path: Path
 ) -> None:
     pod = start(bare_namespace, cluster.image, shop(), reader=cluster.reader_image)
@@ -104,7 +104,7 @@ def test_a_changed_document_reaches_a_running_pod_and_its_counters_go_on(
     changed = shop(300, stream("crawler", "Access", rate(20)))
     pod.change(changed)
     bare_namespace.wait_for(
-        "the new rates", lambda: pod.metrics().sum("visor_target_lines_per_second") == 370
+        "the new rates", lambda: pod.metrics().sum("visor_configured_lines_per_second") == 370
     )
     bare_namespace.wait_for(
         "lines of the new stream", lambda: pod.metrics().lines(stream="crawler")
@@ -117,17 +117,17 @@ def test_a_changed_document_reaches_a_running_pod_and_its_counters_go_on(
     assert pod.now().restarts == 0
 
 
-def test_a_document_that_is_refused_leaves_the_last_good_one(
+def test_a_document_that_is_rejected_leaves_the_last_good_one(
     cluster: Cluster, bare_namespace: Kubernetes, tmp_path: Path
 ) -> None:
     document = shop()
     pod = start(bare_namespace, cluster.image, document, reader=cluster.reader_image)
     pod = pod.wait_until_ready()
     pod.change(source("shop", access("web"), access("web")))
-    refused = "visor_config_reloads_total"
-    bare_namespace.wait_for("a refusal", lambda: pod.metrics().sum(refused, result="failure"))
-    told = [line for line in pod.logs() if is_diagnostic(line) and "generators[1].name" in line]
-    assert told, pod.logs()[-5:]
+    rejected = "visor_config_reloads_total"
+    bare_namespace.wait_for("a refusal", lambda: pod.metrics().sum(rejected, result="failure"))
+    reported = [line for line in pod.logs() if is_diagnostic(line) and "generators[1].name" in line]
+    assert reported, pod.logs()[-5:]
     # It goes on as before, and takes the next good one.
     wait_for_lines(pod, {"web"}, pod.metrics().lines(generator="web") + 50)
     check(pod, document, pod.suspend(document), tmp_path)
@@ -158,9 +158,9 @@ def test_deleting_a_pod_loses_no_line(
         )
         bare_namespace.delete("pod", pod.name)
         assert one.wait(60) == 0 and two.wait(60) == 0
-    said = followed(stdout)
-    lines = [line for line in said if not is_diagnostic(line)]
-    summary = by_generator(summary_of("\n".join(filter(is_diagnostic, said))))
+    output_text = followed(stdout)
+    lines = [line for line in output_text if not is_diagnostic(line)]
+    summary = by_generator(summary_of("\n".join(filter(is_diagnostic, output_text))))
     assert summary["web"] == len(lines) > 500
     # tail speaks of the file on standard error, which is in the log, too.
     errors_read = [line for line in followed(errors) if not line.startswith("tail: ")]

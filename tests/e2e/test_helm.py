@@ -68,8 +68,8 @@ def definition(kubernetes: Kubernetes) -> Object:
 
 def test_helm_test(release: Release, source: Source) -> None:
     for _ in range(2):
-        said = release.test()
-        assert "Succeeded" in said and "POD LOGS" in said and "/readyz: ok" in said
+        output_text = release.test()
+        assert "Succeeded" in output_text and "POD LOGS" in output_text and "/readyz: ok" in output_text
     # The pod that asked stays for its logs, until there is another one.
     tests = "app.kubernetes.io/component=test"
     assert len(source.kubernetes.within(release.namespace).list("pods", tests)) == 1
@@ -98,7 +98,7 @@ def test_an_upgrade_replaces_the_operators_and_leaves_sources_alone(
     source.kubernetes.wait_for("the status", lambda: source.status["lines"] > lines)
 
 
-def test_a_source_has_a_monitor_where_that_is_wished(source: Source, monitors: None) -> None:
+def test_a_source_has_a_monitor_where_that_is_configured(source: Source, monitors: None) -> None:
     """The upgrade before has wished it."""
     kubernetes = source.kubernetes
     found = kubernetes.wait_for("a PodMonitor", lambda: kubernetes.find(MONITORS, source.name))

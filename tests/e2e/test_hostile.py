@@ -75,7 +75,7 @@ def test_two_hundred_pods_are_injected_among_two_hundred_of_the_worst_reviews(
     are_well(operators, before)
 
 
-def test_twenty_thousand_connections_keep_nobody_from_a_port(
+def test_twenty_thousand_connections_block_nobody_at_a_port(
     cluster: Cluster, operators: Operators, namespace: Kubernetes
 ) -> None:
     cluster.need_own("it attacks the operators")
@@ -117,7 +117,7 @@ def test_twenty_thousand_connections_keep_nobody_from_a_port(
     assert generator.now().restarts == 0 and generator.now().is_ready
 
 
-def test_a_pod_that_only_says_it_is_a_source_s_counts_for_nothing(
+def test_a_pod_that_only_claims_a_source_is_not_counted(
     cluster: Cluster, operators: Operators, namespace: Kubernetes
 ) -> None:
     source = apply(namespace, shop(pace=10))
@@ -130,9 +130,9 @@ def test_a_pod_that_only_says_it_is_a_source_s_counts_for_nothing(
             kubernetes.wait_for("the impostor's page", lambda k=kubernetes: page_of(k))
         # All lines there are, while the impostors write a hundred times as many.
         after = source.suspend()
-        said = sum(metrics.lines() for metrics in after.values())
+        output_text = sum(metrics.lines() for metrics in after.values())
         source.kubernetes.wait_for(
-            "all lines", lambda: source.status["lines"] == said and source.status
+            "all lines", lambda: source.status["lines"] == output_text and source.status
         )
         assert source.status["replicas"] == 1
         for kubernetes in (attacker, namespace):
@@ -156,7 +156,7 @@ def impostor(kubernetes: Kubernetes, cluster: Cluster, claims: dict[str, str]) -
     kubernetes.run("annotate", "pod", "impostor", "visor.dev/injected=0.1.0")
 
 
-def test_a_review_that_nobody_sent_for_an_api_server_leaves_no_event(
+def test_a_review_that_no_api_server_sent_leaves_no_event(
     cluster: Cluster, operators: Operators, namespace: Kubernetes
 ) -> None:
     cluster.need_own("it calls the webhook itself")
@@ -193,8 +193,8 @@ def test_a_review_that_nobody_sent_for_an_api_server_leaves_no_event(
         "its event",
         lambda: [e for e in namespace.list("events") if e["reason"] == "NotInjected"],
     )
-    told = [e for e in namespace.list("events") if e["reason"] == "NotInjected"]
-    assert {e["involvedObject"]["name"] for e in told} == {"real"}
+    reported = [e for e in namespace.list("events") if e["reason"] == "NotInjected"]
+    assert {e["involvedObject"]["name"] for e in reported} == {"real"}
     gets = "visor_operator_requests_total"
     after = operators.metrics(operators.leader())
     assert after.sum(gets, method="GET") - asked.sum(gets, method="GET") < 20

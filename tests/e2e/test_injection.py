@@ -209,23 +209,23 @@ def test_a_pod_stays_in_its_quality_of_service_class(
     (made,) = wait_until_running(namespace)
     assert has_generator(made)
     assert made["status"]["qosClass"] == quality
-    assert not [e for e in namespace.list("events") if e["reason"] == "OtherQosClass"]
+    assert not [e for e in namespace.list("events") if e["reason"] == "QoSClassChanged"]
 
 
-def test_a_pod_that_can_not_stay_in_its_class_says_so(
+def test_a_pod_whose_class_changes_is_reported(
     cluster: Cluster, namespace: Kubernetes
 ) -> None:
     apply(namespace, rider())
-    wished = {"visor.dev/container-resources": json.dumps({"limits": {"memory": "48Mi"}})}
-    namespace.apply(workload(cluster, "Deployment", **wished))
+    desired = {"visor.dev/container-resources": json.dumps({"limits": {"memory": "48Mi"}})}
+    namespace.apply(workload(cluster, "Deployment", **desired))
     (made,) = wait_until_running(namespace)
     assert made["status"]["qosClass"] == "Burstable"
 
-    def told() -> list[Object]:
-        return [e for e in namespace.list("events") if e["reason"] == "OtherQosClass"]
+    def reported() -> list[Object]:
+        return [e for e in namespace.list("events") if e["reason"] == "QoSClassChanged"]
 
-    (event, *_) = namespace.wait_for("an event", told)
-    assert "would be BestEffort" in event["message"]
+    (event, *_) = namespace.wait_for("an event", reported)
+    assert "from BestEffort to" in event["message"]
 
 
 def test_a_limit_range_and_a_quota_let_an_injected_pod_in(
@@ -254,8 +254,8 @@ def test_a_limit_range_and_a_quota_let_an_injected_pod_in(
 
     def has_generator_with_bounds() -> bool:
         # The operators learn of the bounds a moment later.
-        said = namespace.run("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=small)
-        return has_generator(json.loads(said)) and "48Mi" in said
+        output_text = namespace.run("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=small)
+        return has_generator(json.loads(output_text)) and "48Mi" in output_text
 
     small = json.dumps(web("64Mi"))
     namespace.wait_for("bounds to count", has_generator_with_bounds)
@@ -281,29 +281,29 @@ def test_a_change_of_the_source_reaches_injected_pods(
     same = wait_until_running(namespace, 2)
     assert {p["metadata"]["uid"] for p in same} == {p["metadata"]["uid"] for p in pods}
     # What the pods wrote is told when they are gone, too.
-    told = shop.status["lines"]
+    reported = shop.status["lines"]
     namespace.delete("deployment", "deployment")
     namespace.wait_for("no pods", lambda: not namespace.list("pods", "app=web"))
     shop.wait_for("Available", reason="NoPods")
-    assert shop.status["lines"] >= told
+    assert shop.status["lines"] >= reported
     assert shop.status["replicas"] == 0
 
 
-def test_a_pod_whose_source_is_missing_starts_without_and_says_so(
+def test_a_pod_whose_source_is_missing_starts_without_and_is_reported(
     cluster: Cluster, operators: Operators, namespace: Kubernetes
 ) -> None:
     namespace.apply(workload(cluster, "Deployment"))
     (pod,) = wait_until_running(namespace)
     assert not has_generator(pod)
 
-    def told() -> bool:
+    def reported() -> bool:
         events = namespace.list("events")
         return any(
-            event["reason"] == "NotInjected" and "no FakeLogSource `shop`" in event["message"]
+            event["reason"] == "NotInjected" and "FakeLogSource `shop` not found" in event["message"]
             for event in events
         )
 
-    namespace.wait_for("an event", told)
+    namespace.wait_for("an event", reported)
     counted = [
         operators.metrics(name).sum("visor_operator_injections_total", result="missing_source")
         for name in operators.names()
@@ -351,7 +351,7 @@ def test_a_namespace_asks_for_its_pods_and_a_pod_counts_before_it(
 
 
 def test_a_dry_run_leaves_no_trace(cluster: Cluster, namespace: Kubernetes) -> None:
-    said = namespace.run(
+    output_text = namespace.run(
         "create",
         "--dry-run=server",
         "-f",
@@ -360,7 +360,7 @@ def test_a_dry_run_leaves_no_trace(cluster: Cluster, namespace: Kubernetes) -> N
         "json",
         stdin=json.dumps(bare(cluster, "web")),
     )
-    assert '"visor"' not in said
+    assert '"visor"' not in output_text
     # Once a pod that is no dry run has left its event, one of the dry run would be there, too.
     namespace.apply(bare(cluster, "real"))
 
@@ -510,7 +510,7 @@ def test_an_upgrade_of_the_release_keeps_what_the_api_server_trusts(
         operators.leader()
 
 
-def test_nonsense_at_the_webhook_harms_nobody(
+def test_nonsense_at_the_webhook_is_harmless(
     cluster: Cluster, operators: Operators, namespace: Kubernetes
 ) -> None:
     cluster.need_own("it calls the webhook itself")
@@ -523,17 +523,17 @@ def test_nonsense_at_the_webhook_harms_nobody(
         urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)
     )
     for body in (b"", b"null", b"{", b"[" * 100_000, bytes(range(256)), b'{"request": {}}'):
-        with pytest.raises(urllib.error.HTTPError) as refused:
+        with pytest.raises(urllib.error.HTTPError) as rejected:
             opener.open(urllib.request.Request(url, body), timeout=10)
-        assert refused.value.code == 400
-        assert b"no AdmissionReview" in refused.value.read()
+        assert rejected.value.code == 400
+        assert b"not an AdmissionReview" in rejected.value.read()
     apply(namespace, rider())
     namespace.apply(bare(cluster, "web"))
     (pod,) = wait_until_running(namespace)
     assert has_generator(pod)
 
 
-def test_the_sample_rides_along_and_its_collector_reads_every_line(
+def test_the_sample_is_injected_and_its_collector_reads_every_line(
     cluster: Cluster, namespace: Kubernetes
 ) -> None:
     cluster.need_collectors()
@@ -547,7 +547,7 @@ def test_the_sample_rides_along_and_its_collector_reads_every_line(
 
     def counted() -> int | None:
         metrics = parse(namespace.page(name, 9464, "/metrics"))
-        quiet = metrics.sum("visor_target_lines_per_second") == 0
+        quiet = metrics.sum("visor_configured_lines_per_second") == 0
         assert metrics.sum("visor_rotations_total") >= 1
         return int(metrics.lines()) if quiet else None
 

@@ -21,9 +21,9 @@ def test_a_source_has_short_names_and_columns(namespace: Kubernetes) -> None:
         assert row[0].split("/")[-1] == "shop" and row[1:3] == ["True", "1"]
         assert row[3].endswith("/s") and int(row[4]) > 0
     header, row = rows(namespace.run("get", "fls", "-o", "wide"))
-    assert header[-5:] == ["REASON", "CONFIGURED", "COUNTED", "BYTES", "WORKLOAD"]
-    ready, configured, counted, size, workload = row[-5:]
-    assert (ready, configured, counted, workload) == ("Ready", "50.0/s", "True", "Deployment")
+    assert header[-5:] == ["REASON", "CONFIGURED", "EXACT", "BYTES", "WORKLOAD"]
+    ready, configured, exact, size, workload = row[-5:]
+    assert (ready, configured, exact, workload) == ("Ready", "50.0/s", "True", "Deployment")
     assert int(size) > 0
 
 
@@ -33,27 +33,27 @@ def test_kubectl_waits_for_a_source(namespace: Kubernetes) -> None:
     assert source.pod().is_ready
 
 
-def test_what_happens_is_told_by_events(namespace: Kubernetes) -> None:
+def test_what_happens_is_recorded_as_events(namespace: Kubernetes) -> None:
     source = apply(namespace, shop())
     source.is_ready()
     source.suspend()
 
-    def told() -> bool:
+    def reported() -> bool:
         described = namespace.run("describe", "fls", "shop")
         return all(reason in described for reason in ("Ready", "Suspended", "visor-operator"))
 
-    namespace.wait_for("events", told)
+    namespace.wait_for("events", reported)
     for event in namespace.list("events"):
         if event["involvedObject"]["kind"] == "FakeLogSource":
             assert event["type"] == "Normal" and event["message"]
 
 
 def test_kubectl_explains_the_fields(namespace: Kubernetes) -> None:
-    for path, said in (
+    for path, output_text in (
         ("fls", "FakeLogSource"),
         ("fls.spec.generators", "All run at once"),
         ("fls.spec.generators.streams.interval", "law"),
         ("fls.status.lines", "lines"),
     ):
         explained = namespace.run("explain", path)
-        assert said.lower() in explained.lower(), explained
+        assert output_text.lower() in explained.lower(), explained

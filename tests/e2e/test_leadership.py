@@ -46,7 +46,7 @@ def strays(requests: list[Request], lease: str) -> list[Request]:
         )
 
     begin = min(taking.begin for taking in taken)
-    return [w for w in acts(requests) if w.begin >= begin and not is_held(w)]
+    return [w for w in leads(requests) if w.begin >= begin and not is_held(w)]
 
 
 def takings(requests: list[Request]) -> list[Request]:
@@ -73,7 +73,7 @@ def first_takeover(requests: list[Request]) -> tuple[float, float]:
     pytest.fail("nobody else took it")
 
 
-def acts(requests: list[Request]) -> list[Request]:
+def leads(requests: list[Request]) -> list[Request]:
     return [r for r in requests if r.verb in WRITES and r.resource not in ANYBODYS]
 
 
@@ -138,7 +138,7 @@ def test_there_never_are_two_that_act(
     for source in sources:
         source.is_ready()
     requests = audit.requests(account)
-    written = acts(requests)
+    written = leads(requests)
     assert len({write.agent for write in written}) >= 2 and len(written) > 50
     # With the Lease as it was at the time.
     found = strays(requests, operators.lease)

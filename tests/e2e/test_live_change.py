@@ -15,7 +15,7 @@ from support.waiting import wait_for
 
 # A kubelet that isn't told of a changed ConfigMap needs a minute or more to notice.
 SECONDS = 30.0
-TARGET = "visor_target_lines_per_second"
+TARGET = "visor_configured_lines_per_second"
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_streams_and_generators_come_and_go_in_pods_that_run(two_pods: Source) -
     assert all(lines_by_generator(metrics)["daemon"] > 0 for metrics in after.values())
 
 
-def test_a_suspended_source_keeps_its_pods_and_goes_on_later(two_pods: Source) -> None:
+def test_a_suspended_source_keeps_its_pods_and_continues_later(two_pods: Source) -> None:
     pods = Watched(two_pods)
     suspended = two_pods.suspend()
 
@@ -114,7 +114,7 @@ def test_a_change_of_the_pods_replaces_them(two_pods: Source) -> None:
     two_pods.kubernetes.wait_for("lines", lambda: two_pods.lines_per_second() == 100)
 
 
-def test_what_is_no_longer_wished_of_the_pods_goes(namespace: Kubernetes) -> None:
+def test_removed_fields_of_the_pods_are_removed(namespace: Kubernetes) -> None:
     notes = {"shop.example/team": "web"}
     source = apply(namespace, shop(podTemplate={"annotations": notes, "nodeSelector": {}}))
     source.is_ready()

@@ -29,7 +29,7 @@ class Limited:
 
 @pytest.fixture(scope="module")
 def limited(
-    cluster: Cluster, nobody_else: None, release: Release, shared_namespace: Kubernetes
+    cluster: Cluster, no_other_operator: None, release: Release, shared_namespace: Kubernetes
 ) -> Iterator[Limited]:
     with new_namespace(cluster, "namespace mode two", "restricted") as two:
         audit = Audit(cluster) if cluster.own else None
@@ -70,11 +70,11 @@ def test_what_is_forbidden_is_not_made(limited: Limited) -> None:
         ("one", "--allow HostPath"): {"volume": {"hostPath": {"path": "/var/log"}}},
         ("two", "--forbid NodePlacement"): {"workload": "DaemonSet"},
     }
-    for (which, told), wish in wishes.items():
+    for (which, reported), wish in wishes.items():
         kubernetes: Kubernetes = getattr(limited, which)
         source = apply(kubernetes, {**shop(**wish), "metadata": {"name": "greedy"}})
-        refused = source.wait_for("Accepted", "False", "NotAllowed")
-        assert told in refused.message and source.children() == {}
+        rejected = source.wait_for("Accepted", "False", "NotAllowed")
+        assert reported in rejected.message and source.children() == {}
         source.delete()
 
 
@@ -92,7 +92,7 @@ def test_its_metrics_are_of_both(limited: Limited) -> None:
     limited.one.wait_for("both", counted)
 
 
-def test_it_lets_other_namespaces_be(limited: Limited, namespace: Kubernetes) -> None:
+def test_it_ignores_other_namespaces(limited: Limited, namespace: Kubernetes) -> None:
     elsewhere = apply(namespace, shop())
     for kubernetes in (limited.one, limited.two):
         apply(kubernetes, {**shop(), "metadata": {"name": "after"}}).is_ready()
@@ -105,10 +105,10 @@ def test_a_role_is_all_that_it_has(limited: Limited) -> None:
 
     def may(verb: str, what: str, kubernetes: Kubernetes) -> bool:
         try:
-            said = kubernetes.run("auth", "can-i", verb, what, f"--as={account}")
+            output_text = kubernetes.run("auth", "can-i", verb, what, f"--as={account}")
         except KubectlError:
             return False
-        return said.strip() == "yes"
+        return output_text.strip() == "yes"
 
     assert may("list", KIND, home) and may("list", KIND, limited.two)
     for namespace in ("default", "kube-system"):
@@ -133,5 +133,5 @@ def test_it_asks_for_nothing_else(cluster: Cluster, limited: Limited) -> None:
     # Of the cluster, what it serves.
     others = {r.event["requestURI"].partition("?")[0] for r in requests if not r.what}
     assert others <= {"/version", "/api", "/apis"}, others
-    refused = [r for r in requests if r.event["responseStatus"]["code"] in (401, 403)]
-    assert not refused, list(map(str, refused[:5]))
+    rejected = [r for r in requests if r.event["responseStatus"]["code"] in (401, 403)]
+    assert not rejected, list(map(str, rejected[:5]))

@@ -24,17 +24,17 @@ def named(name: str, **spec: object) -> Object:
     return {**shop(pace=5, **spec), "metadata": {"name": name}}
 
 
-def test_one_of_two_acts(operators: Operators) -> None:
+def test_one_of_two_is_the_leader(operators: Operators) -> None:
     leader = operators.leader()
     assert len(operators.names()) == 2
-    assert [name for name in operators.names() if operators.acts(name)] == [leader]
+    assert [name for name in operators.names() if operators.leads(name)] == [leader]
     for name in operators.names():
         metrics = operators.metrics(name)
         assert metrics.sum("visor_operator_build_info") == 1
         assert metrics.sum("process_resident_memory_bytes") > 0
 
 
-def test_when_the_acting_one_is_killed_another_goes_on(
+def test_when_the_leader_is_killed_another_continues(
     cluster: Cluster, operators: Operators, namespace: Kubernetes
 ) -> None:
     leader = operators.leader()
@@ -56,7 +56,7 @@ def kill(cluster: Cluster, operators: Operators, name: str, number: int = signal
     os.kill(process, number)
 
 
-def test_one_that_has_lost_the_lease_while_it_was_frozen_stops_acting(
+def test_one_that_has_lost_the_lease_while_it_was_frozen_stops_writing(
     cluster: Cluster, operators: Operators, namespace: Kubernetes
 ) -> None:
     cluster.need_own("it freezes a process")
@@ -77,7 +77,7 @@ def test_one_that_has_lost_the_lease_while_it_was_frozen_stops_acting(
     assert ended_["lastState"]["terminated"]["exitCode"] == 1
     operators.are_ready()
     assert operators.leader() == other
-    assert [name for name in operators.names() if operators.acts(name)] == [other]
+    assert [name for name in operators.names() if operators.leads(name)] == [other]
 
 
 def test_an_operator_killed_in_the_middle_of_its_work_leaves_nothing_half_done(
@@ -144,7 +144,7 @@ def wait_until_quiet(operators: Operators, leader: str) -> None:
     operators.kubernetes.wait_for("the end of other tests' namespaces", no_namespace_is_ending)
 
     def rounds() -> float:
-        return operators.metrics(leader).sum("visor_operator_status_rounds_total")
+        return operators.metrics(leader).sum("visor_operator_scrape_rounds_total")
 
     def quiet() -> bool:
         before = operators.metrics(leader).select("visor_operator_writes_total")
@@ -182,7 +182,7 @@ def test_a_status_is_written_once_in_an_interval(
     def counted() -> tuple[float, float]:
         metrics = operators.metrics(leader)
         written = metrics.sum("visor_operator_writes_total", kind="FakeLogSource", action="status")
-        return written, metrics.sum("visor_operator_status_rounds_total")
+        return written, metrics.sum("visor_operator_scrape_rounds_total")
 
     written, rounds = counted()
     # Six pods come one by one, and lines all the while.

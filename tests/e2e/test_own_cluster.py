@@ -65,8 +65,8 @@ def traces() -> set[str]:
     found |= {line for line in Path("/proc/mounts").read_text().splitlines() if NAME in line}
     found |= {str(path) for path in (PLACES / NAME, Path("/run/netns", NAME)) if path.exists()}
     for command in ([tool("ip"), "route"], [tool("iptables-save")]):
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        found |= {line for line in said.splitlines() if f"{OTHER_NET}." in line}
+        output_text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        found |= {line for line in output_text.splitlines() if f"{OTHER_NET}." in line}
     return found
 
 
@@ -91,7 +91,7 @@ def other(cluster: Cluster, cache: Path) -> Kubernetes:
     return Kubernetes(cluster.kubernetes.kubectl, admin, cache)
 
 
-def refused(*words: str, **settings: str) -> str:
+def rejected(*words: str, **settings: str) -> str:
     """What `cluster` says when it refuses."""
     with pytest.raises(subprocess.CalledProcessError) as caught:
         run_script(*words, settings={**SETTINGS, **settings}, quiet=True)
@@ -145,19 +145,19 @@ def test_it_comes_up_where_one_was_killed_and_where_one_is_up(
 @pytest.mark.parametrize("verb", ["up", "down", "env"])
 def test_a_wrong_name_does_nothing(cluster: Cluster, verb: str, name: str) -> None:
     cluster.need_own("it asks for another one")
-    assert "CLUSTER_NAME" in refused(verb, CLUSTER_NAME=name)
+    assert "CLUSTER_NAME" in rejected(verb, CLUSTER_NAME=name)
 
 
 @pytest.mark.parametrize("net", ["", "10", "10.300", "10.1.2", "ten.one"])
 def test_wrong_addresses_do_nothing(cluster: Cluster, net: str) -> None:
     cluster.need_own("it asks for another one")
-    assert "CLUSTER_NET" in refused("up", CLUSTER_NET=net)
+    assert "CLUSTER_NET" in rejected("up", CLUSTER_NET=net)
 
 
-def test_addresses_in_use_are_refused(cluster: Cluster, settings: dict[str, str]) -> None:
-    assert "in use" in refused("up", CLUSTER_NET=NET)
-    assert "not up" in refused("env")
-    assert "kubelet" in refused("stop", "kubelet")
+def test_addresses_in_use_are_rejected(cluster: Cluster, settings: dict[str, str]) -> None:
+    assert "in use" in rejected("up", CLUSTER_NET=NET)
+    assert "not up" in rejected("env")
+    assert "kubelet" in rejected("stop", "kubelet")
     assert not traces()
 
 
@@ -169,7 +169,7 @@ def test_what_it_has_not_made_stays(
     kept.write_text("somebody's")
     strange = {**settings, "CLUSTER_DIR": str(tmp_path)}
     run_script("down", settings=strange)
-    assert "isn't a cluster's" in refused("up", **strange)
+    assert "isn't a cluster's" in rejected("up", **strange)
     assert kept.read_text() == "somebody's"
     # A group that happens to be called like the cluster's, with a process in it.
     group = CGROUPS / "pids" if (CGROUPS / "pids").is_dir() else CGROUPS
@@ -179,7 +179,7 @@ def test_what_it_has_not_made_stays(
         try:
             (group / "cgroup.procs").write_text(str(bystander.pid))
             run_script("down", settings=settings)
-            assert str(group) in refused("up")
+            assert str(group) in rejected("up")
             assert bystander.poll() is None
         finally:
             bystander.kill()
@@ -188,10 +188,10 @@ def test_what_it_has_not_made_stays(
             group.rmdir()
 
 
-def test_what_is_missing_is_said(
+def test_what_is_missing_is_reported(
     cluster: Cluster, settings: dict[str, str], tmp_path: Path
 ) -> None:
-    def said(prepare: str, *command: str | Path, **environment: str) -> str:
+    def output_text(prepare: str, *command: str | Path, **environment: str) -> str:
         """What a command says after something was mounted that only it sees."""
         words = ["unshare", "--mount", "sh", "-ec", f'{prepare}\nexec "$@"', "sh", *command]
         whole = {**os.environ, **settings, **environment}
@@ -206,14 +206,14 @@ def test_what_is_missing_is_said(
         return f"mkdir -p {place} && mount -t tmpfs -o size=16m none {place}"
 
     up, build = (PROGRAM, "up"), PROGRAM.with_name("build-kubernetes")
-    text = said(hidden(shutil.which("containerd", path=PATH)), *up)
+    text = output_text(hidden(shutil.which("containerd", path=PATH)), *up)
     assert "missing: containerd" in text and "make setup" in text
-    text = said(small(PLACES), *up)
+    text = output_text(small(PLACES), *up)
     assert "16 MB free" in text and "CLUSTER_DIR" in text
-    text = said(hidden("/usr/bin/go"), build)
+    text = output_text(hidden("/usr/bin/go"), build)
     assert "golang-go" in text and "make setup" in text
     cache = tmp_path / "cache"
-    text = said(small(cache), build, VISOR_CACHE=str(cache))
+    text = output_text(small(cache), build, VISOR_CACHE=str(cache))
     assert "16 MB free" in text and "VISOR_CACHE" in text
     assert not traces()
 
@@ -243,7 +243,7 @@ def test_make_cluster_says_how_to_use_it_and_make_cluster_down_removes_it(
     assert not traces()
 
 
-def test_the_short_set_runs_on_somebody_elses_cluster_and_leaves_nothing_there(
+def test_the_short_set_runs_on_an_existing_cluster_and_leaves_nothing_there(
     cluster: Cluster, settings: dict[str, str], tmp_path: Path
 ) -> None:
     run_script("up", settings=settings)

@@ -71,7 +71,7 @@ def test_it_counts_the_same_lines(server: Prometheus, source: Source) -> None:
     source.kubernetes.wait_for("more lines", lambda: server.value(lines) > counted + 2000)
 
 
-def test_it_sees_which_operator_acts(server: Prometheus, source: Source) -> None:
+def test_it_sees_which_operator_is_the_leader(server: Prometheus, source: Source) -> None:
     leaders = "sum by (job) (visor_operator_leader)"
     source.kubernetes.wait_for("one that acts", lambda: server.value(leaders) == 1)
     (found,) = server.query(leaders)
@@ -110,7 +110,7 @@ def test_the_variables_of_the_dashboard_have_values(server: Prometheus, source: 
     names = {v["name"] for v in DASHBOARD["templating"]["list"] if v["type"] == "query"}
     assert {f"${name}" for name in names} == set(VARIABLES)
     (found,) = server.query(
-        f'count by (namespace, source) (visor_target_lines_per_second{{source="{source.name}"}})'
+        f'count by (namespace, source) (visor_configured_lines_per_second{{source="{source.name}"}})'
     )
     assert found["metric"]["namespace"] == source.kubernetes.namespace
 

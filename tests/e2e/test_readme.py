@@ -45,7 +45,7 @@ def run_blocks(page: str, cluster: Cluster, path: str, home: Path) -> str:
     """Runs a page's blocks, and returns what they have printed."""
     home.mkdir()
     environment = shell_environment(cluster, path, home)
-    said = ""
+    output_text = ""
     assert len(blocks(page)) >= 3
     for block in blocks(page):
         done = subprocess.run(
@@ -58,17 +58,17 @@ def run_blocks(page: str, cluster: Cluster, path: str, home: Path) -> str:
             timeout=MINUTES,
         )
         assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
-        said += done.stdout
-    return said
+        output_text += done.stdout
+    return output_text
 
 
 @pytest.mark.timeout(600)
 def test_every_command_works_on_a_cluster(cluster: Cluster, path: str, tmp_path: Path) -> None:
-    said = run_blocks("README.md", cluster, path, tmp_path / "home")
+    output_text = run_blocks("README.md", cluster, path, tmp_path / "home")
     # The columns are as the README shows them, and the log is an access log.
     shown = re.search(r"^NAME +READY.*WORKLOAD$", (ROOT / "README.md").read_text(), re.M)
-    assert shown[0].split() in [line.split() for line in said.splitlines()]
-    assert re.search(r'"GET \S+ HTTP/[0-9.]+" [0-9]{3} [0-9-]+ "', said), said
+    assert shown[0].split() in [line.split() for line in output_text.splitlines()]
+    assert re.search(r'"GET \S+ HTTP/[0-9.]+" [0-9]{3} [0-9-]+ "', output_text), output_text
 
 
 @pytest.mark.timeout(600)

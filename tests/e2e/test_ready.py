@@ -33,12 +33,12 @@ def test_a_pod_that_cannot_write_is_not_ready_and_its_source_says_why(
     failing = source.wait_for("Available", "False", "OutputsFailing")
     pod = source.pod()
     assert pod.name in failing.message and "/var/log/visor/access.log" in failing.message
-    assert "there is a directory where the file should be" in failing.message
+    assert "it is a directory" in failing.message
     assert source.condition("Ready") == failing
     assert source.status["failingPods"] == 1 and source.status["lines"] == 0
     assert not pod.is_ready and pod.restarts == 0
-    told = [e["reason"] for e in events(namespace, "FakeLogSource")]
-    assert "OutputsFailing" in told
+    reported = [e["reason"] for e in events(namespace, "FakeLogSource")]
+    assert "OutputsFailing" in reported
     # As soon as it can write, it does, and says so.
     (generator,) = shop(output=file("other.log"))["spec"]["generators"]
     source.change(generators=[generator])
@@ -63,7 +63,7 @@ WORKLOADS = {
 
 
 @pytest.mark.parametrize("workload", WORKLOADS)
-def test_pods_that_the_server_refuses_are_told_in_its_words(
+def test_pods_that_the_server_rejects_are_reported_with_its_message(
     namespace: Kubernetes, workload: str
 ) -> None:
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}}
@@ -73,14 +73,14 @@ def test_pods_that_the_server_refuses_are_told_in_its_words(
     )
     source = apply(namespace, shop(workload=workload, **WORKLOADS[workload]))
 
-    def told() -> bool:
+    def reported() -> bool:
         ready = source.condition("Ready")
         return bool(ready and "exceeded quota: none" in ready.message)
 
-    namespace.wait_for("the server's words", told)
+    namespace.wait_for("the server's words", reported)
 
 
-def test_a_deployment_that_somebody_has_paused_says_so(namespace: Kubernetes) -> None:
+def test_a_deployment_that_is_paused_is_reported(namespace: Kubernetes) -> None:
     source = apply(namespace, shop())
     source.is_ready()
     namespace.run("rollout", "pause", "deployment/shop")
@@ -112,13 +112,13 @@ def test_a_deployment_with_a_claim_is_recreated_and_one_without_again_rolled(
     assert strategy() == "RollingUpdate"
 
 
-def test_a_claim_that_cannot_be_what_is_wished_says_so(namespace: Kubernetes) -> None:
+def test_a_claim_that_cannot_be_what_is_configured_is_reported(namespace: Kubernetes) -> None:
     claim = {"persistentVolumeClaim": {"size": "16Mi"}}
     source = apply(namespace, shop(workload="StatefulSet", volume=claim))
     source.is_ready()
     source.change(volume={"persistentVolumeClaim": {"size": "8Mi"}})
-    smaller = source.wait_for("Accepted", "False", "ClaimUnchanged")
-    assert "logs-shop-0" in smaller.message and "smaller" in smaller.message
+    smaller = source.wait_for("Accepted", "False", "ClaimImmutable")
+    assert "logs-shop-0" in smaller.message and "reduced" in smaller.message
     # No claim of this storage class can grow, and the server says so.
     source.change(volume={"persistentVolumeClaim": {"size": "32Mi"}})
     larger = source.wait_for("Accepted", "False", "Forbidden")
@@ -134,9 +134,9 @@ def test_what_a_source_left_behind_can_be_adopted(namespace: Kubernetes) -> None
     namespace.run("delete", "fls", "shop", "--cascade=orphan")
     namespace.wait_until_gone("fls", "shop")
     again = apply(namespace, shop())
-    taken = again.wait_for("Accepted", "False", "NameTaken")
+    taken = again.wait_for("Accepted", "False", "NameConflict")
     for kind in ("ConfigMap", "Service", "Deployment"):
-        assert f"a {kind} `shop`" in taken.message
+        assert f"{kind} `shop` already exists" in taken.message
     assert "visor.dev/adopt=true" in taken.message
     assert again.condition("Stalled").status == "True"
     namespace.run("annotate", "fls", "shop", "visor.dev/adopt=true")

@@ -18,7 +18,7 @@ BAD_TIME_ZONE = {"timeZone": "Europe/Nowhere"}
 
 
 @pytest.mark.unvalidated
-def test_a_source_that_breaks_a_rule_says_where_and_is_put_right_later(
+def test_a_source_that_breaks_a_rule_says_where_and_is_reverted_later(
     namespace: Kubernetes,
 ) -> None:
     source = apply(namespace, shop(**BAD_TIME_ZONE))
@@ -32,13 +32,13 @@ def test_a_source_that_breaks_a_rule_says_where_and_is_put_right_later(
 
 
 @pytest.mark.unvalidated
-def test_the_last_good_pods_go_on_when_a_change_is_refused(namespace: Kubernetes) -> None:
+def test_the_last_good_pods_continue_when_a_change_is_rejected(namespace: Kubernetes) -> None:
     source = apply(namespace, shop())
     source.is_ready()
     before = source.pod()
     source.change(replicas=3, **BAD_TIME_ZONE)
-    refused = source.wait_for("Accepted", "False", "Invalid")
-    assert "spec.timeZone" in refused.message
+    rejected = source.wait_for("Accepted", "False", "Invalid")
+    assert "spec.timeZone" in rejected.message
     assert source.wait_for("Available").reason == "PodsReady"
     lines = before.metrics().lines()
     namespace.wait_for("more lines", lambda: before.metrics().lines() > lines)
@@ -72,12 +72,12 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("kind", FOREIGN)
-def test_what_belongs_to_somebody_else_is_not_touched(namespace: Kubernetes, kind: str) -> None:
+def test_what_belongs_to_another_owner_is_not_touched(namespace: Kubernetes, kind: str) -> None:
     namespace.create({**FOREIGN[kind], "metadata": {"name": "shop"}})
     volume = {"persistentVolumeClaim": {"size": "16Mi"}}
     source = apply(namespace, shop(volume=volume))
-    refused = source.wait_for("Accepted", "False", "NameTaken")
-    assert "shop" in refused.message and FOREIGN[kind]["kind"] in refused.message
+    rejected = source.wait_for("Accepted", "False", "NameConflict")
+    assert "shop" in rejected.message and FOREIGN[kind]["kind"] in rejected.message
     # The workload comes last: there is none without the rest.
     assert source.workload() is None
     assert FOREIGN[kind]["kind"] not in source.children()
@@ -97,8 +97,8 @@ def test_what_a_former_source_of_the_name_left_is_waited_for(namespace: Kubernet
     held = {"name": "shop", "ownerReferences": [owner], "finalizers": ["shop.example/held"]}
     namespace.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": held})
     source = apply(namespace, shop())
-    refused = source.wait_for("Accepted", "False", "NameTaken")
-    assert "a former source of this name" in refused.message
+    rejected = source.wait_for("Accepted", "False", "NameConflict")
+    assert "a deleted source of this name" in rejected.message
     namespace.patch("configmap", "shop", {"metadata": {"finalizers": None}})
     source.is_ready()
 
@@ -132,8 +132,8 @@ def test_a_malformed_object_does_not_keep_others_from_being_served(
         # The API server needs a moment to follow.
         namespace.wait_for("no schema", lambda: taken(namespace, malformed))
         broken = Source(namespace, "malformed")
-        refused = broken.wait_for("Accepted", "False", "Malformed")
-        assert "generators" in refused.message
+        rejected = broken.wait_for("Accepted", "False", "Malformed")
+        assert "generators" in rejected.message
         source = apply(namespace, shop())
         source.is_ready()
         broken.delete()

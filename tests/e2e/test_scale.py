@@ -32,7 +32,7 @@ SOURCES = int(os.environ.get("VISOR_SCALE_SOURCES", "300"))
 IDLE_SECONDS = float(os.environ.get("VISOR_SCALE_IDLE_SECONDS", "20"))
 FIRST = 100
 """What the others are compared with."""
-PATIENCE = 1800.0
+TIMEOUT = 1800.0
 REQUESTS_TO_CREATE = 6
 MEMORY = 120 << 20
 """What 2,000 may take, in bytes."""
@@ -103,7 +103,7 @@ class Fleet:
         before, started = self.rest(), time.monotonic()
         items = [self.source(number, 50) for number in numbers]
         document = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
-        self.kubernetes.run("apply", "--server-side", "-f", "-", stdin=document, patience=PATIENCE)
+        self.kubernetes.run("apply", "--server-side", "-f", "-", stdin=document, patience=TIMEOUT)
         self.are_available(numbers.stop)
         seconds = time.monotonic() - started
         return self.rest() - before, seconds
@@ -122,7 +122,7 @@ class Fleet:
                 for condition in ("Accepted", "Available")
             )
 
-        self.kubernetes.wait_for(f"{count} sources", all_of_them, PATIENCE)
+        self.kubernetes.wait_for(f"{count} sources", all_of_them, TIMEOUT)
 
     def metrics(self) -> Metrics:
         return self.operators.metrics(self.operators.leader())
@@ -144,7 +144,7 @@ class Fleet:
             queued = self.metrics().sum("visor_operator_queue_depth")
             return now if now.requests == before.requests and not queued else None
 
-        return self.kubernetes.wait_for("rest", resting, PATIENCE)
+        return self.kubernetes.wait_for("rest", resting, TIMEOUT)
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def made(cluster: Cluster, release: Release) -> Iterator[Made]:
     yield Made(fleet, first, others)
     # The namespace takes all that is in it along, before other tests go on.
     options = ("--wait=true", "--timeout=30m")
-    kubernetes.run("delete", "namespace", "scale", *options, patience=PATIENCE)
+    kubernetes.run("delete", "namespace", "scale", *options, patience=TIMEOUT)
 
 
 def say(what: str, used: Usage, count: int, seconds: float) -> None:
@@ -192,7 +192,7 @@ def test_all_have_their_children(made: Made) -> None:
     kubernetes = made.fleet.kubernetes
     for kind in ("configmaps", "deployments"):
         selector = "app.kubernetes.io/component=generator"
-        names = kubernetes.run("get", kind, "--selector", selector, "-o", "name", patience=PATIENCE)
+        names = kubernetes.run("get", kind, "--selector", selector, "-o", "name", patience=TIMEOUT)
         assert len(names.split()) == SOURCES, kind
 
 

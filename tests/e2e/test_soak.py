@@ -33,7 +33,7 @@ CLAIM = {"persistentVolumeClaim": {"size": "64Mi"}}
 # A node has room for so many pods beside those of the operators.
 MOST_REPLICAS = 2
 # Lines in a second of a pod.
-MOST_PACE = 8
+MAX_PACE = 8
 # For so many seconds no operator asks, at most: the API server begins anew, and after it both
 # operators, which then wait for the last one's Lease.
 UNASKED = 60
@@ -67,7 +67,7 @@ class Soak:
         return f"soak-{self.random.randrange(SOURCES)}"
 
     def pace(self) -> int:
-        return self.random.randint(1, MOST_PACE)
+        return self.random.randint(1, MAX_PACE)
 
     def source(self) -> Source:
         return Source(self.kubernetes, self.name())
@@ -223,9 +223,9 @@ class Count:
     @property
     def is_right(self) -> bool:
         if self.killed == 0:
-            return self.missing == 0 and self.counted == "AllCounted"
+            return self.missing == 0 and self.counted == "Exact"
         # What each wrote since it was asked last, which is longer ago if nobody acted then.
-        most = self.killed * MOST_PACE * UNASKED
+        most = self.killed * MAX_PACE * UNASKED
         return 0 <= self.missing < most and self.counted == "ContainersKilled"
 
 
@@ -233,7 +233,7 @@ def count(cluster: Cluster, source: Source) -> Count:
     directory = claim_directory(cluster, source.pod(), source.name)
     written = sum(log.read_bytes().count(b"\n") for log in directory.glob("*/access.log*"))
     status = source.kubernetes.wait_for(f"a count of {source.name}", source.settled_status)
-    condition = source.condition("Counted")
+    condition = source.condition("CountsExact")
     return Count(
         source=source.name,
         written=written,

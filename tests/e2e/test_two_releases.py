@@ -21,7 +21,7 @@ VALUES = {
 }
 
 
-def told(source: Source) -> list[str]:
+def reported(source: Source) -> list[str]:
     about = source.uid
     events = source.kubernetes.list("events")
     return [e["reason"] for e in events if e["involvedObject"].get("uid") == about]
@@ -37,7 +37,7 @@ def test_of_two_operators_one_leaves_the_others_sources_alone(
     second = Release(cluster, tmp_path, "second", "second-system", VALUES)
     second.install()
     try:
-        namespace.wait_for("an event", lambda: "OtherOperator" in told(source))
+        namespace.wait_for("an event", lambda: "OtherOperator" in reported(source))
         # And of one that is changed meanwhile, too.
         source.change(timeZone="Europe/Berlin")
         source.is_ready()

@@ -1,4 +1,4 @@
-"""Lines of httpd's error log, taken apart and put into the formatter's facts."""
+"""Lines of httpd's error log, taken apart and put into the formatter's fields."""
 
 from __future__ import annotations
 
@@ -60,19 +60,19 @@ def nanoseconds(time: bytes, time_zone: str) -> int:
     return int(there.replace(microsecond=0).timestamp()) * 10**9 + there.microsecond * 1000
 
 
-def facts_of(line: bytes, time_zone: str) -> dict[str, Any]:
-    """The facts of a line; fails if it isn't one of httpd 2.4."""
+def fields_of(line: bytes, time_zone: str) -> dict[str, Any]:
+    """The fields of a line; fails if it isn't one of httpd 2.4."""
     found = HTTPD_24.fullmatch(line)
     assert found, line
     message, referer, page = found["rest"].partition(REFERER)
-    facts = {
+    fields = {
         "time": nanoseconds(found["time"], time_zone),
         "level": text(found["level"]),
         "message": text(unescape(message)),
         "referer": text(unescape(page)) if referer else None,
     }
     for name in ("module", "sourceFile", "errnoText", "client"):
-        facts[name] = text(found[name]) if found[name] else None
+        fields[name] = text(found[name]) if found[name] else None
     for name in ("pid", "tid", "sourceLine", "errno", "clientPort"):
-        facts[name] = int(found[name]) if found[name] else None
-    return facts
+        fields[name] = int(found[name]) if found[name] else None
+    return fields

@@ -1,4 +1,4 @@
-"""The engine's formatter behind a pipe: facts in, log lines out.
+"""The engine's formatter behind a pipe: it reads fields and writes log lines.
 
 Texts are strings whose characters are bytes (latin-1), since httpd's fields are bytes.
 """
@@ -35,18 +35,18 @@ def render(requests: list[dict[str, Any]]) -> list[bytes]:
     return lines
 
 
-def access(log_format: str, time_zone: str, facts: dict[str, Any]) -> dict[str, Any]:
+def access(log_format: str, time_zone: str, fields: dict[str, Any]) -> dict[str, Any]:
     """A request for a line of an access log."""
-    return {"access": {"logFormat": log_format, "timeZone": time_zone, "facts": facts}}
+    return {"access": {"logFormat": log_format, "timeZone": time_zone, "fields": fields}}
 
 
-def error(mpm: str, time_zone: str, facts: dict[str, Any]) -> dict[str, Any]:
+def error(mpm: str, time_zone: str, fields: dict[str, Any]) -> dict[str, Any]:
     """A request for a line of an error log of httpd 2.4."""
     return {
         "error": {
             "format": "Httpd24",
             "mpm": mpm.capitalize(),
             "timeZone": time_zone,
-            "facts": facts,
+            "fields": fields,
         }
     }

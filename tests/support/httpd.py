@@ -15,13 +15,13 @@ from support.waiting import wait_for
 MODULES = Path("/usr/lib/apache2/modules")
 
 # The LogFormat of each access log that httpd writes beside the others, by the log's name.
-# `facts` is for machines: what only the server knows of a request.
+# `fields` is for machines: what only the server knows of a request.
 LOG_FORMATS = {
     "Common": '%h %l %u %t "%r" %>s %b',
     "Combined": '%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"',
     "CombinedIo": '%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i" %I %O',
     "VhostCombined": '%v:%p %h %l %u %t "%r" %>s %O "%{Referer}i" "%{User-Agent}i"',
-    "facts": "%{usec}t %D %X %>s %s %B %I %O %P %{tid}P %k %{remote}p %R %L",
+    "fields": "%{usec}t %D %X %>s %s %B %I %O %P %{tid}P %k %{remote}p %R %L",
 }
 
 CONFIGURATION = """
@@ -154,7 +154,7 @@ class Httpd:
         """Sends `parts` on one connection, reads until the server closes it, and waits until
         `count` more requests are in every access log. Returns this side's port and what was
         answered."""
-        before = len(self.lines("facts"))
+        before = len(self.lines("fields"))
         with socket.create_connection((address, self.port), timeout=60) as connection:
             port = connection.getsockname()[1]
             answer = b""

@@ -17,7 +17,7 @@ from support.waiting import wait_for
 T = TypeVar("T")
 
 # Pods are scheduled, started and ended meanwhile.
-PATIENCE = 120.0
+TIMEOUT = 120.0
 # kubectl is a process each time, and the machine has better things to do.
 PAUSE = 0.2
 
@@ -39,19 +39,19 @@ class Kubernetes:
     def within(self, namespace: str) -> Kubernetes:
         return dataclasses.replace(self, namespace=namespace)
 
-    def run(self, *words: str | Path, stdin: str = "", patience: float = PATIENCE) -> str:
+    def run(self, *words: str | Path, stdin: str = "", patience: float = TIMEOUT) -> str:
         """Runs kubectl and returns what it printed."""
         return self._run(*words, stdin=stdin, patience=patience).stdout.decode()
 
     def _run(
-        self, *words: str | Path, stdin: str = "", patience: float = PATIENCE
+        self, *words: str | Path, stdin: str = "", patience: float = TIMEOUT
     ) -> subprocess.CompletedProcess[bytes]:
         done = subprocess.run(
             [*self.command(), *words], input=stdin.encode(), capture_output=True, timeout=patience
         )
         if done.returncode:
-            said = done.stderr.decode(errors="replace").strip()
-            raise KubectlError(f"kubectl {' '.join(map(str, words))}: {said}")
+            output_text = done.stderr.decode(errors="replace").strip()
+            raise KubectlError(f"kubectl {' '.join(map(str, words))}: {output_text}")
         return done
 
     def command(self) -> list[str | Path]:
@@ -117,7 +117,7 @@ class Kubernetes:
     def logs(self, pod: str, container: str, *options: str) -> str:
         return self.run("logs", pod, f"--container={container}", *options)
 
-    def wait_for(self, what: str, condition: Callable[[], T], patience: float = PATIENCE) -> T:
+    def wait_for(self, what: str, condition: Callable[[], T], patience: float = TIMEOUT) -> T:
         return wait_for(f"{what} (namespace {self.namespace})", condition, patience, PAUSE)
 
     def wait_until_gone(self, kind: str, name: str) -> None:
@@ -162,7 +162,7 @@ def names_of_pods(kubernetes: Kubernetes) -> list[str]:
 def answer(kubernetes: Kubernetes, question: tuple[str, ...]) -> str:
     """A question and what kubectl says, be it an error."""
     try:
-        said = kubernetes.run(*question)
+        output_text = kubernetes.run(*question)
     except KubectlError as error:
-        said = str(error)
-    return f"$ kubectl {' '.join(question)}\n{said}"
+        output_text = str(error)
+    return f"$ kubectl {' '.join(question)}\n{output_text}"

@@ -50,15 +50,15 @@ class Operators:
     def leader(self, *others_than: str) -> str:
         """Waits until one of them holds the lease and says itself that it acts."""
 
-        def acting() -> str | None:
+        def leading() -> str | None:
             holder = self.holder()
             if holder in others_than or holder not in self.names():
                 return None
-            return holder if self.acts(holder) else None
+            return holder if self.leads(holder) else None
 
-        return self.kubernetes.wait_for("an operator that acts", acting)
+        return self.kubernetes.wait_for("an operator that acts", leading)
 
-    def acts(self, pod: str) -> bool:
+    def leads(self, pod: str) -> bool:
         try:
             return self.metrics(pod).sum("visor_operator_leader") == 1
         except KubectlError:
@@ -80,12 +80,12 @@ class Operators:
 
     def logs(self, lines: int) -> str:
         """The last lines of each, also of those that ended last."""
-        said = []
+        output_text = []
         for pod in self.names():
             for options in ((), ("--previous",)):
                 try:
                     log = self.kubernetes.logs(pod, "operator", f"--tail={lines}", *options)
                 except KubectlError:
                     continue
-                said.append(f"--- {pod} {' '.join(options)}\n{log}")
-        return "\n".join(said)
+                output_text.append(f"--- {pod} {' '.join(options)}\n{log}")
+        return "\n".join(output_text)

@@ -109,7 +109,7 @@ class Pod:
         def still() -> Metrics | None:
             nonlocal last
             before, last = last, self.metrics()
-            silent = last.sum("visor_target_lines_per_second") == 0
+            silent = last.sum("visor_configured_lines_per_second") == 0
             # What was under way when it was suspended is written in no time.
             quiet = silent and before is not None and before.lines() == last.lines()
             return last if quiet else None
@@ -164,7 +164,7 @@ def start(
     # The image's own command, but for diagnostics that can be told from lines.
     generator["args"] = [
         *("run", "-f", "/etc/visor/source.yaml", "--output-dir", LOGS),
-        *("--listen", f"0.0.0.0:{METRICS_PORT}", "--diagnostics", "json"),
+        *("--listen", f"0.0.0.0:{METRICS_PORT}", "--logging-format", "json"),
     ]
     generator["image"] = image
     if reader:

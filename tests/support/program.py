@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from support.metrics import Metrics, Watch
-from support.waiting import PATIENCE, wait_for
+from support.waiting import TIMEOUT, wait_for
 
 BINARY = os.environ.get("VISOR_BIN") or str(
     Path(__file__).parents[2] / "target" / "static" / "visor"
@@ -25,7 +25,7 @@ def visor(*arguments: str | Path, stdin: str = "", **more: Any) -> subprocess.Co
         [BINARY, *map(str, arguments)],
         input=stdin.encode(),
         capture_output=True,
-        timeout=PATIENCE * 2,
+        timeout=TIMEOUT * 2,
         **more,
     )
     done.stderr = done.stderr.decode()
@@ -88,7 +88,7 @@ class Running:
             self.process = subprocess.Popen(
                 [
                     *(BINARY, "run", "-f", document, "--output-dir", self.logs),
-                    *("--listen", "127.0.0.1:0", "--diagnostics", "json", *arguments),
+                    *("--listen", "127.0.0.1:0", "--logging-format", "json", *arguments),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
@@ -145,7 +145,7 @@ class Running:
 
     def wait(self) -> int:
         """Waits for the end and returns the exit code."""
-        return self.process.wait(PATIENCE)
+        return self.process.wait(TIMEOUT)
 
     def stop(self) -> Summary:
         """Ends the program as a supervisor does, and returns its summary."""

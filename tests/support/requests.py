@@ -1,4 +1,4 @@
-"""Awkward HTTP requests as bytes, each with the facts that its log line must show."""
+"""Awkward HTTP requests as bytes, each with the fields that its log line must show."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from support.formatter import text
 
 @dataclass
 class Request:
-    """What is sent, and what the log must say about it. `facts` are the formatter's; those that
-    only the server knows (times, sizes) are added from httpd's own log of facts."""
+    """What is sent, and what the log must say about it. `fields` are the formatter's; those that
+    only the server knows (times, sizes) are added from httpd's own log of fields."""
 
     name: str
     sent: bytes
-    facts: dict[str, Any] = field(default_factory=dict)
+    fields: dict[str, Any] = field(default_factory=dict)
     status: int = 200
     address: str = "127.0.0.1"
     # Sent on the connection of the request before it.
@@ -25,7 +25,7 @@ class Request:
     @property
     def is_well_formed(self) -> bool:
         """Whether httpd made sense of the request line, so that its parts are known."""
-        return "method" in self.facts
+        return "method" in self.fields
 
 
 def request(
@@ -54,7 +54,7 @@ def request(
     if not keep_alive:
         sent.append(b"Connection: close")
     plain, mark, query = target.partition(b"?")
-    facts = {
+    fields = {
         "requestLine": text(line),
         "method": text(method),
         **({"target": text(plain)} if path is None else {"path": text(path)}),
@@ -66,7 +66,7 @@ def request(
         "responseHeaders": {"Location": location} if location else {},
         **({"filename": filename} if filename != "" else {}),
     }
-    return Request(name, b"\r\n".join(sent) + b"\r\n\r\n", facts, **more)
+    return Request(name, b"\r\n".join(sent) + b"\r\n\r\n", fields, **more)
 
 
 def raw(name: str, sent: bytes, request_line: bytes | None, status: int, **more: Any) -> Request:

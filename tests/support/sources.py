@@ -105,17 +105,17 @@ class Source:
 
     def lines_per_second(self) -> float:
         """What the running pods aim at, together."""
-        return sum(pod.metrics().sum("visor_target_lines_per_second") for pod in self.pods())
+        return sum(pod.metrics().sum("visor_configured_lines_per_second") for pod in self.pods())
 
     def settled_status(self) -> Object | None:
         """Its status, once it tells of all that its pods say, which write no more."""
         before = self.status
-        if before["silentPods"]:
+        if before["unreachablePods"]:
             return None
         # Of a pod that runs: its container, how often that was started, lines and bytes.
         running = [pod.split(":") for pod in before["countedPods"] if pod.count(":") == 3]
-        said = sum(pod.metrics().lines() for pod in self.pods())
-        return before if sum(int(lines) for _, _, lines, _ in running) == said else None
+        output_text = sum(pod.metrics().lines() for pod in self.pods())
+        return before if sum(int(lines) for _, _, lines, _ in running) == output_text else None
 
     def suspend(self) -> dict[str, Metrics]:
         """Suspends it, waits until no pod writes any more, and returns their metrics, which then
@@ -129,7 +129,7 @@ class Source:
             last, before = before, {pod.name: pod.metrics() for pod in self.pods()}
             # What was under way when it was suspended is written in no time.
             quiet = all(
-                metrics.sum("visor_target_lines_per_second") == 0
+                metrics.sum("visor_configured_lines_per_second") == 0
                 and name in last
                 and metrics.lines() == last[name].lines()
                 for name, metrics in before.items()

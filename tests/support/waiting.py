@@ -10,11 +10,11 @@ T = TypeVar("T")
 
 # How long a condition may take on a loaded machine before the test fails. Never a measure of
 # speed: what is measured is compared with itself.
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 def wait_for(
-    what: str, condition: Callable[[], T], patience: float = PATIENCE, pause: float = 0.01
+    what: str, condition: Callable[[], T], patience: float = TIMEOUT, pause: float = 0.01
 ) -> T:
     """Returns the first true value of `condition`; fails if there is none within `patience`
     seconds. `what` says what was waited for, `pause` is how long to leave it alone in between."""

@@ -1,5 +1,5 @@
 {{/*
-Names, labels and other things that several templates say. Nothing here is an object of its own.
+Names, labels and other parts that several templates share.
 */}}
 
 {{- define "visor.name" -}}
@@ -18,8 +18,8 @@ Names, labels and other things that several templates say. Nothing here is an ob
 {{- end }}
 
 {{/*
-What is the same in all versions of the release, so that a Deployment may select by it. A source's
-pods have the same name, but another component.
+Labels that never change, for the selector of the Deployment. The pods of a source have the same name,
+but another component.
 */}}
 {{- define "visor.selector" -}}
 app.kubernetes.io/name: {{ include "visor.name" . | quote }}
@@ -27,7 +27,7 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: operator
 {{- end }}
 
-{{/* The labels of pods: nothing that changes while the pods needn't. */}}
+{{/* The labels of pods: only those whose change requires new pods. */}}
 {{- define "visor.podLabels" -}}
 {{ include "visor.selector" . }}
 app.kubernetes.io/part-of: visor
@@ -50,9 +50,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end }}
 
 {{/*
-The labels and annotations of an object, which none is without; of `(dict "root" .)`. With `labels` or
-`annotations` it has these, too, and with `component` it is of another one than the operator. What a
-person wishes for all objects, or for this one, doesn't change what the chart itself says.
+The labels and annotations of every object; of `(dict "root" .)`. `labels` and `annotations` are added,
+and `component` replaces the component. Values of the user cannot override those of the chart.
 */}}
 {{- define "visor.labelsAndAnnotations" -}}
 {{- $own := include "visor.labels" .root | fromYaml -}}
@@ -77,50 +76,48 @@ annotations:
 {{- end }}
 
 {{/*
-The Lease by which the operators of a release agree on which one acts. Two releases that watch two
-namespaces may live in a third one, so it has the release's name.
+The Lease for leader election. Several releases may be in one namespace, so it has the name of the
+release.
 */}}
 {{- define "visor.lease" -}}
 {{- printf "%s-operator" (include "visor.fullname" . | trunc 54 | trimSuffix "-") }}
 {{- end }}
 
 {{/*
-Not empty if generators are put into pods that ask for it. Those of all namespaces go through one
-webhook, so an operator of some namespaces has none.
+Not empty if generators are injected. One webhook serves all namespaces, so an operator of some
+namespaces has none.
 */}}
 {{- define "visor.injects" -}}
 {{- if and .Values.injector.enabled (not .Values.watchNamespaces) }}yes{{ end }}
 {{- end }}
 
 {{/*
-Not empty if sources are looked at as they are applied. One webhook for all namespaces, as above.
+Not empty if sources are validated on admission. One webhook serves all namespaces, too.
 */}}
 {{- define "visor.validates" -}}
 {{- if and .Values.validation.enabled (not .Values.watchNamespaces) }}yes{{ end }}
 {{- end }}
 
-{{/* Not empty if the API server calls the operator for either. */}}
+{{/* Not empty if there is a webhook. */}}
 {{- define "visor.hasWebhook" -}}
 {{- if or (include "visor.injects" .) (include "visor.validates" .) }}yes{{ end }}
 {{- end }}
 
 {{/*
-The name of what the API server calls when a pod is made: of the service, of the configuration that
-says when, and of the Secret in which the operator keeps the certificate.
+The name of the webhook: of its Service, of its configurations, and of the Secret with its certificate.
 */}}
 {{- define "visor.webhook" -}}
 {{- printf "%s-webhook" (include "visor.fullname" . | trunc 55 | trimSuffix "-") }}
 {{- end }}
 
 {{/*
-The Secret that cert-manager writes. Not the operator's own: whoever changes from one to the other
-leaves each with a Secret that it made itself.
+The Secret that cert-manager writes. It is not the operator's own, so one can switch between both.
 */}}
 {{- define "visor.certificate" -}}
 {{- include "visor.webhook" . }}-certificate
 {{- end }}
 
-{{/* Not empty if that Secret is mounted in the operator's pods, and where. */}}
+{{/* Not empty if that Secret is mounted into the operator's pods; its directory. */}}
 {{- define "visor.hasCertificateMounted" -}}
 {{- if and (include "visor.hasWebhook" .) .Values.injector.certificates.certManager.enabled }}yes{{ end }}
 {{- end }}
@@ -128,12 +125,12 @@ leaves each with a Secret that it made itself.
 /etc/visor-operator/certificate
 {{- end }}
 
-{{/* Not empty if the server knows the kinds of the Prometheus Operator; of a root. */}}
+{{/* Not empty if the cluster has the API of the Prometheus Operator. */}}
 {{- define "visor.knowsMonitors" -}}
 {{- if .Capabilities.APIVersions.Has "monitoring.coreos.com/v1" }}yes{{ end }}
 {{- end }}
 
-{{/* The security contexts of a pod and of a container; what is null there is left out. */}}
+{{/* The security contexts of a pod and of a container; null fields are omitted. */}}
 {{- define "visor.podSecurityContext" -}}
 {{- toYaml .Values.operator.podSecurityContext }}
 {{- end }}

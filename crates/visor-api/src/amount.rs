@@ -1,14 +1,14 @@
-//! How much a `Quantity` of Kubernetes is, to be compared with others and added to them.
+//! The value of a Kubernetes `Quantity`, for comparisons and sums.
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-/// The digits behind the point that Kubernetes keeps. It rounds up what is finer.
+/// The decimal places that Kubernetes keeps. It rounds up finer ones.
 const DIGITS: i32 = 9;
 
-/// A whole core, a byte, a ratio of one.
+/// One core, one byte, or a ratio of one.
 pub const ONE: i128 = 1_000_000_000;
 
-/// In billionths of a core or a byte, for sums of fractions come out exact; `None` if it isn't one.
+/// In billionths, so that sums of fractions are exact; `None` if the text isn't a quantity.
 pub fn amount(quantity: &Quantity) -> Option<i128> {
     let text = quantity.0.trim();
     let is_of_number = |c: char| c.is_ascii_digit() || ".+-".contains(c);
@@ -28,7 +28,8 @@ pub fn amount(quantity: &Quantity) -> Option<i128> {
     }
 }
 
-/// A suffix as a factor and a power of ten. `E` alone is one; before digits it begins an exponent.
+/// A suffix as a factor and a power of ten. `E` alone is a suffix; before digits it starts an
+/// exponent.
 fn unit(suffix: &str) -> Option<(i128, i32)> {
     Some(match suffix {
         "" => (1, 0),

@@ -1,6 +1,6 @@
-//! The defaults that a schema can't hold because they depend on other fields: the streams of a
-//! generator that names none, the law of a stream that has none. The rules and
-//! [`resolved`](crate::resolved) ask here, so that they speak of the same. Pure.
+//! Defaults that a schema can't express because they depend on other fields: the streams of a
+//! generator that has none, the interval of a stream that has none. Both the rules and
+//! [`resolved`](crate::resolved) use them. Pure.
 
 use crate::{
     quantity::Duration,
@@ -16,7 +16,7 @@ impl crate::source::FakeLogSourceSpec {
         self.stop_after.as_ref().is_some_and(|stop| stop.lines.is_some() || stop.duration.is_some())
     }
 
-    /// What runs the pods: the workload that the document names, else the one that suits it.
+    /// The workload of the pods: the configured one, else the default.
     pub fn resolved_workload(&self) -> Workload {
         let suitable = if self.is_finite() { Workload::Job } else { Workload::Deployment };
         self.workload.unwrap_or(suitable)
@@ -24,7 +24,7 @@ impl crate::source::FakeLogSourceSpec {
 }
 
 impl Generator {
-    /// The streams: the document's, else those of the default server.
+    /// The streams: the configured ones, else those of the default server.
     pub(crate) fn resolved_streams(&self) -> Vec<Stream> {
         if !self.streams.is_empty() {
             return self.streams.clone();
@@ -46,7 +46,7 @@ impl Generator {
 }
 
 impl Stream {
-    /// A stream of that kind with nothing said about it.
+    /// A stream of this kind with defaults only.
     pub fn plain(name: &str, kind: StreamKind) -> Self {
         Self {
             name: name.to_owned(),
@@ -60,7 +60,7 @@ impl Stream {
         }
     }
 
-    /// The law of time: the document's, else one that suits the kind. Frequent kinds arrive
+    /// The interval: the configured one, else the default of the kind. Most kinds arrive
     /// independently of each other; a heartbeat comes every one to three seconds.
     pub(crate) fn resolved_interval(&self) -> Interval {
         if let Some(interval) = &self.interval {
@@ -84,7 +84,7 @@ impl Stream {
         Interval::Exponential(Exponential { mean })
     }
 
-    /// How a heartbeat looks in an access log.
+    /// The style of a heartbeat in an access log.
     pub(crate) fn resolved_heartbeat(&self) -> HeartbeatStyle {
         let suitable = if self.messages.is_empty() {
             HeartbeatStyle::KubeProbe
@@ -96,28 +96,30 @@ impl Stream {
 }
 
 impl Interval {
-    /// The mean time between two lines in seconds: 0 for an unlimited stream.
+    /// The mean time between two lines in seconds; 0 for an unlimited stream.
     pub fn mean_seconds(&self) -> f64 {
         match self {
             Self::Fixed(every) => every.as_secs_f64(),
-            Self::Uniform(law) => f64::midpoint(law.min.as_secs_f64(), law.max.as_secs_f64()),
-            Self::Exponential(law) => law.mean.as_secs_f64(),
-            Self::Normal(law) => mean_of_normal_above_zero(
-                law.mean.as_secs_f64(),
-                law.standard_deviation.as_secs_f64(),
+            Self::Uniform(interval) => {
+                f64::midpoint(interval.min.as_secs_f64(), interval.max.as_secs_f64())
+            }
+            Self::Exponential(interval) => interval.mean.as_secs_f64(),
+            Self::Normal(interval) => mean_of_normal_above_zero(
+                interval.mean.as_secs_f64(),
+                interval.standard_deviation.as_secs_f64(),
             ),
-            Self::Rate(law) => 1.0 / f64::from(law.lines_per_second),
+            Self::Rate(interval) => 1.0 / f64::from(interval.lines_per_second),
             Self::Unlimited(_) => 0.0,
         }
     }
 
-    /// The wanted rate in lines a second, surges left out: infinite for an unlimited stream.
+    /// The configured rate in lines per second, without surges; infinite for an unlimited stream.
     pub fn lines_per_second(&self) -> f64 {
         1.0 / self.mean_seconds()
     }
 }
 
-/// The mean of a normal law whose negative draws are drawn again.
+/// The mean of a normal distribution whose negative samples are drawn again.
 fn mean_of_normal_above_zero(mean: f64, deviation: f64) -> f64 {
     if deviation <= 0.0 {
         return mean;

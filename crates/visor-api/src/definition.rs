@@ -1,5 +1,5 @@
-//! The custom resource definition of `FakeLogSource`: what kube's derive makes of the types, as a
-//! cluster is to be told it. The schema that documents are checked against is made here, too.
+//! The custom resource definition of `FakeLogSource`: what kube's derive macro generates from the
+//! types, adapted for clusters. The schema that documents are checked against is made here as well.
 //! Pure.
 
 mod choices;
@@ -15,42 +15,42 @@ use serde_json::{Value as Json, json};
 
 use crate::FakeLogSource;
 
-/// The definition could not be written as YAML.
+/// The definition could not be serialized as YAML.
 #[derive(Debug, thiserror::Error)]
-#[error("writing the custom resource definition: {0}")]
+#[error("cannot serialize the custom resource definition: {0}")]
 pub struct WriteError(String);
 
 /// The custom resource definition.
 pub fn crd() -> CustomResourceDefinition {
-    let mut definition = full();
+    let mut definition = full_definition();
     for version in &mut definition.spec.versions {
         let schema = version.schema.as_mut().and_then(|it| it.open_api_v3_schema.as_mut());
         if let Some(schema) = schema {
-            choices::reword(schema);
-            leave_out_defaults_of_items(schema, false);
+            choices::replace_one_of(schema);
+            remove_item_defaults(schema, false);
         }
     }
     definition
 }
 
-/// Takes the defaults out of everything that is an item of a list. A client that compares what it
-/// applies with what there is (`kubectl apply`, Argo CD) compares such a list as a whole, and would find
-/// it changed each time by the defaults that the server has filled in. Whoever reads a source has them
-/// as well, by its types.
-fn leave_out_defaults_of_items(schema: &mut JSONSchemaProps, is_within: bool) {
+/// Removes the defaults from everything within a list. A client that compares what it applies with
+/// the stored object (`kubectl apply`, Argo CD) compares lists as a whole, so defaults that the
+/// server fills in would look like a change each time. Readers of a source get the defaults from
+/// the types.
+fn remove_item_defaults(schema: &mut JSONSchemaProps, is_within: bool) {
     if is_within {
         schema.default = None;
     }
     for (_, property) in schema.properties.iter_mut().flatten() {
-        leave_out_defaults_of_items(property, is_within);
+        remove_item_defaults(property, is_within);
     }
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
-        leave_out_defaults_of_items(items, true);
+        remove_item_defaults(items, true);
     }
 }
 
-/// The definition with all that its schema can say.
-fn full() -> CustomResourceDefinition {
+/// The definition with the complete schema.
+fn full_definition() -> CustomResourceDefinition {
     let mut definition = FakeLogSource::crd();
     for version in &mut definition.spec.versions {
         let schema = version.schema.as_mut().and_then(|it| it.open_api_v3_schema.as_mut());
@@ -62,10 +62,10 @@ fn full() -> CustomResourceDefinition {
     definition
 }
 
-/// The schema of a whole document: that of the custom resource, and what Kubernetes itself asks of
-/// every object. Without what only people and API servers read.
+/// The schema of a whole document: that of the custom resource, and what Kubernetes requires of
+/// every object, without descriptions and CEL rules.
 pub fn document_schema() -> Json {
-    let mut custom = full()
+    let mut custom = full_definition()
         .spec
         .versions
         .pop()
@@ -73,7 +73,7 @@ pub fn document_schema() -> Json {
         .and_then(|schema| serde_json::to_value(schema).ok())
         .unwrap_or_default();
     let mut spec = custom.pointer_mut("/properties/spec").map(Json::take).unwrap_or_default();
-    leave_out_words(&mut spec);
+    remove_descriptions(&mut spec);
     let texts = json!({"type": "object", "additionalProperties": {"type": "string"}});
     json!({
         "type": "object",
@@ -85,7 +85,7 @@ pub fn document_schema() -> Json {
                 "type": "object",
                 "required": ["name"],
                 "properties": {
-                    // What else it has to be is among the rules.
+                    // The rules check the rest.
                     "name": {"type": "string", "minLength": 1},
                     "namespace": {"type": "string"},
                     "labels": texts,
@@ -99,26 +99,26 @@ pub fn document_schema() -> Json {
     })
 }
 
-/// Takes the descriptions and the rules out of a schema. A field that is called `description` has a
-/// schema, and no text.
-fn leave_out_words(schema: &mut Json) {
+/// Removes the descriptions and the CEL rules from a schema. A field that is named `description`
+/// has a schema as its value, not text.
+fn remove_descriptions(schema: &mut Json) {
     if let Json::Object(members) = schema {
         members.retain(|name, value| {
             !(name == "description" && value.is_string() || name == "x-kubernetes-validations")
         });
-        members.values_mut().for_each(leave_out_words);
+        members.values_mut().for_each(remove_descriptions);
     } else if let Json::Array(items) = schema {
-        items.iter_mut().for_each(leave_out_words);
+        items.iter_mut().for_each(remove_descriptions);
     }
 }
 
-/// The custom resource definition as YAML: what `kubectl apply -f` takes.
+/// The custom resource definition as YAML, for `kubectl apply -f`.
 ///
 /// # Errors
 ///
-/// None that could be caused from outside; the libraries that write it have errors in their types.
+/// If serialization fails, which no input can cause.
 pub fn yaml() -> Result<String, WriteError> {
-    // Through JSON, so that the keys are in one order on every machine.
+    // Through JSON, so that the keys are sorted.
     let definition = serde_json::to_value(crd()).map_err(|error| WriteError(error.to_string()))?;
     let mut text = String::from("# Generated from crates/visor-api by `make generate`.\n");
     serde_saphyr::to_fmt_writer(&mut text, &definition)
@@ -126,9 +126,8 @@ pub fn yaml() -> Result<String, WriteError> {
     Ok(text)
 }
 
-/// Takes back that an optional field may be null. kube says so of each, for clients that write null
-/// where they mean "not set"; but a null that is stored stays, and only what is absent gets its
-/// default.
+/// Makes optional fields not nullable. kube marks them nullable for clients that send null for "not
+/// set"; but a stored null stays null, and only absent fields get their default.
 fn forbid_null(schema: &mut JSONSchemaProps) {
     schema.nullable = None;
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {

@@ -1,9 +1,8 @@
 //! The document reader: texts in, sources out, or every problem with its file, line and path.
 //!
-//! A text holds any number of YAML (or JSON) documents. Each goes through the same steps: a tree
-//! that knows its lines (`tree`), the schema (`structure`), the types, the rules between
-//! fields ([`rules`]). Whoever asks gets all sources or none: nothing is done by halves. Pure: the
-//! texts are given, and no file is opened.
+//! A text holds any number of YAML (or JSON) documents. Each is parsed into a tree that knows its
+//! lines (`tree`), checked against the schema (`structure`), deserialized, and checked by the
+//! [`rules`]. The result is all sources or none. Pure: no file is opened.
 
 mod object;
 mod partial;
@@ -15,7 +14,7 @@ use std::fmt;
 
 use crate::{
     FakeLogSource,
-    problem::{MOST_PROBLEMS, Path, Problem},
+    problem::{MAX_PROBLEMS, Path, Problem},
     resolved::ResolvedSource,
     rules,
     structure::Schema,
@@ -23,10 +22,10 @@ use crate::{
 };
 use object::Object;
 
-/// Most bytes of all texts together: 4 MiB.
-pub const MOST_BYTES: usize = 4 << 20;
-/// Most documents in all texts together.
-pub const MOST_DOCUMENTS: usize = 1000;
+/// The maximum size of all texts together: 4 MiB.
+pub const MAX_BYTES: usize = 4 << 20;
+/// The maximum number of documents in all texts together.
+pub const MAX_DOCUMENTS: usize = 1000;
 
 /// A text to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +36,7 @@ pub struct Input {
     pub text: String,
 }
 
-/// A problem and where it was written.
+/// A problem and its location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DocumentProblem {
     /// The name of the input.
@@ -59,16 +58,16 @@ impl fmt::Display for DocumentProblem {
     }
 }
 
-/// What was read.
+/// The result of reading.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Read {
-    /// The sources, in the order they are written.
+    /// The sources, in the order of the texts.
     pub sources: Vec<ResolvedSource>,
-    /// What is no problem, but may not be what was meant: objects of other kinds, and such.
+    /// Warnings: objects of other kinds, and values that may not be what was meant.
     pub notes: Vec<DocumentProblem>,
 }
 
-/// Reads the sources of all inputs, once: see [`Reader::read`].
+/// Reads the sources of all inputs once: see [`Reader::read`].
 ///
 /// # Errors
 ///
@@ -77,13 +76,13 @@ pub fn read(inputs: &[Input]) -> Result<Read, Vec<DocumentProblem>> {
     Reader::new().read(inputs)
 }
 
-/// What reads documents, again and again. It holds the schema, some 400 kB.
+/// Reads documents repeatedly. It holds the schema, some 400 kB.
 pub struct Reader {
     schema: Schema,
 }
 
 impl Reader {
-    /// Makes one.
+    /// Creates a reader.
     #[expect(
         clippy::new_without_default,
         reason = "it takes a millisecond; nothing is its default"
@@ -92,13 +91,13 @@ impl Reader {
         Self { schema: Schema::read() }
     }
 
-    /// Reads the sources of all inputs. Objects that are none of Visor's are passed over, as they
-    /// come in what is applied to a cluster together, if there is a source among them.
+    /// Reads the sources of all inputs. Objects of other APIs are skipped if there is a source
+    /// among them, because manifests often contain both.
     ///
     /// # Errors
     ///
-    /// Every problem of every input, in the order of inputs and lines; but no more than
-    /// [`MOST_PROBLEMS`].
+    /// Every problem of every input, in the order of inputs and lines, up to
+    /// [`MAX_PROBLEMS`].
     pub fn read(&self, inputs: &[Input]) -> Result<Read, Vec<DocumentProblem>> {
         read_with(inputs, &self.schema)
     }
@@ -109,8 +108,8 @@ fn read_with(inputs: &[Input], schema: &Schema) -> Result<Read, Vec<DocumentProb
     let mut objects = Vec::new();
     if let Some(input) = too_large(inputs) {
         let message = format!(
-            "the documents are larger than {} MiB in all; read fewer at once",
-            MOST_BYTES >> 20
+            "the documents are larger than {} MiB in total; read fewer at once",
+            MAX_BYTES >> 20
         );
         problems.add(input, 0, Problem::new(Path::root(), message));
         return Err(problems.in_order(inputs));
@@ -119,12 +118,12 @@ fn read_with(inputs: &[Input], schema: &Schema) -> Result<Read, Vec<DocumentProb
         read_objects(index, &input.text, &mut objects, &mut problems);
     }
 
-    // If there is nothing else, one of them was meant.
+    // If there is no source at all, they are reported as such.
     let is_mixed = objects.iter().any(|object| !object.is_foreign());
     let (foreign, own): (Vec<_>, Vec<_>) =
         objects.iter().partition(|object| is_mixed && object.is_foreign());
     for object in foreign {
-        object.pass_over(&mut notes);
+        object.note_skipped(&mut notes);
     }
     let mut sources = Vec::new();
     let mut origins = Vec::new();
@@ -132,7 +131,7 @@ fn read_with(inputs: &[Input], schema: &Schema) -> Result<Read, Vec<DocumentProb
         let before = problems.0.len();
         if let Some(source) = object.read(schema, &mut problems) {
             for note in rules::notes(&source) {
-                object.tell(note, &mut notes);
+                object.add_problem(note, &mut notes);
             }
             sources.push(source);
             origins.push(object);
@@ -141,7 +140,7 @@ fn read_with(inputs: &[Input], schema: &Schema) -> Result<Read, Vec<DocumentProb
     }
     for (index, problem) in rules::check_together(&sources) {
         if let Some(object) = origins.get(index) {
-            object.tell(problem, &mut problems);
+            object.add_problem(problem, &mut problems);
         }
     }
     let mut resolved = Vec::new();
@@ -149,7 +148,7 @@ fn read_with(inputs: &[Input], schema: &Schema) -> Result<Read, Vec<DocumentProb
         for (source, object) in sources.into_iter().zip(&origins) {
             match ResolvedSource::resolve(source) {
                 Ok(source) => resolved.push(source),
-                Err(problem) => object.tell(problem, &mut problems),
+                Err(problem) => object.add_problem(problem, &mut problems),
             }
         }
     }
@@ -160,13 +159,13 @@ fn read_with(inputs: &[Input], schema: &Schema) -> Result<Read, Vec<DocumentProb
     }
 }
 
-/// A source from an object as the API server has it, which has checked its schema. What that let
-/// through all the same, such as a duration beyond all bounds, is told with its path. The rules are
-/// another step ([`rules::check`]).
+/// Deserializes an object from the API server, which has checked its schema. Values that the schema
+/// accepts and the types don't, such as a duration beyond all bounds, are reported with their path.
+/// The rules are checked separately ([`rules::check`]).
 ///
 /// # Errors
 ///
-/// The first field that can't be read.
+/// The first field that can't be deserialized.
 pub fn from_json(mut json: serde_json::Value) -> Result<FakeLogSource, Problem> {
     if let Some(object) = json.as_object_mut() {
         object.remove("status");
@@ -174,16 +173,16 @@ pub fn from_json(mut json: serde_json::Value) -> Result<FakeLogSource, Problem> 
     object::deserialize(json)
 }
 
-/// The first input with which all of them are too much.
+/// The first input that exceeds the total size.
 fn too_large(inputs: &[Input]) -> Option<usize> {
     let mut total: usize = 0;
     inputs.iter().position(|input| {
         total = total.saturating_add(input.text.len());
-        total > MOST_BYTES
+        total > MAX_BYTES
     })
 }
 
-/// The objects of one input; what is not YAML is told.
+/// The objects of one input; syntax errors are reported.
 fn read_objects<'a>(
     input: usize,
     text: &'a str,
@@ -201,20 +200,20 @@ fn read_objects<'a>(
                 problems.add(input, line, Problem::new(Path::root(), message));
             }
         }
-        if objects.len() > MOST_DOCUMENTS {
-            let message = format!("more than {MOST_DOCUMENTS} documents; read fewer at once");
+        if objects.len() > MAX_DOCUMENTS {
+            let message = format!("more than {MAX_DOCUMENTS} documents; read fewer at once");
             problems.add(input, part.lines_before + 1, Problem::new(Path::root(), message));
-            objects.truncate(MOST_DOCUMENTS);
+            objects.truncate(MAX_DOCUMENTS);
             return;
         }
     }
     if objects.len() == objects_before && problems.0.len() == problems_before {
-        let message = "no document in here; write a FakeLogSource";
+        let message = "no document found; write a FakeLogSource";
         problems.add(input, 0, Problem::new(Path::root(), message));
     }
 }
 
-/// The problems so far, in the order they were found.
+/// The problems so far, in the order in which they were found.
 #[derive(Default)]
 struct Problems(Vec<PlacedProblem>);
 
@@ -227,7 +226,7 @@ struct PlacedProblem {
 
 impl Problems {
     fn add(&mut self, input: usize, line: usize, problem: Problem) {
-        if self.0.len() == MOST_PROBLEMS {
+        if self.0.len() == MAX_PROBLEMS {
             return;
         }
         self.0.push(PlacedProblem { input, line, object: None, problem });

@@ -1,20 +1,18 @@
-//! `FakeLogSource`: one set of types that is both the custom resource of the operator and the
-//! file format of `visor run -f`.
+//! `FakeLogSource`: the custom resource of the operator, and the file format of `visor run -f`.
 //!
 //! | module | idea |
 //! |---|---|
-//! | [`source`] | the types: a source, its generators, their streams, laws, contents, outputs |
-//! | [`amount`] | how much a quantity of Kubernetes is |
-//! | [`quantity`] | durations and sizes as people write them (`1h30m`, `64Mi`) |
+//! | [`source`] | the types: a source, its generators, their streams, intervals, choices, outputs |
+//! | [`amount`] | the value of a Kubernetes quantity |
+//! | [`quantity`] | durations and sizes (`1h30m`, `64Mi`) |
 //! | [`log_format`] | the grammar of Apache's `LogFormat` strings |
 //! | [`document`] | text in, sources out, or every problem with its file, line and path |
-//! | [`rules`] | what a schema cannot say: the rules between fields |
-//! | [`resolved`] | a source that has passed every rule, with its defaults in it |
+//! | [`rules`] | what a schema can't express: the rules between fields |
+//! | [`resolved`] | a source that has passed every rule, with its defaults |
 //! | [`defaults`] | the defaults that depend on other fields |
-//! | [`definition`] | the custom resource definition, as a cluster is told it |
+//! | [`definition`] | the custom resource definition |
 //!
-//! No I/O, no clock, no Kubernetes client: whoever reads the file or asks the API server lives
-//! elsewhere.
+//! No I/O, no clock, no Kubernetes client: files and the API server are read elsewhere.
 
 pub mod amount;
 pub mod defaults;

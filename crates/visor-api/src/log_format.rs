@@ -1,9 +1,8 @@
-//! Apache's `LogFormat` strings: what they consist of, and ([`parse()`]) how they are read.
+//! Apache's `LogFormat` strings: their structure, and ([`parse()`]) their parser.
 //!
-//! The reader follows `parse_log_item` and `parse_log_misc_string` of httpd's
-//! `modules/loggers/mod_log_config.c`, so a format that httpd takes is taken here, and one that it
-//! refuses is refused by the same name. What the directives are replaced by is the engine's
-//! business; this module only reads.
+//! The parser follows `parse_log_item` and `parse_log_misc_string` of httpd's
+//! `modules/loggers/mod_log_config.c`, so a format that httpd accepts is accepted here, and one
+//! that it rejects is rejected for the same reason. The engine substitutes the directives.
 
 mod parse;
 
@@ -11,17 +10,17 @@ pub use parse::parse;
 
 use std::fmt;
 
-/// A `LogFormat` string, taken apart.
+/// A parsed `LogFormat` string.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LogFormat {
-    /// Its parts in order. A line is their texts, one after the other, and a newline.
+    /// Its items in order. A line is their concatenation and a newline.
     pub items: Vec<Item>,
 }
 
-/// A part of a format: fixed text, or a directive that is replaced anew in each line.
+/// An item of a format: fixed text, or a directive that is substituted in each line.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Item {
-    /// Text that stands in every line as it is.
+    /// Fixed text.
     Literal(String),
     /// A directive.
     Directive(Directive),
@@ -30,12 +29,12 @@ pub enum Item {
 /// A directive with its modifiers, such as `%>s` or `%!200,304{Referer}i`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Directive {
-    /// What it is replaced by.
+    /// What it is substituted by.
     pub field: Field,
     /// `%<`: of a request that was redirected within the server, the original; `%>`: the final
     /// one. Where neither is written, it is as httpd registers the directive.
     pub original: bool,
-    /// The status codes for which it is replaced at all; else it is `-`.
+    /// The status codes for which it is substituted; otherwise it is `-`.
     pub condition: Option<Condition>,
 }
 
@@ -44,18 +43,18 @@ pub struct Directive {
 pub struct Condition {
     /// The codes.
     pub statuses: Vec<u16>,
-    /// Whether the codes are those for which the directive is *not* replaced.
+    /// Whether the directive is substituted for all codes but these.
     pub negated: bool,
 }
 
 impl Condition {
-    /// Whether the directive is replaced in the line of a response with this final status.
+    /// Whether the directive is substituted for this final status.
     pub fn admits(&self, status: u16) -> bool {
         self.statuses.contains(&status) != self.negated
     }
 }
 
-/// What a directive is replaced by.
+/// What a directive is substituted by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Field {
     /// `%h`: the client's host name or address.
@@ -89,7 +88,7 @@ pub enum Field {
     BytesOut,
     /// `%S`: bytes received and sent.
     BytesTransferred,
-    /// `%{NAME}i` and its like: something that the directive names.
+    /// `%{NAME}i` and similar: a value that the directive names.
     Named(Namespace, String),
     /// `%V`: the server's name as UseCanonicalName has it.
     ServerName,
@@ -129,11 +128,11 @@ pub enum Field {
     KeepAliveRequests,
     /// `%^FB`: the time from when the request came to the first byte of the response.
     TimeToFirstByte,
-    /// An argument that httpd knows nothing to do with, and writes as it is: `%{x}p`.
+    /// An argument that httpd doesn't know, and writes literally: `%{x}p`.
     Verbatim(String),
 }
 
-/// Where a directive that names something looks for the name.
+/// The namespace of a directive that names something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Namespace {
     /// `%{NAME}i`
@@ -154,7 +153,7 @@ pub enum Namespace {
     ResponseTrailer,
 }
 
-/// How a time is written.
+/// The format of a time.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum TimeFormat {
     /// `[18/Sep/2026:19:18:28 -0400]`
@@ -173,7 +172,7 @@ pub enum TimeFormat {
     Strftime(String),
 }
 
-/// The unit of a duration; cut, not rounded.
+/// The unit of a duration; truncated, not rounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DurationUnit {
     /// Seconds.
@@ -184,26 +183,26 @@ pub enum DurationUnit {
     Microseconds,
 }
 
-/// Why a text is no `LogFormat`.
+/// Why a text is not a `LogFormat`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogFormatError {
     /// httpd's `Unrecognized LogFormat directive`.
     #[error(
         "unknown directive `{directive}` at character {position}; \
-         see Apache's mod_log_config for those there are, and write `%%` for a percent sign"
+         see the documentation of mod_log_config, and write `%%` for a percent sign"
     )]
     UnknownDirective {
-        /// The directive as it stands in the text.
+        /// The directive as written.
         directive: String,
-        /// Where it begins, counted in characters from 1.
+        /// Its position in characters, from 1.
         position: usize,
     },
-    /// A known directive with an argument that means nothing to it.
+    /// A known directive with an invalid argument.
     #[error("directive `{directive}` at character {position}: {reason}")]
     BadArgument {
-        /// The directive as it stands in the text.
+        /// The directive as written.
         directive: String,
-        /// Where it begins, counted in characters from 1.
+        /// Its position in characters, from 1.
         position: usize,
         /// What is wrong.
         reason: String,
@@ -211,15 +210,15 @@ pub enum LogFormatError {
     /// httpd's `Ran off end of LogFormat parsing args to some directive`.
     #[error("the text ends within the directive `{directive}` at character {position}; finish it")]
     Unfinished {
-        /// The directive as far as it goes.
+        /// The directive as far as it is written.
         directive: String,
-        /// Where it begins, counted in characters from 1.
+        /// Its position in characters, from 1.
         position: usize,
     },
     /// A newline, which would make two lines of one.
-    #[error("a newline would make more than one line of each; leave it out, one is added anyway")]
+    #[error("a format must be one line; remove the newline, it is added to each line anyway")]
     Newline,
-    /// Nothing to write.
+    /// An empty format.
     #[error("the format is empty; write one such as `%h %l %u %t \"%r\" %>s %b`")]
     Empty,
 }

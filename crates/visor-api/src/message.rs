@@ -1,19 +1,18 @@
-//! What every message to a person needs: how a text of theirs is repeated, and which name they meant.
-//! Pure.
+//! Helpers for messages: quoting user input, and suggesting a name. Pure.
 
-/// Longest text of a document that is repeated in a message, in characters.
-const LONGEST_SHOWN: usize = 60;
-/// Longest message of a library, in characters.
-const LONGEST_MESSAGE: usize = 300;
+/// The maximum length of quoted user input, in characters.
+const MAX_SHOWN_CHARACTERS: usize = 60;
+/// The maximum length of a library's message, in characters.
+const MAX_MESSAGE_CHARACTERS: usize = 300;
 
-/// A text of the document as messages repeat it: on one line, and not too long.
+/// User input as messages quote it: on one line, and shortened.
 pub(crate) fn shown(text: &str) -> String {
-    shortened(text, LONGEST_SHOWN)
+    shortened(text, MAX_SHOWN_CHARACTERS)
 }
 
-/// A message of a library, on one line.
+/// A library's message, on one line.
 pub(crate) fn one_line(text: &str) -> String {
-    shortened(text, LONGEST_MESSAGE)
+    shortened(text, MAX_MESSAGE_CHARACTERS)
 }
 
 fn shortened(text: &str, longest: usize) -> String {
@@ -32,7 +31,7 @@ fn shortened(text: &str, longest: usize) -> String {
     short
 }
 
-/// The candidate that was probably meant: the same but for case and separators, or at few letters'
+/// The candidate that was probably meant: equal but for case and separators, or with a small edit
 /// distance.
 pub(crate) fn nearest<'a>(
     text: &str,
@@ -41,7 +40,7 @@ pub(crate) fn nearest<'a>(
     fn plain(text: &str) -> String {
         text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
     }
-    if text.len() > LONGEST_SHOWN {
+    if text.len() > MAX_SHOWN_CHARACTERS {
         return None;
     }
     let text = plain(text);
@@ -77,6 +76,6 @@ mod tests {
     #[test]
     fn what_is_shown_is_one_short_line() {
         assert_eq!(shown("a\nb\u{1b}[0m"), "a\\nb\\u{1b}[0m");
-        assert_eq!(shown(&"é".repeat(1000)).chars().count(), LONGEST_SHOWN + 3);
+        assert_eq!(shown(&"é".repeat(1000)).chars().count(), MAX_SHOWN_CHARACTERS + 3);
     }
 }

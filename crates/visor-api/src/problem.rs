@@ -1,11 +1,11 @@
-//! What is wrong, and where: a path into the object and a sentence that says what to do.
+//! A problem: a path into the object, and a sentence that says what to do.
 
 use std::fmt;
 
-/// Most problems that are told: more than anybody reads.
-pub const MOST_PROBLEMS: usize = 1000;
+/// The maximum number of problems that are reported.
+pub const MAX_PROBLEMS: usize = 1000;
 
-/// The place of a value within an object, written as Kubernetes writes it:
+/// The path of a value within an object, as Kubernetes writes it:
 /// `spec.generators[0].streams[1].interval`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Path(String);
@@ -22,13 +22,13 @@ impl Path {
         if self.0.is_empty() { Self(name.to_owned()) } else { Self(format!("{}.{name}", self.0)) }
     }
 
-    /// The path of an element of this list, counted from 0.
+    /// The path of an item of this list, from 0.
     #[must_use]
     pub fn index(&self, index: usize) -> Self {
         Self(format!("{}[{index}]", self.0))
     }
 
-    /// The path of the value that holds this one; `None` for the object itself.
+    /// The path of the containing value; `None` for the object itself.
     pub fn parent(&self) -> Option<Self> {
         let cut = self.0.rfind(['.', '[']).unwrap_or(0);
         if self.0.is_empty() { None } else { Some(Self(self.0[..cut].to_owned())) }
@@ -46,7 +46,7 @@ impl fmt::Display for Path {
     }
 }
 
-/// One thing that is wrong with an object.
+/// A problem of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Where in the object.

@@ -1,25 +1,25 @@
-//! Durations and sizes as people write them. Both keep whole numbers only (nanoseconds, bytes),
-//! so what is read is what is meant, on every machine.
+//! Durations and sizes in text form. Both are integers (nanoseconds, bytes), so they mean the same
+//! on every machine.
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A span of time in the notation of Go and Kubernetes: `250ms`, `3s`, `1h30m`, `1.5s`.
+/// A duration in the notation of Go and Kubernetes: `250ms`, `3s`, `1h30m`, `1.5s`.
 ///
 /// Units are `ns`, `us` (or `µs`), `ms`, `s`, `m` and `h`. Never negative; at most 100 years.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Duration(u64);
 
-/// Longest duration: 100 years of 365 days, in nanoseconds. It fits 64 bits with room to add.
-const LONGEST: u64 = 100 * 365 * 24 * 3600 * 1_000_000_000;
+/// The longest duration: 100 years of 365 days, in nanoseconds. It leaves room for sums in 64 bits.
+const MAX_NANOS: u64 = 100 * 365 * 24 * 3600 * 1_000_000_000;
 const DURATION_PATTERN: &str = r"^(0|([0-9]+(\.[0-9]{1,9})?(ns|us|µs|ms|s|m|h))+)$";
 
 impl Duration {
-    /// A duration of that many nanoseconds, cut at the longest one.
+    /// A duration of that many nanoseconds, at most the longest one.
     pub const fn from_nanos(nanos: u64) -> Self {
-        Self(if nanos > LONGEST { LONGEST } else { nanos })
+        Self(if nanos > MAX_NANOS { MAX_NANOS } else { nanos })
     }
 
     /// A duration of that many milliseconds.
@@ -37,28 +37,28 @@ impl Duration {
         self.0
     }
 
-    /// Seconds, rounded as a floating-point number is.
+    /// Seconds as a floating-point number.
     #[expect(clippy::cast_precision_loss, reason = "rounded, as it says")]
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1e9
     }
 
-    /// The same span as the standard library's type.
+    /// The same duration as the standard library's type.
     pub const fn to_std(self) -> std::time::Duration {
         std::time::Duration::from_nanos(self.0)
     }
 }
 
-/// Why a text is no duration or no size.
+/// Why a text is not a duration or a size.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QuantityError {
     /// A minus sign.
-    #[error("`{0}` is negative; write a positive one")]
+    #[error("`{0}` is negative; write a positive value")]
     Negative(String),
-    /// Larger than any sensible one.
-    #[error("`{0}` is too large; the most is {1}")]
+    /// Larger than the maximum.
+    #[error("`{0}` is too large; the maximum is {1}")]
     TooLarge(String, &'static str),
-    /// Not of the notation.
+    /// Not in the notation.
     #[error("`{0}` is not {1}")]
     Malformed(String, &'static str),
 }
@@ -95,35 +95,38 @@ impl FromStr for Duration {
                 "h" => 3_600_000_000_000,
                 _ => return Err(malformed()),
             };
-            let nanos = scale(number, unit).map_err(|fault| match fault {
-                Fault::Malformed => malformed(),
-                Fault::TooLarge => too_large(),
+            let nanos = scale(number, unit).map_err(|number_error| match number_error {
+                NumberError::Malformed => malformed(),
+                NumberError::TooLarge => too_large(),
             })?;
-            total = total.checked_add(nanos).filter(|t| *t <= LONGEST).ok_or_else(too_large)?;
+            total = total.checked_add(nanos).filter(|t| *t <= MAX_NANOS).ok_or_else(too_large)?;
             rest = tail;
         }
         if text.is_empty() { Err(malformed()) } else { Ok(Self(total)) }
     }
 }
 
-/// What can be wrong with a number.
-enum Fault {
+/// What is wrong with a number.
+enum NumberError {
     Malformed,
     TooLarge,
 }
 
-/// `number` (digits, perhaps a point and up to nine more) times `unit`.
-fn scale(number: &str, unit: u64) -> Result<u64, Fault> {
+/// `number` (digits, optionally a point and up to nine more) times `unit`.
+fn scale(number: &str, unit: u64) -> Result<u64, NumberError> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     if whole.is_empty() || fraction.is_empty() || fraction.len() > 9 || fraction.contains('.') {
-        return Err(Fault::Malformed);
+        return Err(NumberError::Malformed);
     }
-    let whole: u64 = whole.parse().map_err(|_| Fault::TooLarge)?;
-    let digits = u32::try_from(fraction.len()).map_err(|_| Fault::Malformed)?;
-    let fraction: u64 = fraction.parse().map_err(|_| Fault::Malformed)?;
+    let whole: u64 = whole.parse().map_err(|_| NumberError::TooLarge)?;
+    let digits = u32::try_from(fraction.len()).map_err(|_| NumberError::Malformed)?;
+    let fraction: u64 = fraction.parse().map_err(|_| NumberError::Malformed)?;
     let fraction = u128::from(fraction) * u128::from(unit) / 10u128.pow(digits);
-    let fraction = u64::try_from(fraction).map_err(|_| Fault::TooLarge)?;
-    whole.checked_mul(unit).and_then(|whole| whole.checked_add(fraction)).ok_or(Fault::TooLarge)
+    let fraction = u64::try_from(fraction).map_err(|_| NumberError::TooLarge)?;
+    whole
+        .checked_mul(unit)
+        .and_then(|whole| whole.checked_add(fraction))
+        .ok_or(NumberError::TooLarge)
 }
 
 impl fmt::Display for Duration {
@@ -157,7 +160,7 @@ impl fmt::Display for Duration {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Size(u64);
 
-const LARGEST: u64 = 1 << 50;
+const MAX_SIZE_BYTES: u64 = 1 << 50;
 const SIZE_PATTERN: &str = "^[0-9]{1,16}(k|M|G|T|Ki|Mi|Gi|Ti)?$";
 const SIZE_UNITS: [(&str, u64); 9] = [
     ("Ti", 1 << 40),
@@ -172,9 +175,9 @@ const SIZE_UNITS: [(&str, u64); 9] = [
 ];
 
 impl Size {
-    /// That many bytes, cut at the largest size.
+    /// That many bytes, at most the largest size.
     pub const fn from_bytes(bytes: u64) -> Self {
-        Self(if bytes > LARGEST { LARGEST } else { bytes })
+        Self(if bytes > MAX_SIZE_BYTES { MAX_SIZE_BYTES } else { bytes })
     }
 
     /// Bytes.
@@ -188,7 +191,7 @@ impl FromStr for Size {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const EXPECTED: &str =
-            "a size; write a whole number of bytes, perhaps with a suffix (Ki, Mi, Gi, k, M, G)";
+            "a size; write a whole number of bytes, optionally with a suffix (Ki, Mi, Gi, k, M, G)";
         let malformed = || QuantityError::Malformed(text.to_owned(), EXPECTED);
         let too_large = || QuantityError::TooLarge(text.to_owned(), "1024Ti");
         if text.starts_with('-') {
@@ -201,7 +204,7 @@ impl FromStr for Size {
             return Err(malformed());
         }
         let number: u64 = number.parse().map_err(|_| too_large())?;
-        number.checked_mul(unit).filter(|b| *b <= LARGEST).map(Self).ok_or_else(too_large)
+        number.checked_mul(unit).filter(|b| *b <= MAX_SIZE_BYTES).map(Self).ok_or_else(too_large)
     }
 }
 
@@ -216,7 +219,7 @@ impl fmt::Display for Size {
     }
 }
 
-/// Both types are strings to the outside: the same four impls for each.
+/// Both types are strings in documents, with the same four impls.
 macro_rules! string_quantity {
     ($type:ident, $pattern:expr) => {
         impl fmt::Debug for $type {
@@ -279,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused_with_a_reason() {
+    fn invalid_durations_are_rejected_with_a_reason() {
         for (text, reason) in [
             ("-3s", "negative"),
             ("", "not a duration"),
@@ -311,13 +314,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_duration_survives_its_own_text(nanos in 0..=LONGEST) {
+        fn a_duration_survives_its_own_text(nanos in 0..=MAX_NANOS) {
             let duration = Duration::from_nanos(nanos);
             prop_assert_eq!(duration.to_string().parse::<Duration>().unwrap(), duration);
         }
 
         #[test]
-        fn a_size_survives_its_own_text(bytes in 0..=LARGEST) {
+        fn a_size_survives_its_own_text(bytes in 0..=MAX_SIZE_BYTES) {
             let size = Size::from_bytes(bytes);
             prop_assert_eq!(size.to_string().parse::<Size>().unwrap(), size);
         }

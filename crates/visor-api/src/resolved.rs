@@ -1,6 +1,6 @@
-//! A source that has passed every rule, with the defaults in it and in types that have no room for
-//! what was refused. The engine, the program and the operator work with these alone, so none of them
-//! asks again what a document means, and nothing is made of one that nobody has checked. Pure.
+//! A source that has passed every rule, with its defaults, in types that can't hold invalid values.
+//! The engine, the program and the operator use only these, so none of them interprets a document
+//! itself, and nothing is built from an unchecked one. Pure.
 
 mod choices;
 mod log;
@@ -12,8 +12,8 @@ mod stream;
 pub use choices::Choices;
 pub use log::{AccessLine, AccessLog, ErrorLog, Heartbeat, Log, Message};
 pub use output::{Output, Rotation};
-pub use requests::{Clients, NamedDirective, Requests, Resource};
-pub use stream::{Interval, Pace, Stream, Surge};
+pub use requests::{Clients, NamedDirective, RequestTarget, Requests};
+pub use stream::{Interval, Stream, Surge, Timing};
 
 use std::num::NonZeroU64;
 
@@ -28,44 +28,43 @@ use crate::{
 };
 use number::number;
 
-/// A source without a problem. [`check`](Self::check) and the reader of documents make it, and
-/// nothing else.
+/// A valid source. Only [`check`](Self::check) and the document reader create it.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ResolvedSource {
     document: FakeLogSource,
     /// Its name.
     pub name: String,
-    /// The seed of everything random; `None` if one is to be drawn.
+    /// The seed of all random numbers; `None` to draw one.
     pub seed: Option<u64>,
     /// The time zone of the time stamps.
     pub time_zone: TimeZone,
-    /// Whether it keeps still.
+    /// Whether it writes no lines for now.
     pub suspended: bool,
-    /// After how many lines it ends by itself.
+    /// The number of lines after which it ends.
     pub lines: Option<NonZeroU64>,
-    /// After what time it ends by itself.
+    /// The duration after which it ends.
     pub duration: Option<Duration>,
-    /// What runs its pods.
+    /// The workload of its pods.
     pub workload: Workload,
-    /// Its logs.
+    /// Its generators.
     pub generators: Vec<Generator>,
 }
 
-/// One log, and where its lines go.
+/// One log, and its output.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Generator {
     /// Its name, unique within the source.
     pub name: String,
-    /// What log it is, with its streams.
+    /// The log with its streams.
     pub log: Log,
-    /// Where the lines go.
+    /// The output of its lines.
     pub output: Output,
 }
 
 impl ResolvedSource {
-    /// Checks a source, and fills in what it doesn't say. What its schema says is taken as given.
+    /// Checks a source, and fills in its defaults. What the schema checks is assumed.
     ///
     /// # Errors
     ///
@@ -79,17 +78,17 @@ impl ResolvedSource {
         }
     }
 
-    /// Of a document that has passed the rules.
+    /// Resolves a document that has passed the rules.
     ///
     /// # Errors
     ///
-    /// The first value that isn't as its schema or a rule wants it.
+    /// The first value that the schema or a rule should have rejected.
     pub(crate) fn resolve(document: FakeLogSource) -> Result<Self, Problem> {
         let root = Path::root();
         let (path, spec) = (root.field("spec"), &document.spec);
         let Some(name) = document.metadata.name.clone() else {
             let place = root.field("metadata").field("name");
-            return Err(Problem::new(place, "is required, but missing; set it"));
+            return Err(Problem::new(place, "is required; set it"));
         };
         let stop = spec.stop_after.clone().unwrap_or_default();
         let lines = path.field("stopAfter").field("lines");
@@ -132,12 +131,12 @@ impl Generator {
         })
     }
 
-    /// The wanted rate of all its streams in lines a second, surges left out: infinite if one is
-    /// unlimited.
+    /// The configured rate of all its streams in lines per second, without surges; infinite if one
+    /// is unlimited.
     pub fn lines_per_second(&self) -> f64 {
         match &self.log {
-            Log::Access(log) => log.streams.iter().map(|s| s.pace.lines_per_second).sum(),
-            Log::Error(log) => log.streams.iter().map(|s| s.pace.lines_per_second).sum(),
+            Log::Access(log) => log.streams.iter().map(|s| s.timing.lines_per_second).sum(),
+            Log::Error(log) => log.streams.iter().map(|s| s.timing.lines_per_second).sum(),
         }
     }
 }

@@ -1,13 +1,13 @@
-//! What a schema cannot say: the rules between fields, between generators and between sources.
+//! The rules that a schema can't express: between fields, between generators and between sources.
 //! Each problem has the path of the field to change, and says what to do. Pure.
 
 mod content;
 mod files;
 pub(crate) mod messages;
-mod pace;
 mod pods;
 mod resources;
 mod streams;
+mod timing;
 mod zone;
 
 use std::collections::HashMap;
@@ -22,13 +22,13 @@ use crate::{
     source::{FakeLogSourceSpec, Generator, Log, LogKind, Volume, Workload},
 };
 
-pub(crate) use content::{access_content, access_log, error_log, format, named, network};
+pub(crate) use content::{access_log, error_log, format, named, network, request_choices};
 pub(crate) use files::{conflicts, output};
 pub(crate) use pods::name;
 pub(crate) use streams::stream;
 pub use zone::time_zone;
 
-/// Everything in one source that breaks a rule. What its schema says is taken as given.
+/// All problems of one source. What the schema checks is assumed.
 pub fn check(source: &FakeLogSource) -> Vec<Problem> {
     let path = Path::root().field("spec");
     let mut problems = Vec::new();
@@ -46,7 +46,7 @@ pub fn check(source: &FakeLogSource) -> Vec<Problem> {
     problems
 }
 
-/// What in one source is no problem, but may not be what was meant.
+/// Warnings about one source: values that may not be what was meant.
 pub fn notes(source: &FakeLogSource) -> Vec<Problem> {
     let path = Path::root().field("spec");
     let mut notes = Vec::new();
@@ -58,8 +58,8 @@ pub fn notes(source: &FakeLogSource) -> Vec<Problem> {
     notes
 }
 
-/// Everything in which sources that are run together get into each other's way, each with the
-/// position of the source to change. What [`check`] says of each of them is left out.
+/// All conflicts between sources that run together, each with the index of the source to change.
+/// The problems of each source by itself ([`check`]) are left out.
 pub fn check_together(sources: &[FakeLogSource]) -> Vec<(usize, Problem)> {
     let mut problems = Vec::new();
     let mut names = HashMap::new();
@@ -67,7 +67,7 @@ pub fn check_together(sources: &[FakeLogSource]) -> Vec<(usize, Problem)> {
         let name = (source.namespace(), source.name_any());
         if names.insert(name, index).is_some() {
             let message = format!(
-                "another source in these documents is called `{}` too; choose another name",
+                "another source in these documents has the name `{}`; choose another name",
                 source.name_any()
             );
             problems
@@ -78,7 +78,7 @@ pub fn check_together(sources: &[FakeLogSource]) -> Vec<(usize, Problem)> {
     problems
 }
 
-/// The fields of the spec beside its generators.
+/// The fields of the spec except its generators.
 pub(crate) fn own_fields(path: &Path, spec: &FakeLogSourceSpec, problems: &mut Vec<Problem>) {
     if let Err(message) = time_zone(&spec.time_zone) {
         problems.push(Problem::new(path.field("timeZone"), message));
@@ -86,25 +86,25 @@ pub(crate) fn own_fields(path: &Path, spec: &FakeLogSourceSpec, problems: &mut V
     if let Some(stop) = &spec.stop_after {
         let path = path.field("stopAfter");
         if stop.lines.is_none() && stop.duration.is_none() {
-            problems.push(Problem::new(path.clone(), messages::NO_LIMIT));
+            problems.push(Problem::new(path.clone(), messages::EMPTY_STOP_AFTER));
         }
         if stop.duration == Some(Duration::default()) {
-            let message = "must be more than 0s; to write nothing, use `suspend: true`";
+            let message = "must be more than 0s; to write no lines, use `suspend: true`";
             problems.push(Problem::new(path.field("duration"), message));
         }
     }
     if spec.workload == Some(Workload::Job) && spec.stop_after.is_none() {
-        problems.push(Problem::new(path.field("workload"), messages::ENDLESS_JOB));
+        problems.push(Problem::new(path.field("workload"), messages::JOB_WITHOUT_END));
     }
     if spec.workload.is_some_and(|workload| workload != Workload::Job) && spec.stop_after.is_some()
     {
-        problems.push(Problem::new(path.field("workload"), messages::ENDLESS_PODS));
+        problems.push(Problem::new(path.field("workload"), messages::PODS_WITH_END));
     }
     if let Some(Volume::HostPath(volume)) = &spec.volume
         && volume.path.split('/').any(|component| component == "..")
     {
         let path = path.field("volume").field("hostPath").field("path");
-        problems.push(Problem::new(path, messages::PATH_CLIMBS));
+        problems.push(Problem::new(path, messages::PATH_WITH_PARENT));
     }
     resources::volume(path, spec, problems);
     if spec.workload == Some(Workload::Sidecar) {

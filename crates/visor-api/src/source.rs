@@ -1,8 +1,8 @@
-//! The types of a `FakeLogSource`: what a person writes, field by field.
+//! The types of a `FakeLogSource`, as users write it.
 //!
 //! They follow the Kubernetes API conventions (lists of named objects, `PascalCase` enums, no
-//! floats, every number and list bounded, defaults in the schema) and Apache's own names for
-//! Apache's things. The doc comments are what `kubectl explain` and the field reference show.
+//! floats, every number and list bounded, defaults in the schema) and use Apache's names. The doc
+//! comments are the descriptions in `kubectl explain` and in the field reference.
 
 mod access_log;
 mod choice;
@@ -15,9 +15,11 @@ mod stream;
 
 pub(crate) use access_log::Definition;
 pub use access_log::{
-    AccessContent, AccessFormat, AccessLog, DirectiveValues, ForeignFormat, Format,
+    AccessFormat, AccessLog, DirectiveValues, ForeignFormat, Format, RequestChoices,
 };
-pub use choice::{Choice, Clients, Distribution, DurationRange, Resource, SizeRange, StatusChoice};
+pub use choice::{
+    Choice, Clients, Distribution, DurationRange, RequestTarget, SizeRange, StatusChoice,
+};
 pub use error_log::{DOCUMENT_ROOT, ErrorFormat, ErrorLog, Mpm};
 pub use interval::{Exponential, Interval, Normal, Rate, Surge, Uniform, Unlimited};
 pub use output::{Compression, FileOutput, Output, Rotation, RotationMethod, StandardStream};
@@ -35,8 +37,8 @@ use strum::IntoEnumIterator;
 
 use crate::quantity::Duration;
 
-/// A source of fake but faithful Apache logs: generators that all run at once, each with streams
-/// of lines that all run at once.
+/// A source of fake Apache logs: generators that run concurrently, each with streams of lines that
+/// run concurrently.
 #[derive(CustomResource, Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq)]
 #[kube(
     group = "visor.dev",
@@ -57,25 +59,25 @@ use crate::quantity::Duration;
         name = "Ready",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].status",
-        description = "Whether the source does what it was asked to."
+        description = "Whether the source does what its spec says."
     ),
     printcolumn(
         name = "Replicas",
         type_ = "integer",
         json_path = ".status.replicas",
-        description = "How many pods there are."
+        description = "The number of pods."
     ),
     printcolumn(
         name = "Rate",
         type_ = "string",
         json_path = ".status.rate",
-        description = "Lines a second of all pods."
+        description = "The current rate of all pods in lines per second."
     ),
     printcolumn(
         name = "Lines",
         type_ = "integer",
         json_path = ".status.lines",
-        description = "Lines that were written since the source was created."
+        description = "The number of lines written since the source was created."
     ),
     printcolumn(
         name = "Age",
@@ -86,125 +88,125 @@ use crate::quantity::Duration;
         name = "Reason",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
-        description = "Why the source is ready, or what is missing.",
+        description = "The reason of the condition Ready.",
         priority = 1
     ),
     printcolumn(
         name = "Configured",
         type_ = "string",
         json_path = ".status.configuredRate",
-        description = "Lines a second that the source asks for.",
+        description = "The configured rate of all pods in lines per second.",
         priority = 1
     ),
     printcolumn(
-        name = "Counted",
+        name = "Exact",
         type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Counted\")].status",
-        description = "Whether Lines is all that had been written when the pods were last asked.",
+        json_path = ".status.conditions[?(@.type==\"CountsExact\")].status",
+        description = "Whether Lines was exact when the pods were last scraped.",
         priority = 1
     ),
     printcolumn(
         name = "Bytes",
         type_ = "integer",
         json_path = ".status.bytes",
-        description = "Bytes of these lines.",
+        description = "The number of bytes of these lines.",
         priority = 1
     ),
     printcolumn(
         name = "Workload",
         type_ = "string",
         json_path = ".status.workload",
-        description = "What runs the pods.",
+        description = "The workload of the pods.",
         priority = 1
     ),
-    doc = "A source of fake but faithful Apache logs: generators that all run at once, each with streams of lines that all run at once.",
+    doc = "A source of fake Apache logs: generators that run concurrently, each with streams of lines that run concurrently.",
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]
 pub struct FakeLogSourceSpec {
-    /// How many pods write the logs, each with lines of its own. A laptop's `visor run` is one.
+    /// The number of pods. Each writes lines of its own. `visor run` is a single one.
     #[serde(default = "one")]
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: i32,
 
-    /// What runs the pods. Absent: a Job if the source ends by itself (`stopAfter`), else a
+    /// The workload of the pods. Default: a Job if the source ends by itself (`stopAfter`), else a
     /// Deployment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload: Option<Workload>,
 
-    /// The seed of everything random: the same seed writes the same bytes. Absent: drawn at start,
-    /// and logged.
+    /// The seed of all random numbers: the same seed writes the same bytes. Default: drawn at
+    /// start, and logged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub seed: Option<i64>,
 
-    /// The time zone of the time stamps, by its name in the IANA database, such as
-    /// `Europe/Berlin`.
+    /// The time zone of the time stamps: a name of the IANA database, such as `Europe/Berlin`.
     #[serde(default = "utc")]
     #[schemars(length(min = 1, max = 64))]
     pub time_zone: String,
 
-    /// Stop writing, but keep the pods, the files and the metrics. Later lines go on from there.
+    /// Stop writing lines, but keep the pods, files and metrics. Lines continue when this is unset.
     #[serde(default)]
     pub suspend: bool,
 
-    /// When the source ends by itself, whichever comes first. Absent: it never does.
+    /// When the source ends by itself: at the first limit that is reached. Default: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_after: Option<StopAfter>,
 
-    /// The logs to write. All run at once.
+    /// The logs to write, concurrently.
     #[schemars(
         length(min = 1, max = 1024),
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
     )]
     pub generators: Vec<Generator>,
 
-    /// Where file outputs live in a pod: a volume mounted at /var/log/visor. Absent: an emptyDir.
+    /// The volume for file outputs in a pod, mounted at /var/log/visor. Default: an emptyDir.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume: Option<Volume>,
 
-    /// What the pods have besides the generator.
+    /// Pod settings: metadata, scheduling, security, resources, and further containers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_template: Option<PodTemplate>,
 }
 
-/// What runs the pods of a source.
+/// The workload of a source's pods.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Workload {
-    /// Interchangeable pods.
+    /// Interchangeable pods
     Deployment,
-    /// Pods with a stable name and, if wished, a claim of their own each.
+    /// Pods with stable names and, optionally, a claim of their own each
     StatefulSet,
-    /// One pod a node.
+    /// One pod on each node
     DaemonSet,
-    /// Pods that end; for sources with `stopAfter`.
+    /// Pods that run to completion; for sources with `stopAfter`
     Job,
-    /// No pods of the source's own: the generator is put into pods that ask for it, by the label
-    /// `visor.dev/inject: "true"` and the annotation `visor.dev/source` with this source's name.
+    /// No pods of its own: the generator is injected into pods that request it by the label
+    /// `visor.dev/inject: "true"` and the annotation `visor.dev/source` with the name of this
+    /// source
     Sidecar,
 }
 
-/// When a source ends by itself: after so many lines in all, after a time, or whichever comes
+/// When a source ends by itself: after a number of lines, after a duration, or whichever comes
 /// first.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct StopAfter {
-    /// Lines of all generators together (of each replica).
+    /// The number of lines of all generators together, in each pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub lines: Option<i64>,
 
-    /// Time since the start.
+    /// The time since the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<Duration>,
 }
 
-/// One log: an access log or an error log, its streams of lines, and where they go.
+/// One log: an access log or an error log, its streams, and its output.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("oneOf" = [{"required": ["access"]}, {"required": ["error"]}]))]
 pub struct Generator {
-    /// A name, unique within the source: lower-case letters, digits and `-`.
+    /// The name, unique within the source: lower-case letters, digits and `-`.
     #[schemars(length(min = 1, max = 63), regex(pattern = NAME_PATTERN))]
     pub name: String,
 
@@ -216,8 +218,8 @@ pub struct Generator {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorLog>,
 
-    /// The kinds of line in this log, each on a clock of its own. Absent: those of the default
-    /// server.
+    /// The kinds of line in this log, each with a random schedule of its own. Default: those of the
+    /// default server.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 1024),
@@ -225,12 +227,12 @@ pub struct Generator {
     )]
     pub streams: Vec<Stream>,
 
-    /// Where the lines go.
+    /// The output of the lines.
     #[serde(default)]
     pub output: Output,
 }
 
-/// Which log a generator writes.
+/// The kind of a generator's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::EnumIter)]
 #[strum(serialize_all = "camelCase")]
 pub enum LogKind {
@@ -240,7 +242,7 @@ pub enum LogKind {
     Error,
 }
 
-/// The log that a generator is given.
+/// The log of a generator.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Log<'a> {
     Access(&'a AccessLog),
@@ -248,12 +250,12 @@ pub(crate) enum Log<'a> {
 }
 
 impl LogKind {
-    /// The field of a generator that says so.
+    /// The field of a generator with a log of this kind.
     pub(crate) fn field(self) -> &'static str {
         self.into()
     }
 
-    /// The kind for which this holds, if it's one alone.
+    /// The kind for which this holds, if it is the only one.
     pub(crate) fn only(is_given: impl Fn(Self) -> bool) -> Option<Self> {
         let mut given = Self::iter().filter(|kind| is_given(*kind));
         given.next().filter(|_| given.next().is_none())
@@ -261,7 +263,7 @@ impl LogKind {
 }
 
 impl Generator {
-    /// The log of this kind, if it's given.
+    /// The log of this kind, if it is set.
     pub(crate) fn log(&self, kind: LogKind) -> Option<Log<'_>> {
         match kind {
             LogKind::Access => self.access.as_ref().map(Log::Access),
@@ -269,17 +271,17 @@ impl Generator {
         }
     }
 
-    /// The kind of its log; `None` where the document doesn't say, or says several.
+    /// The kind of the log; `None` if none or several are set.
     pub(crate) fn log_kind(&self) -> Option<LogKind> {
         LogKind::only(|kind| self.log(kind).is_some())
     }
 }
 
-/// What a name within a source looks like: a DNS label, as Kubernetes names are.
+/// The pattern of names within a source: a DNS label.
 pub const NAME_PATTERN: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 
 impl FakeLogSourceSpec {
-    /// How many pods there are where nothing is said.
+    /// The default number of pods.
     pub const DEFAULT_REPLICAS: i32 = 1;
 }
 

@@ -1,6 +1,6 @@
-//! The shape of a document, checked against the very schema that the API server enforces: types,
-//! bounds, required and unknown fields. Every problem is found in one walk, each with the line it
-//! is on. Pure.
+//! Checks the structure of a document against the schema that the API server enforces: types,
+//! bounds, required and unknown fields. All problems are found in one walk, each with its line.
+//! Pure.
 
 mod schema;
 mod text;
@@ -12,25 +12,25 @@ use serde_json::Value as Json;
 
 use crate::{
     message::shown,
-    problem::{MOST_PROBLEMS, Path, Problem},
+    problem::{MAX_PROBLEMS, Path, Problem},
     tree::{Document, Node, Value},
 };
 pub(crate) use schema::Schema;
 
 /// A problem and its line within the document's text, from 1.
 #[derive(Debug)]
-pub(crate) struct Located {
+pub(crate) struct LocatedProblem {
     pub(crate) line: usize,
     pub(crate) problem: Problem,
-    /// The value that is not as it was meant, so that rules about it say nothing; `None` if the
-    /// problem leaves all values that count as they are.
+    /// The path of the broken value, for which no rule is checked; `None` if the problem breaks no
+    /// value.
     pub(crate) broken: Option<Path>,
 }
 
-/// Everything in the document that the schema of a `FakeLogSource` doesn't allow.
-pub(crate) fn check(document: &Document<'_>, schema: &Schema) -> Vec<Located> {
+/// All violations of the schema of a `FakeLogSource`.
+pub(crate) fn check(document: &Document<'_>, schema: &Schema) -> Vec<LocatedProblem> {
     let mut walk = Walk { schema, document, problems: Vec::new() };
-    walk.doubles(&document.root, &Path::root());
+    walk.duplicate_fields(&document.root, &Path::root());
     walk.value(&document.root, schema.root(), &Path::root());
     walk.problems
 }
@@ -38,7 +38,7 @@ pub(crate) fn check(document: &Document<'_>, schema: &Schema) -> Vec<Located> {
 struct Walk<'a> {
     schema: &'a Schema,
     document: &'a Document<'a>,
-    problems: Vec<Located>,
+    problems: Vec<LocatedProblem>,
 }
 
 impl Walk<'_> {
@@ -53,17 +53,21 @@ impl Walk<'_> {
         path: Path,
         message: impl Into<String>,
     ) {
-        if self.problems.len() < MOST_PROBLEMS {
-            self.problems.push(Located { line, problem: Problem::new(path, message), broken });
+        if self.problems.len() < MAX_PROBLEMS {
+            self.problems.push(LocatedProblem {
+                line,
+                problem: Problem::new(path, message),
+                broken,
+            });
         }
     }
 
-    /// Fields that are written twice, anywhere: which of them was meant?
-    fn doubles(&mut self, node: &Node, path: &Path) {
+    /// Duplicate fields, anywhere: it is unknown which was meant.
+    fn duplicate_fields(&mut self, node: &Node, path: &Path) {
         match &node.value {
             Value::List(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    self.doubles(item, &path.index(index));
+                    self.duplicate_fields(item, &path.index(index));
                 }
             }
             Value::Map(members) => {
@@ -71,10 +75,10 @@ impl Walk<'_> {
                 for (key, member) in members {
                     let path = path.field(&shown(key));
                     if !seen.insert(key) {
-                        let message = format!("`{}` is written twice here; remove one", shown(key));
+                        let message = format!("duplicate field `{}`; remove one", shown(key));
                         self.add(member.line, path.clone(), message);
                     }
-                    self.doubles(member, &path);
+                    self.duplicate_fields(member, &path);
                 }
             }
             _ => {}
@@ -136,7 +140,7 @@ impl Walk<'_> {
                 let (message, meant) = wording::unknown(key, &names);
                 let broken = meant.map(|meant| path.field(meant));
                 self.add_breaking(broken, member.line, place, message);
-                // What was meant by the wrong name counts as set: one mistake, one problem.
+                // The field that was probably meant counts as set, so that one mistake is one problem.
                 if let Some(meant) = meant {
                     set.insert(meant, member.line);
                 }
@@ -152,7 +156,7 @@ impl Walk<'_> {
         for name in strings(schema.get("required")) {
             if !set.contains_key(name) {
                 let line = empty.get(name).copied().unwrap_or(node.line);
-                self.add(line, path.field(name), "is required, but missing; set it");
+                self.add(line, path.field(name), "is required; set it");
             }
         }
         if let Some(options) = schema.get("oneOf").and_then(Json::as_array) {

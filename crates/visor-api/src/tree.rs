@@ -1,4 +1,4 @@
-//! A YAML document as a tree that remembers where each node was written. Pure: text in, tree out.
+//! A YAML document as a tree that knows the location of each node. Pure: text in, tree out.
 
 mod typed;
 
@@ -15,21 +15,21 @@ use serde_saphyr::{
 use crate::message::one_line;
 use typed::present;
 
-/// Most events (nodes and ends) that aliases of one document may stand for. It keeps small bombs
-/// from growing large.
-const MOST_REPLAYED_EVENTS: usize = 100_000;
+/// The maximum number of events (nodes and ends) that aliases of one document may expand to,
+/// against alias bombs.
+const MAX_REPLAYED_EVENTS: usize = 100_000;
 
-/// A value and where it was written.
+/// A value and its location.
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
     /// Line within the document's text, from 1. A member of a mapping has its key's line.
     pub(crate) line: usize,
-    /// The bytes of the document's text that a scalar was read from, empty where unknown.
+    /// The bytes of the document's text that a scalar was parsed from; empty if unknown.
     written: (usize, usize),
     pub(crate) value: Value,
 }
 
-/// What YAML knows: the JSON values, with the order and the doubles of a mapping's members kept.
+/// The types of YAML: those of JSON, with the order and the duplicates of a mapping's members.
 #[derive(Debug, Clone)]
 pub(crate) enum Value {
     Null,
@@ -57,7 +57,7 @@ pub(crate) struct SyntaxError {
 }
 
 impl<'a> Document<'a> {
-    /// Reads one YAML (or JSON) document.
+    /// Parses one YAML (or JSON) document.
     pub(crate) fn parse(text: &'a str) -> Result<Self, SyntaxError> {
         match serde_saphyr::from_str_with_options::<Spanned<Node>>(text, parser_options()) {
             Ok(root) => Ok(Self { root: Node::placed(root), text }),
@@ -71,7 +71,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// A scalar as it was written, such as `yes` where the value is true.
+    /// A scalar as it was written, such as `yes` for the value true.
     pub(crate) fn as_written(&self, node: &Node) -> Option<&'a str> {
         let (start, length) = node.written;
         let text = self.text.get(start..start.checked_add(length)?)?.trim();
@@ -93,13 +93,13 @@ impl Node {
         }
     }
 
-    /// What an object says but its status, which is the cluster's, for serde's types to be read from.
+    /// The members of an object except its status, for deserialization.
     pub(crate) fn without_status(&self) -> impl Deserializer<'_, Error = serde_json::Error> {
         let members = if let Value::Map(members) = &self.value { members.as_slice() } else { &[] };
         MapDeserializer::new(present(members).filter(|(key, _)| *key != "status"))
     }
 
-    /// The member of a mapping of that name. A null is none: it means "not set".
+    /// The member of a mapping with that name. A null member counts as absent.
     pub(crate) fn member(&self, name: &str) -> Option<&Self> {
         let Value::Map(members) = &self.value else { return None };
         members.iter().find(|(key, node)| key == name && !node.is_null()).map(|(_, node)| node)
@@ -113,12 +113,12 @@ impl Node {
         if let Value::Text(text) = &self.value { Some(text) } else { None }
     }
 
-    /// The line of the value at `path` (`spec.generators[0].name`), else that of the nearest value
-    /// around it that exists.
+    /// The line of the value at `path` (`spec.generators[0].name`), else that of the nearest
+    /// existing value around it.
     pub(crate) fn line_of(&self, path: &str) -> usize {
         let path = path.strip_prefix('.').unwrap_or(path);
         let inner = match &self.value {
-            // A label's key may have dots in it, so that another one is how it begins.
+            // The key of a label may contain dots, and may be a prefix of another key.
             Value::Map(members) => members
                 .iter()
                 .filter_map(|(key, node)| {
@@ -199,14 +199,14 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 }
 
-/// The parser's own limits of depth and size stay; doubled keys come through, so that all of them
-/// can be told at once.
+/// The parser's own limits of depth and size apply; duplicate keys are accepted, so that all of
+/// them can be reported at once.
 fn parser_options() -> Options {
     options! {
         with_snippet: false,
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: MOST_REPLAYED_EVENTS,
+            max_total_replayed_events: MAX_REPLAYED_EVENTS,
         },
     }
 }

@@ -1,23 +1,23 @@
-//! Access lines: what they tell of ([`subject`]), what is known of that ([`facts`]), how one is drawn
-//! ([`content`], [`heartbeat`]), which facts a format writes ([`mod@format`]), and how a line of them is written
-//! ([`columns`]).
+//! Access logs: the model of a line ([`model`]) is a request ([`requests`]) or a heartbeat
+//! ([`heartbeat`]); a format ([`mod@format`]) selects its [`fields`], which are written as
+//! [`columns`].
 
 mod cells;
 pub mod columns;
-pub mod content;
 mod defaults;
 mod exchange;
-pub mod facts;
+pub mod fields;
 pub mod format;
 pub mod heartbeat;
 mod id;
+pub mod model;
 pub mod request;
-mod resource;
-pub mod subject;
+pub mod requests;
+mod target;
 
-pub use columns::{Columns, Writer};
-pub use content::Content;
-pub use facts::{Facts, Picks};
+pub use columns::{Columns, LineWriter};
+pub use fields::{Draws, RequestFields};
 pub use heartbeat::Heartbeat;
+pub use model::AccessModel;
 pub use request::Request;
-pub use subject::Subject;
+pub use requests::RequestModel;

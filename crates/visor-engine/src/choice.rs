@@ -1,4 +1,4 @@
-//! Weighted draws in constant time, by Walker's alias method in whole numbers.
+//! Weighted draws in constant time, by Walker's alias method with integers.
 //!
 //! Every field of every line is drawn by one of these tables: a draw costs one random number, one
 //! multiplication and one comparison, however long the list.
@@ -23,10 +23,10 @@ struct Slot {
     alias: u32,
 }
 
-/// Why a list can't be drawn from: no value has a weight above 0, or there are over 2^32 values.
+/// Why a list is invalid: no value has a weight above 0, or there are over 2^32 values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("there is nothing to draw from: give at least one value a weight above 0")]
-pub struct NothingToDraw;
+pub struct InvalidWeights;
 
 impl<T> Table<T> {
     /// A table of values with their weights.
@@ -34,16 +34,16 @@ impl<T> Table<T> {
     /// # Errors
     ///
     /// If no value has a weight above 0.
-    pub fn new(weighted: impl IntoIterator<Item = (T, u64)>) -> Result<Self, NothingToDraw> {
+    pub fn new(weighted: impl IntoIterator<Item = (T, u64)>) -> Result<Self, InvalidWeights> {
         let (values, weights): (Vec<T>, Vec<u64>) =
             weighted.into_iter().filter(|(_, weight)| *weight > 0).unzip();
         if values.is_empty() || u32::try_from(values.len()).is_err() {
-            return Err(NothingToDraw);
+            return Err(InvalidWeights);
         }
         Ok(Self { slots: slots(&weights), values: values.into() })
     }
 
-    /// A table of a document's choices, each of them made into what is drawn.
+    /// The table of configured choices, each converted by `make`.
     pub fn of<C>(choices: &Choices<C>, make: impl Fn(&C) -> T) -> Self {
         let drawn = choices.iter().filter(|(_, weight)| *weight > 0);
         let (values, weights): (Vec<T>, Vec<u64>) =
@@ -51,7 +51,7 @@ impl<T> Table<T> {
         Self { slots: slots(&weights), values: values.into() }
     }
 
-    /// A table of one value. Drawing it uses up as much chance as from any other.
+    /// A table of one value. Drawing it consumes as many random numbers as any other.
     pub fn only(value: T) -> Self {
         Self { values: [value].into(), slots: slots(&[1]) }
     }
@@ -68,7 +68,7 @@ impl<T> Table<T> {
         self.index(random.chances()[0])
     }
 
-    /// The index of the value that a chance out of 2^32 falls to.
+    /// The index of the value for a random 32-bit number.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "the lower half is the fraction of the slot"
@@ -78,18 +78,18 @@ impl<T> Table<T> {
         let place = u64::from(chance) * self.slots.len() as u64;
         let index = (place >> 32) as usize;
         let slot = self.slots[index];
-        // Chance can't be predicted, so this is no branch.
+        // Random numbers can't be predicted, so this avoids a branch.
         select_unpredictable((place as u32) < slot.threshold, index, slot.alias as usize)
     }
 
-    /// The values that can be drawn.
+    /// The values.
     pub fn values(&self) -> &[T] {
         &self.values
     }
 }
 
-/// Vose's construction. All shares are whole numbers of `total / count`-ths, so it is exact up to
-/// the last step, where a threshold is cut to 32 bits.
+/// Vose's construction. All shares are integers, so it is exact up to the last step, where a
+/// threshold is rounded to 32 bits.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "a table has at most 2^32 values, and a share is below the total"
@@ -131,12 +131,12 @@ mod tests {
     }
 
     #[test]
-    fn a_weight_of_zero_is_never_drawn_and_nothing_but_zeros_is_refused() {
+    fn a_weight_of_zero_is_never_drawn_and_only_zeros_are_rejected() {
         let table = Table::new([("never", 0), ("always", 3)]).unwrap();
         let mut random = Seed::new(1).random();
         assert!((0..1000).all(|_| *table.draw(&mut random) == "always"));
-        assert_eq!(Table::new([("never", 0)]), Err(NothingToDraw));
-        assert_eq!(Table::<&str>::new([]), Err(NothingToDraw));
+        assert_eq!(Table::new([("never", 0)]), Err(InvalidWeights));
+        assert_eq!(Table::<&str>::new([]), Err(InvalidWeights));
     }
 
     proptest! {

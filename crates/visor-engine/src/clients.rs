@@ -1,4 +1,4 @@
-//! Pools of client addresses, and how one is drawn from them.
+//! Pools of client addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -6,13 +6,13 @@ use ipnet::IpNet;
 use visor_api::{resolved::Clients, source::Distribution};
 
 use crate::{
-    choice::{NothingToDraw, Table},
+    choice::{InvalidWeights, Table},
     random::{Random, Seed},
     text::Text,
 };
 
-/// The networks of clients where a document names none, with their weights: those that are set aside
-/// for documentation and benchmarks (RFC 5737, RFC 2544 and RFC 3849).
+/// The default networks of clients with their weights: those that are reserved for documentation
+/// and benchmarks (RFC 5737, RFC 2544 and RFC 3849).
 const NETWORKS: &[(&str, u64)] = &[
     ("192.0.2.0/24", 150),
     ("198.51.100.0/24", 200),
@@ -21,13 +21,13 @@ const NETWORKS: &[(&str, u64)] = &[
     ("2001:db8::/32", 150),
 ];
 
-/// Makes the table of a pool of addresses. The addresses depend on the seed alone. No format escapes
-/// what addresses consist of.
+/// Creates the table of a pool. The addresses depend on the seed alone. Addresses need no escaping
+/// in any format.
 ///
 /// # Errors
 ///
-/// If our own list of networks can't be drawn from.
-pub fn pool(clients: &Clients, seed: Seed) -> Result<Table<Text>, NothingToDraw> {
+/// If the built-in list of networks is invalid.
+pub fn pool(clients: &Clients, seed: Seed) -> Result<Table<Text>, InvalidWeights> {
     let networks = match &clients.networks {
         Some(networks) => Table::of(networks, |network| *network),
         None => Table::new(
@@ -46,7 +46,7 @@ pub fn pool(clients: &Clients, seed: Seed) -> Result<Table<Text>, NothingToDraw>
     Table::new(addresses.into_iter().zip(weights(clients.distribution, size)))
 }
 
-/// An address of a network, neither its first nor its last where it has others.
+/// An address of a network, not its first or last one if it has others.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "a host's number fits the bits that its network leaves"
@@ -66,7 +66,7 @@ fn host_of(network: &IpNet, random: &mut Random) -> IpAddr {
     }
 }
 
-/// How often each member of a pool of this size is drawn.
+/// The weights of a pool of this size.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -82,9 +82,9 @@ fn weights(distribution: Distribution, size: u32) -> Vec<u64> {
     }
 }
 
-/// The chances of 0 to `trials` successes, in proportion to the most likely one, by the binomial law
-/// with p = 1/2. Built outwards from the middle by the ratio of neighbours, so that large pools don't
-/// vanish in rounding.
+/// The probabilities of 0 to `trials` successes relative to the most likely one, for the binomial
+/// distribution with p = 1/2. Computed outwards from the middle by the ratio of neighbors, so that
+/// large pools don't underflow.
 fn binomial(trials: u32) -> Vec<f64> {
     let middle = trials / 2;
     let mut chances = vec![0.0; trials as usize + 1];

@@ -1,9 +1,9 @@
-//! Error lines: what a message is and how it is written ([`mod@format`]), and how one is drawn
-//! ([`content`]).
+//! Error logs: the model of a message ([`model`]), and the formats in which it is written
+//! ([`mod@format`]).
 
-mod catalogue;
-pub mod content;
+mod catalog;
 pub mod format;
+pub mod model;
 
-pub use content::Content;
 pub use format::{Format, Message};
+pub use model::MessageModel;

@@ -1,16 +1,16 @@
-//! httpd's escaping of what came from outside, so that a log line stays one line of plain text.
+//! httpd's escaping of client input, so that an entry stays one line of printable text.
 //!
 //! As `ap_escape_logitem` and `ap_escape_errorlog_item` of httpd's `server/util.c` have it, over
-//! the characters that `server/gen_test_char.c` marks `T_ESCAPE_LOGITEM`: whatever is not
-//! printable ASCII, the backslash, and the double quote. Texts are escaped once, when a document
-//! is read, not once a line.
+//! the characters that `server/gen_test_char.c` marks `T_ESCAPE_LOGITEM`: whatever is not printable
+//! ASCII, the backslash, and the double quote. Texts are escaped once, when a document is read, not
+//! for each line.
 
 /// Escapes a field of an access log.
 pub fn log_item(raw: &[u8]) -> Vec<u8> {
     escape(raw, b"\\\"")
 }
 
-/// Escapes a message of an error log, where the double quote stays as it is.
+/// Escapes a message of an error log, where double quotes are not escaped.
 pub fn error_log_item(raw: &[u8]) -> Vec<u8> {
     escape(raw, b"\\")
 }

@@ -1,4 +1,4 @@
-//! The streams of a generator, made of its document.
+//! Builds the streams of a generator from its document.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -7,67 +7,66 @@ use std::{
 
 use jiff::tz::TimeZone;
 use visor_api::{
-    resolved::{self, AccessLine, AccessLog, ErrorLog, Log, Pace, Requests},
+    resolved::{self, AccessLine, AccessLog, ErrorLog, Log, Requests, Timing},
     source::{Format, StreamKind},
 };
 
 use crate::{
-    access_log::{self, Heartbeat, Subject, Writer, format},
-    choice::NothingToDraw,
+    access_log::{self, AccessModel, Heartbeat, LineWriter, format},
+    choice::InvalidWeights,
     error_log,
     random::Seed,
-    stream::{Content, Stream},
+    stream::{LineModel, Stream},
     time::Time,
 };
 
-/// A stream with the document's words about it.
+/// A stream of a document, before it is started.
 #[derive(Debug, Clone)]
 pub struct NamedStream {
     /// Its name, unique within the generator.
     pub name: String,
-    /// What kind of line, as metrics call it.
+    /// The kind of line, as metrics name it.
     pub kind: StreamKind,
-    /// When its lines come.
-    pub pace: Pace,
-    /// What it says.
-    pub content: Content,
-    /// Where its random numbers begin.
+    /// When its lines are due.
+    pub timing: Timing,
+    /// The model of its lines.
+    pub model: LineModel,
+    /// The seed of its random numbers.
     pub seed: Seed,
 }
 
 impl NamedStream {
     /// The stream, with a schedule that begins at `start`.
     pub fn start(self, start: Time) -> Stream {
-        Stream::new(&self.pace, self.content, self.seed, start)
+        Stream::new(&self.timing, self.model, self.seed, start)
     }
 }
 
-/// The source that generators are of: what they have in common. All its logs are of one server, whom
-/// the same clients come to; and where lines are alike, one content and one set of columns serves all
-/// streams.
+/// What the generators of a source have in common. All its logs are of one server with the same
+/// clients; and streams with the same lines share one model and one set of columns.
 #[derive(Debug)]
 pub struct Source {
     zone: TimeZone,
     seed: Seed,
-    requests: HashMap<(Requests, Format), Content>,
-    heartbeats: HashMap<(resolved::Heartbeat, Format), Content>,
+    requests: HashMap<(Requests, Format), LineModel>,
+    heartbeats: HashMap<(resolved::Heartbeat, Format), LineModel>,
 }
 
 impl Source {
-    /// A source of this zone and seed, whose generators are yet to come.
+    /// A source with this time zone and seed, without generators.
     pub fn new(zone: TimeZone, seed: Seed) -> Self {
         Self { zone, seed, requests: HashMap::new(), heartbeats: HashMap::new() }
     }
 
-    /// The streams of a generator; each has a seed that is a child of the source's.
+    /// The streams of a generator; the seed of each is derived from the source's.
     ///
     /// # Errors
     ///
-    /// If one of our own lists of choices can't be drawn from, which is a mistake in it.
+    /// If one of the built-in lists of choices is invalid, which is a bug.
     pub fn streams(
         &mut self,
         generator: &resolved::Generator,
-    ) -> Result<Vec<NamedStream>, NothingToDraw> {
+    ) -> Result<Vec<NamedStream>, InvalidWeights> {
         let seed = self.seed.child(&generator.name);
         match &generator.log {
             Log::Access(log) => self.access_streams(log, seed),
@@ -79,67 +78,79 @@ impl Source {
         &mut self,
         log: &AccessLog,
         seed: Seed,
-    ) -> Result<Vec<NamedStream>, NothingToDraw> {
+    ) -> Result<Vec<NamedStream>, InvalidWeights> {
         let streams = log.streams.iter().map(|stream| {
-            let content = match &stream.lines {
+            let model = match &stream.lines {
                 AccessLine::Heartbeat(heartbeat) => self.heartbeats(heartbeat, &log.format),
-                // Streams that say nothing of their own have the log's.
+                // Streams without choices of their own use the log's.
                 AccessLine::Request(own) => {
                     self.requests(own.as_deref().unwrap_or(&log.requests), &log.format)?
                 }
             };
-            Ok(named(stream, content, seed))
+            Ok(named(stream, model, seed))
         });
         streams.collect()
     }
 
-    fn requests(&mut self, requests: &Requests, format: &Format) -> Result<Content, NothingToDraw> {
+    fn requests(
+        &mut self,
+        requests: &Requests,
+        format: &Format,
+    ) -> Result<LineModel, InvalidWeights> {
         Ok(match self.requests.entry((requests.clone(), format.clone())) {
             Entry::Occupied(known) => known.get().clone(),
             Entry::Vacant(new) => {
-                let content = access_log::Content::new(requests, self.seed)?;
-                let subject = Subject::Requests(Arc::new(content));
-                new.insert(access_content(subject, format, &self.zone)).clone()
+                let model = access_log::RequestModel::new(requests, self.seed)?;
+                let access_model = AccessModel::Requests(Arc::new(model));
+                new.insert(access_content(access_model, format, &self.zone)).clone()
             }
         })
     }
 
-    fn heartbeats(&mut self, heartbeat: &resolved::Heartbeat, format: &Format) -> Content {
+    fn heartbeats(&mut self, heartbeat: &resolved::Heartbeat, format: &Format) -> LineModel {
         match self.heartbeats.entry((heartbeat.clone(), format.clone())) {
             Entry::Occupied(known) => known.get().clone(),
             Entry::Vacant(new) => {
-                let subject = Subject::Heartbeats(Arc::new(Heartbeat::new(heartbeat)));
-                new.insert(access_content(subject, format, &self.zone)).clone()
+                let access_model = AccessModel::Heartbeats(Arc::new(Heartbeat::new(heartbeat)));
+                new.insert(access_content(access_model, format, &self.zone)).clone()
             }
         }
     }
 
-    fn error_streams(&self, log: &ErrorLog, seed: Seed) -> Result<Vec<NamedStream>, NothingToDraw> {
+    fn error_streams(
+        &self,
+        log: &ErrorLog,
+        seed: Seed,
+    ) -> Result<Vec<NamedStream>, InvalidWeights> {
         let format = error_log::Format::new(log.format, &self.zone);
-        let subjects = Arc::new(error_log::content::Subjects::new(log, self.seed, &format)?);
+        let subjects = Arc::new(error_log::model::Subjects::new(log, self.seed, &format)?);
         let streams = log.streams.iter().map(|stream| {
-            let content = Content::Error {
-                content: error_log::Content::new(log, stream, Arc::clone(&subjects), &format)?,
+            let model = LineModel::Error {
+                model: error_log::MessageModel::new(log, stream, Arc::clone(&subjects), &format)?,
                 format: format.clone(),
             };
-            Ok(named(stream, content, seed))
+            Ok(named(stream, model, seed))
         });
         streams.collect()
     }
 }
 
-fn access_content(subject: Subject, format: &Format, zone: &TimeZone) -> Content {
-    let columns = format::columns(format, &subject.facts(), zone);
-    Content::Access { writer: Writer::new(Arc::new(columns)), picks: subject.picks(), subject }
+fn access_content(access_model: AccessModel, format: &Format, zone: &TimeZone) -> LineModel {
+    let columns = format::columns(format, &access_model.fields(), zone);
+    LineModel::Access {
+        writer: LineWriter::new(Arc::new(columns)),
+        draws: access_model.draws(),
+        access_model,
+    }
 }
 
 /// `seed` is the generator's.
-fn named<L>(stream: &resolved::Stream<L>, content: Content, seed: Seed) -> NamedStream {
+fn named<L>(stream: &resolved::Stream<L>, model: LineModel, seed: Seed) -> NamedStream {
     NamedStream {
         seed: seed.child(&stream.name),
         name: stream.name.clone(),
         kind: stream.kind,
-        pace: stream.pace.clone(),
-        content,
+        timing: stream.timing.clone(),
+        model,
     }
 }

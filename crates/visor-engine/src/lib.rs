@@ -1,14 +1,14 @@
 //! The pure core of Visor: when a line is due, what it says, and its bytes.
 //!
 //! ```text
-//! law (when) -> pace (due) -> content (what) -> format (bytes)
+//! interval (how long) -> schedule (when) -> model (what) -> format (bytes)
 //! ```
 //!
 //! | module | idea |
 //! |---|---|
 //! | [`time`] | times, and spans between them |
-//! | [`law`] | the random law of the time between two lines |
-//! | [`pace`] | a schedule that never drifts, with surges |
+//! | [`interval`] | the random distribution of the time between two lines |
+//! | [`schedule`] | a schedule that never drifts, with surges |
 //! | [`random`] | seeds, and one random number generator for all machines |
 //! | [`choice`] | weighted draws in constant time |
 //! | `server` | the default server: what logs are about where a document says nothing else |
@@ -20,7 +20,7 @@
 //! | [`strftime`] | times in a format of C's strftime |
 //! | [`access_log`] | access lines: what a request is, how it is drawn, how it is written |
 //! | [`error_log`] | error lines: the same for httpd's messages |
-//! | [`stream`] | a pace and a content of its own: one kind of line |
+//! | [`stream`] | one kind of line: a schedule and a model of its own |
 //! | [`generator`] | the streams of a generator, made of its document |
 //! | [`simulate`] | many streams merged into one order of time |
 //!
@@ -34,9 +34,9 @@ pub mod clients;
 pub mod error_log;
 pub mod escape;
 pub mod generator;
-pub mod law;
-pub mod pace;
+pub mod interval;
 pub mod random;
+pub mod schedule;
 mod server;
 pub mod simulate;
 pub mod stamp;

@@ -1,11 +1,11 @@
-//! Seeds, and one random number generator for all machines.
+//! Seeds, and a random number generator that is the same on every machine.
 //!
-//! A [`Seed`] has a child for every name, so each stream draws from numbers of its own: adding a
-//! stream leaves the others' lines as they were.
+//! A [`Seed`] has a child for every name, so each stream has random numbers of its own: adding a
+//! stream doesn't change the lines of the others.
 
 use rand::{Rng, SeedableRng, rngs::Xoshiro256PlusPlus};
 
-/// The generator behind every draw: Xoshiro256++, fast, and the same on every machine.
+/// The generator of all random numbers: Xoshiro256++, which is fast and portable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Random(Xoshiro256PlusPlus);
 
@@ -16,7 +16,8 @@ impl Random {
         self.0.next_u64()
     }
 
-    /// Two chances out of 2^32, each enough for a draw from a table: most draws of a request are such.
+    /// Two random 32-bit numbers, each sufficient for a draw from a table, as for most draws of a
+    /// request.
     #[expect(clippy::cast_possible_truncation, reason = "each half is one")]
     #[inline]
     pub fn chances(&mut self) -> [u32; 2] {
@@ -24,13 +25,13 @@ impl Random {
         [(bits >> 32) as u32, bits as u32]
     }
 
-    /// A whole number from 0 to `below - 1`; 0 for `below` 0. The bias is at most `below / 2^64`.
+    /// An integer from 0 to `below - 1`; 0 for `below` 0. The bias is at most `below / 2^64`.
     #[inline]
     pub fn below(&mut self, below: u64) -> u64 {
         ((u128::from(self.bits()) * u128::from(below)) >> 64) as u64
     }
 
-    /// A whole number from `min` to `max`, both included; `min` if there is none.
+    /// An integer from `min` to `max`, both included; `min` if the range is empty.
     #[inline]
     pub fn between(&mut self, min: u64, max: u64) -> u64 {
         if max <= min { min } else { min + self.below((max - min).saturating_add(1)) }
@@ -44,18 +45,18 @@ impl Random {
     }
 }
 
-/// Where random numbers begin. Cheap to copy, and to make children of.
+/// The seed of random numbers. Cheap to copy and to derive children from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Seed(u64);
 
 impl Seed {
-    /// A seed of this number.
+    /// The seed with this number.
     pub const fn new(number: u64) -> Self {
         Self(number)
     }
 
-    /// The seed of what has this name below this seed: FNV-1a over the name, begun at this seed,
-    /// then mixed so that close seeds and names end far apart.
+    /// The child seed with this name: FNV-1a over the name, initialized with this seed, then mixed
+    /// so that similar seeds and names give different results.
     #[must_use]
     pub fn child(self, name: &str) -> Self {
         let mut hash = mix(self.0) ^ 0xcbf2_9ce4_8422_2325;
@@ -71,7 +72,7 @@ impl Seed {
     }
 }
 
-/// The finaliser of SplitMix64: every bit of the input moves every bit of the output.
+/// The finalizer of SplitMix64: every bit of the input affects every bit of the output.
 const fn mix(mut bits: u64) -> u64 {
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

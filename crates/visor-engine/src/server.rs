@@ -1,19 +1,18 @@
-//! The default server, whose logs these are as long as a document says nothing else: one set of facts
-//! for its access logs and its error logs. Pure.
+//! The default server, which a document can override: shared by access logs and error logs. Pure.
 
 pub(crate) mod traffic;
 
 use crate::{random::Random, uri};
 use traffic::Class;
 
-/// What it calls itself. The messages of an error log are this release's, and so are its thread ids
+/// Its `Server` string. The messages and the thread IDs of the error log are those of this release
 /// (decision 0004).
 pub(crate) const SOFTWARE: &str = "Apache/2.4.59 (Debian)";
 /// Its address.
 pub(crate) const ADDRESS: &str = "192.0.2.10";
-/// Its port; it speaks TLS.
+/// Its port, with TLS.
 pub(crate) const PORT: u16 = 443;
-/// What its signs of life say.
+/// The texts of heartbeats.
 pub(crate) const HEARTBEAT: &str = "HEARTBEAT";
 
 /// A process and one of its threads.
@@ -24,10 +23,10 @@ pub(crate) struct Thread {
 }
 
 impl Thread {
-    /// That of the process that has started the others, and that writes what is about no connection.
+    /// That of the parent process, which writes messages without a connection.
     pub(crate) const PARENT: Self = Self { process: 1_187, thread: 140_187_351_398_272 };
 
-    /// One that serves connections: of a few processes with 25 threads each.
+    /// That of a child process that serves connections: a few processes with 25 threads each.
     #[expect(clippy::cast_possible_truncation, reason = "it is below 4")]
     #[inline]
     pub(crate) fn draw(random: &mut Random) -> Self {
@@ -40,14 +39,14 @@ impl Thread {
     }
 }
 
-/// A port of a client: one of those that Linux takes for connections.
+/// A port of a client, in the ephemeral range of Linux.
 #[expect(clippy::cast_possible_truncation, reason = "a port has 16 bits")]
 #[inline]
 pub(crate) fn client_port(random: &mut Random) -> u16 {
     random.between(32_768, 60_999) as u16
 }
 
-/// The process that a message about one is about. It may have ended long ago.
+/// The process that a message mentions. It may have ended.
 #[expect(clippy::cast_possible_truncation, reason = "it is at most 400")]
 pub(crate) fn child(random: &mut Random) -> u32 {
     Thread::PARENT.process + random.between(1, 400) as u32
@@ -58,20 +57,20 @@ pub(crate) fn virtual_hosts() -> impl Iterator<Item = &'static str> {
     traffic::VIRTUAL_HOSTS.iter().map(|(name, _)| *name)
 }
 
-/// Those who log in.
+/// The users that log in.
 pub(crate) fn users() -> impl Iterator<Item = &'static str> {
     traffic::USERS.iter().map(|(name, _)| *name).filter(|name| *name != "-")
 }
 
-/// The pages that its requests come from, with their weights.
+/// The referers of its requests, with their weights.
 pub(crate) fn referers() -> impl Iterator<Item = (&'static str, u64)> {
     traffic::REFERERS.iter().map(|(page, weight)| (*page, u64::from(*weight)))
 }
 
-/// The paths that error messages are about, as httpd has decoded them, with their weights. What goes
-/// wrong is mostly a file that isn't there, and those are asked for by scanners and by pages.
+/// The decoded paths in error messages, with their weights. Most errors are about missing files, which
+/// scanners and pages request.
 pub(crate) fn paths() -> impl Iterator<Item = (Vec<u8>, u64)> {
-    traffic::RESOURCES.iter().map(|page| {
+    traffic::TARGETS.iter().map(|page| {
         let path = page.target.split('?').next().unwrap_or("/");
         let weight = match page.class {
             Class::Probe => 12,
@@ -82,7 +81,7 @@ pub(crate) fn paths() -> impl Iterator<Item = (Vec<u8>, u64)> {
     })
 }
 
-/// The programs that run behind it, and go wrong now and then. `document_root` has no `/` at its end.
+/// The CGI scripts that may fail. `document_root` has no `/` at its end.
 pub(crate) fn scripts(document_root: &str) -> [String; 4] {
     [
         "/usr/lib/cgi-bin/stock.cgi".to_owned(),

@@ -1,16 +1,15 @@
-//! Many streams merged into one order of time: what a live run would have written, without the
-//! waiting.
+//! Merges many streams into one order of time: the lines of a live run, without waiting.
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
 use crate::{stream::Stream, text::Lines, time::Time};
 
-/// Streams whose lines come out in the order in which they are due. Lines that are due at the same
-/// nanosecond come in the order of the streams, so the order is the same on every run.
+/// Merged streams: lines are in the order in which they are due, and lines due at the same
+/// nanosecond in the order of the streams, so the result is deterministic.
 #[derive(Debug)]
 pub struct Merge {
     streams: Vec<Stream>,
-    /// The next due time of each stream that isn't over.
+    /// The next due time of each stream that has not ended.
     next: BinaryHeap<Reverse<(Time, usize)>>,
 }
 
@@ -21,17 +20,17 @@ impl Merge {
         Self { streams, next }
     }
 
-    /// When the next line is due and which stream's it is; `None` when all streams are over.
+    /// The due time and the stream of the next line; `None` when all streams have ended.
     #[inline]
     pub fn peek(&self) -> Option<(Time, usize)> {
         self.next.peek().map(|Reverse(next)| *next)
     }
 
-    /// Writes lines of the stream whose turn it is, as long as they come before all others' and are
-    /// due before `end`, at most `most` of them. Says how many.
+    /// Writes the next lines of one stream, as long as they are due before those of all others and
+    /// before `end`, at most `most` of them. Returns their number.
     #[inline]
     pub fn write(&mut self, end: Time, most: u64, out: &mut Lines) -> u64 {
-        // The second of a heap is one of the two below the first.
+        // The second item of a heap is one of the two children of the root.
         let rival = self.next.as_slice().iter().skip(1).take(2).max().map(|Reverse(next)| *next);
         let Some(mut next) = self.next.peek_mut() else { return 0 };
         let (mut due, index) = next.0;
@@ -94,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_has_no_rival_goes_on_until_the_end() {
+    fn a_single_stream_continues_until_the_end() {
         let mut merge = merge();
         for _ in 0..3 {
             merge.end_next();

@@ -1,4 +1,4 @@
-//! Time stamps. A stamp is rendered when its second begins; within the second it is copied.
+//! Time stamps. The text of a stamp is cached for its second.
 
 use jiff::{Timestamp, tz::TimeZone};
 use visor_api::log_format::TimeFormat;
@@ -13,7 +13,7 @@ const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
-/// The text of a second up to where fractions differ.
+/// The cached text of a second, without the fraction.
 #[derive(Debug, Clone)]
 struct PerSecond {
     begin: Time,
@@ -25,13 +25,13 @@ impl PerSecond {
         Self { begin: Time::MAX, text: Text::default() }
     }
 
-    /// Whether the text is of the second that `time` is in.
+    /// Whether the text is that of the second of `time`.
     #[inline]
     fn holds(&self, time: Time) -> bool {
         (0..Time::NANOS_PER_SECOND).contains(&time.nanos_since(self.begin))
     }
 
-    /// The text of the second that `time` is in, rendered anew only if it is another second.
+    /// The text of the second of `time`, rendered only if the second has changed.
     #[inline]
     fn at(
         &mut self,
@@ -51,12 +51,13 @@ impl PerSecond {
     }
 }
 
-/// The texts of a few neighbouring seconds: requests end in order, but began some time before.
+/// The cached texts of a few recent seconds: requests end in order, but their starts are not in
+/// order.
 #[derive(Debug, Clone)]
 struct PerRecentSecond {
     seconds: [PerSecond; 4],
     last: usize,
-    /// Where a text is rendered, kept so that doing so allocates nothing.
+    /// A buffer for rendering, reused so that it allocates nothing.
     scratch: Lines,
 }
 
@@ -76,7 +77,7 @@ impl PerRecentSecond {
     }
 }
 
-/// The time in an access log, in one of the forms that `%t` knows or in UTC, and the text behind it.
+/// The time in an access log, in a format of `%t` or in UTC, and the text after it.
 #[derive(Debug, Clone)]
 pub struct AccessStamp {
     form: Form,
@@ -84,7 +85,7 @@ pub struct AccessStamp {
     cache: PerRecentSecond,
 }
 
-/// How a time is written.
+/// The format of a time.
 #[derive(Debug, Clone)]
 enum Form {
     Clf(TimeZone),
@@ -98,7 +99,7 @@ enum Form {
 }
 
 impl AccessStamp {
-    /// Stamps of this form in this zone.
+    /// Stamps in this format and time zone.
     pub fn new(format: TimeFormat, zone: TimeZone) -> Self {
         Self::of(match format {
             TimeFormat::Clf => Form::Clf(zone),
@@ -111,7 +112,7 @@ impl AccessStamp {
         })
     }
 
-    /// Stamps as RFC 3339 has them, in UTC, to the microsecond: `2026-09-18T23:19:28.004050Z`.
+    /// Stamps in RFC 3339 format, in UTC, with microseconds: `2026-09-18T23:19:28.004050Z`.
     pub fn utc() -> Self {
         let mut stamp = Self::of(Form::Utc);
         stamp.followed_by(b"Z");
@@ -122,13 +123,13 @@ impl AccessStamp {
         Self { form, after: Text::default(), cache: PerRecentSecond::new() }
     }
 
-    /// Has this text behind the stamp, too.
+    /// Appends text after the stamp.
     pub fn followed_by(&mut self, text: &[u8]) {
         let after = [&*self.after, text].concat();
         self.after.set(&after);
     }
 
-    /// Writes `time` and the text behind it.
+    /// Writes `time` and the text after it.
     #[inline]
     pub fn write(&mut self, time: Time, line: &mut Line<'_>) {
         let after = &self.after;
@@ -205,11 +206,11 @@ pub struct ErrorStamp {
     zone: TimeZone,
     microseconds: bool,
     cache: PerSecond,
-    /// Where a text is rendered, kept so that doing so allocates nothing.
+    /// A buffer for rendering, reused so that it allocates nothing.
     scratch: Lines,
 }
 
-/// `Www Mon DD HH:MM:SS` is as long every second; the fraction goes in behind it.
+/// `Www Mon DD HH:MM:SS` has a fixed length; the fraction is inserted after it.
 const LENGTH_UP_TO_SECONDS: usize = 19;
 
 impl ErrorStamp {

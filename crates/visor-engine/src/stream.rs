@@ -1,107 +1,114 @@
-//! A stream: a pace and a content of its own. One kind of line.
+//! A stream: one kind of line, with a schedule and a model of its own.
 
 use visor_api::resolved;
 
 use crate::{
     access_log, error_log,
-    law::Law,
-    pace::Pace,
+    interval::IntervalDistribution,
     random::{Random, Seed},
+    schedule::Schedule,
     text::Lines,
     time::Time,
 };
 
-/// One kind of line in a log: when its next line is due, and what it says.
+/// One kind of line in a log: its schedule and its model.
 #[derive(Debug, Clone)]
 pub struct Stream {
-    pace: Pace,
-    /// Two kinds of chance, so that lines that are skipped or paced otherwise say the same.
-    timing: Random,
-    drawing: Random,
-    content: Content,
+    schedule: Schedule,
+    /// Separate random numbers for times and contents, so that skipped lines or another interval
+    /// don't change what later lines contain.
+    time_random: Random,
+    content_random: Random,
+    model: LineModel,
 }
 
-/// What a stream's lines say, and how they are written.
+/// The model and the format of a stream's lines.
 #[derive(Debug, Clone)]
-pub enum Content {
+pub enum LineModel {
     /// Lines of an access log.
     Access {
-        /// What they tell of.
-        subject: access_log::Subject,
-        /// How they are written.
-        writer: access_log::Writer,
-        /// What was drawn for the last one.
-        picks: access_log::Picks,
+        /// The model.
+        access_model: access_log::AccessModel,
+        /// The format.
+        writer: access_log::LineWriter,
+        /// The draws of the last one.
+        draws: access_log::Draws,
     },
     /// Messages of an error log.
     Error {
-        /// What they say.
-        content: error_log::Content,
-        /// How they are written.
+        /// The model.
+        model: error_log::MessageModel,
+        /// The format.
         format: error_log::Format,
     },
 }
 
 impl Stream {
     /// A stream whose schedule begins at `start`.
-    pub fn new(pace: &resolved::Pace, content: Content, seed: Seed, start: Time) -> Self {
-        let mut timing = seed.child("timing").random();
-        let law = Law::new(&pace.interval);
-        let pace = Pace::new(law, &pace.surges, start, pace.initial_delay, &mut timing);
-        Self { pace, timing, drawing: seed.child("content").random(), content }
+    pub fn new(timing: &resolved::Timing, model: LineModel, seed: Seed, start: Time) -> Self {
+        let mut time_random = seed.child("timing").random();
+        let interval = IntervalDistribution::new(&timing.interval);
+        let schedule =
+            Schedule::new(interval, &timing.surges, start, timing.initial_delay, &mut time_random);
+        Self { schedule, time_random, content_random: seed.child("content").random(), model }
     }
 
     /// When the next line is due.
     #[inline]
     pub fn due(&self) -> Time {
-        self.pace.due()
+        self.schedule.due()
     }
 
     /// Whether lines are due all the time.
     pub fn is_unlimited(&self) -> bool {
-        self.pace.is_unlimited()
+        self.schedule.is_unlimited()
     }
 
-    /// Writes the next line, stamped with the time it was due, and goes on to the one after it.
+    /// Writes the next line, stamped with the time it was due, and advances to the following one.
     ///
-    /// `correction` (nanoseconds) is added to the stamp: how far the clock on the wall has been
-    /// set since the schedule began. 0 where there is no clock.
+    /// `correction` (nanoseconds) is added to the stamp: the offset of the system's clock, if it
+    /// has been set since the start. 0 without a clock.
     #[inline]
     pub fn write(&mut self, correction: i64, out: &mut Lines) {
-        let due = self.pace.due();
+        let due = self.schedule.due();
         self.write_at(due.saturating_add(correction), out);
-        self.pace.advance(&mut self.timing);
+        self.schedule.advance(&mut self.time_random);
     }
 
-    /// Writes a line stamped with this time; the schedule stays as it is. For unlimited streams,
+    /// Writes a line stamped with this time, without advancing the schedule. For unlimited streams,
     /// whose lines are due when they are written.
     #[inline]
     pub fn write_at(&mut self, time: Time, out: &mut Lines) {
-        let random = &mut self.drawing;
-        match &mut self.content {
-            Content::Access { subject, writer, picks } => {
-                let request = subject.draw(time, writer.uses(), random, picks);
+        let random = &mut self.content_random;
+        match &mut self.model {
+            LineModel::Access { access_model, writer, draws } => {
+                let request = access_model.draw(time, writer.needed(), random, draws);
                 writer.write(&request, out);
             }
-            Content::Error { content, format } => content.write(time, format, random, out),
+            LineModel::Error { model, format } => model.write(time, format, random, out),
         }
     }
 
-    /// Passes over lines that were due before `limit`, at most `most` of them, and says how many.
-    /// What later lines say doesn't depend on it.
+    /// Skips at most `most` lines that were due before `limit`, and returns their number. The
+    /// content of later lines doesn't depend on it.
     pub fn skip(&mut self, limit: Time, most: u64) -> u64 {
-        self.pace.skip(limit, most, &mut self.timing)
+        self.schedule.skip(limit, most, &mut self.time_random)
     }
 
-    /// Begins anew at `now`, as after a suspension, without a backlog.
+    /// Restarts at `now`, as after a suspension, without a backlog.
     pub fn resume(&mut self, now: Time) {
-        self.pace.resume(now, &mut self.timing);
+        self.schedule.resume(now, &mut self.time_random);
     }
 
-    /// Becomes what a document says now: with another pace from `now` on, and another content or
-    /// format from the next line on.
-    pub fn change(&mut self, pace: &resolved::Pace, content: Content, now: Time) {
-        self.pace.change(Law::new(&pace.interval), &pace.surges, now, &mut self.timing);
-        self.content = content;
+    /// Follows a changed document: with another timing from `now` on, and another model or format
+    /// from the next line on.
+    pub fn change(&mut self, timing: &resolved::Timing, model: LineModel, now: Time) {
+        self.schedule.change(
+            IntervalDistribution::new(&timing.interval),
+            &timing.surges,
+            now,
+            &mut self.time_random,
+        );
+        self.model = model;
     }
 }

@@ -1,12 +1,11 @@
-//! Times as C's strftime(3) writes them in the C locale, which is what httpd does with
-//! `%{FORMAT}t`.
+//! strftime(3) of C in the C locale, as httpd uses it for `%{FORMAT}t`.
 //!
-//! It follows glibc, with its flags, widths and modifiers, and leaves what C doesn't know as it is
-//! written. jiff, which knows the calendar, has conversions of its own, but not quite these.
+//! It follows glibc, with its flags, widths and modifiers, and keeps unknown conversions literally.
+//! jiff provides the calendar; its own conversions differ.
 
 use jiff::Zoned;
 
-/// A format, taken apart.
+/// A parsed format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Strftime(Vec<Piece>);
 
@@ -16,7 +15,7 @@ enum Piece {
     Conversion(Conversion),
 }
 
-/// What a percent sign begins: `%-5d`.
+/// A conversion: `%-5d`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Conversion {
     /// As it is written.
@@ -26,25 +25,25 @@ struct Conversion {
     width: usize,
     /// `_`, `-` or `0`: how a number is padded.
     padding: Option<char>,
-    /// `^`: in capital letters.
+    /// `^`: upper case.
     is_upper: bool,
-    /// `#`: in letters of the other case.
+    /// `#`: opposite case.
     is_swapped: bool,
 }
 
-/// What a conversion is replaced by.
+/// The value of a conversion.
 enum Value {
     Text(String),
-    /// A text that stays in small letters, whatever a flag says.
+    /// A text that stays in lower case, whatever the flags.
     Lower(String),
     Number {
         sign: &'static str,
         number: i64,
         digits: usize,
-        /// What it is padded with unless a flag says otherwise.
+        /// The default padding.
         padding: char,
     },
-    /// What several conversions are replaced by.
+    /// The value of a conversion that consists of others.
     Several(&'static str),
 }
 
@@ -67,11 +66,11 @@ const MONTHS: [&str; 12] = [
     "November",
     "December",
 ];
-/// A wider field is cut to this, so that no format makes lines without bounds.
-const WIDEST: usize = 1024;
+/// The maximum field width, so that lines are bounded.
+const MAX_WIDTH: usize = 1024;
 
 impl Strftime {
-    /// Takes a format apart. Every text is one.
+    /// Parses a format. Every text is valid.
     pub fn new(format: &str) -> Self {
         let mut pieces = Vec::new();
         let mut rest = format;
@@ -101,7 +100,7 @@ impl Strftime {
 }
 
 impl Conversion {
-    /// The conversion that a text begins with.
+    /// The conversion at the start of a text.
     fn at_the_start_of(text: &str) -> Self {
         let mut rest = text[1..].char_indices().map(|(at, c)| (at + 1, c)).peekable();
         let mut flags = Vec::new();
@@ -112,7 +111,7 @@ impl Conversion {
         let mut width = 0_usize;
         while let Some((_, digit)) = rest.next_if(|(_, c)| c.is_ascii_digit()) {
             let digit = digit.to_digit(10).unwrap_or(0) as usize;
-            width = width.saturating_mul(10).saturating_add(digit).min(WIDEST);
+            width = width.saturating_mul(10).saturating_add(digit).min(MAX_WIDTH);
         }
         let modifier = rest.next_if(|(_, c)| matches!(c, 'E' | 'O')).map(|(_, c)| c);
         let letter = rest.next();
@@ -133,7 +132,7 @@ impl Conversion {
         match self.value(time) {
             Some(Value::Number { sign, number, digits, padding }) => {
                 if !sign.is_empty() {
-                    // glibc gives the sign the whole width, and then the number once more.
+                    // glibc pads the sign to the whole width, and then the number once more.
                     self.write_text(sign, out);
                 }
                 let text = number.to_string();
@@ -157,7 +156,7 @@ impl Conversion {
         pad(self.width, &text, if self.padding == Some('0') { '0' } else { ' ' }, out);
     }
 
-    /// What it is replaced by; `None` if C knows no such conversion.
+    /// Its value; `None` if C has no such conversion.
     fn value(&self, time: &Zoned) -> Option<Value> {
         let letter = self.letter?;
         let refused = match self.modifier {
@@ -232,7 +231,7 @@ impl Conversion {
         }
     }
 
-    /// The name of a day or a month, so many letters of it.
+    /// The first letters of the name of a day or a month.
     fn name(&self, names: &[&str], number: i64, letters: usize) -> Option<Value> {
         let name = *names.get(usize::try_from(number).ok()?)?;
         let name = name.get(..letters).unwrap_or(name);
@@ -245,7 +244,7 @@ fn half_of_the_day(hour: i64) -> &'static str {
     if hour < 12 { "AM" } else { "PM" }
 }
 
-/// Writes a text, and in front of it as much padding as it lacks.
+/// Writes a text, padded on the left.
 fn pad(width: usize, text: &str, padding: char, out: &mut String) {
     out.extend(std::iter::repeat_n(padding, width.saturating_sub(text.len())));
     out.push_str(text);

@@ -1,21 +1,21 @@
-//! Text on its way into lines, and lines on their way out.
+//! Buffers for texts and lines.
 //!
-//! A [`Text`] is made once and written often; a [`Line`] at the end of some [`Lines`] is where it is
-//! written to. Texts are kept with their first 32 bytes at hand, and those are always copied whole:
-//! what is copied beyond a text's end is overwritten by what follows. So the copy of a short text is
-//! a load and a store at a known place, and most of a log line is short texts.
+//! A [`Text`] is created once and written often, to a [`Line`] at the end of [`Lines`]. The first
+//! 32 bytes of a text are stored inline and always copied completely: what is copied beyond the end
+//! of the text is overwritten by the next one. So copying a short text is one load and one store,
+//! and most of a log line is short texts.
 
 use std::ops::Deref;
 
 const BLOCK: usize = 32;
 
-/// Bytes that are written as they are.
+/// Bytes that are written frequently.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Text {
-    /// The first bytes, or all of them and then zeros.
+    /// The first bytes, padded with zeros.
     first: [u8; BLOCK],
     length: usize,
-    /// All of them, if they are more than that.
+    /// All bytes, if there are more.
     all: Vec<u8>,
 }
 
@@ -27,7 +27,7 @@ impl Text {
         text
     }
 
-    /// Becomes these bytes, in the memory it has if they fit.
+    /// Replaces the bytes, without an allocation if they fit.
     pub fn set(&mut self, bytes: &[u8]) {
         self.all.clear();
         if bytes.len() > BLOCK {
@@ -49,40 +49,40 @@ impl Deref for Text {
     }
 }
 
-/// A buffer of lines that grows at its end.
+/// A growing buffer of lines.
 #[derive(Debug, Clone, Default)]
 pub struct Lines {
-    /// Longer than what is written, so that the first bytes of a text have room.
+    /// Longer than its content, so that a whole block can always be copied.
     bytes: Vec<u8>,
     length: usize,
 }
 
 impl Lines {
-    /// What has been written.
+    /// The content.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
 
-    /// How many bytes have been written.
+    /// The number of bytes.
     #[inline]
     pub const fn len(&self) -> usize {
         self.length
     }
 
-    /// Whether nothing has been written.
+    /// Whether there is no content.
     #[inline]
     pub const fn is_empty(&self) -> bool {
         self.length == 0
     }
 
-    /// Begins a line at the end.
+    /// Starts a line at the end.
     #[inline]
     pub const fn line(&mut self) -> Line<'_> {
         Line { end: self.length, lines: self }
     }
 
-    /// Takes the first `length` bytes away.
+    /// Removes the first `length` bytes.
     pub fn remove_first(&mut self, length: usize) {
         let length = length.min(self.length);
         self.bytes.copy_within(length..self.length, 0);
@@ -94,7 +94,7 @@ impl Lines {
         self.length = 0;
     }
 
-    /// Gives memory back beyond this many bytes.
+    /// Releases memory beyond this many bytes.
     pub fn shrink_to(&mut self, capacity: usize) {
         self.bytes.truncate(capacity.max(self.length));
         self.bytes.shrink_to(capacity);
@@ -113,9 +113,9 @@ impl Lines {
     }
 }
 
-/// A line, or a piece of text, that is being written at the end of [`Lines`]. It is theirs once it is
-/// [kept](Self::keep); until then nobody but this knows how long it is, which is what lets the
-/// compiler hold its end in a register.
+/// A line, or a piece of text, that is being written at the end of [`Lines`]. It is added to them
+/// by [`keep`](Self::keep); until then its length is only stored here, so that the compiler can
+/// keep it in a register.
 #[derive(Debug)]
 #[must_use = "a line that isn't kept is lost"]
 pub struct Line<'a> {
@@ -124,7 +124,7 @@ pub struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// Ends the line: the lines have it now.
+    /// Adds the line to the lines.
     #[inline]
     pub const fn keep(self) {
         self.lines.length = self.end;
@@ -141,7 +141,7 @@ impl Line<'_> {
         self.len() == 0
     }
 
-    /// Appends the first `length` bytes of a block, which is copied whole.
+    /// Appends the first `length` bytes of a block, which is copied completely.
     #[inline]
     pub fn put_block<const WIDTH: usize>(&mut self, block: &[u8; WIDTH], length: usize) {
         match self.lines.bytes.get_mut(self.end..).and_then(|room| room.first_chunk_mut()) {
@@ -177,8 +177,8 @@ impl Line<'_> {
         self.put_block(&[byte], 1);
     }
 
-    /// Appends a whole number in decimal. Most have at most eight digits: those are written as one
-    /// block, so that how many there are decides nothing but where the next text begins.
+    /// Appends an integer in decimal. Most have at most eight digits: those are written as one
+    /// block, without a branch on the number of digits.
     #[inline]
     pub fn number(&mut self, number: impl Into<u64>) {
         let number = number.into();
@@ -193,7 +193,7 @@ impl Line<'_> {
         }
     }
 
-    /// Appends a whole number in decimal that may be negative.
+    /// Appends a signed integer in decimal.
     pub fn signed_number(&mut self, number: impl Into<i64>) {
         let number = number.into();
         if number < 0 {
@@ -228,8 +228,8 @@ impl Line<'_> {
     }
 }
 
-/// The digits of a number below 10^8, one a byte, the first one lowest. By halves: what was one number
-/// in 64 bits is two, four, and then eight, each step by one multiplication for all of them.
+/// The digits of a number below 10^8, one per byte, the first one lowest. By halving: one number in
+/// 64 bits becomes two, four, and then eight, each step by one multiplication.
 const fn eight_digits(number: u32) -> u64 {
     let by_four = (number / 10_000) as u64 | ((number % 10_000) as u64) << 32;
     let hundreds = (by_four * 5_243) >> 19 & 0x0000_007f_0000_007f;

@@ -1,11 +1,11 @@
-//! Times, and spans between them, as everything here reckons them.
+//! Times, and spans between them.
 
 use std::ops::{Add, AddAssign, Div, Sub, SubAssign};
 
 use jiff::Timestamp;
 use visor_api::quantity::Duration;
 
-/// A time: whole nanoseconds since the epoch, in the years 1677 to 2262.
+/// A time: nanoseconds since the epoch, in the years 1677 to 2262.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Time(i64);
 
@@ -14,7 +14,7 @@ impl Time {
     pub const NANOS_PER_SECOND: i64 = 1_000_000_000;
     /// 1970-01-01T00:00:00Z.
     pub const EPOCH: Self = Self(0);
-    /// The latest time there is: later than anything that happens.
+    /// The latest time: later than any event.
     pub const MAX: Self = Self(i64::MAX);
 
     /// That many nanoseconds since the epoch.
@@ -27,18 +27,18 @@ impl Time {
         self.0
     }
 
-    /// So many nanoseconds later, or earlier; held within the years there are.
+    /// The time that many nanoseconds later, or earlier; saturating.
     #[must_use]
     pub const fn saturating_add(self, nanos: i64) -> Self {
         Self(self.0.saturating_add(nanos))
     }
 
-    /// So many nanoseconds later than another time; negative if it is earlier.
+    /// The nanoseconds since another time; negative if that is later.
     pub const fn nanos_since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// The same time as jiff has it.
+    /// The same time as jiff's type.
     pub fn timestamp(self) -> Timestamp {
         Timestamp::from_nanosecond(self.0.into()).unwrap_or_default()
     }
@@ -49,25 +49,24 @@ impl Time {
         self.0.div_euclid(Self::NANOS_PER_SECOND)
     }
 
-    /// The nanoseconds of its second.
+    /// The nanoseconds within its second.
     #[inline]
     pub const fn subsecond_nanos(self) -> i64 {
         self.0.rem_euclid(Self::NANOS_PER_SECOND)
     }
 }
 
-/// A span of time, or the span from the epoch to a time: nanoseconds with 32 bits behind the point,
-/// so that a rate of three million lines a second is one to nine digits, and adding spans up never
-/// loses any.
+/// A span of time: nanoseconds with 32 fractional bits, so that a rate of three million lines per
+/// second is exact to nine digits, and sums are exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Span(i128);
 
 impl Span {
-    /// No time at all.
+    /// Zero.
     pub const ZERO: Self = Self(0);
-    /// The shortest there is: 2^-32 nanoseconds.
+    /// The shortest span: 2^-32 nanoseconds.
     pub const SHORTEST: Self = Self(1);
-    /// The longest there is.
+    /// The longest span.
     pub const MAX: Self = Self(i128::MAX);
     /// A second.
     pub const SECOND: Self = Self::from_nanos(Time::NANOS_PER_SECOND);
@@ -77,12 +76,12 @@ impl Span {
         Self((nanos as i128) << 32)
     }
 
-    /// That many of the shortest there are.
+    /// That many of the shortest spans.
     pub const fn from_units(units: i128) -> Self {
         Self(units)
     }
 
-    /// How many of the shortest it is.
+    /// The number of shortest spans.
     pub const fn units(self) -> i128 {
         self.0
     }
@@ -97,13 +96,12 @@ impl Span {
         Self((nanos * (1u64 << 32) as f64) as i128)
     }
 
-    /// From the epoch to a time.
+    /// The span from the epoch to a time.
     pub const fn to(time: Time) -> Self {
         Self::from_nanos(time.0)
     }
 
-    /// The time that is so long after the epoch: cut to whole nanoseconds, and held within the years
-    /// there are.
+    /// The time this long after the epoch, rounded down to nanoseconds; saturating.
     #[expect(clippy::cast_possible_truncation, reason = "it is within 64 bits there")]
     #[inline]
     pub const fn after_epoch(self) -> Time {
@@ -117,20 +115,20 @@ impl Span {
         })
     }
 
-    /// The sum, held within what can be said.
+    /// The sum; saturating.
     #[inline]
     #[must_use]
     pub const fn saturating_add(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
     }
 
-    /// So many times as long, held within what can be said.
+    /// The product; saturating.
     #[must_use]
     pub const fn saturating_mul(self, factor: i128) -> Self {
         Self(self.0.saturating_mul(factor))
     }
 
-    /// What is left of it when as many whole `spans` as possible are taken away; never negative.
+    /// The remainder of a division by `span`; never negative.
     #[must_use]
     pub const fn rem_euclid(self, span: Self) -> Self {
         Self(self.0.rem_euclid(span.0))

@@ -1,22 +1,22 @@
-//! A request target's path as httpd understands it: `%U`, and the end of `%f`.
+//! The path of a request target, as processed by httpd: `%U`, and the end of `%f`.
 //!
 //! As `ap_normalize_path` and `ap_unescape_url` of httpd's `server/util.c` have it, with the
-//! defaults of its configuration: slashes are merged, dot segments resolved, and then what is
-//! percent-encoded is decoded.
+//! defaults of its configuration: slashes are merged, dot segments resolved, and then
+//! percent-encoding is decoded.
 
 use percent_encoding::percent_decode;
 
-/// The path of a target (without its query) as httpd understands it. One that httpd would refuse
-/// stays as it is.
+/// The path of a target (without its query), as processed by httpd. One that httpd would reject is
+/// returned unchanged.
 pub fn path(target: &[u8]) -> Vec<u8> {
     let path = without_authority(target);
     if !path.starts_with(b"/") {
         return path.to_vec();
     }
-    decode(&normalise(path)).unwrap_or_else(|| path.to_vec())
+    decode(&normalize(path)).unwrap_or_else(|| path.to_vec())
 }
 
-/// The path of an absolute URI, such as a proxy is asked for; other targets as they are.
+/// The path of an absolute URI, as in requests to a proxy; other targets are returned unchanged.
 fn without_authority(target: &[u8]) -> &[u8] {
     let Some(scheme) = target.windows(3).position(|part| part == b"://") else { return target };
     let is_scheme = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
@@ -27,8 +27,8 @@ fn without_authority(target: &[u8]) -> &[u8] {
     authority.iter().position(|byte| *byte == b'/').map_or(b"/", |slash| &authority[slash..])
 }
 
-/// Merges slashes and resolves dot segments; those that are encoded are segments, too.
-fn normalise(path: &[u8]) -> Vec<u8> {
+/// Merges slashes and resolves dot segments, including encoded ones.
+fn normalize(path: &[u8]) -> Vec<u8> {
     let mut segments: Vec<&[u8]> = Vec::new();
     let is_directory = |segment: &[u8]| {
         let plain = decode(segment).unwrap_or_default();
@@ -55,7 +55,7 @@ fn normalise(path: &[u8]) -> Vec<u8> {
     normal
 }
 
-/// Decodes what is percent-encoded; `None` if that isn't well formed.
+/// Decodes percent-encoding; `None` if it is malformed.
 fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let mut after_percents = text.split(|byte| *byte == b'%').skip(1);
     let is_code =

@@ -20,7 +20,7 @@ fn stream(generator: &Value) -> Stream {
 }
 
 /// How often a stream allocates in the lines after its first ones. They are all of one second: each
-/// new one is rendered anew.
+/// new second is rendered again.
 fn allocations(generator: &Value) -> u64 {
     let mut stream = stream(generator);
     let mut out = Lines::default();

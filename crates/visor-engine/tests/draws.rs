@@ -81,7 +81,7 @@ fn every_field_of_a_request_is_drawn_as_its_weights_say() {
         "logFormat": "%u\t%m\t%U%q\t%H\t%>s\t%{Referer}i\t%{User-Agent}i\t%v\t%{X}i",
         "users": [{"value": "-", "weight": 8}, {"value": "frank", "weight": 2}],
         "methods": [{"value": "GET", "weight": 60}, {"value": "POST", "weight": 20}, {"value": "BREW", "weight": 5}],
-        "resources": [{"value": "/a?b=c", "weight": 5}, {"value": "/b", "weight": 1}, {"value": "/never", "weight": 0}],
+        "targets": [{"value": "/a?b=c", "weight": 5}, {"value": "/b", "weight": 1}, {"value": "/never", "weight": 0}],
         "protocols": [{"value": "HTTP/1.1", "weight": 3}, {"value": "HTTP/2.0"}],
         "statuses": [{"value": 200, "weight": 70}, {"value": 404, "weight": 20}, {"value": 503, "weight": 10}],
         "referers": [{"value": "-", "weight": 4}, {"value": "https://shop.example/"}],
@@ -94,7 +94,7 @@ fn every_field_of_a_request_is_drawn_as_its_weights_say() {
     let wanted: [(&str, &[(&str, f64)]); 9] = [
         ("users", &[("-", 8.0), ("frank", 2.0)]),
         ("methods", &[("GET", 60.0), ("POST", 20.0), ("BREW", 5.0)]),
-        ("resources", &[("/a?b=c", 5.0), ("/b", 1.0), ("/never", 0.0)]),
+        ("targets", &[("/a?b=c", 5.0), ("/b", 1.0), ("/never", 0.0)]),
         ("protocols", &[("HTTP/1.1", 3.0), ("HTTP/2.0", 1.0)]),
         ("statuses", &[("200", 70.0), ("404", 20.0), ("503", 10.0)]),
         ("referers", &[("-", 4.0), ("https://shop.example/", 1.0)]),
@@ -154,8 +154,8 @@ fn what_has_no_body_has_no_bytes() {
     assert!(lines.iter().all(|line| !line.starts_with("POST ") || !line.contains(" 304 ")));
 }
 
-/// Two streams of one law and one content, side by side: whether a draw of the one is high says
-/// nothing about the other's at the same place, in time or in content.
+/// Two streams with the same interval and model: a high draw of one says nothing about the draw of the
+/// other at the same position, neither for times nor for contents.
 #[test]
 fn streams_are_independent() {
     let generator = r#"{"name": "web", "access": {"format": "Custom", "logFormat": "%>s",

@@ -1,4 +1,4 @@
-//! Where a server listens, and how it begins to.
+//! The address on which a server listens.
 
 use std::{
     fmt,
@@ -12,28 +12,28 @@ use tokio::net::TcpListener;
 
 use crate::Limits;
 
-/// Connections that the system has accepted, and the program hasn't yet.
+/// The backlog of connections that the program hasn't accepted yet.
 const BACKLOG: i32 = 1024;
 
-/// Where a server listens.
+/// The address on which a server listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListenAddress {
-    /// At one address of the host; at all of its family, if it is the unspecified one.
+    /// One address of the host; all of its family if it is the unspecified one.
     One(SocketAddr),
-    /// At every address of the host, of IPv6 and of IPv4, as far as it has them: `:9464`.
+    /// Every address of the host, IPv6 and IPv4: `:9464`.
     Every {
         /// The port.
         port: u16,
     },
 }
 
-/// A text that says of no address.
+/// A string that isn't an address to listen on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ParseListenAddressError;
 
 impl fmt::Display for ParseListenAddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("write an address and a port, such as 127.0.0.1:9464 or [::1]:9464, or a port of all addresses, such as :9464")
+        f.write_str("expected an address and a port, such as 127.0.0.1:9464 or [::1]:9464, or only a port, such as :9464, for all addresses")
     }
 }
 
@@ -66,18 +66,18 @@ impl From<SocketAddr> for ListenAddress {
     }
 }
 
-/// Listens, with buffers of the system that are no larger than the limits say.
+/// Listens, with socket buffers of the sizes in the limits.
 ///
 /// # Errors
 ///
-/// When it can't listen there.
+/// When it can't listen on the address.
 pub fn bind(address: ListenAddress, limits: &Limits) -> io::Result<TcpListener> {
     match address {
         ListenAddress::One(address) => bind_one(address, None, limits),
         ListenAddress::Every { port } => {
             let both = bind_one((Ipv6Addr::UNSPECIFIED, port).into(), Some(false), limits);
             match both {
-                // What a host without IPv6 says: of the socket, or of its address.
+                // The errors of a host without IPv6: for the socket, or for its address.
                 Err(error) if is_without_ipv6(&error) => {
                     bind_one((Ipv4Addr::UNSPECIFIED, port).into(), None, limits)
                 }
@@ -102,7 +102,7 @@ fn bind_one(
         socket.set_only_v6(only)?;
     }
     socket.set_reuse_address(true)?;
-    // What is accepted has the same.
+    // Accepted connections inherit them.
     socket.set_recv_buffer_size(limits.socket_buffer as usize)?;
     socket.set_send_buffer_size(limits.socket_buffer as usize)?;
     socket.bind(&address.into())?;
@@ -117,7 +117,7 @@ mod tests {
     use tokio::net::TcpStream;
 
     #[test]
-    fn an_address_is_that_of_one_interface_or_a_port_of_all() {
+    fn an_address_is_one_or_all_addresses_and_a_port() {
         for text in ["127.0.0.1:9464", "[::1]:9464", "0.0.0.0:0", ":9464"] {
             assert_eq!(text.parse::<ListenAddress>().unwrap().to_string(), text);
         }
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_address_is_one_of_both_families() {
+    async fn all_addresses_are_of_both_families() {
         let listener = bind(ListenAddress::Every { port: 0 }, &Limits::PAGES).unwrap();
         let port = listener.local_addr().unwrap().port();
         let four = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await;
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_host_without_ipv6_says_is_known() {
+    fn the_errors_of_a_host_without_ipv6_are_recognized() {
         for number in [97, 99] {
             assert!(is_without_ipv6(&io::Error::from_raw_os_error(number)));
         }

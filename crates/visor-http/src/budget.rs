@@ -1,6 +1,6 @@
-//! The bytes of bodies that are held at once, all together. Where they would be too many, the largest
-//! of those that are still arriving gives way: so neither many senders nor slow ones keep out a small
-//! body that arrives at once.
+//! A memory limit for all request bodies together. When it is reached, the largest body that is still
+//! being received is dropped, so neither many clients nor slow ones can block a small body that
+//! arrives at once.
 
 use std::{
     collections::HashMap,
@@ -15,19 +15,19 @@ use tokio::{select, sync::Notify};
 
 use crate::Progress;
 
-/// A number of bytes that bodies share. Clones share it, too.
+/// A number of bytes that all bodies share. Clones share it, too.
 #[derive(Debug, Clone)]
 pub struct Budget(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    most: usize,
-    held: Mutex<Held>,
+    limit: usize,
+    state: Mutex<State>,
     freed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Held {
+struct State {
     next: u64,
     total: usize,
     bodies: HashMap<u64, Share>,
@@ -36,42 +36,42 @@ struct Held {
 #[derive(Debug)]
 struct Share {
     bytes: usize,
-    /// Told to give way; `None` once the body is whole.
-    give_way: Option<Arc<Notify>>,
+    /// Notified when the body is dropped; `None` once it is complete.
+    dropped: Option<Arc<Notify>>,
 }
 
-/// A body, whole. Its bytes are those of others again when this is dropped.
+/// A complete body. Its bytes are available to others again when this is dropped.
 #[derive(Debug)]
-pub struct HeldBody {
+pub struct CompleteBody {
     bytes: Vec<u8>,
     _share: Reservation,
 }
 
-impl HeldBody {
-    /// What has arrived.
+impl CompleteBody {
+    /// The body.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-/// Why there is no body.
+/// Why a body could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyError {
-    /// It is longer than it may be.
+    /// It is longer than allowed.
     TooLong,
-    /// It gave way to others.
-    NoRoom,
-    /// It ended before its end.
-    BrokeOff,
+    /// It was dropped in favor of others.
+    Dropped,
+    /// The connection ended in the middle of it.
+    Incomplete,
 }
 
 impl Budget {
-    /// A budget of so many bytes.
-    pub fn new(most: usize) -> Self {
-        Self(Arc::new(Shared { most, held: Mutex::default(), freed: Notify::new() }))
+    /// A budget of this many bytes.
+    pub fn new(limit: usize) -> Self {
+        Self(Arc::new(Shared { limit, state: Mutex::default(), freed: Notify::new() }))
     }
 
-    /// Reads a body of at most so many bytes.
+    /// Reads a body of at most this many bytes.
     ///
     /// # Errors
     ///
@@ -79,49 +79,49 @@ impl Budget {
     pub async fn read(
         &self,
         body: Body,
-        longest: usize,
+        max_length: usize,
         progress: &Progress,
-    ) -> Result<HeldBody, BodyError> {
-        progress.waits();
-        if body.size_hint().lower() > longest as u64 {
+    ) -> Result<CompleteBody, BodyError> {
+        progress.waiting();
+        if body.size_hint().lower() > max_length as u64 {
             return Err(BodyError::TooLong);
         }
-        let (share, give_way) = self.begin();
+        let (share, dropped) = self.begin();
         let mut frames = body.into_data_stream();
         let mut bytes = Vec::new();
         loop {
             let frame: Option<Result<Bytes, _>> = select! {
-                () = give_way.notified() => return Err(BodyError::NoRoom),
+                () = dropped.notified() => return Err(BodyError::Dropped),
                 frame = frames.next() => frame,
             };
             let Some(frame) = frame else { break };
-            let frame = frame.map_err(|_| BodyError::BrokeOff)?;
-            if bytes.len() + frame.len() > longest {
+            let frame = frame.map_err(|_| BodyError::Incomplete)?;
+            if bytes.len() + frame.len() > max_length {
                 return Err(BodyError::TooLong);
             }
-            share.grow(frame.len(), &give_way).await?;
+            share.grow(frame.len(), &dropped).await?;
             bytes.extend_from_slice(&frame);
         }
-        share.is_whole()?;
-        progress.works();
-        Ok(HeldBody { bytes, _share: share })
+        share.complete()?;
+        progress.answering();
+        Ok(CompleteBody { bytes, _share: share })
     }
 
     fn begin(&self) -> (Reservation, Arc<Notify>) {
-        let give_way = Arc::new(Notify::new());
-        let mut held = self.lock();
-        let number = held.next;
-        held.next += 1;
-        held.bodies.insert(number, Share { bytes: 0, give_way: Some(Arc::clone(&give_way)) });
-        (Reservation { number, budget: self.clone() }, give_way)
+        let dropped = Arc::new(Notify::new());
+        let mut state = self.lock();
+        let number = state.next;
+        state.next += 1;
+        state.bodies.insert(number, Share { bytes: 0, dropped: Some(Arc::clone(&dropped)) });
+        (Reservation { number, budget: self.clone() }, dropped)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Held> {
-        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What a body has of the budget.
+/// The part of the budget that a body uses.
 #[derive(Debug)]
 struct Reservation {
     number: u64,
@@ -129,56 +129,56 @@ struct Reservation {
 }
 
 impl Reservation {
-    /// Has so many bytes more, as soon as there is room.
-    async fn grow(&self, more: usize, give_way: &Notify) -> Result<(), BodyError> {
+    /// Reserves this many more bytes as soon as they are available.
+    async fn grow(&self, more: usize, dropped: &Notify) -> Result<(), BodyError> {
         loop {
             let freed = self.budget.0.freed.notified();
-            match self.budget.lock().grow(self.number, more, self.budget.0.most) {
+            match self.budget.lock().grow(self.number, more, self.budget.0.limit) {
                 Some(true) => return Ok(()),
                 Some(false) => {}
-                None => return Err(BodyError::NoRoom),
+                None => return Err(BodyError::Dropped),
             }
             select! {
-                () = give_way.notified() => return Err(BodyError::NoRoom),
+                () = dropped.notified() => return Err(BodyError::Dropped),
                 () = freed => {}
             }
         }
     }
 
-    /// From now on it gives way to nobody.
-    fn is_whole(&self) -> Result<(), BodyError> {
+    /// Marks the body as complete: it is never dropped in favor of others.
+    fn complete(&self) -> Result<(), BodyError> {
         match self.budget.lock().bodies.get_mut(&self.number) {
             Some(share) => {
-                share.give_way = None;
+                share.dropped = None;
                 Ok(())
             }
-            None => Err(BodyError::NoRoom),
+            None => Err(BodyError::Dropped),
         }
     }
 }
 
-impl Held {
-    /// Gives a body more bytes, if need be by having larger ones give way. `None` if there is no room
-    /// because of this one itself; `Some(false)` if there may be some later.
-    fn grow(&mut self, number: u64, more: usize, most: usize) -> Option<bool> {
+impl State {
+    /// Reserves more bytes for a body, dropping larger ones if necessary. `None` if this body is itself
+    /// the largest; `Some(false)` if bytes may become available later.
+    fn grow(&mut self, number: u64, more: usize, limit: usize) -> Option<bool> {
         let wanted = self.bodies.get(&number)?.bytes + more;
-        while self.total + more > most {
-            let arriving = self.bodies.iter().filter(|(_, share)| share.give_way.is_some());
+        while self.total + more > limit {
+            let arriving = self.bodies.iter().filter(|(_, share)| share.dropped.is_some());
             let bytes = |(other, share): (&u64, &Share)| {
                 let bytes = if *other == number { wanted } else { share.bytes };
                 (bytes, *other)
             };
             match arriving.map(bytes).max() {
-                // What is whole is done with soon.
+                // A complete body is processed soon.
                 Some((_, largest)) if largest == number && self.total > wanted - more => {
-                    let whole = self.bodies.values().any(|share| share.give_way.is_none());
+                    let whole = self.bodies.values().any(|share| share.dropped.is_none());
                     return whole.then_some(false);
                 }
                 Some((_, largest)) if largest != number => {
                     let share = self.bodies.remove(&largest)?;
                     self.total -= share.bytes;
-                    if let Some(give_way) = share.give_way {
-                        give_way.notify_one();
+                    if let Some(dropped) = share.dropped {
+                        dropped.notify_one();
                     }
                 }
                 _ => return None,
@@ -192,11 +192,11 @@ impl Held {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        let mut held = self.budget.lock();
-        if let Some(share) = held.bodies.remove(&self.number) {
-            held.total -= share.bytes;
+        let mut state = self.budget.lock();
+        if let Some(share) = state.bodies.remove(&self.number) {
+            state.total -= share.bytes;
         }
-        drop(held);
+        drop(state);
         self.budget.0.freed.notify_waiters();
     }
 }

@@ -1,7 +1,6 @@
-//! The connections that there are. When there is no room for another, one makes room that waits for
-//! its peer: of the peer that has the most of them, and there rather one that has not asked for
-//! anything yet, and the one that has waited longest. So whoever opens thousands of connections
-//! takes the places of his own.
+//! The open connections. When there are too many, one that waits for its client is closed: of the
+//! client with the most of them, preferably one without a request yet, and the one that has waited
+//! longest. So a client that opens thousands of connections closes only its own.
 
 use std::{
     cmp::Reverse,
@@ -17,72 +16,72 @@ use crate::phase::{Phase, Progress};
 /// The connections of a server. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Connections {
-    most: usize,
-    held: Arc<Mutex<Held>>,
+    limit: usize,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
-struct Held {
+struct State {
     next: u64,
     connections: HashMap<u64, Connection>,
 }
 
 #[derive(Debug)]
 struct Connection {
-    peer: IpAddr,
+    client: IpAddr,
     progress: Progress,
     end: Arc<Notify>,
 }
 
-/// A connection's place, which is free again when this is dropped.
+/// The slot of a connection. It is free again when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Slot {
     number: u64,
-    /// Told when another connection takes the place.
+    /// Notified when the connection must close.
     pub(crate) end: Arc<Notify>,
     connections: Connections,
 }
 
 impl Connections {
-    pub(crate) fn new(most: usize) -> Self {
-        Self { most, held: Arc::default() }
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, state: Arc::default() }
     }
 
-    /// A place for another connection; `None` if all are being answered at this moment.
-    pub(crate) fn take(&self, peer: IpAddr, progress: Progress) -> Option<Place> {
-        let mut held = self.lock();
-        if held.connections.len() >= self.most && !held.end_one(|phase| phase != Phase::Work) {
+    /// A slot for another connection; `None` if requests are being answered on all of them.
+    pub(crate) fn take(&self, client: IpAddr, progress: Progress) -> Option<Slot> {
+        let mut state = self.lock();
+        if state.connections.len() >= self.limit && !state.close_one(|phase| phase != Phase::Work) {
             return None;
         }
-        let number = held.next;
-        held.next += 1;
+        let number = state.next;
+        state.next += 1;
         let end = Arc::new(Notify::new());
-        let connection = Connection { peer, progress, end: Arc::clone(&end) };
-        held.connections.insert(number, connection);
-        Some(Place { number, end, connections: self.clone() })
+        let connection = Connection { client, progress, end: Arc::clone(&end) };
+        state.connections.insert(number, connection);
+        Some(Slot { number, end, connections: self.clone() })
     }
 
-    /// Ends a connection whose answer isn't read, if there is one.
-    pub(crate) fn end_slow_reader(&self) {
-        self.lock().end_one(|phase| phase == Phase::Answer);
+    /// Closes a connection whose response isn't read, if there is one.
+    pub(crate) fn close_slow_client(&self) {
+        self.lock().close_one(|phase| phase == Phase::ResponseBody);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Held> {
-        // Nothing in here panics with the connections half changed.
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while the connections are partly changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Held {
-    /// Ends one of the connections in such a phase. Says whether there was one.
-    fn end_one(&mut self, may_end: impl Fn(Phase) -> bool) -> bool {
-        let mut of_peer: HashMap<IpAddr, usize> = HashMap::new();
+impl State {
+    /// Closes one of the connections in such a phase. Returns whether there was one.
+    fn close_one(&mut self, may_end: impl Fn(Phase) -> bool) -> bool {
+        let mut of_client: HashMap<IpAddr, usize> = HashMap::new();
         for connection in self.connections.values() {
-            *of_peer.entry(connection.peer).or_default() += 1;
+            *of_client.entry(connection.client).or_default() += 1;
         }
         let candidates = self.connections.iter().filter_map(|(number, connection)| {
             let now = connection.progress.get();
-            let count = of_peer.get(&connection.peer).copied().unwrap_or_default();
+            let count = of_client.get(&connection.client).copied().unwrap_or_default();
             let order = (Reverse(count), now.phase != Phase::New, now.since, *number);
             may_end(now.phase).then_some((order, *number))
         });
@@ -94,7 +93,7 @@ impl Held {
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.connections.lock().connections.remove(&self.number);
     }

@@ -1,17 +1,17 @@
-//! The HTTP servers of Visor's programs: HTTP/1.1 for whoever connects, within bounds that hold for
-//! all connections together. A port that a cluster's every pod can reach is reached by hostile ones.
+//! The HTTP servers of Visor's programs: HTTP/1.1, with limits that apply to all
+//! connections together, since hostile pods can reach the same port.
 //!
 //! | module | idea |
 //! |---|---|
-//! | `address` | where a server listens, of one family or of both |
-//! | `limits` | how much a server holds, and for how long |
-//! | `connections` | the connections that there are, and which one makes room for the next |
-//! | `phase` | what a connection waits for, and for how long it may |
-//! | `budget` | the bytes of bodies that are being read, all together |
+//! | `address` | the address on which a server listens: IPv4, IPv6 or both |
+//! | `limits` | limits and timeouts of a server |
+//! | `connections` | open connections, and which one is closed to make room for the next |
+//! | `phase` | what a connection is doing, and its timeout |
+//! | `budget` | a memory limit for all request bodies together |
 //! | `server` | the loop that accepts, and a task for each connection |
 //! | `pages` | `/metrics`, `/livez` and `/readyz`, the same in every program |
 //!
-//! It touches sockets, and knows nothing of what is asked and answered.
+//! It touches sockets, and knows nothing about the requests and responses.
 
 mod address;
 mod budget;
@@ -24,7 +24,7 @@ mod server;
 mod tests;
 
 pub use address::{ListenAddress, ParseListenAddressError, bind};
-pub use budget::{BodyError, Budget, HeldBody};
+pub use budget::{BodyError, Budget, CompleteBody};
 pub use limits::Limits;
 pub use pages::{Readiness, pages};
 pub use phase::Progress;

@@ -1,30 +1,30 @@
-//! How much a server holds, and for how long.
+//! Limits and timeouts of a server.
 
 use std::time::Duration;
 
-/// The bounds of a server. Each is for all connections together, or for each of them.
+/// The limits of a server.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Connections at once. One more takes the place of one that waits for its peer.
+    /// Concurrent connections. One more closes a connection that waits for its client.
     pub connections: usize,
-    /// How long a new connection may take for its handshake and the head of its first request.
+    /// Timeout of the handshake and the headers of the first request together.
     pub head: Duration,
-    /// How long a request's body may take to arrive.
+    /// Timeout for receiving a request's body.
     pub body: Duration,
-    /// How long a request may take to be answered once it has arrived.
+    /// Timeout for answering a request that has been received.
     pub work: Duration,
-    /// How long an answer may take to be read.
+    /// Timeout for the client to read a response.
     pub answer: Duration,
-    /// How long a connection is kept open on which nothing is asked.
+    /// Timeout of an idle connection.
     pub idle: Duration,
-    /// Bytes of a request's head, and of what is kept to be read or written of one connection.
+    /// Bytes of a request's headers, and of each buffer of a connection.
     pub buffer: usize,
-    /// Bytes that the system keeps for a connection in each direction, as far as it heeds that.
+    /// Bytes of a socket's send and receive buffers, where the operating system honors that.
     pub socket_buffer: u32,
 }
 
 impl Limits {
-    /// For pages that a program shows of itself.
+    /// The limits for metrics and health endpoints.
     pub const PAGES: Self = Self {
         connections: 64,
         head: Duration::from_secs(5),

@@ -1,5 +1,5 @@
-//! The pages that every program shows of itself: `/metrics` for Prometheus, `/livez` and `/readyz`
-//! for a kubelet. They answer questions and take no orders.
+//! The endpoints of every program: `/metrics` for Prometheus, `/livez` and `/readyz` for the kubelet.
+//! They are read-only.
 
 use std::{
     pin::Pin,
@@ -27,31 +27,31 @@ use tokio::{
 
 use crate::{Progress, server::ServerHandle};
 
-/// Pages of metrics that are held at once: each may have thousands of streams.
+/// Concurrent responses with metrics: each may have thousands of streams.
 pub(crate) const PAGES: usize = 4;
-/// How long a page waits for the readers of others before one of them is cut off.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
-/// Bytes of a page that are handed to the connection at a time.
+/// How long a response waits before a slow client of another one is disconnected.
+pub(crate) const SLOW_CLIENT_TIMEOUT: Duration = Duration::from_millis(500);
+/// Bytes of a response that are handed to the connection at a time.
 const PIECE: usize = 16 << 10;
 
-/// Whether a program does what it is for.
+/// Whether a program is ready.
 #[derive(Debug, Default)]
 pub struct Readiness(AtomicBool);
 
 impl Readiness {
-    /// Says so.
+    /// Sets it.
     pub fn set(&self, ready: bool) {
         self.0.store(ready, Ordering::Relaxed);
     }
 
-    /// Whether it does.
+    /// Whether it is ready.
     pub fn get(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// The pages. `render` writes that of the metrics, and `ready` says what is in the way of the
-/// program's being ready: a line or a few, each with its newline.
+/// The routes. `render` renders the metrics; `ready` returns why the program isn't ready, as lines that
+/// each end with a newline.
 pub fn pages<E: std::fmt::Display>(
     render: impl Fn() -> Result<String, E> + Send + Sync + 'static,
     ready: impl Fn() -> Result<(), String> + Send + Sync + 'static,
@@ -62,12 +62,12 @@ pub fn pages<E: std::fmt::Display>(
         let metrics = move |Extension(progress): Extension<Progress>| {
             let (render, places, server) = (Arc::clone(&render), places.clone(), server.clone());
             async move {
-                progress.waits();
-                let place = place(places, &server).await;
-                progress.works();
+                progress.waiting();
+                let slot = slot(places, &server).await;
+                progress.answering();
                 match render() {
                     Ok(text) => {
-                        let page = Page { rest: text.into(), _place: place };
+                        let page = MetricsBody { rest: text.into(), _place: slot };
                         let kind = "text/plain; version=0.0.4";
                         ([(header::CONTENT_TYPE, kind)], Body::new(page)).into_response()
                     }
@@ -95,23 +95,23 @@ pub fn pages<E: std::fmt::Display>(
     }
 }
 
-/// A place for a page; if need be that of somebody who doesn't read his.
-async fn place(places: Arc<Semaphore>, server: &ServerHandle) -> Option<OwnedSemaphorePermit> {
+/// A permit for a response; if necessary, that of a client that doesn't read its own.
+async fn slot(places: Arc<Semaphore>, server: &ServerHandle) -> Option<OwnedSemaphorePermit> {
     loop {
-        match timeout(PATIENCE, Arc::clone(&places).acquire_owned()).await {
-            Ok(place) => return place.ok(),
-            Err(_) => server.end_slow_reader(),
+        match timeout(SLOW_CLIENT_TIMEOUT, Arc::clone(&places).acquire_owned()).await {
+            Ok(slot) => return slot.ok(),
+            Err(_) => server.close_slow_client(),
         }
     }
 }
 
-/// A page that is being read.
-struct Page {
+/// A response that is being read.
+struct MetricsBody {
     rest: Bytes,
     _place: Option<OwnedSemaphorePermit>,
 }
 
-impl http_body::Body for Page {
+impl http_body::Body for MetricsBody {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 
@@ -123,7 +123,7 @@ impl http_body::Body for Page {
             return Poll::Ready(None);
         }
         let piece = PIECE.min(self.rest.len());
-        // A copy: what waits to be written must not keep the whole page.
+        // A copy: a buffered chunk must not keep the whole response in memory.
         let piece = Bytes::copy_from_slice(&self.rest.split_to(piece));
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }

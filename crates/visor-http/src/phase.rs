@@ -1,5 +1,5 @@
-//! What a connection waits for. Where it is the peer, the connection may be ended for another one,
-//! and is ended when it has waited too long.
+//! What a connection is doing. One that waits for its client may be closed for another one, and is
+//! closed when it times out.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use crate::Limits;
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Its first request hasn't arrived yet.
+    /// Its first request hasn't been received yet.
     New,
-    /// The body of a request is arriving.
+    /// It is receiving the body of a request.
     Body,
-    /// A request is being answered: what it waits for is ours.
+    /// A request is being answered: it waits for this program, not for its client.
     Work,
-    /// An answer is being read.
-    Answer,
-    /// Nothing is asked.
+    /// The client is reading a response.
+    ResponseBody,
+    /// There is no request.
     Idle,
 }
 
@@ -34,20 +34,20 @@ impl Since {
         Self { phase, since: Instant::now() }
     }
 
-    /// When a connection has been in its phase for too long.
+    /// When a connection in this phase times out.
     pub(crate) fn end(self, limits: &Limits) -> Instant {
-        let longest: Duration = match self.phase {
+        let max_length: Duration = match self.phase {
             Phase::New => limits.head,
             Phase::Body => limits.body,
             Phase::Work => limits.work,
-            Phase::Answer => limits.answer,
+            Phase::ResponseBody => limits.answer,
             Phase::Idle => limits.idle,
         };
-        self.since + longest
+        self.since + max_length
     }
 }
 
-/// How far the connection of a request has come; a request has it among its extensions.
+/// The phase of a request's connection. It is among the extensions of the request.
 #[derive(Debug, Clone)]
 pub struct Progress(watch::Sender<Since>);
 
@@ -70,13 +70,13 @@ impl Progress {
         self.0.subscribe()
     }
 
-    /// The request waits for its peer, or for its turn: the connection may be ended for another.
-    pub fn waits(&self) {
+    /// The request waits for its client or for its turn: the connection may be closed for another one.
+    pub fn waiting(&self) {
         self.enter(Phase::Body);
     }
 
-    /// The request has arrived and is being answered.
-    pub fn works(&self) {
+    /// The request has been received and is being answered.
+    pub fn answering(&self) {
         self.enter(Phase::Work);
     }
 }

@@ -1,4 +1,4 @@
-//! The loop that accepts connections, and a task for each of them.
+//! The accept loop, and a task for each connection.
 
 use std::{
     convert::Infallible,
@@ -27,42 +27,42 @@ use tracing::{debug, warn};
 
 use crate::{
     Limits, Progress,
-    connections::{Connections, Place},
+    connections::{Connections, Slot},
     phase::Phase,
 };
 
-/// The pause after a connection could not be taken, as when there are too many open files.
+/// The pause after `accept` has failed, for example with too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long a connection that has been idle has to come to its end.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How long an idle connection has to shut down.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a connection begins with.
+/// The handshake of a connection.
 pub trait Handshake: Clone + Send + Sync + 'static {
-    /// What requests are read from then.
+    /// The stream that requests are read from.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// Does it.
+    /// Performs it.
     ///
     /// # Errors
     ///
-    /// When the peer doesn't.
-    fn shake(&self, stream: TcpStream) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+    /// When it fails.
+    fn perform(&self, stream: TcpStream) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
 
-/// Nothing: plain HTTP.
+/// No handshake: plain HTTP.
 #[derive(Debug, Clone, Copy)]
 pub struct Plain;
 
 impl Handshake for Plain {
     type Stream = TcpStream;
 
-    async fn shake(&self, stream: TcpStream) -> io::Result<TcpStream> {
+    async fn perform(&self, stream: TcpStream) -> io::Result<TcpStream> {
         Ok(stream)
     }
 }
 
-/// Answers whoever connects; never ends. A handler finds the [`Progress`] of its connection among
-/// the extensions of a request.
+/// Serves all connections; never returns. A handler finds the [`Progress`] of its connection among the
+/// extensions of the request.
 pub async fn serve<H: Handshake>(
     listener: TcpListener,
     limits: Limits,
@@ -75,51 +75,55 @@ pub async fn serve<H: Handshake>(
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                warn!(%error, "a connection could not be taken");
+                warn!(%error, "cannot accept a connection");
                 sleep(PAUSE).await;
                 continue;
             }
         };
         let progress = Progress::default();
-        let Some(place) = connections.take(peer.ip().to_canonical(), progress.clone()) else {
-            debug!("a connection was turned away: all others are being answered");
+        let Some(slot) = connections.take(peer.ip().to_canonical(), progress.clone()) else {
+            debug!(
+                "rejected a connection: there are too many, and requests are being answered on all of them"
+            );
             continue;
         };
         let (handshake, router) = (handshake.clone(), router.clone());
         tokio::spawn(async move {
-            if let Err(error) = hold(stream, &limits, place, progress, &handshake, router).await {
-                debug!(%error, "a connection broke off");
+            if let Err(error) =
+                serve_connection(stream, &limits, slot, progress, &handshake, router).await
+            {
+                debug!(%error, "a connection failed");
             }
         });
     }
 }
 
-/// What a handler may ask of the server that it is part of.
+/// What a handler may do with its server.
 #[derive(Debug, Clone)]
 pub struct ServerHandle(Connections);
 
 impl ServerHandle {
-    /// Ends a connection whose answer isn't read, if there is one.
-    pub fn end_slow_reader(&self) {
-        self.0.end_slow_reader();
+    /// Closes a connection whose response isn't read, if there is one.
+    pub fn close_slow_client(&self) {
+        self.0.close_slow_client();
     }
 }
 
-/// Answers what is asked on one connection, until it ends, is too slow, or makes room.
-async fn hold<H: Handshake>(
+/// Serves one connection until it ends, times out, or is closed for another one.
+async fn serve_connection<H: Handshake>(
     stream: TcpStream,
     limits: &Limits,
-    place: Place,
+    slot: Slot,
     progress: Progress,
     handshake: &H,
     router: Router,
 ) -> io::Result<()> {
     if let Err(error) = stream.set_nodelay(true) {
-        debug!(%error, "a connection is slower than it could be");
+        debug!(%error, "cannot set TCP_NODELAY");
     }
     let stream = select! {
-        stream = timeout(limits.head, handshake.shake(stream)) => stream??,
-        () = place.end.notified() => return Err(made_room()),
+        stream = timeout(limits.head, handshake.perform(stream)) => stream??,
+        () = slot.end.notified() => return Err(closed_for_another()),
     };
     let requests = Requests { router, progress: progress.clone() };
     let mut builder = http1::Builder::new();
@@ -130,41 +134,41 @@ async fn hold<H: Handshake>(
         let now = *phases.borrow_and_update();
         select! {
             ended = connection.as_mut() => return ended.map_err(io::Error::other),
-            () = place.end.notified() => {
-                // As far as that is to be had at once, the peer is told, and doesn't take it for an
-                // answer that was lost.
+            () = slot.end.notified() => {
+                // The client is notified, if that works at once, so that it doesn't believe that a
+                // response was lost.
                 connection.as_mut().graceful_shutdown();
                 let _ = connection.now_or_never();
-                return Err(made_room());
+                return Err(closed_for_another());
             }
-            // There is a sender for as long as there is `progress`.
+            // The sender exists as long as `progress`.
             _ = phases.changed() => {}
             () = sleep_until(now.end(limits)) => {
                 if progress.get().phase != Phase::Idle {
                     return Err(io::ErrorKind::TimedOut.into());
                 }
-                // The next request may be on its way; it is answered.
+                // The next request may be on its way: it is still answered.
                 connection.as_mut().graceful_shutdown();
-                return timeout(LAST_WORDS, connection).await?.map_err(io::Error::other);
+                return timeout(SHUTDOWN_TIMEOUT, connection).await?.map_err(io::Error::other);
             }
         }
     }
 }
 
-fn made_room() -> io::Error {
-    io::Error::other("it made room for another one")
+fn closed_for_another() -> io::Error {
+    io::Error::other("closed for another connection")
 }
 
-/// The router, with a note of how far each request has come.
+/// The router, which records the phase of each request.
 struct Requests {
     router: Router,
     progress: Progress,
 }
 
 impl Service<Request<Incoming>> for Requests {
-    type Response = Response<Answer>;
+    type Response = Response<ResponseBody>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Infallible>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let progress = self.progress.clone();
@@ -174,19 +178,19 @@ impl Service<Request<Incoming>> for Requests {
         let answer = self.router.clone().call(request);
         Box::pin(async move {
             let answer = answer.await?;
-            progress.enter(Phase::Answer);
-            Ok(answer.map(|body| Answer { body, progress }))
+            progress.enter(Phase::ResponseBody);
+            Ok(answer.map(|body| ResponseBody { body, progress }))
         })
     }
 }
 
-/// The body of an answer. When it is dropped, all of it has been taken.
-struct Answer {
+/// The body of a response. When it is dropped, all of it has been sent.
+struct ResponseBody {
     body: Body,
     progress: Progress,
 }
 
-impl HttpBody for Answer {
+impl HttpBody for ResponseBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -206,7 +210,7 @@ impl HttpBody for Answer {
     }
 }
 
-impl Drop for Answer {
+impl Drop for ResponseBody {
     fn drop(&mut self) {
         self.progress.enter(Phase::Idle);
     }

@@ -1,4 +1,4 @@
-//! Servers among peers that do what no client should.
+//! Servers with hostile clients.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -14,9 +14,9 @@ use super::*;
 
 const ANYWHERE: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
-const GENEROUS: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-fn few() -> Limits {
+fn limits() -> Limits {
     Limits { connections: 16, ..Limits::PAGES }
 }
 
@@ -31,14 +31,14 @@ fn with_page(limits: Limits, bytes: usize) -> SocketAddr {
 }
 
 /// A server that takes bodies within a budget, and says how long they are.
-fn with_bodies(limits: Limits, budget: usize, longest: usize) -> SocketAddr {
+fn with_bodies(limits: Limits, budget: usize, max_length: usize) -> SocketAddr {
     let listener = bind(ANYWHERE.into(), &limits).unwrap();
     let address = listener.local_addr().unwrap();
     let budget = Budget::new(budget);
     let take = move |Extension(progress): Extension<Progress>, body: Body| {
         let budget = budget.clone();
         async move {
-            match budget.read(body, longest, &progress).await {
+            match budget.read(body, max_length, &progress).await {
                 Ok(body) => (StatusCode::OK, body.bytes().len().to_string()),
                 Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error:?}")),
             }
@@ -77,28 +77,28 @@ async fn begun(address: SocketAddr, bytes: &[u8]) -> TcpStream {
 }
 
 #[tokio::test]
-async fn connections_that_only_begin_a_request_make_room_for_those_that_make_one() {
-    let address = with_page(few(), 100);
+async fn incomplete_requests_are_closed_for_complete_ones() {
+    let address = with_page(limits(), 100);
     let mut begun_ones = Vec::new();
     for number in 0..400 {
         let half = [b"".as_slice(), b"GET /livez HTTP/1.1\r\nhost: a\r\n", b"\x16\x03"][number % 3];
         begun_ones.push(begun(address, half).await);
         if number % 20 == 0 {
-            let answer = timeout(GENEROUS, get(address, "/livez")).await.unwrap().unwrap();
+            let answer = timeout(TIMEOUT, get(address, "/livez")).await.unwrap().unwrap();
             assert!(answer.ends_with("ok\n"), "{number}: {answer}");
         }
     }
-    let held = begun_ones.iter_mut().map(|stream| async {
+    let state = begun_ones.iter_mut().map(|stream| async {
         timeout(Duration::from_millis(200), stream.read(&mut [0])).await.is_err()
     });
-    let held = futures::future::join_all(held).await.into_iter().filter(|held| *held).count();
-    assert!(held <= 16, "{held} are held");
+    let state = futures::future::join_all(state).await.into_iter().filter(|state| *state).count();
+    assert!(state <= 16, "{state} are held");
 }
 
 #[tokio::test]
-async fn a_request_that_does_not_arrive_in_time_is_ended() {
+async fn a_request_that_is_not_received_in_time_is_closed() {
     let second = Duration::from_millis(200);
-    let limits = Limits { head: second, body: second, idle: second, ..few() };
+    let limits = Limits { head: second, body: second, idle: second, ..limits() };
     let address = with_bodies(limits, 1 << 20, 1 << 20);
     for bytes in [
         b"".as_slice(),
@@ -107,30 +107,30 @@ async fn a_request_that_does_not_arrive_in_time_is_ended() {
         b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\naaaPOST",
     ] {
         let mut stream = begun(address, bytes).await;
-        let ended = timeout(GENEROUS, stream.read_to_end(&mut Vec::new())).await;
+        let ended = timeout(TIMEOUT, stream.read_to_end(&mut Vec::new())).await;
         assert!(ended.is_ok(), "{}", String::from_utf8_lossy(bytes));
     }
 }
 
 #[tokio::test]
-async fn whoever_does_not_read_a_page_gives_way_to_those_who_do() {
+async fn a_client_that_does_not_read_is_disconnected_for_others() {
     const LONG: usize = 8 << 20;
-    let address = with_page(few(), LONG);
+    let address = with_page(limits(), LONG);
     let mut slow = Vec::new();
     for _ in 0..12 {
         slow.push(begun(address, b"GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n").await);
     }
     for _ in 0..3 {
-        let page = timeout(GENEROUS, get(address, "/metrics")).await.unwrap().unwrap();
+        let page = timeout(TIMEOUT, get(address, "/metrics")).await.unwrap().unwrap();
         assert!(page.len() > LONG, "{} bytes", page.len());
-        let answer = timeout(GENEROUS, get(address, "/livez")).await.unwrap().unwrap();
+        let answer = timeout(TIMEOUT, get(address, "/livez")).await.unwrap().unwrap();
         assert!(answer.ends_with("ok\n"));
     }
 }
 
 #[tokio::test]
-async fn a_small_body_finds_room_among_large_ones_that_do_not_end() {
-    let address = with_bodies(Limits { connections: 64, ..few() }, 4 << 20, 1 << 20);
+async fn a_small_body_is_read_despite_large_incomplete_ones() {
+    let address = with_bodies(Limits { connections: 64, ..limits() }, 4 << 20, 1 << 20);
     let mut slow = Vec::new();
     for _ in 0..40 {
         let head = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1048576\r\n\r\n";
@@ -141,59 +141,69 @@ async fn a_small_body_finds_room_among_large_ones_that_do_not_end() {
         slow.push(stream);
     }
     for _ in 0..20 {
-        let answer = timeout(GENEROUS, post_bytes(address, 20_000)).await.unwrap().unwrap();
+        let answer = timeout(TIMEOUT, post_bytes(address, 20_000)).await.unwrap().unwrap();
         assert!(answer.ends_with("20000"), "{answer}");
     }
-    let answer = timeout(GENEROUS, post_bytes(address, (1 << 20) + 1)).await.unwrap();
+    let answer = timeout(TIMEOUT, post_bytes(address, (1 << 20) + 1)).await.unwrap();
     assert!(answer.is_err() || answer.unwrap().ends_with("TooLong"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_large_bodies_at_once_end_and_what_follows_is_answered() {
-    let address = with_bodies(Limits { connections: 64, ..few() }, 4 << 20, 1 << 20);
+async fn many_large_bodies_end_and_later_requests_are_answered() {
+    let address = with_bodies(Limits { connections: 64, ..limits() }, 4 << 20, 1 << 20);
     let mut bodies = JoinSet::new();
     for _ in 0..60 {
         bodies.spawn(async move { post_bytes(address, 1 << 20).await });
     }
-    let answered = timeout(GENEROUS, bodies.join_all()).await.unwrap();
+    let answered = timeout(TIMEOUT, bodies.join_all()).await.unwrap();
     let whole = answered.iter().flatten().filter(|answer| answer.ends_with("1048576")).count();
     assert!(whole > 0, "none of them: {answered:?}");
-    let answer = timeout(GENEROUS, post_bytes(address, 1 << 20)).await.unwrap().unwrap();
+    let answer = timeout(TIMEOUT, post_bytes(address, 1 << 20)).await.unwrap().unwrap();
     assert!(answer.ends_with("1048576"), "{answer}");
 }
 
 #[tokio::test]
-async fn a_head_that_is_too_long_is_refused() {
-    let address = with_page(few(), 1);
+async fn headers_that_are_too_long_are_rejected() {
+    let address = with_page(limits(), 1);
     let long = [b"GET / HTTP/1.1\r\na: ".as_slice(), &vec![b'a'; 1 << 20]].concat();
     let mut stream = TcpStream::connect(address).await.unwrap();
     let _ = stream.write_all(&long).await;
     let mut answer = Vec::new();
-    let _ = timeout(GENEROUS, stream.read_to_end(&mut answer)).await.unwrap();
+    let _ = timeout(TIMEOUT, stream.read_to_end(&mut answer)).await.unwrap();
     assert!(!answer.starts_with(b"HTTP/1.1 2"));
     assert!(get(address, "/livez").await.unwrap().ends_with("ok\n"));
 }
 
 #[test]
-fn the_bounds_of_pages_are_documented() {
+fn the_limits_of_metrics_endpoints_are_documented() {
     // Nothing beside the crates is there when a program is built.
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/security.md");
     let page = std::fs::read_to_string(path).unwrap();
     let Limits { connections, head, body, answer, buffer, socket_buffer, .. } = Limits::PAGES;
-    // The kernel doubles what it is told.
+    // The kernel doubles the configured size.
     let kernels = 2 * socket_buffer / 1024;
     for (cells, said) in [
-        ("ports 8080 and 9464 (pages) | connections at once", format!("| {connections},")),
-        ("every port | time for the head of a request", format!("{} s (pages)", head.as_secs())),
-        ("every port | time for its body", format!("{} s (pages)", body.as_secs())),
-        ("every port | time for an answer to be read", format!("{} s (pages)", answer.as_secs())),
+        ("ports 8080 and 9464 (metrics) | concurrent connections", format!("| {connections},")),
         (
-            "every port | bytes of a head; bytes kept of a connection",
-            format!("{} KiB; in the system's buffers 64 and {kernels} KiB", buffer / 1024),
+            "all ports | timeout for the headers of a request",
+            format!("{} s (metrics)", head.as_secs()),
         ),
         (
-            "ports 8080 and 9464 | pages of metrics that are being read",
-            format!("| {}; one more waits for {} s", pages::PAGES, pages::PATIENCE.as_secs_f64()),
+            "all ports | timeout for the body of a request",
+            format!("{} s (metrics)", body.as_secs()),
+        ),
+        ("all ports | timeout for reading a response", format!("{} s (metrics)", answer.as_secs())),
+        (
+            "all ports | bytes of headers; socket buffers",
+            format!("{} KiB; 64 KiB (webhook) and {kernels} KiB (metrics)", buffer / 1024),
+        ),
+        (
+            "ports 8080 and 9464 | responses with metrics that are being read",
+            format!(
+                "| {}; another one waits for {} s",
+                pages::PAGES,
+                pages::SLOW_CLIENT_TIMEOUT.as_secs_f64()
+            ),
         ),
     ] {
         let row = page.lines().find(|line| line.starts_with(&format!("| {cells} |")));

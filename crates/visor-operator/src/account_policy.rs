@@ -1,10 +1,11 @@
-//! For tests: the admission policy that binds the operator's account (manifests/admission-policy.yaml),
-//! against everything that the operator does, and what somebody would do who has taken its account.
+//! For tests: the admission policy that restricts the operator's service account
+//! (manifests/admission-policy.yaml), checked against everything that the operator does, and
+//! against what a stolen account could be used for.
 
 use kube::core::cel::{AdmissionRequest, VapEvaluator, VapExpression};
 use serde_json::{Value, json};
 
-/// The kinds of request that the policy is asked about.
+/// An admission request as the policy sees it.
 fn request(operation: &str, resource: &str, username: &str) -> AdmissionRequest {
     let mut request = AdmissionRequest {
         operation: operation.to_owned(),
@@ -17,7 +18,7 @@ fn request(operation: &str, resource: &str, username: &str) -> AdmissionRequest 
 }
 
 fn policy() -> Value {
-    // Nothing beside the crates is there when a program is built.
+    // Only tests read files outside of the crates.
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../manifests/admission-policy.yaml");
     let text = std::fs::read_to_string(path).unwrap();
     let (policy, _) = text.rsplit_once("\n---\n").unwrap();
@@ -26,7 +27,7 @@ fn policy() -> Value {
 
 const ACCOUNT: &str = "system:serviceaccount:visor-system:visor";
 
-/// What the policy says of a request of the operator's: why it is denied, if it is.
+/// Why the policy denies a request of the operator; empty if it allows it.
 fn denied(operation: &str, resource: &str, object: &Value, old: &Value) -> Vec<String> {
     let policy = policy();
     let rules = policy["spec"]["matchConstraints"]["resourceRules"].as_array().unwrap();
@@ -49,8 +50,8 @@ fn denied(operation: &str, resource: &str, object: &Value, old: &Value) -> Vec<S
     failed.map(|result| result.message.unwrap_or_default()).collect()
 }
 
-/// An expression of the policy. This evaluator knows no schema: it escapes all names as an API server
-/// does those of fields, and keys of maps, which an API server leaves as they are, too.
+/// An expression of the policy. This evaluator knows no schema: it escapes the keys of maps as well
+/// as the names of fields, and an API server escapes only the latter.
 fn expression(validation: &Value) -> VapExpression {
     let mut text = validation["expression"].as_str().unwrap().to_owned();
     for key in ["app.kubernetes.io/managed-by", "visor.dev/document-hash"] {
@@ -72,7 +73,7 @@ fn allows(operation: &str, resource: &str, object: &Value, old: &Value) {
 
 fn denies(operation: &str, resource: &str, object: &Value, old: &Value, part: &str) {
     let why = denied(operation, resource, object, old);
-    // One that can't be evaluated is denied, too, and would say so.
+    // An expression that fails to evaluate denies as well, with a message of its own.
     assert_eq!(why.len(), 1, "{operation} of {resource} {object}: {why:?}");
     assert!(why[0].starts_with("Visor's operator") && why[0].contains(part), "{why:?}");
 }
@@ -112,7 +113,7 @@ fn it_binds_the_operator_s_account_and_no_other() {
 }
 
 #[test]
-fn children_are_made_changed_and_deleted_and_nobody_else_s_objects() {
+fn only_children_may_be_created_changed_and_deleted() {
     for spec in [
         "generators: [{name: web, access: {}}]\nvolume: {persistentVolumeClaim: {}}",
         "generators: [{name: web, access: {}}]\nworkload: StatefulSet",
@@ -126,25 +127,25 @@ fn children_are_made_changed_and_deleted_and_nobody_else_s_objects() {
             allows("CREATE", &resource, &object, &Value::Null);
             allows("UPDATE", &resource, &object, &object);
             allows("DELETE", &resource, &Value::Null, &object);
-            let part = "only what a FakeLogSource owns";
-            // What a source has left behind is taken over, or deleted to be made anew.
+            let part = "only objects that a FakeLogSource owns";
+            // An orphan of a deleted source is adopted, or deleted and recreated.
             let orphan = without(&object, "/metadata/ownerReferences");
             allows("UPDATE", &resource, &object, &orphan);
             allows("DELETE", &resource, &Value::Null, &orphan);
             denies("CREATE", &resource, &orphan, &Value::Null, part);
             denies("UPDATE", &resource, &orphan, &object, part);
-            // Somebody else's label on a child of a source is put right, too.
+            // A changed label on a child of a source is corrected as well.
             let label = "/metadata/labels/app.kubernetes.io~1managed-by";
-            for mislabelled in
+            for mislabeled in
                 [without(&object, "/metadata/labels"), changed(&object, label, json!("Helm"))]
             {
-                allows("UPDATE", &resource, &object, &mislabelled);
-                allows("DELETE", &resource, &Value::Null, &mislabelled);
-                denies("CREATE", &resource, &mislabelled, &Value::Null, part);
-                denies("UPDATE", &resource, &mislabelled, &object, part);
-                let nobodys = without(&mislabelled, "/metadata/ownerReferences");
-                denies("UPDATE", &resource, &object, &nobodys, part);
-                denies("DELETE", &resource, &Value::Null, &nobodys, part);
+                allows("UPDATE", &resource, &object, &mislabeled);
+                allows("DELETE", &resource, &Value::Null, &mislabeled);
+                denies("CREATE", &resource, &mislabeled, &Value::Null, part);
+                denies("UPDATE", &resource, &mislabeled, &object, part);
+                let without_owner = without(&mislabeled, "/metadata/ownerReferences");
+                denies("UPDATE", &resource, &object, &without_owner, part);
+                denies("DELETE", &resource, &Value::Null, &without_owner, part);
             }
             for theirs in [
                 changed(&object, "/metadata/ownerReferences/0/kind", json!("ReplicaSet")),
@@ -178,7 +179,7 @@ fn of_a_pod_one_annotation_is_changed() {
         &changed(&touched, "/metadata/annotations/visor.dev~1document-hash", json!("b")),
         &touched,
     );
-    let part = "nothing of pods but its own annotation";
+    let part = "only its own annotation of pods";
     for (old, field, value) in [
         (&bare, "/spec/containers", json!([{"name": "x"}])),
         (&bare, "/metadata/labels", json!({"a": "b"})),
@@ -207,7 +208,7 @@ fn one_secret_and_one_lease_are_kept() {
     for (resource, name) in [("secrets", "visor-webhook"), ("leases", "visor-operator")] {
         allows("CREATE", resource, &named(name), &Value::Null);
         allows("UPDATE", resource, &named(name), &named(name));
-        let part = "one Secret and one Lease";
+        let part = "only its own Secret and Lease";
         denies("CREATE", resource, &named("other"), &Value::Null, part);
         denies("UPDATE", resource, &named("other"), &named("other"), part);
         denies("DELETE", resource, &Value::Null, &named(name), part);
@@ -236,7 +237,7 @@ fn of_the_webhooks_the_authority_is_changed() {
         &changed(&trusted, "/webhooks/0/clientConfig/caBundle", json!("B")),
         &trusted,
     );
-    let part = "whom the API server trusts";
+    let part = "only the caBundle";
     for (field, value) in [
         ("/webhooks/0/rules", json!([{"operations": ["*"], "resources": ["*"]}])),
         ("/webhooks/1/failurePolicy", json!("Fail")),

@@ -1,15 +1,16 @@
-//! From what is wished to what there is: the only module that writes children.
+//! Applies the desired children of a source: the only module that writes them.
 //!
-//! A child is written by server-side apply with one field manager, and only if it doesn't say what is
-//! wished. Whose a child is, is looked at first: what the source doesn't control is never touched.
-//! The cache says what there is; but it sees only objects with our label. So a child that it doesn't
-//! know of is made by a request that fails if there is one of that name, whosever it is.
+//! A child is written by server-side apply with one field manager, and only if it differs from the
+//! desired object. Ownership is checked first: an object that the source doesn't control is never
+//! changed. The cache holds only objects with our label, so it may not know of an object with the
+//! same name. A child that isn't in the cache is therefore created by POST, which fails if an
+//! object of that name exists.
 
+mod action;
 mod claims;
 mod managed_fields;
+mod notify;
 mod owner;
-mod plan;
-mod touch;
 
 use std::{
     collections::HashMap,
@@ -27,71 +28,73 @@ use serde_json::json;
 use crate::{
     build::{
         Children,
-        labels::{MANAGER, OPERATOR},
+        labels::{FIELD_MANAGER, OPERATOR_ANNOTATION},
     },
     cache::Cache,
     children::{Child, ChildKind},
-    events::{self, Announcer},
+    events::{self, EventPublisher},
     metrics::{Metrics, Write},
-    source::{Refusal, ValidSource},
+    source::{Rejection, ValidSource},
 };
-use owner::Owner;
-use plan::{Plan, plan};
-pub(crate) use touch::touch_pods;
+use action::{ApplyAction, decide};
+pub(crate) use notify::notify_pods;
+use owner::Ownership;
 
 /// Writes children.
 pub(crate) struct Applier {
     client: Client,
     cache: Cache,
-    announcer: Announcer,
+    event_publisher: EventPublisher,
     metrics: Arc<Metrics>,
-    /// Children as the server wrote them down when it was told what is wished, by uid.
-    written: Mutex<HashMap<String, Written>>,
-    /// Children that were made and that the cache hasn't shown yet.
-    on_their_way: Mutex<HashMap<Place, Made>>,
+    /// Children as the server returned them when they were last applied, by uid.
+    written: Mutex<HashMap<String, LastApplied>>,
+    /// Children that were created and that the cache doesn't show yet.
+    pending_creates: Mutex<HashMap<ChildKey, PendingCreate>>,
 }
 
-/// Where a child is: its kind, its namespace and its name.
-type Place = (ChildKind, String, String);
+/// A child by its kind, namespace and name.
+type ChildKey = (ChildKind, String, String);
 
-/// When a child was made, and for which source.
-struct Made {
+/// When a child was created, and for which source.
+struct PendingCreate {
     at: Instant,
     owner: String,
 }
 
-/// For so long a child that was made may be on its way into the cache. After that it is asked for.
-pub(crate) const LONGEST_WAY: Duration = Duration::from_secs(10);
+/// How long the cache may take to show a child that was created. After that, the API server is
+/// asked.
+pub(crate) const MAX_CACHE_LAG: Duration = Duration::from_secs(10);
 
-/// A child as the server wrote it down.
-struct Written {
-    /// What it said. Where that isn't word for word what was wished (a quantity of `1000m` becomes
-    /// `1`), it is no drift.
+/// A child as the server returned it.
+struct LastApplied {
+    /// A hash of its content. The server may store a normalized form of what was applied (a
+    /// quantity of `1000m` becomes `1`); that isn't drift.
     content_hash: String,
-    /// How often what was wished of it had changed by then. A cache that shows less is behind.
+    /// Its generation then. A cached object with a lower generation is stale.
     generation: Option<i64>,
 }
 
-/// Why children are not as wished.
+/// Why the children could not be applied.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApplyError {
-    /// Nothing will come of it until somebody changes something.
+    /// Retrying is pointless until somebody changes something.
     #[error("{}", .0.message)]
-    Refused(Refusal),
-    /// Another operator has just made them. When the cache knows them, that is decided upon.
-    #[error("another operator has made them meanwhile")]
-    OfAnotherOperator,
-    /// It was there a moment ago.
-    #[error("{kind} {name} has gone while it was looked at")]
-    Gone { kind: &'static str, name: String },
-    /// It was deleted, but is still there.
-    #[error("{kind} {name} is about to go")]
-    Going { kind: &'static str, name: String },
-    /// The namespace is about to go, and the source with it.
-    #[error("the namespace of {kind} {name} is being terminated")]
-    NamespaceGoing { kind: &'static str, name: String },
-    /// It may go well the next time.
-    #[error("{action} {kind} {name}: {error}")]
+    Rejected(Rejection),
+    /// Another operator has just created them. The next reconciliation decides, when the cache
+    /// shows them.
+    #[error("another operator has just created the children")]
+    ManagedByOtherOperator,
+    /// It existed a moment ago.
+    #[error("{kind} {name} was deleted during the reconciliation")]
+    NotFound { kind: &'static str, name: String },
+    /// It has been deleted, but still exists.
+    #[error("{kind} {name} is being deleted")]
+    Terminating { kind: &'static str, name: String },
+    /// The namespace is being deleted, and the source with it.
+    #[error("the namespace of {kind} {name} is being deleted")]
+    NamespaceTerminating { kind: &'static str, name: String },
+    /// A retry may succeed.
+    #[error("cannot {action} {kind} {name}: {error}")]
     Failed { action: &'static str, kind: &'static str, name: String, error: kube::Error },
 }
 
@@ -99,25 +102,25 @@ impl Applier {
     pub(crate) fn new(
         client: Client,
         cache: Cache,
-        announcer: Announcer,
+        event_publisher: EventPublisher,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             client,
             cache,
-            announcer,
+            event_publisher,
             metrics,
             written: Mutex::default(),
-            on_their_way: Mutex::default(),
+            pending_creates: Mutex::default(),
         }
     }
 
-    /// Makes the children what they should be, and removes those that should no longer be. Says
-    /// whether one was made that wasn't there.
+    /// Creates and updates the children, and deletes those that are no longer desired. Returns
+    /// whether one was created.
     ///
     /// # Errors
     ///
-    /// At the first child that can't be written. Those before it are.
+    /// At the first child that can't be written. Those before it have been applied.
     pub(crate) async fn apply(
         &self,
         source: ValidSource<'_>,
@@ -128,80 +131,88 @@ impl Applier {
         for child in &children.objects {
             let cached = self.cache.child(child.kind, source.namespace(), source.name());
             if let Some(cached) = &cached {
-                if let Owner::Foreign(whose) = owner::of(source, cached) {
-                    foreign.push((child.kind, whose));
+                if let Ownership::Foreign(foreign_owner) = owner::of(source, cached) {
+                    foreign.push((child.kind, foreign_owner));
                 }
-                self.on_their_way().remove(&place(source, child.kind));
+                self.pending_creates().remove(&child_key(source, child.kind));
             }
             present.push(cached);
         }
         if !foreign.is_empty() {
-            return Err(ApplyError::Refused(owner::refusal(source, &foreign)));
+            return Err(ApplyError::Rejected(owner::rejection(source, &foreign)));
         }
         self.prune(source, children).await?;
-        let mut any_made = false;
+        let mut any_created = false;
         for (child, present) in children.objects.iter().zip(present) {
-            any_made |= match present {
-                Some(present) => self.put_right(source, child, &present).await?,
-                // The caches of several kinds are late by as much as they are: what was made last
+            any_created |= match present {
+                Some(present) => self.ensure(source, child, &present).await?,
+                // Each kind has a cache with a lag of its own, so the child that was created last
                 // may be shown first.
-                None if self.is_on_its_way(source, child.kind) => true,
-                None => self.make(source, child).await?,
+                None if self.is_create_pending(source, child.kind) => true,
+                None => self.create_or_ensure(source, child).await?,
             };
         }
-        self.put_claims_right(source).await?;
-        Ok(any_made)
+        self.ensure_claims(source).await?;
+        Ok(any_created)
     }
 
-    /// Makes a child that the cache doesn't know of. If there is one after all, it is put right.
-    async fn make(&self, source: ValidSource<'_>, child: &Child) -> Result<bool, ApplyError> {
+    /// Creates a child that the cache doesn't show; if it exists after all, it is brought up to
+    /// date.
+    async fn create_or_ensure(
+        &self,
+        source: ValidSource<'_>,
+        child: &Child,
+    ) -> Result<bool, ApplyError> {
         if self.create(source, child).await? {
             return Ok(true);
         }
         let asked = self.api(child.kind, source.namespace()).get_opt(source.name()).await;
-        // If it has gone meanwhile, it is made at the next look.
-        let Some(present) = asked.map_err(failed("getting", child.kind, source))? else {
-            return Err(ApplyError::Gone {
+        // If it has been deleted meanwhile, the next reconciliation creates it.
+        let Some(present) = asked.map_err(failed("get", child.kind, source))? else {
+            return Err(ApplyError::NotFound {
                 kind: child.kind.name(),
                 name: source.name().to_owned(),
             });
         };
         match owner::of(source, &present) {
-            Owner::Foreign(whose) => {
-                return Err(ApplyError::Refused(owner::refusal(source, &[(child.kind, whose)])));
+            Ownership::Foreign(foreign_owner) => {
+                return Err(ApplyError::Rejected(owner::rejection(
+                    source,
+                    &[(child.kind, foreign_owner)],
+                )));
             }
-            Owner::Source if is_of_another_operator(child, &present) => {
-                return Err(ApplyError::OfAnotherOperator);
+            Ownership::Owned if is_managed_by_other_operator(child, &present) => {
+                return Err(ApplyError::ManagedByOtherOperator);
             }
-            Owner::Source | Owner::Nobody => {}
+            Ownership::Owned | Ownership::Orphaned => {}
         }
-        self.put_right(source, child, &present).await
+        self.ensure(source, child, &present).await
     }
 
-    /// Says whether the child is a new one now.
-    async fn put_right(
+    /// Returns whether the child was recreated.
+    async fn ensure(
         &self,
         source: ValidSource<'_>,
         child: &Child,
         present: &DynamicObject,
     ) -> Result<bool, ApplyError> {
-        let plan = plan(child, present, |object| self.is_as_written(object));
-        let plan = if matches!(owner::of(source, present), Owner::Nobody) {
-            plan.of_an_orphan(child.kind)
+        let action = decide(child, present, |object| self.matches_last_applied(object));
+        let action = if matches!(owner::of(source, present), Ownership::Orphaned) {
+            action.for_orphan(child.kind)
         } else {
-            plan
+            action
         };
-        match plan {
-            Plan::Keep => {}
-            Plan::Update => self.update(source, child, present).await?,
-            Plan::Annotate => self.annotate(source, child, present).await?,
-            Plan::Replace(why) => {
+        match action {
+            ApplyAction::Unchanged => {}
+            ApplyAction::Update => self.update(source, child, present).await?,
+            ApplyAction::UpdateMetadata => self.update_metadata(source, child, present).await?,
+            ApplyAction::Replace(why) => {
                 self.delete(source, child.kind, present).await?;
-                let note = events::replaced(child.kind.name(), source.name(), why);
-                self.announcer.announce(source.metadata(), note).await;
+                let note = events::recreated(child.kind.name(), source.name(), why);
+                self.event_publisher.publish(source.metadata(), note).await;
                 if !self.create(source, child).await? {
                     let (kind, name) = (child.kind.name(), source.name().to_owned());
-                    return Err(ApplyError::Going { kind, name });
+                    return Err(ApplyError::Terminating { kind, name });
                 }
                 return Ok(true);
             }
@@ -209,26 +220,26 @@ impl Applier {
         Ok(false)
     }
 
-    /// Says whether it was made; not if there is one of that name.
+    /// Returns whether it was created; false if an object of that name exists.
     async fn create(&self, source: ValidSource<'_>, child: &Child) -> Result<bool, ApplyError> {
         let api = self.api(child.kind, source.namespace());
         let parameters =
-            PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+            PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         match api.create(&parameters, &child.object).await {
             Ok(written) => {
-                self.metrics.wrote(child.kind.name(), Write::Create);
-                self.remember(&written);
-                let made = Made { at: Instant::now(), owner: source.uid().to_owned() };
-                self.on_their_way().insert(place(source, child.kind), made);
+                self.metrics.record_write(child.kind.name(), Write::Create);
+                self.record_applied(&written);
+                let made = PendingCreate { at: Instant::now(), owner: source.uid().to_owned() };
+                self.pending_creates().insert(child_key(source, child.kind), made);
                 Ok(true)
             }
             Err(kube::Error::Api(answer)) if answer.reason == "AlreadyExists" => Ok(false),
-            Err(error) => Err(failed("making", child.kind, source)(error)),
+            Err(error) => Err(failed("create", child.kind, source)(error)),
         }
     }
 
-    /// With force, for a field of ours that somebody else has set is drift. The uid says which
-    /// object is meant: should it have been replaced by now, the server refuses.
+    /// Forced, because a field of ours that another manager has set is drift. The uid is a
+    /// precondition: if the object has been replaced meanwhile, the server rejects the request.
     async fn update(
         &self,
         source: ValidSource<'_>,
@@ -236,23 +247,23 @@ impl Applier {
         present: &DynamicObject,
     ) -> Result<(), ApplyError> {
         let api = self.api(child.kind, source.namespace());
-        if managed_fields::is_of_a_creation(present) {
+        if managed_fields::needs_upgrade(present) {
             let owners = child.object.owner_references();
-            let handed_over = managed_fields::hand_over(&api, present, owners).await;
-            handed_over.map_err(failed("taking over the fields of", child.kind, source))?;
+            let handed_over = managed_fields::upgrade(&api, present, owners).await;
+            handed_over.map_err(failed("upgrade the managed fields of", child.kind, source))?;
         }
         let mut object = child.object.clone();
         object.metadata.uid = present.uid();
-        let parameters = PatchParams::apply(MANAGER).force();
+        let parameters = PatchParams::apply(FIELD_MANAGER).force();
         let written = api.patch(source.name(), &parameters, &Patch::Apply(&object)).await;
-        let written = written.map_err(failed("writing", child.kind, source))?;
-        self.metrics.wrote(child.kind.name(), Write::Apply);
-        self.remember(&written);
+        let written = written.map_err(failed("apply", child.kind, source))?;
+        self.metrics.record_write(child.kind.name(), Write::Apply);
+        self.record_applied(&written);
         Ok(())
     }
 
-    /// Writes labels and annotations and nothing else.
-    async fn annotate(
+    /// Writes labels and annotations, and nothing else.
+    async fn update_metadata(
         &self,
         source: ValidSource<'_>,
         child: &Child,
@@ -265,21 +276,21 @@ impl Applier {
             "labels": child.object.labels(),
         }});
         let parameters =
-            PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+            PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let written = api.patch_metadata(source.name(), &parameters, &Patch::Merge(patch)).await;
-        written.map_err(failed("annotating", child.kind, source))?;
-        self.metrics.wrote(child.kind.name(), Write::Apply);
+        written.map_err(failed("annotate", child.kind, source))?;
+        self.metrics.record_write(child.kind.name(), Write::Apply);
         Ok(())
     }
 
-    /// Removes children of kinds that the source no longer has.
+    /// Deletes children of kinds that the source no longer has.
     async fn prune(&self, source: ValidSource<'_>, children: &Children) -> Result<(), ApplyError> {
         for kind in self.cache.kinds() {
             if children.objects.iter().any(|child| child.kind == kind) {
                 continue;
             }
             if let Some(left) = self.cache.child(kind, source.namespace(), source.name())
-                && matches!(owner::of(source, &left), Owner::Source)
+                && matches!(owner::of(source, &left), Ownership::Owned)
                 && left.metadata.deletion_timestamp.is_none()
             {
                 self.delete(source, kind, &left).await?;
@@ -288,7 +299,7 @@ impl Applier {
         Ok(())
     }
 
-    /// Deletes this very object; its pods go with it.
+    /// Deletes this very object, and its pods with it.
     async fn delete(
         &self,
         source: ValidSource<'_>,
@@ -301,9 +312,9 @@ impl Applier {
             ..DeleteParams::default()
         };
         match self.api(kind, source.namespace()).delete(source.name(), &parameters).await {
-            Ok(_) => self.metrics.wrote(kind.name(), Write::Delete),
+            Ok(_) => self.metrics.record_write(kind.name(), Write::Delete),
             Err(kube::Error::Api(answer)) if answer.code == 404 => {}
-            Err(error) => return Err(failed("deleting", kind, source)(error)),
+            Err(error) => return Err(failed("delete", kind, source)(error)),
         }
         Ok(())
     }
@@ -312,65 +323,68 @@ impl Applier {
         Api::namespaced_with(self.client.clone(), namespace, &kind.resource())
     }
 
-    fn is_on_its_way(&self, source: ValidSource<'_>, kind: ChildKind) -> bool {
-        let is_recent = |made: &Made| made.owner == source.uid() && made.at.elapsed() < LONGEST_WAY;
-        self.on_their_way().get(&place(source, kind)).is_some_and(is_recent)
+    fn is_create_pending(&self, source: ValidSource<'_>, kind: ChildKind) -> bool {
+        let is_recent =
+            |made: &PendingCreate| made.owner == source.uid() && made.at.elapsed() < MAX_CACHE_LAG;
+        self.pending_creates().get(&child_key(source, kind)).is_some_and(is_recent)
     }
 
-    fn on_their_way(&self) -> MutexGuard<'_, HashMap<Place, Made>> {
-        self.on_their_way.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pending_creates(&self) -> MutexGuard<'_, HashMap<ChildKey, PendingCreate>> {
+        self.pending_creates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn remember(&self, object: &DynamicObject) {
+    fn record_applied(&self, object: &DynamicObject) {
         if let Some(uid) = object.uid() {
             let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-            let content_hash = plan::content_hash(object);
+            let content_hash = action::content_hash(object);
             let generation = object.metadata.generation;
-            written.insert(uid, Written { content_hash, generation });
+            written.insert(uid, LastApplied { content_hash, generation });
         }
     }
 
-    fn is_as_written(&self, object: &DynamicObject) -> bool {
+    fn matches_last_applied(&self, object: &DynamicObject) -> bool {
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = object.metadata.uid.as_ref().and_then(|uid| written.get(uid));
-        known.is_some_and(|known| known.content_hash == plan::content_hash(object))
+        let last_applied = object.metadata.uid.as_ref().and_then(|uid| written.get(uid));
+        last_applied
+            .is_some_and(|last_applied| last_applied.content_hash == action::content_hash(object))
     }
 
-    /// Whether a child, as the cache shows it, is from before it was last written: what it says of its
-    /// pods is then not about what is wished now.
-    pub(crate) fn is_behind(&self, object: &DynamicObject) -> bool {
+    /// Whether a cached child is older than our last write: then its status isn't about the desired
+    /// state.
+    pub(crate) fn is_stale(&self, object: &DynamicObject) -> bool {
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = object.metadata.uid.as_ref().and_then(|uid| written.get(uid));
-        known.is_some_and(|known| object.metadata.generation < known.generation)
+        let last_applied = object.metadata.uid.as_ref().and_then(|uid| written.get(uid));
+        last_applied
+            .is_some_and(|last_applied| object.metadata.generation < last_applied.generation)
     }
 
-    /// Forgets children that are no more.
-    pub(crate) fn forget_all_but(&self, uids: &std::collections::HashSet<String>) {
+    /// Drops the entries of children that no longer exist.
+    pub(crate) fn retain(&self, uids: &std::collections::HashSet<String>) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         written.retain(|uid, _| uids.contains(uid));
-        self.on_their_way().retain(|_, made| made.at.elapsed() < LONGEST_WAY);
+        self.pending_creates().retain(|_, made| made.at.elapsed() < MAX_CACHE_LAG);
     }
 }
 
-fn place(source: ValidSource<'_>, kind: ChildKind) -> Place {
+fn child_key(source: ValidSource<'_>, kind: ChildKind) -> ChildKey {
     (kind, source.namespace().to_owned(), source.name().to_owned())
 }
 
-/// Whether a child that there is has the mark of another operator.
-fn is_of_another_operator(child: &Child, present: &DynamicObject) -> bool {
-    let theirs = present.annotations().get(OPERATOR);
-    theirs.is_some() && theirs != child.object.annotations().get(OPERATOR)
+/// Whether an existing child is managed by another operator.
+fn is_managed_by_other_operator(child: &Child, present: &DynamicObject) -> bool {
+    let theirs = present.annotations().get(OPERATOR_ANNOTATION);
+    theirs.is_some() && theirs != child.object.annotations().get(OPERATOR_ANNOTATION)
 }
 
-/// Why nothing can be made in a namespace, by the server's own name for it.
-const NAMESPACE_GOING: &str = "NamespaceTerminating";
+/// The reason of the API server for requests in a namespace that is being deleted.
+const NAMESPACE_TERMINATING: &str = "NamespaceTerminating";
 
-fn says_namespace_is_going(answer: &Status) -> bool {
+fn says_namespace_is_terminating(answer: &Status) -> bool {
     let causes = answer.details.iter().flat_map(|details| &details.causes);
-    causes.into_iter().any(|cause| cause.reason == NAMESPACE_GOING)
+    causes.into_iter().any(|cause| cause.reason == NAMESPACE_TERMINATING)
 }
 
-/// Sorts an error of the server's: what it will refuse again is refused.
+/// Classifies an error: what the server would reject again is a rejection.
 fn failed(
     action: &'static str,
     kind: ChildKind,
@@ -378,14 +392,15 @@ fn failed(
 ) -> impl FnOnce(kube::Error) -> ApplyError {
     let name = source.name().to_owned();
     move |error| match &error {
-        kube::Error::Api(answer) if says_namespace_is_going(answer) => {
-            ApplyError::NamespaceGoing { kind: kind.name(), name }
+        kube::Error::Api(answer) if says_namespace_is_terminating(answer) => {
+            ApplyError::NamespaceTerminating { kind: kind.name(), name }
         }
-        // A quota, a webhook, a rule of the server's, or what we may do.
+        // A quota, a webhook, validation, or missing permissions.
         kube::Error::Api(answer) if matches!(answer.code, 400 | 403 | 422) => {
-            let reason = if answer.code == 403 { "Forbidden" } else { "Refused" };
-            let message = format!("the API server refuses the {}: {}", kind.name(), answer.message);
-            ApplyError::Refused(Refusal::new(reason, message))
+            let reason = if answer.code == 403 { "Forbidden" } else { "RejectedByAPIServer" };
+            let message =
+                format!("the API server rejected the {}: {}", kind.name(), answer.message);
+            ApplyError::Rejected(Rejection::new(reason, message))
         }
         _ => ApplyError::Failed { action, kind: kind.name(), name, error },
     }

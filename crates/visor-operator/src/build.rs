@@ -1,13 +1,13 @@
-//! What a source is made of, as it should be: complete objects, from the source and the operator's
-//! settings alone. Pure: no client, no clock, the same answer for the same question, so snapshots
-//! can test it without a server.
+//! The desired children of a source: complete objects, from the source and the operator's settings
+//! alone. Pure: no client, no clock, the same result for the same input, so snapshot tests need no
+//! server.
 
 mod claim;
 pub(crate) mod container;
 pub(crate) mod document;
-pub(crate) mod hash;
 #[cfg(test)]
-mod hostile;
+mod fuzz;
+pub(crate) mod hash;
 pub(crate) mod labels;
 mod monitor;
 mod pod;
@@ -30,7 +30,7 @@ use crate::{
     source::ValidSource,
 };
 
-/// What the operator's flags, and the server it has met, decide about every source.
+/// Settings from the operator's flags and from the capabilities of the API server.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     /// The generator's image.
@@ -39,13 +39,13 @@ pub(crate) struct Settings {
     pub(crate) image_pull_policy: String,
     /// The user and group of generators, and of their volumes; `None` where the cluster chooses them.
     pub(crate) user: Option<i64>,
-    /// Whether the server knows init containers that go on running (Kubernetes 1.29 and later).
+    /// Whether the server supports native sidecars (Kubernetes 1.29 and later).
     pub(crate) native_sidecars: bool,
     /// Whether sources get a `PodMonitor`.
     pub(crate) pod_monitors: bool,
-    /// What sources may have.
+    /// Which privileges sources have.
     pub(crate) policy: Policy,
-    /// Which operator this is: the namespace and the name of its Lease.
+    /// The identity of this operator: the namespace and the name of its Lease.
     pub(crate) operator: String,
 }
 
@@ -53,16 +53,16 @@ pub(crate) struct Settings {
 #[derive(Debug, Clone)]
 pub(crate) struct Children {
     pub(crate) objects: Vec<Child>,
-    /// The hash of the document that the pods should run.
+    /// The hash of the document for the pods.
     pub(crate) document_hash: String,
 }
 
-/// A source that can't be written down as objects. It takes a mistake of ours to make one.
+/// A source that can't be serialized. Only a bug can cause it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BuildError {
-    #[error("can't write the document of the source: {0}")]
+    #[error("cannot serialize the source's document: {0}")]
     Document(#[from] serde_saphyr::ser::Error),
-    #[error("can't write a child of the source: {0}")]
+    #[error("cannot serialize a child of the source: {0}")]
     Child(#[from] serde_json::Error),
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn children(
     if source.workload() != Workload::Sidecar {
         objects.push(child(ChildKind::Service, &service::headless(source))?);
     }
-    if let Some(claim) = claim_to_make(source)
+    if let Some(claim) = claim_to_create(source)
         && source.workload() != Workload::StatefulSet
     {
         objects.push(child(ChildKind::PersistentVolumeClaim, &claim::shared(source, claim))?);
@@ -91,9 +91,13 @@ pub(crate) fn children(
     }
     objects.extend(workload::of(source, settings, &document_hash)?);
     for child in &mut objects {
-        let wished = hash::of_value(&serde_json::to_value(&child.object)?);
-        annotate(&mut child.object.metadata, labels::APPLIED, wished);
-        annotate(&mut child.object.metadata, labels::OPERATOR, settings.operator.clone());
+        let desired = hash::of_value(&serde_json::to_value(&child.object)?);
+        annotate(&mut child.object.metadata, labels::APPLIED_HASH, desired);
+        annotate(
+            &mut child.object.metadata,
+            labels::OPERATOR_ANNOTATION,
+            settings.operator.clone(),
+        );
     }
     Ok(Children { objects, document_hash })
 }
@@ -106,8 +110,8 @@ fn config_map(source: ValidSource<'_>, document: String) -> ConfigMap {
     }
 }
 
-/// The claim that the source asks us to make, rather than one that exists already.
-pub(crate) fn claim_to_make(source: ValidSource<'_>) -> Option<&PersistentVolumeClaim> {
+/// The claim to create for the source, unless it names an existing one.
+pub(crate) fn claim_to_create(source: ValidSource<'_>) -> Option<&PersistentVolumeClaim> {
     match &source.spec().volume {
         Some(Volume::PersistentVolumeClaim(claim)) if claim.claim_name.is_none() => Some(claim),
         _ => None,
@@ -119,7 +123,7 @@ fn metadata(source: ValidSource<'_>) -> ObjectMeta {
     ObjectMeta {
         name: Some(source.name().to_owned()),
         namespace: Some(source.namespace().to_owned()),
-        labels: Some(labels::of_children(source)),
+        labels: Some(labels::for_children(source)),
         annotations: Some(labels::inherited(source.metadata().annotations.as_ref()).collect()),
         owner_references: source.controller_reference().map(|reference| vec![reference]),
         ..ObjectMeta::default()

@@ -1,9 +1,8 @@
-//! What the operator knows of the cluster without asking: a watch on every kind of child and on the
-//! pods with a generator in them, each told only of objects that carry our label. A change of one names
-//! the source that must be looked at again.
+//! The cache: a watch on every kind of child, and on the pods with a generator, restricted to
+//! objects with our labels. A change to one of them enqueues its source.
 //!
-//! A cache is late by nature. So what makes, changes or deletes a child because of it is a request that
-//! the server refuses if another object has the name by then (see `apply`).
+//! A cache lags. So a request that creates, changes or deletes an object because of the cache has a
+//! precondition that fails if the object has been replaced (see `apply`).
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -35,14 +34,15 @@ use tracing::warn;
 use visor_api::FakeLogSource;
 
 use crate::{
+    all_counts::AllCounts,
+    api_server::{paged_watch, scoped},
     build::labels::{
-        DOCUMENT, INJECTED, INSTANCE, MANAGED_BY, MANAGER, SOURCE, SOURCE_UID, source_uid,
+        DOCUMENT_HASH, FIELD_MANAGER, INJECTED_ANNOTATION, INSTANCE_LABEL, MANAGED_BY_LABEL,
+        SOURCE_LABEL, SOURCE_UID_LABEL, source_uid,
     },
     children::ChildKind,
-    cluster::{many, scoped},
     metrics::Metrics,
     pod_owner::{self, Controllers, SourceIdentity},
-    tallies::Tallies,
 };
 
 /// The caches, one for each kind.
@@ -52,7 +52,7 @@ pub(crate) struct Cache {
     pods: Store<Pod>,
 }
 
-/// The children, and what runs pods for them.
+/// The children, and the `ReplicaSet`s between Deployments and their pods.
 #[derive(Clone)]
 pub(crate) struct Workloads {
     children: Arc<BTreeMap<ChildKind, Store<DynamicObject>>>,
@@ -78,19 +78,20 @@ impl Controllers for Workloads {
     }
 }
 
-/// The sources whose children or pods have changed. It must be polled for the caches to be filled.
-pub(crate) type Touched = stream::BoxStream<'static, ObjectRef<FakeLogSource>>;
+/// The sources whose children or pods have changed. This stream must be polled for the caches to be
+/// filled.
+pub(crate) type ChangedSources = stream::BoxStream<'static, ObjectRef<FakeLogSource>>;
 
 impl Cache {
-    /// Begins the watches.
+    /// Starts the watches.
     pub(crate) fn watch(
         client: &Client,
         namespace: Option<&str>,
         kinds: impl IntoIterator<Item = ChildKind>,
         metrics: &Arc<Metrics>,
-        tallies: Arc<Tallies>,
-    ) -> (Self, Touched) {
-        let selector = many().labels(&format!("{MANAGED_BY}={MANAGER}"));
+        all_counts: Arc<AllCounts>,
+    ) -> (Self, ChangedSources) {
+        let selector = paged_watch().labels(&format!("{MANAGED_BY_LABEL}={FIELD_MANAGER}"));
         let mut children = BTreeMap::new();
         let mut touched = Vec::new();
         for kind in kinds {
@@ -114,18 +115,18 @@ impl Cache {
 
         let (pods, writer) = reflector::store();
         let controllers = workloads.clone();
-        let objects = watcher(typed(client, namespace), many().labels(SOURCE_UID))
+        let objects = watcher(typed(client, namespace), paged_watch().labels(SOURCE_UID_LABEL))
             .modify(keep_what_status_needs)
-            .inspect(move |event| tell(&tallies, &controllers, event))
+            .inspect(move |event| count_pod(&all_counts, &controllers, event))
             .reflect(writer);
         touched.push(owners("Pod", metrics, objects, instance));
         (Self { workloads, pods }, stream::select_all(touched).boxed())
     }
 
-    /// Waits until every watch has told its first list.
+    /// Waits until every watch has delivered its initial list.
     pub(crate) async fn synced(&self) {
         for store in self.workloads.children.values() {
-            // An error says that the operator is ending.
+            // It fails only when the operator is shutting down.
             store.wait_until_ready().await.ok();
         }
         self.workloads.replica_sets.wait_until_ready().await.ok();
@@ -137,7 +138,7 @@ impl Cache {
         self.workloads.children.keys().copied()
     }
 
-    /// The child of that kind and name, whosever it is.
+    /// The child of that kind and name, with any owner.
     pub(crate) fn child(
         &self,
         kind: ChildKind,
@@ -147,7 +148,7 @@ impl Cache {
         Some(unpacked(&*self.workloads.child(kind, namespace, name)?))
     }
 
-    /// The claims that a `StatefulSet` has made for this source's pods.
+    /// The claims that a `StatefulSet` has created for this source's pods.
     pub(crate) fn claims_of_pods(
         &self,
         namespace: &str,
@@ -159,10 +160,10 @@ impl Cache {
         };
         let claims = claims.state_filter(|claim| {
             claim.metadata.namespace.as_deref() == Some(namespace)
-                && claim.labels().get(INSTANCE).is_some_and(|instance| instance == name)
+                && claim.labels().get(INSTANCE_LABEL).is_some_and(|instance| instance == name)
                 && claim.owner_references().iter().any(|owner| owner.uid == uid)
                 && claim.metadata.deletion_timestamp.is_none()
-                // The one that all pods share has the source's name.
+                // The claim that all pods share has the source's name.
                 && claim.metadata.name.as_deref() != Some(name)
         });
         claims.iter().filter_map(|claim| unpacked(claim).try_parse().ok()).collect()
@@ -174,36 +175,36 @@ impl Cache {
         children.filter_map(|child| child.metadata.uid.clone()).collect()
     }
 
-    /// The pods whose labels say that they are a source's.
+    /// The pods that are labeled as a source's.
     pub(crate) fn pods(&self) -> Vec<Arc<Pod>> {
         self.pods.state()
     }
 
-    /// The pods whose labels say that they are this source's.
+    /// The pods that are labeled as this source's.
     pub(crate) fn pods_labelled(&self, source: &SourceIdentity) -> Vec<Arc<Pod>> {
         self.pods.state_filter(|pod| source_uid(pod) == Some(&source.uid))
     }
 
-    /// Whether a pod is this source's.
+    /// Whether a pod belongs to this source.
     pub(crate) fn is_of(&self, pod: &Pod, source: &SourceIdentity) -> bool {
         pod_owner::belongs(pod, source, &self.workloads)
     }
 }
 
-/// When we last changed what an object says, as the server noted it.
+/// When the operator last changed an object, by its managed fields.
 pub(crate) fn last_written(object: &DynamicObject) -> Option<Timestamp> {
     let managers = object.metadata.managed_fields.iter().flatten();
     managers.filter_map(|entry| entry.time.as_ref()).map(|time| time.0).max()
 }
 
-/// The sources that a watch's objects belong to. Errors are logged; the watch goes on after a
-/// growing pause.
+/// The sources that the objects of a watch belong to. Errors are logged, and the watch is restarted
+/// with backoff.
 fn owners<K>(
     kind: &'static str,
     metrics: &Arc<Metrics>,
     objects: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
     owner: impl Fn(&K) -> Option<ObjectRef<FakeLogSource>> + Send + 'static,
-) -> Touched
+) -> ChangedSources
 where
     K: Resource + Clone + Send + 'static,
 {
@@ -216,7 +217,7 @@ where
                 Ok(object) => owner(&object),
                 Err(error) => {
                     metrics.watch_failed();
-                    warn!(kind, %error, "a watch failed; it goes on after a pause");
+                    warn!(kind, %error, "watch failed; will retry");
                     None
                 }
             })
@@ -224,12 +225,19 @@ where
         .boxed()
 }
 
-/// Each state of a pod counts, the last one most: it has the generator's last word.
-fn tell(tallies: &Tallies, controllers: &Workloads, event: &watcher::Result<watcher::Event<Pod>>) {
+/// Every state of a pod is counted, in particular the last one: it has the generator's termination
+/// message.
+fn count_pod(
+    all_counts: &AllCounts,
+    controllers: &Workloads,
+    event: &watcher::Result<watcher::Event<Pod>>,
+) {
     let is_of = |pod: &Pod, source: &SourceIdentity| pod_owner::belongs(pod, source, controllers);
     match event {
-        Ok(watcher::Event::Apply(pod) | watcher::Event::InitApply(pod)) => tallies.saw(pod, is_of),
-        Ok(watcher::Event::Delete(pod)) => tallies.lost(pod, is_of),
+        Ok(watcher::Event::Apply(pod) | watcher::Event::InitApply(pod)) => {
+            all_counts.observe(pod, is_of);
+        }
+        Ok(watcher::Event::Delete(pod)) => all_counts.remove(pod, is_of),
         Ok(watcher::Event::Init | watcher::Event::InitDone) | Err(_) => {}
     }
 }
@@ -240,15 +248,15 @@ fn owner(object: &DynamicObject) -> Option<ObjectRef<FakeLogSource>> {
 }
 
 fn instance(pod: &Pod) -> Option<ObjectRef<FakeLogSource>> {
-    let name = pod.labels().get(SOURCE)?;
+    let name = pod.labels().get(SOURCE_LABEL)?;
     Some(ObjectRef::new(name).within(pod.metadata.namespace.as_deref()?))
 }
 
-/// A cache of thousands of objects must stay small: of who wrote which field only the time of our
-/// own last write matters, and of a status only that of a workload does.
+/// Keeps the cache small: of the managed fields only the time of our own last write is needed, and
+/// only a workload's status.
 fn forget_what_is_not_ours(kind: ChildKind, object: &mut DynamicObject) {
     if let Some(managers) = &mut object.metadata.managed_fields {
-        managers.retain(|entry| entry.manager.as_deref() == Some(MANAGER));
+        managers.retain(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER));
         for entry in managers {
             entry.fields_v1 = None;
         }
@@ -260,8 +268,8 @@ fn forget_what_is_not_ours(kind: ChildKind, object: &mut DynamicObject) {
     }
 }
 
-/// Keeps what an object says as its text: as a tree of values it takes ten times the memory, and it is
-/// looked at once in a while.
+/// Stores an object's content as text: a tree of values takes ten times the memory, and is rarely
+/// needed.
 fn pack(object: &mut DynamicObject) {
     object.data = Value::String(object.data.to_string());
 }
@@ -275,7 +283,7 @@ fn unpacked(object: &DynamicObject) -> DynamicObject {
     }
 }
 
-/// Of a `ReplicaSet`: what controls it.
+/// Of a `ReplicaSet`, only its controller is kept.
 fn keep_its_controller(object: &mut PartialObjectMeta<ReplicaSet>) {
     let metadata = &object.metadata;
     object.metadata = ObjectMeta {
@@ -298,12 +306,12 @@ where
     }
 }
 
-/// Of a pod: whose it is, where it is, and how its containers are.
+/// Of a pod, only its owner, its addresses and the state of its containers are kept.
 fn keep_what_status_needs(pod: &mut Pod) {
     pod.metadata.managed_fields = None;
     pod.metadata.owner_references = pod_owner::controller(&pod.metadata).map(|owner| vec![owner]);
     if let Some(annotations) = &mut pod.metadata.annotations {
-        annotations.retain(|key, _| [DOCUMENT, INJECTED].contains(&key.as_str()));
+        annotations.retain(|key, _| [DOCUMENT_HASH, INJECTED_ANNOTATION].contains(&key.as_str()));
     }
     pod.spec = None;
     if let Some(status) = &mut pod.status {
@@ -340,7 +348,7 @@ mod tests {
                 "apiVersion": "v1",
                 "kind": kind,
                 "metadata": {"name": "shop", "managedFields": [
-                    {"manager": MANAGER, "operation": "Apply", "fieldsV1": {"f:spec": {}}},
+                    {"manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": {"f:spec": {}}},
                     {"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:spec": {}}},
                 ]},
                 "spec": {},
@@ -355,7 +363,7 @@ mod tests {
             forget_what_is_not_ours(kind, &mut object);
             assert_eq!(object.data.get("status").is_some(), keeps_status);
             let [own] = object.managed_fields() else { panic!("{object:?}") };
-            assert_eq!((own.manager.as_deref(), &own.fields_v1), (Some(MANAGER), &None));
+            assert_eq!((own.manager.as_deref(), &own.fields_v1), (Some(FIELD_MANAGER), &None));
         }
     }
 }

@@ -1,26 +1,27 @@
-//! The certificates that the API server knows the webhook by.
+//! The webhook's serving certificate, and the certificate authority (CA) that signs it.
 //!
 //! | module | idea |
 //! |---|---|
-//! | `x509` | what a certificate says |
-//! | `authority` | makes an authority, and has it sign certificates |
-//! | `plan` | what to do next, and when to look again (pure) |
-//! | `store` | the Secret in which they are kept |
-//! | `trust` | the authorities that the API server trusts: the webhook configuration's `caBundle` |
-//! | `writer` | the operator that acts carries out the plan |
-//! | `keep` | every operator follows the Secret |
-//! | `files` | instead of all that: certificates that somebody else puts into a directory |
-//! | `resolver` | the certificate that the server shows |
+//! | `x509` | reads certificates |
+//! | `authority` | creates a CA, and issues certificates |
+//! | `action` | the next action, and when to check again (pure) |
+//! | `store` | the Secret that holds CA and certificate |
+//! | `trust` | the `caBundle` of the webhook configurations |
+//! | `reconciler` | carries out the actions, on the leader |
+//! | `managed` | follows the Secret, on every operator |
+//! | `files` | uses certificates from a directory instead, such as those of cert-manager |
+//! | `resolver` | the certificate that the server presents |
 //!
-//! A certificate is shown as soon as it is in the Secret, so it is put there only when the API
-//! server has trusted its authority for a while. An authority is no longer trusted only when the
-//! certificates that it signed have been out of use for a while. So there is no moment at which an
-//! operator shows what the API server doesn't trust, though both learn of changes late.
+//! A certificate is presented as soon as it is in the Secret, so it is stored there only when the API
+//! server has trusted its CA for a while. A CA is removed from the bundle only when the certificates
+//! that it signed have been out of use for a while. So no operator ever presents a certificate that
+//! the API server doesn't trust, although both learn of changes late.
 
+mod action;
 mod authority;
 mod files;
-mod keep;
-mod plan;
+mod managed;
+mod reconciler;
 mod resolver;
 mod store;
 #[cfg(test)]
@@ -28,15 +29,14 @@ pub(crate) mod support;
 #[cfg(test)]
 mod tests;
 mod trust;
-mod writer;
 mod x509;
 
 pub(crate) use files::follow_files;
-pub(crate) use keep::{Settings, keep};
+pub(crate) use managed::{CertificateSettings, manage};
 pub(crate) use resolver::Resolver;
 pub(crate) use trust::Configuration;
 
-/// The names by which the API server may call a Service.
+/// The DNS names by which the API server may call a Service.
 pub(crate) fn names(service: &str, namespace: &str) -> Vec<String> {
     let full = format!("{service}.{namespace}.svc");
     vec![

@@ -1,5 +1,5 @@
-//! The kinds of object that a source has as its children. Build, cache and apply treat them all
-//! alike, by this table.
+//! The kinds of object that a source has as children. Build, cache and apply treat them alike, by
+//! this table.
 
 use k8s_openapi::{
     NamespaceResourceScope,
@@ -28,7 +28,7 @@ pub(crate) enum ChildKind {
     Job,
 }
 
-/// A child as it is wished.
+/// A desired child.
 #[derive(Debug, Clone)]
 pub(crate) struct Child {
     pub(crate) kind: ChildKind,
@@ -36,7 +36,7 @@ pub(crate) struct Child {
 }
 
 impl ChildKind {
-    /// What every cluster serves.
+    /// The kinds that every cluster serves.
     pub(crate) const EVERYWHERE: [Self; 7] = [
         Self::ConfigMap,
         Self::Service,
@@ -81,7 +81,7 @@ impl ChildKind {
         }
     }
 
-    /// The workload that it is, if it is one.
+    /// The workload of this kind, if it is one.
     pub(crate) fn workload(self) -> Option<Workload> {
         match self {
             Self::Deployment => Some(Workload::Deployment),
@@ -94,7 +94,7 @@ impl ChildKind {
         }
     }
 
-    /// Whether it runs pods.
+    /// Whether objects of this kind run pods.
     pub(crate) fn is_workload(self) -> bool {
         self.workload().is_some()
     }

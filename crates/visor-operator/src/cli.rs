@@ -1,5 +1,5 @@
-//! The command line: what can be asked for, and what it is called. Each flag of `run` can be set by
-//! an environment variable as well, as a Deployment likes to.
+//! The command line. Each flag of `run` can also be set by an environment variable, which is
+//! convenient in a Deployment.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -21,14 +21,14 @@ impl GeneratorUser {
         if text == "unset" {
             return Ok(Self(None));
         }
-        // 0 is root, and the kernel has no more users than that.
+        // 0 is root; the kernel has no larger user ids.
         let user = text.parse().ok().filter(|user| (1..=i64::from(i32::MAX)).contains(user));
         user.map(|user| Self(Some(user)))
-            .ok_or_else(|| "write the number of a user other than root, or `unset`".to_owned())
+            .ok_or_else(|| "expected a user id other than 0, or `unset`".to_owned())
     }
 }
 
-/// Turns FakeLogSources into pods that write logs.
+/// Runs FakeLogSources as pods that write logs.
 #[derive(Debug, Parser)]
 #[command(name = "visor-operator", version, about, long_about = None, arg_required_else_help = true)]
 pub(crate) struct Cli {
@@ -38,17 +38,20 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Operates the FakeLogSources of a cluster, or of some namespaces.
+    /// Run the operator for a cluster, or for some namespaces
     Run(Box<Run>),
-    /// Prints the custom resource definition of FakeLogSource.
+    /// Print the custom resource definition of FakeLogSource
     #[command(after_help = "Example:\n  visor-operator crd | kubectl apply -f -")]
     Crd,
-    /// Asks a URL, and says by its exit code whether the answer was good.
+    /// Print the reference of flags and metrics as Markdown
+    #[command(hide = true)]
+    Reference,
+    /// Request a URL and report by the exit code whether the response was good
     #[command(
         after_help = "Example:\n  visor-operator check http://visor.visor-system.svc:8080/readyz"
     )]
     Check {
-        /// What to ask, such as `http://127.0.0.1:8080/readyz`.
+        /// The URL, such as `http://127.0.0.1:8080/readyz`
         url: String,
     },
 }
@@ -56,11 +59,11 @@ pub(crate) enum Command {
 #[derive(Debug, Clone, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Run {
-    /// The image of the pods that write logs.
+    /// The image of the generator
     #[arg(long, env = "VISOR_OPERATOR_IMAGE", value_name = "IMAGE")]
     pub(crate) image: String,
 
-    /// When nodes pull that image.
+    /// When nodes pull that image
     #[arg(
         long,
         env = "VISOR_OPERATOR_IMAGE_PULL_POLICY",
@@ -70,13 +73,13 @@ pub(crate) struct Run {
     )]
     pub(crate) image_pull_policy: PullPolicy,
 
-    /// A namespace to operate, and no others but those that are named as well: may be given several
-    /// times, or as a list with commas. [default: all]
+    /// Watch only this namespace. Can be given several times, or as a list with commas [default:
+    /// all namespaces]
     #[arg(long = "namespace", env = "VISOR_OPERATOR_NAMESPACE", value_name = "NAMESPACE", value_delimiter = ',', value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) namespaces: Vec<String>,
 
-    /// The user that generators run as, their group, and the group of their volumes; `unset` where the
-    /// cluster chooses these.
+    /// The user that generators run as, their group, and the fsGroup of their volumes; `unset`
+    /// leaves these to the cluster
     #[arg(
         long,
         env = "VISOR_OPERATOR_GENERATOR_USER",
@@ -86,21 +89,20 @@ pub(crate) struct Run {
     )]
     pub(crate) generator_user: GeneratorUser,
 
-    /// Make a PodMonitor for each source, where the API server knows them.
+    /// Create a PodMonitor for each source, if the API server serves them
     #[arg(long, env = "VISOR_OPERATOR_POD_MONITORS")]
     pub(crate) pod_monitors: bool,
 
-    /// How often pods are asked how much they wrote, and a source's status is written for it.
+    /// How often pods are scraped and the counts in a source's status are updated
     #[arg(long, env = "VISOR_OPERATOR_STATUS_INTERVAL", value_parser = interval, default_value = "15s", value_name = "DURATION")]
     pub(crate) status_interval: Duration,
 
-    /// How many sources are worked on at once (in each namespace, where namespaces are named).
+    /// How many sources are reconciled concurrently (in each namespace, if namespaces are given)
     #[arg(long, env = "VISOR_OPERATOR_CONCURRENCY", default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) concurrency: u16,
 
-    /// What sources may have that is forbidden otherwise, for it would lift their authors above those
-    /// of pods in a namespace of the baseline Pod Security Standard: may be given several times, or as
-    /// a list with commas.
+    /// Allow sources a privilege that they don't have by default, because it exceeds the baseline
+    /// Pod Security Standard. Can be given several times, or as a list with commas
     #[arg(
         long = "allow",
         env = "VISOR_OPERATOR_ALLOW",
@@ -110,8 +112,8 @@ pub(crate) struct Run {
     )]
     pub(crate) allowed: Vec<Privilege>,
 
-    /// What sources may not have, so that their authors don't get by a source what they may not have
-    /// otherwise. May be given several times, or as a list with commas.
+    /// Forbid sources a privilege that they have by default. Can be given several times, or as a
+    /// list with commas
     #[arg(
         long = "forbid",
         env = "VISOR_OPERATOR_FORBID",
@@ -121,15 +123,15 @@ pub(crate) struct Run {
     )]
     pub(crate) forbidden: Vec<Privilege>,
 
-    /// Where to serve /metrics, /livez and /readyz.
+    /// The address that serves /metrics, /livez and /readyz
     #[arg(long, env = "VISOR_OPERATOR_LISTEN", default_value = ":8080", value_name = "ADDRESS")]
     pub(crate) listen: ListenAddress,
 
-    /// Act without asking whether another operator does: for a single one.
+    /// Run without leader election: for a single operator
     #[arg(long, env = "VISOR_OPERATOR_NO_LEADER_ELECTION")]
     pub(crate) no_leader_election: bool,
 
-    /// The name of the Lease by which operators agree on which one acts.
+    /// The name of the Lease for leader election
     #[arg(
         long,
         env = "VISOR_OPERATOR_LEASE_NAME",
@@ -138,28 +140,29 @@ pub(crate) struct Run {
     )]
     pub(crate) lease_name: String,
 
-    /// The namespace of the Lease. [default: the pod's own (POD_NAMESPACE), else `default`]
+    /// The namespace of the Lease [default: the pod's namespace (POD_NAMESPACE), else `default`]
     #[arg(long, env = "VISOR_OPERATOR_LEASE_NAMESPACE", value_name = "NAMESPACE")]
     pub(crate) lease_namespace: Option<String>,
 
-    /// How long the Lease holds without being renewed: the longest time without an acting operator.
+    /// How long the Lease is valid without being renewed: the longest time without a leader
     #[arg(long, env = "VISOR_OPERATOR_LEASE_DURATION", value_parser = lease_duration, default_value = "15s", value_name = "DURATION")]
     pub(crate) lease_duration: Duration,
 
-    /// Who this operator is. [default: the pod's name (POD_NAME), else a random one]
+    /// The identity in leader election [default: the pod's name (POD_NAME), else a random one]
     #[arg(long, env = "VISOR_OPERATOR_IDENTITY", value_name = "NAME")]
     pub(crate) identity: Option<String>,
 
-    /// Put generators into pods of others that ask for it, by a webhook. For a whole cluster only.
+    /// Inject generators into pods that request it, by a mutating webhook. Only without --namespace
     #[arg(long, env = "VISOR_OPERATOR_INJECT", conflicts_with = "namespaces")]
     pub(crate) inject: bool,
 
-    /// Refuse sources that can't run as they are applied, by a webhook. For a whole cluster only.
+    /// Reject invalid sources when they are applied, by a validating webhook. Only without
+    /// --namespace
     #[arg(long, env = "VISOR_OPERATOR_VALIDATE", conflicts_with = "namespaces")]
     pub(crate) validate: bool,
 
-    /// How a generator is put into a pod: as a native sidecar, as one more container, or as the
-    /// server allows.
+    /// How a generator is injected: as a native sidecar, as a plain container, or as the API server
+    /// supports
     #[arg(
         long,
         env = "VISOR_OPERATOR_SIDECAR_FORM",
@@ -169,7 +172,7 @@ pub(crate) struct Run {
     )]
     pub(crate) sidecar_form: SidecarForm,
 
-    /// Where the webhook listens.
+    /// The address of the webhook
     #[arg(
         long,
         env = "VISOR_OPERATOR_WEBHOOK_LISTEN",
@@ -178,7 +181,8 @@ pub(crate) struct Run {
     )]
     pub(crate) webhook_listen: ListenAddress,
 
-    /// The Service by which the API server calls the webhook: the certificate is made for it.
+    /// The Service by which the API server calls the webhook: the certificate is issued for its
+    /// names
     #[arg(
         long,
         env = "VISOR_OPERATOR_WEBHOOK_SERVICE",
@@ -187,7 +191,7 @@ pub(crate) struct Run {
     )]
     pub(crate) webhook_service: String,
 
-    /// The configuration of webhooks, of either kind, that is told which authority to trust.
+    /// The name of the webhook configurations whose caBundle is managed
     #[arg(
         long,
         env = "VISOR_OPERATOR_WEBHOOK_CONFIGURATION",
@@ -196,7 +200,7 @@ pub(crate) struct Run {
     )]
     pub(crate) webhook_configuration: String,
 
-    /// The Secret in the operator's namespace where the webhook's certificates are kept.
+    /// The Secret in the operator's namespace that holds the webhook's certificates
     #[arg(
         long,
         env = "VISOR_OPERATOR_WEBHOOK_SECRET",
@@ -205,12 +209,12 @@ pub(crate) struct Run {
     )]
     pub(crate) webhook_secret: String,
 
-    /// A directory with `tls.crt` and `tls.key`, such as cert-manager keeps. [default: certificates of
-    /// the operator's own]
+    /// A directory with `tls.crt` and `tls.key`, such as cert-manager provides [default:
+    /// certificates of the operator's own]
     #[arg(long, env = "VISOR_OPERATOR_WEBHOOK_CERTIFICATE_DIRECTORY", value_name = "DIR")]
     pub(crate) webhook_certificate_directory: Option<PathBuf>,
 
-    /// How long a certificate of the operator's own holds. It is renewed after two thirds of that.
+    /// The validity of the operator's own certificates. They are renewed after two thirds of it
     #[arg(
         long,
         env = "VISOR_OPERATOR_WEBHOOK_CERTIFICATE_VALIDITY",
@@ -220,7 +224,7 @@ pub(crate) struct Run {
     )]
     pub(crate) webhook_certificate_validity: Duration,
 
-    /// How long the authority holds that signs them.
+    /// The validity of the certificate authority that issues them
     #[arg(
         long,
         env = "VISOR_OPERATOR_WEBHOOK_AUTHORITY_VALIDITY",
@@ -230,28 +234,28 @@ pub(crate) struct Run {
     )]
     pub(crate) webhook_authority_validity: Duration,
 
-    /// How logs are written to standard error. VISOR_LOG sets their level, such as `debug` or
-    /// `warn`.
+    /// The format of the operator's logs on standard error. VISOR_LOG sets their level, such as
+    /// `debug` or `warn`
     #[arg(
         long,
-        env = "VISOR_OPERATOR_LOG_FORMAT",
+        env = "VISOR_OPERATOR_LOGGING_FORMAT",
         value_enum,
         default_value_t,
         value_name = "FORMAT"
     )]
-    pub(crate) log_format: LogFormat,
+    pub(crate) logging_format: LoggingFormat,
 }
 
-/// When a node pulls an image, by Kubernetes' own names.
+/// The image pull policies of Kubernetes.
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 #[value(rename_all = "PascalCase")]
 pub(crate) enum PullPolicy {
-    /// Each time a pod starts.
+    /// Each time a pod starts
     Always,
-    /// When it hasn't got it.
+    /// If the node doesn't have it
     #[default]
     IfNotPresent,
-    /// Never.
+    /// Never
     Never,
 }
 
@@ -265,26 +269,26 @@ impl PullPolicy {
     }
 }
 
-/// How a generator is put into somebody else's pod.
+/// How a generator is injected into a pod.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "PascalCase")]
 pub(crate) enum SidecarForm {
-    /// Native where the server has it (Kubernetes 1.29 and later), else plain.
+    /// Native if the API server supports it (Kubernetes 1.29 and later), else plain
     #[default]
     Auto,
-    /// An init container that goes on running.
+    /// An init container with `restartPolicy: Always`
     Native,
-    /// One more container.
+    /// A container
     Plain,
 }
 
-/// How logs are written.
+/// A format of the operator's logs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// One JSON object a line.
+pub(crate) enum LoggingFormat {
+    /// One JSON object per line
     #[default]
     Json,
-    /// For people.
+    /// Plain text
     Text,
 }
 
@@ -294,8 +298,12 @@ fn interval(text: &str) -> Result<Duration, String> {
 
 fn lease_duration(text: &str) -> Result<Duration, String> {
     let duration = between(text, Duration::from_secs(3), Duration::from_hours(1))?;
-    // A Lease counts whole seconds.
-    if duration.subsec_nanos() == 0 { Ok(duration) } else { Err("write whole seconds".to_owned()) }
+    // A Lease has whole seconds.
+    if duration.subsec_nanos() == 0 {
+        Ok(duration)
+    } else {
+        Err("expected whole seconds".to_owned())
+    }
 }
 
 fn validity(text: &str) -> Result<Duration, String> {
@@ -310,7 +318,7 @@ fn between(text: &str, least: Duration, most: Duration) -> Result<Duration, Stri
     if (least..=most).contains(&duration) {
         Ok(duration)
     } else {
-        Err(format!("write a time from {}s to {}s", least.as_secs(), most.as_secs()))
+        Err(format!("expected a duration from {}s to {}s", least.as_secs(), most.as_secs()))
     }
 }
 
@@ -325,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn times_out_of_bounds_are_refused() {
+    fn durations_out_of_range_are_rejected() {
         assert_eq!(interval("30s"), Ok(Duration::from_secs(30)));
         assert!(interval("10ms").is_err());
         assert!(interval("soon").is_err());

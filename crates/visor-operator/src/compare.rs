@@ -1,41 +1,40 @@
-//! Whether an object still says what was wished. Pure.
+//! Drift detection: whether an object still contains everything that is desired. Pure.
 //!
-//! The API server adds defaults, and others may add what is theirs, so a live object says more than
-//! the wished one. It has drifted if it says something *else*: a field of ours that is gone or
-//! different, or a list of ours that has lost, changed or (where the API server merges no items)
-//! gained some.
+//! The API server adds defaults, and other managers may add fields of theirs, so a live object has
+//! more fields than the desired one. It has drifted if a desired field is missing or different, or
+//! if a list has lost, changed or (where the API server doesn't merge items) gained items.
 
 use serde_json::{Map, Value};
 
-/// The fields by which the API server tells the items of a list apart, for the lists that we write
-/// (`x-kubernetes-list-map-keys`). Items that have none of them are told by their place.
+/// The fields by which the API server identifies the items of the lists that we write
+/// (`x-kubernetes-list-map-keys`). Items that have none of them are identified by their index.
 const KEYS: [&str; 6] = ["name", "containerPort", "port", "mountPath", "uid", "type"];
 
-/// Whether everything in `wished` is in `live`.
-pub(crate) fn says(live: &Value, wished: &Value) -> bool {
-    match (live, wished) {
-        (Value::Object(live), Value::Object(wished)) => object_says(live, wished),
-        (Value::Array(live), Value::Array(wished)) => list_says(live, wished),
-        // Nothing is wished: an empty object or list is not written down by every server.
-        (Value::Null, Value::Object(wished)) => wished.is_empty(),
-        (Value::Null, Value::Array(wished)) => wished.is_empty(),
-        _ => live == wished,
+/// Whether `live` contains everything in `desired`.
+pub(crate) fn contains(live: &Value, desired: &Value) -> bool {
+    match (live, desired) {
+        (Value::Object(live), Value::Object(desired)) => object_contains(live, desired),
+        (Value::Array(live), Value::Array(desired)) => list_contains(live, desired),
+        // Not every server stores an empty object or list.
+        (Value::Null, Value::Object(desired)) => desired.is_empty(),
+        (Value::Null, Value::Array(desired)) => desired.is_empty(),
+        _ => live == desired,
     }
 }
 
-fn object_says(live: &Map<String, Value>, wished: &Map<String, Value>) -> bool {
-    wished.iter().all(|(key, wish)| says(live.get(key).unwrap_or(&Value::Null), wish))
+fn object_contains(live: &Map<String, Value>, desired: &Map<String, Value>) -> bool {
+    desired.iter().all(|(key, desired)| contains(live.get(key).unwrap_or(&Value::Null), desired))
 }
 
-fn list_says(live: &[Value], wished: &[Value]) -> bool {
-    let key = KEYS.into_iter().find(|key| wished.iter().all(|item| item.get(key).is_some()));
+fn list_contains(live: &[Value], desired: &[Value]) -> bool {
+    let key = KEYS.into_iter().find(|key| desired.iter().all(|item| item.get(key).is_some()));
     match key {
-        Some(key) if !wished.is_empty() => wished
-            .iter()
-            .all(|wish| live.iter().any(|item| item.get(key) == wish.get(key) && says(item, wish))),
+        Some(key) if !desired.is_empty() => desired.iter().all(|desired| {
+            live.iter().any(|item| item.get(key) == desired.get(key) && contains(item, desired))
+        }),
         _ => {
-            live.len() == wished.len()
-                && live.iter().zip(wished).all(|(item, wish)| says(item, wish))
+            live.len() == desired.len()
+                && live.iter().zip(desired).all(|(item, desired)| contains(item, desired))
         }
     }
 }
@@ -48,33 +47,36 @@ mod tests {
 
     #[test]
     fn defaults_of_the_server_and_fields_of_others_are_no_drift() {
-        let wished = json!({"spec": {"replicas": 2, "template": {"containers": [
+        let desired = json!({"spec": {"replicas": 2, "template": {"containers": [
             {"name": "visor", "image": "visor:1", "args": ["run"]},
         ]}}});
         let live = json!({"spec": {"replicas": 2, "paused": false, "template": {"containers": [
             {"name": "injected", "image": "mesh:1"},
             {"name": "visor", "image": "visor:1", "args": ["run"], "terminationMessagePath": "/x"},
         ]}}, "status": {"replicas": 2}});
-        assert!(says(&live, &wished));
+        assert!(contains(&live, &desired));
     }
 
     #[test]
     fn a_field_that_is_gone_or_different_is_drift() {
-        let wished = json!({"data": {"source.yaml": "a"}, "labels": {"x": "y"}});
-        assert!(!says(&json!({"data": {"source.yaml": "b"}, "labels": {"x": "y"}}), &wished));
-        assert!(!says(&json!({"data": {}, "labels": {"x": "y"}}), &wished));
-        assert!(!says(&json!({"labels": {"x": "y"}}), &wished));
+        let desired = json!({"data": {"source.yaml": "a"}, "labels": {"x": "y"}});
+        assert!(!contains(&json!({"data": {"source.yaml": "b"}, "labels": {"x": "y"}}), &desired));
+        assert!(!contains(&json!({"data": {}, "labels": {"x": "y"}}), &desired));
+        assert!(!contains(&json!({"labels": {"x": "y"}}), &desired));
     }
 
     #[test]
     fn a_list_that_lost_changed_or_gained_items_is_drift() {
-        let wished = json!({"args": ["run", "-f"]});
-        assert!(!says(&json!({"args": ["run"]}), &wished));
-        assert!(!says(&json!({"args": ["-f", "run"]}), &wished));
-        assert!(!says(&json!({"args": ["run", "-f", "-v"]}), &wished));
-        let wished = json!([{"name": "a", "value": "1"}, {"name": "b", "value": "2"}]);
-        assert!(!says(&json!([{"name": "a", "value": "1"}]), &wished));
-        assert!(!says(&json!([{"name": "b", "value": "2"}, {"name": "a", "value": "9"}]), &wished));
+        let desired = json!({"args": ["run", "-f"]});
+        assert!(!contains(&json!({"args": ["run"]}), &desired));
+        assert!(!contains(&json!({"args": ["-f", "run"]}), &desired));
+        assert!(!contains(&json!({"args": ["run", "-f", "-v"]}), &desired));
+        let desired = json!([{"name": "a", "value": "1"}, {"name": "b", "value": "2"}]);
+        assert!(!contains(&json!([{"name": "a", "value": "1"}]), &desired));
+        assert!(!contains(
+            &json!([{"name": "b", "value": "2"}, {"name": "a", "value": "9"}]),
+            &desired
+        ));
     }
 
     fn values() -> impl Strategy<Value = Value> {
@@ -94,26 +96,26 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_object_says_itself(value in values()) {
-            prop_assert!(says(&value, &value));
+        fn every_object_contains_itself(value in values()) {
+            prop_assert!(contains(&value, &value));
         }
 
         #[test]
-        fn an_object_that_gains_a_field_still_says_what_it_said(
+        fn an_object_with_more_fields_still_contains_the_old_one(
             members in prop::collection::btree_map("[a-z]{1,3}", values(), 0..4),
             more in values(),
         ) {
-            let wished = Value::Object(members.into_iter().collect());
-            let mut live = wished.clone();
+            let desired = Value::Object(members.into_iter().collect());
+            let mut live = desired.clone();
             live["added"] = more;
-            prop_assert!(says(&live, &wished));
+            prop_assert!(contains(&live, &desired));
         }
 
         #[test]
         fn an_object_that_loses_a_leaf_no_longer_does(name in "[a-z]{1,3}", number in any::<i64>()) {
-            let wished = json!({name: number});
+            let desired = json!({name: number});
             let nothing = json!({});
-            prop_assert!(!says(&nothing, &wished));
+            prop_assert!(!contains(&nothing, &desired));
         }
     }
 }

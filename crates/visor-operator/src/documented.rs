@@ -1,10 +1,10 @@
-//! For tests: rows of the tables of docs/security.md, which the code holds.
+//! For tests: rows of the tables of docs/security.md that the code must match.
 
 use std::fs;
 
-/// The row that begins with these cells; there is one.
+/// The only row that begins with these cells.
 pub(crate) fn row(cells: &str) -> String {
-    // Nothing beside the crates is there when a program is built.
+    // Only tests read files outside of the crates.
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/security.md");
     let page = fs::read_to_string(path).unwrap();
     let mut rows = page.lines().filter(|line| line.starts_with(&format!("| {cells} |")));
@@ -12,8 +12,8 @@ pub(crate) fn row(cells: &str) -> String {
     row.to_owned()
 }
 
-/// Fails if the row that begins with these cells doesn't say this.
-pub(crate) fn says(cells: &str, what: &str) {
+/// Fails unless the row that begins with these cells contains this text.
+pub(crate) fn row_contains(cells: &str, text: &str) {
     let row = row(cells);
-    assert!(row.contains(what), "docs/security.md: {row} should say {what}");
+    assert!(row.contains(text), "docs/security.md: {row} should say {text}");
 }

@@ -1,4 +1,4 @@
-//! Events: what has changed about a source, said once, where `kubectl describe` shows it.
+//! Events: changes of a source, published once each, for `kubectl describe`.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -15,56 +15,57 @@ use tracing::{info, warn};
 use visor_api::{FakeLogSource, source::FakeLogSourceStatus};
 
 use crate::{
-    build::labels::MANAGER,
-    status::{ACCEPTED, OUTPUTS_FAILING, READY, find},
+    build::labels::FIELD_MANAGER,
+    status::{ACCEPTED, OUTPUTS_FAILING, READY, find_condition},
 };
 
-/// Longest note of an event in bytes (events.k8s.io/v1).
-const LONGEST_NOTE: usize = 1000;
+/// The maximum size of an event's note in bytes (events.k8s.io/v1).
+const MAX_NOTE_BYTES: usize = 1000;
 
-/// Tells what happens.
+/// Publishes events.
 #[derive(Clone)]
-pub(crate) struct Announcer {
+pub(crate) struct EventPublisher {
     recorder: Recorder,
-    /// What was told of each source, by its uid.
-    told: Arc<Mutex<HashMap<String, Told>>>,
+    /// What has been published about each source, by its uid.
+    published: Arc<Mutex<HashMap<String, PublishedReasons>>>,
 }
 
-/// The reasons of what was told of a source, as it was in that generation.
+/// The reasons of the events about one generation of a source.
 #[derive(Default)]
-struct Told {
+struct PublishedReasons {
     generation: Option<i64>,
     reasons: Vec<String>,
 }
 
-/// Something to tell.
+/// An event to publish.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Announcement {
+pub(crate) struct NewEvent {
     good: bool,
     reason: String,
     action: &'static str,
     pub(crate) note: String,
 }
 
-impl Announcer {
+impl EventPublisher {
     pub(crate) fn new(client: Client, identity: &str) -> Self {
         let reporter =
-            Reporter { controller: MANAGER.to_owned(), instance: Some(identity.to_owned()) };
-        Self { recorder: Recorder::new(client, reporter), told: Arc::default() }
+            Reporter { controller: FIELD_MANAGER.to_owned(), instance: Some(identity.to_owned()) };
+        Self { recorder: Recorder::new(client, reporter), published: Arc::default() }
     }
 
-    /// Writes an event about a source, unless one with this reason was written about it as it is now:
-    /// pods that come and go, and a server that refuses now and then, are worth a word the first time.
-    pub(crate) async fn announce(&self, source: &ObjectMeta, announcement: Announcement) {
-        if self.is_new(source, &announcement.reason) {
-            self.announce_about(&reference(source), announcement).await;
+    /// Publishes an event about a source, unless one with the same reason has been published about
+    /// this generation: pods that come and go, and requests that fail now and then, are reported
+    /// only once.
+    pub(crate) async fn publish(&self, source: &ObjectMeta, new_event: NewEvent) {
+        if self.is_new(source, &new_event.reason) {
+            self.publish_about(&reference(source), new_event).await;
         }
     }
 
     fn is_new(&self, source: &ObjectMeta, reason: &str) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let Told { generation, reasons } =
-            told.entry(source.uid.clone().unwrap_or_default()).or_default();
+        let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        let PublishedReasons { generation, reasons } =
+            published.entry(source.uid.clone().unwrap_or_default()).or_default();
         if *generation != source.generation {
             *generation = source.generation;
             reasons.clear();
@@ -76,15 +77,15 @@ impl Announcer {
         is_new
     }
 
-    /// Forgets sources that are no more.
-    pub(crate) fn forget_all_but(&self, uids: &HashSet<String>) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.retain(|uid, _| uids.contains(uid));
+    /// Drops the entries of sources that no longer exist.
+    pub(crate) fn retain(&self, uids: &HashSet<String>) {
+        let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        published.retain(|uid, _| uids.contains(uid));
     }
 
-    /// Writes an event about any object. One that can't be written is no reason to hold up anything.
-    pub(crate) async fn announce_about(&self, about: &ObjectReference, announcement: Announcement) {
-        let Announcement { good, reason, action, note } = announcement;
+    /// Publishes an event about any object. A failure is logged and otherwise ignored.
+    pub(crate) async fn publish_about(&self, about: &ObjectReference, new_event: NewEvent) {
+        let NewEvent { good, reason, action, note } = new_event;
         let part = |part: &Option<String>| part.as_deref().unwrap_or_default().to_owned();
         let (kind, name) = (part(&about.kind), part(&about.name));
         let namespace = part(&about.namespace);
@@ -96,17 +97,17 @@ impl Announcer {
         let event = Event {
             type_: if good { EventType::Normal } else { EventType::Warning },
             reason,
-            note: Some(cut(note)),
+            note: Some(truncated(note)),
             action: action.to_owned(),
             secondary: None,
         };
         if let Err(error) = self.recorder.publish(&event, about).await {
-            warn!(kind, namespace, name, %error, "this event could not be written");
+            warn!(kind, namespace, name, %error, "cannot publish this event");
         }
     }
 }
 
-/// A reference to a source, by its metadata alone: a malformed one has nothing else.
+/// A reference to a source by its metadata, which even a malformed one has.
 fn reference(source: &ObjectMeta) -> ObjectReference {
     ObjectReference {
         api_version: Some(FakeLogSource::api_version(&()).into_owned()),
@@ -114,21 +115,21 @@ fn reference(source: &ObjectMeta) -> ObjectReference {
         name: source.name.clone(),
         namespace: source.namespace.clone(),
         uid: source.uid.clone(),
-        // One of another state of the source is another event, not the same once more.
+        // Makes an event about another state of the source a new one, not a repetition.
         resource_version: source.resource_version.clone(),
         ..ObjectReference::default()
     }
 }
 
-/// What is to be told of a change of status: that a source was refused or accepted after all, that
-/// it is ready, suspended or complete, or that nothing can be written. Pods on their way come and go untold, for their own events
-/// say more.
-pub(crate) fn of_change(
+/// The event for a change of status: the source was rejected or is accepted again, it is ready,
+/// suspended or complete, or its outputs fail. Pods that start or stop cause none, because the
+/// pods' own events say more.
+pub(crate) fn for_status_change(
     old: Option<&FakeLogSourceStatus>,
     new: &FakeLogSourceStatus,
-) -> Option<Announcement> {
+) -> Option<NewEvent> {
     let condition = |status: Option<&FakeLogSourceStatus>, type_| {
-        let found = find(&status?.conditions, type_)?;
+        let found = find_condition(&status?.conditions, type_)?;
         Some((found.status == "True", found.reason.clone(), found.message.clone()))
     };
     let (accepted, reason, message) = condition(Some(new), ACCEPTED)?;
@@ -137,54 +138,54 @@ pub(crate) fn of_change(
         let same = was.is_some_and(|(_, old_reason, old_message)| {
             (old_reason, old_message) == (reason.clone(), message.clone())
         });
-        let told = Announcement { good: false, reason, action: "Check", note: message };
-        return (!same).then_some(told);
+        let published = NewEvent { good: false, reason, action: "Check", note: message };
+        return (!same).then_some(published);
     }
     let (ready, reason, note) = condition(Some(new), READY)?;
     let failed = ["Failed", OUTPUTS_FAILING].contains(&reason.as_str());
     let same = condition(old, READY).is_some_and(|(was_ready, old_reason, _)| {
         (was_ready, old_reason) == (ready, reason.clone())
     });
-    let told = Announcement { good: ready, reason, action: "Observe", note };
-    ((ready || failed) && !same).then_some(told)
+    let published = NewEvent { good: ready, reason, action: "Observe", note };
+    ((ready || failed) && !same).then_some(published)
 }
 
-/// That a child was made anew, and why.
-pub(crate) fn replaced(kind: &str, name: &str, why: &str) -> Announcement {
-    Announcement {
+/// A child was recreated.
+pub(crate) fn recreated(kind: &str, name: &str, why: &str) -> NewEvent {
+    NewEvent {
         good: true,
-        reason: "Replaced".to_owned(),
+        reason: "Recreated".to_owned(),
         action: "Apply",
-        note: format!("{kind} {name} is made anew: {why}"),
+        note: format!("recreated {kind} {name}: {why}"),
     }
 }
 
-/// That another operator acts on a source.
-pub(crate) fn of_another_operator(other: &str, ours: &str) -> Announcement {
-    Announcement {
+/// Another operator manages a source.
+pub(crate) fn managed_by_other_operator(other: &str, ours: &str) -> NewEvent {
+    NewEvent {
         good: false,
         reason: "OtherOperator".to_owned(),
         action: "Apply",
         note: format!(
-            "the operator of the Lease {other} acts on this source, and the one of {ours} leaves it \
-             alone: have only one of them watch this namespace (`watchNamespaces`)"
+            "the operator with the Lease {other} manages this source, so the one with {ours} ignores \
+             it: let only one of them watch this namespace (`watchNamespaces`)"
         ),
     }
 }
 
-/// That a pod asked for a generator and didn't get one.
-pub(crate) fn not_injected(why: String) -> Announcement {
-    Announcement { good: false, reason: "NotInjected".to_owned(), action: "Inject", note: why }
+/// A pod requested injection, and no generator was injected.
+pub(crate) fn not_injected(why: String) -> NewEvent {
+    NewEvent { good: false, reason: "NotInjected".to_owned(), action: "Inject", note: why }
 }
 
-/// That a pod isn't of the quality of service class any more that it would be of by itself.
-pub(crate) fn other_class(note: String) -> Announcement {
-    Announcement { good: false, reason: "OtherQosClass".to_owned(), action: "Inject", note }
+/// Injection has changed the QoS class of a pod.
+pub(crate) fn qos_class_changed(note: String) -> NewEvent {
+    NewEvent { good: false, reason: "QoSClassChanged".to_owned(), action: "Inject", note }
 }
 
-fn cut(mut note: String) -> String {
-    if note.len() > LONGEST_NOTE {
-        note.truncate(note.floor_char_boundary(LONGEST_NOTE));
+fn truncated(mut note: String) -> String {
+    if note.len() > MAX_NOTE_BYTES {
+        note.truncate(note.floor_char_boundary(MAX_NOTE_BYTES));
     }
     note
 }

@@ -1,41 +1,42 @@
-//! The injector: puts a generator into pods of others that ask for it, as they are created.
+//! The injector: adds a generator to pods that request one, when they are created.
 //!
-//! It answers questions of the API server (`AdmissionReview`, admission.k8s.io/v1), and has one rule
-//! above all others: nobody's pod is refused or held up. Whatever is wrong, the pod goes in without,
-//! and what was wrong is told: to whoever created it by a warning, to everybody by a metric, and by
-//! an event of the operator that acts, once the API server has shown it the pod.
+//! It answers admission reviews (`AdmissionReview`, admission.k8s.io/v1), and it never rejects or
+//! delays a pod. If anything is wrong, the pod is admitted without a generator, and the reason is
+//! reported: to the client by a warning, by a metric, and by an event of the leader once the API
+//! server has shown it the pod.
 //!
-//! Every operator answers, whether it leads or not. So what the answers need (the sources that ride
-//! along, the namespaces that ask for one) is watched here, apart from what the leader watches.
+//! Every operator answers, leader or not. So what the answers depend on (sidecar sources, and
+//! namespaces that request injection) is watched here, apart from the controller's watches.
 
-mod known;
+mod cache;
+mod events;
 mod mutate;
 mod names;
-mod outcome;
+mod request;
 mod review;
-mod wish;
 
-use crate::build::labels::INJECTED;
+use crate::build::labels::INJECTED_ANNOTATION;
 
-pub(crate) use known::Known;
-pub(crate) use outcome::tell;
+pub(crate) use cache::InjectorCache;
+pub(crate) use events::publish_events;
 pub(crate) use review::{Injector, router};
 
-/// The label by which a pod or a namespace asks for a generator (`true`), or a pod for none (`false`).
-pub(crate) const INJECT: &str = "visor.dev/inject";
-/// The annotation of a pod, or of its namespace, that names the source.
-pub(crate) const SOURCE: &str = "visor.dev/source";
-/// The annotation of a pod that names the volume of its own to write into.
-pub(crate) const VOLUME: &str = "visor.dev/volume";
-/// The annotation of a pod that says what the generator asks for and may use, as JSON.
-pub(crate) const RESOURCES: &str = "visor.dev/container-resources";
+/// The label by which a pod or a namespace requests injection (`true`), or a pod opts out
+/// (`false`).
+pub(crate) const INJECT_LABEL: &str = "visor.dev/inject";
+/// The annotation of a pod or its namespace with the name of the source.
+pub(crate) const SOURCE_ANNOTATION: &str = "visor.dev/source";
+/// The annotation of a pod with the name of its volume to write to.
+pub(crate) const VOLUME_ANNOTATION: &str = "visor.dev/volume";
+/// The annotation of a pod with the resource requirements of the generator as JSON.
+pub(crate) const RESOURCES_ANNOTATION: &str = "visor.dev/container-resources";
 
-/// How the generator is put into a pod.
+/// How the generator is injected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// An init container that goes on running (Kubernetes 1.29 and later): it starts before the
-    /// pod's own containers, and doesn't keep a Job from ending.
+    /// An init container with `restartPolicy: Always` (Kubernetes 1.29 and later): it starts before
+    /// the pod's own containers, and doesn't prevent a Job from completing.
     Native,
-    /// One more container.
+    /// A container.
     Plain,
 }

@@ -1,15 +1,14 @@
-//! One operator acts, and the others stand by: by a Lease (coordination.k8s.io/v1), in the way of
-//! Kubernetes' own controllers.
+//! Leader election by a Lease (coordination.k8s.io/v1), as in Kubernetes' own controllers.
 //!
-//! The holder renews the Lease every third of its duration. Whoever stands by takes it when it has
-//! not changed for a whole duration by the watch of the one who stands by, so clocks need not agree.
-//! Every write names the version of the Lease it is about, so of two that take it one fails.
+//! The leader renews the Lease every third of its duration. A candidate acquires it when it has not
+//! changed for a whole duration by the candidate's own clock, so clocks need not agree. Every write
+//! has the resourceVersion that was read, so if two candidates write, one fails.
 //!
-//! The holder counts its own time from *before* a renewal was asked for. If none has succeeded for
-//! two thirds of the duration, it stops acting while the Lease still is its own, whether the API
-//! server can be reached or not; and no request of its goes out after that (see [`Fence`]).
+//! The leader measures its time from *before* a renewal was sent. If none has succeeded for two
+//! thirds of the duration, it stops while the Lease is still its own, whether the API server can be
+//! reached or not; and it sends no request after that (see [`Fence`]).
 //!
-//! Why not a library: `docs/decisions` says.
+//! `docs/decisions` says why no library is used.
 
 mod claim;
 mod fence;
@@ -25,25 +24,25 @@ use kube::{Api, Client, api::PostParams};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
-use claim::{Observation, Step};
+use claim::{Decision, Observation};
 pub(crate) use fence::Fence;
 
-/// An operator that would act.
+/// A candidate for leadership.
 #[derive(Clone)]
 pub(crate) struct Candidate {
     api: Api<Lease>,
     name: String,
     identity: String,
     duration: Duration,
-    /// What lets through what it writes while it leads.
+    /// Blocks writes while this operator isn't the leader.
     fence: Fence,
 }
 
-/// An operator that acts, until [`Leadership::lost`] says otherwise.
+/// The leadership, until [`Leadership::lost`] returns.
 pub(crate) struct Leadership {
     candidate: Candidate,
     lease: Lease,
-    /// When the renewal that is in force was asked for.
+    /// When the last successful renewal was sent.
     renewed: Instant,
 }
 
@@ -65,51 +64,51 @@ impl Candidate {
         }
     }
 
-    /// Waits until the Lease is this operator's.
-    pub(crate) async fn lead(&self) -> Leadership {
-        info!(lease = self.name, identity = self.identity, "standing by");
-        let mut seen = Observation::default();
+    /// Waits until this operator has acquired the Lease.
+    pub(crate) async fn acquire(&self) -> Leadership {
+        info!(lease = self.name, identity = self.identity, "waiting for the Lease");
+        let mut observed = Observation::default();
         loop {
-            match self.attempt(&mut seen).await {
+            match self.try_acquire(&mut observed).await {
                 Ok(Ok((lease, renewed))) => {
-                    info!(lease = self.name, identity = self.identity, "acting");
-                    self.fence.open_until(renewed + self.grace());
+                    info!(lease = self.name, identity = self.identity, "became leader");
+                    self.fence.open_until(renewed + self.renew_deadline());
                     return Leadership { candidate: self.clone(), lease, renewed };
                 }
                 Ok(Err(wait)) => sleep(wait).await,
                 Err(error) => {
-                    warn!(lease = self.name, %error, "the Lease can't be had; trying again");
+                    warn!(lease = self.name, %error, "cannot acquire the Lease; will retry");
                     sleep(self.retry_period()).await;
                 }
             }
         }
     }
 
-    /// Takes the Lease if it is free; otherwise says how long to wait.
-    async fn attempt(
+    /// Acquires the Lease if it is free; otherwise returns how long to wait.
+    async fn try_acquire(
         &self,
-        seen: &mut Observation,
+        observed: &mut Observation,
     ) -> kube::Result<Result<(Lease, Instant), Duration>> {
         let lease = self.api.get_opt(&self.name).await?;
         let asked = Instant::now();
-        let step = seen.step(lease.as_ref(), &self.identity, self.retry_period(), asked);
-        let written = match (step, lease) {
-            (Step::Wait(wait), _) => return Ok(Err(wait)),
-            (Step::Take, None) => {
-                self.api.create(&PostParams::default(), &self.taken(Lease::default())).await
+        let decision = observed.decide(lease.as_ref(), &self.identity, self.retry_period(), asked);
+        let written = match (decision, lease) {
+            (Decision::Wait(wait), _) => return Ok(Err(wait)),
+            (Decision::Acquire, None) => {
+                self.api.create(&PostParams::default(), &self.claimed(Lease::default())).await
             }
-            (Step::Take, Some(lease)) => self.replace(&self.taken(lease)).await,
+            (Decision::Acquire, Some(lease)) => self.replace(&self.claimed(lease)).await,
         };
         match written {
             Ok(lease) => Ok(Ok((lease, asked))),
-            // Somebody was quicker.
+            // Another candidate was faster.
             Err(kube::Error::Api(answer)) if answer.code == 409 => Ok(Err(self.retry_period())),
             Err(error) => Err(error),
         }
     }
 
-    /// The Lease as it is when this operator has taken it.
-    fn taken(&self, lease: Lease) -> Lease {
+    /// The Lease as this operator acquires it.
+    fn claimed(&self, lease: Lease) -> Lease {
         let now = MicroTime(Timestamp::now());
         let before = lease.spec.unwrap_or_default();
         let same = before.holder_identity.as_deref() == Some(&self.identity);
@@ -139,18 +138,18 @@ impl Candidate {
         self.duration / 3
     }
 
-    /// How long a leader may act without a renewal.
-    fn grace(&self) -> Duration {
+    /// How long the leader may act without a successful renewal.
+    fn renew_deadline(&self) -> Duration {
         self.duration * 2 / 3
     }
 }
 
 impl Leadership {
-    /// Renews the Lease as long as it can, and returns why it can't any more. From then on this
-    /// operator must not act.
+    /// Renews the Lease as long as possible, and returns why it failed. From then on this operator
+    /// isn't the leader.
     pub(crate) async fn lost(&mut self) -> String {
         loop {
-            let deadline = self.renewed + self.candidate.grace();
+            let deadline = self.renewed + self.candidate.renew_deadline();
             sleep_until(self.renewed + self.candidate.renew_period()).await;
             if let Err(why) = self.renew(deadline).await {
                 self.candidate.fence.close();
@@ -159,38 +158,38 @@ impl Leadership {
         }
     }
 
-    /// Renews the Lease once, and tries until the deadline.
+    /// Renews the Lease once, with retries until the deadline.
     async fn renew(&mut self, deadline: Instant) -> Result<(), String> {
         let mut last_error = String::from("no answer");
         while Instant::now() < deadline {
             let asked = Instant::now();
-            let wished = self.candidate.taken(self.lease.clone());
-            match timeout(deadline - asked, self.candidate.replace(&wished)).await {
+            let claimed_lease = self.candidate.claimed(self.lease.clone());
+            match timeout(deadline - asked, self.candidate.replace(&claimed_lease)).await {
                 Ok(Ok(lease)) => {
                     debug!(lease = self.candidate.name, "renewed");
                     self.lease = lease;
                     self.renewed = asked;
-                    self.candidate.fence.open_until(asked + self.candidate.grace());
+                    self.candidate.fence.open_until(asked + self.candidate.renew_deadline());
                     return Ok(());
                 }
                 Ok(Err(kube::Error::Api(answer))) if matches!(answer.code, 404 | 409) => {
-                    self.look_again().await?;
+                    self.recheck().await?;
                 }
                 Ok(Err(error)) => {
-                    warn!(lease = self.candidate.name, %error, "not renewed; trying again");
+                    warn!(lease = self.candidate.name, %error, "cannot renew the Lease; will retry");
                     last_error = error.to_string();
                     sleep(self.candidate.retry_period().min(deadline - asked)).await;
                 }
                 Err(_) => {}
             }
         }
-        let seconds = self.candidate.grace().as_secs_f64();
-        Err(format!("not renewed for {seconds:.0} s: {last_error}"))
+        let seconds = self.candidate.renew_deadline().as_secs_f64();
+        Err(format!("the Lease has not been renewed for {seconds:.0} s: {last_error}"))
     }
 
-    /// The Lease isn't as this operator left it. If it is its own all the same (an answer was lost on
-    /// its way), it goes on.
-    async fn look_again(&mut self) -> Result<(), String> {
+    /// The Lease has changed since this operator wrote it. If this operator still holds it (the
+    /// response to a write was lost), it continues.
+    async fn recheck(&mut self) -> Result<(), String> {
         match self.candidate.api.get_opt(&self.candidate.name).await {
             Ok(Some(lease)) => {
                 let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref());
@@ -198,16 +197,16 @@ impl Leadership {
                     self.lease = lease;
                     return Ok(());
                 }
-                Err(format!("it is held by {}", holder.unwrap_or("nobody")))
+                Err(format!("the Lease is held by {}", holder.unwrap_or("nobody")))
             }
-            Ok(None) => Err("it was deleted".to_owned()),
-            // Not known; the deadline decides.
+            Ok(None) => Err("the Lease was deleted".to_owned()),
+            // Unknown; the deadline decides.
             Err(_) => Ok(()),
         }
     }
 
-    /// Gives the Lease back, so that another operator need not wait.
-    pub(crate) async fn give_back(self) {
+    /// Releases the Lease, so that the next leader need not wait.
+    pub(crate) async fn release(self) {
         self.candidate.fence.close();
         let mut lease = self.lease;
         if let Some(spec) = &mut lease.spec {
@@ -216,9 +215,9 @@ impl Leadership {
         }
         let given = timeout(self.candidate.retry_period(), self.candidate.replace(&lease)).await;
         if let Ok(Ok(_)) = given {
-            info!(lease = self.candidate.name, "given back");
+            info!(lease = self.candidate.name, "released the Lease");
         } else {
-            warn!(lease = self.candidate.name, "not given back; it will run out");
+            warn!(lease = self.candidate.name, "cannot release the Lease; it will expire");
         }
     }
 }

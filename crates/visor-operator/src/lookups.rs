@@ -1,5 +1,5 @@
-//! Questions to the API server about what isn't known, asked for whoever sends a review: each once in
-//! a while, and so many and no more.
+//! Rate-limited lookups of objects that aren't in a cache. They are caused by reviews, which
+//! anybody can send, so their number is bounded and their results are cached.
 
 use std::{
     collections::HashMap,
@@ -12,34 +12,34 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// The longest that a pod's creation is held up by a question to the API server. Shorter than the
-/// shortest time that the API server waits for us (`timeoutSeconds: 1`).
-const PATIENCE: Duration = Duration::from_millis(700);
-/// How long an answer holds. A watch brings what is made in less time.
-const REMEMBERED: Duration = Duration::from_secs(1);
-/// Questions that may be asked within a [`SPAN`]; as many answers are remembered.
-const MOST: usize = 50;
+/// The maximum time that a lookup delays an admission request: less than the shortest timeout of a
+/// webhook (`timeoutSeconds: 1`).
+const TIME_LIMIT: Duration = Duration::from_millis(700);
+/// How long a result is valid. A watch delivers new objects faster.
+const CACHE_TTL: Duration = Duration::from_secs(1);
+/// The maximum number of lookups in a [`SPAN`], and of cached results.
+const MAX_LOOKUPS: usize = 50;
 const SPAN: Duration = Duration::from_secs(2);
 
-/// The API server didn't say.
+/// Why a lookup failed.
 #[derive(Debug, Clone, thiserror::Error)]
-pub(crate) enum Unknown {
-    #[error("the API server refused the operator's question: {0}")]
-    Refused(Arc<kube::Error>),
-    #[error("the API server didn't answer the operator in time")]
-    Late,
-    #[error("the operator is asked about too much that it doesn't know")]
+pub(crate) enum LookupError {
+    #[error("the API server rejected the operator's request: {0}")]
+    Rejected(Arc<kube::Error>),
+    #[error("the API server did not respond in time")]
+    Timeout,
+    #[error("too many lookups in a short time")]
     TooMany,
 }
 
-type Answer<K> = Result<Option<Arc<K>>, Unknown>;
+type Scraped<K> = Result<Option<Arc<K>>, LookupError>;
 
-/// What was asked about lately, by its place.
-pub(crate) struct Lookups<K>(Mutex<HashMap<String, Asked<K>>>);
+/// Recent lookups, by key.
+pub(crate) struct Lookups<K>(Mutex<HashMap<String, Lookup<K>>>);
 
-struct Asked<K> {
+struct Lookup<K> {
     at: Instant,
-    answer: Arc<OnceCell<Answer<K>>>,
+    answer: Arc<OnceCell<Scraped<K>>>,
 }
 
 impl<K> Default for Lookups<K> {
@@ -49,36 +49,36 @@ impl<K> Default for Lookups<K> {
 }
 
 impl<K> Lookups<K> {
-    /// The object of this place, by this question if it wasn't asked a moment ago.
+    /// The object of this key: a cached result, or that of `question`.
     pub(crate) async fn get(
         &self,
-        place: &str,
+        key: &str,
         question: impl Future<Output = kube::Result<Option<K>>>,
-    ) -> Answer<K> {
-        let answer = self.begin(place)?;
-        let asked = async {
-            match timeout(PATIENCE, question).await {
+    ) -> Scraped<K> {
+        let answer = self.entry(key)?;
+        let recent = async {
+            match timeout(TIME_LIMIT, question).await {
                 Ok(Ok(found)) => Ok(found.map(Arc::new)),
-                Ok(Err(error)) => Err(Unknown::Refused(Arc::new(error))),
-                Err(_) => Err(Unknown::Late),
+                Ok(Err(error)) => Err(LookupError::Rejected(Arc::new(error))),
+                Err(_) => Err(LookupError::Timeout),
             }
         };
-        answer.get_or_init(|| asked).await.clone()
+        answer.get_or_init(|| recent).await.clone()
     }
 
-    fn begin(&self, place: &str) -> Result<Arc<OnceCell<Answer<K>>>, Unknown> {
+    fn entry(&self, key: &str) -> Result<Arc<OnceCell<Scraped<K>>>, LookupError> {
         let now = Instant::now();
-        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        asked.retain(|_, asked| now.duration_since(asked.at) < SPAN);
-        let known = asked.get(place).filter(|asked| now.duration_since(asked.at) < REMEMBERED);
+        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.retain(|_, recent| now.duration_since(recent.at) < SPAN);
+        let known = recent.get(key).filter(|recent| now.duration_since(recent.at) < CACHE_TTL);
         if let Some(known) = known {
             return Ok(Arc::clone(&known.answer));
         }
-        if asked.len() >= MOST {
-            return Err(Unknown::TooMany);
+        if recent.len() >= MAX_LOOKUPS {
+            return Err(LookupError::TooMany);
         }
         let answer = Arc::default();
-        asked.insert(place.to_owned(), Asked { at: now, answer: Arc::clone(&answer) });
+        recent.insert(key.to_owned(), Lookup { at: now, answer: Arc::clone(&answer) });
         Ok(answer)
     }
 }
@@ -94,31 +94,31 @@ mod tests {
 
     #[test]
     fn how_much_is_asked_is_documented() {
-        let cells = "webhook | questions to the API server about names that aren't known";
-        documented::says(cells, &format!("{MOST} in {} s", SPAN.as_secs()));
-        assert_eq!(REMEMBERED.as_secs(), 1);
+        let cells = "webhook | requests to the API server for unknown names";
+        documented::row_contains(cells, &format!("{MAX_LOOKUPS} in {} s", SPAN.as_secs()));
+        assert_eq!(CACHE_TTL.as_secs(), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_not_there_is_asked_about_once_in_a_while_and_only_so_much_of_it() {
         let lookups: Lookups<u8> = Lookups::default();
-        let asked = AtomicUsize::new(0);
+        let recent = AtomicUsize::new(0);
         let ask = || async {
-            asked.fetch_add(1, Ordering::Relaxed);
+            recent.fetch_add(1, Ordering::Relaxed);
             Ok(None)
         };
         for _ in 0..100 {
             assert!(matches!(lookups.get("web/shop", ask()).await, Ok(None)));
         }
-        assert_eq!(asked.load(Ordering::Relaxed), 1);
-        advance(REMEMBERED).await;
+        assert_eq!(recent.load(Ordering::Relaxed), 1);
+        advance(CACHE_TTL).await;
         assert!(matches!(lookups.get("web/shop", ask()).await, Ok(None)));
-        assert_eq!(asked.load(Ordering::Relaxed), 2);
+        assert_eq!(recent.load(Ordering::Relaxed), 2);
         for number in 0..1000 {
             let answer = lookups.get(&number.to_string(), ask()).await;
-            assert_eq!(answer.is_ok(), number < MOST - 1, "{number}");
+            assert_eq!(answer.is_ok(), number < MAX_LOOKUPS - 1, "{number}");
         }
-        assert_eq!(asked.load(Ordering::Relaxed), MOST + 1);
+        assert_eq!(recent.load(Ordering::Relaxed), MAX_LOOKUPS + 1);
         advance(SPAN).await;
         assert!(lookups.get("1000", ask()).await.is_ok());
     }

@@ -1,44 +1,46 @@
-//! `visor-operator`: turns `FakeLogSource`s into pods that write logs.
+//! `visor-operator`: runs `FakeLogSource`s as pods that write logs.
 //!
 //! | module | idea |
 //! |---|---|
 //! | `source` | a source that has passed every rule |
-//! | `policy` | what sources may not wish for |
-//! | `build` | the objects that it is made of, as they should be (pure) |
-//! | `cache` | the objects that there are, watched |
-//! | `apply` | from the one to the other |
-//! | `other_operators` | whether another one acts on a source |
-//! | `pod_owner` | which pods are a source's, whatever their labels say (pure) |
-//! | `pod_refusals` | why a workload's pods aren't made |
-//! | `tally` | how many lines there were, from what pods said (pure) |
-//! | `status` | what a person is told (pure) |
-//! | `pace` | how often they are told |
-//! | `reconcile` | all of that, once for each change |
-//! | `inject` | puts generators into pods of others, as the API server asks about them |
-//! | `validate` | refuses sources that can't run, as the API server asks about them |
-//! | `reviews` | what is the same for both |
-//! | `webhook` | the HTTPS server by which it asks |
-//! | `certificates` | what it trusts that server by |
-//! | `gather` | asks the pods for their counts, round by round |
-//! | `queue` | how many looks are waiting |
-//! | `leader` | one operator acts, the others wait |
-//! | `operate` | starts all of it, and ends it |
+//! | `policy` | which privileges sources have |
+//! | `build` | the desired children (pure) |
+//! | `cache` | the existing objects, watched |
+//! | `apply` | writes the children that differ |
+//! | `other_operators` | whether another operator manages a source |
+//! | `pod_owner` | which pods belong to a source, whatever their labels say (pure) |
+//! | `failed_creates` | why a workload's pods can't be created |
+//! | `source_counts` | how many lines were written, from scrapes and termination messages (pure) |
+//! | `status` | conditions and numbers (pure) |
+//! | `status_rate_limiter` | limits how often a status is written |
+//! | `reconcile` | all of that, for each change |
+//! | `inject` | the mutating webhook for pods |
+//! | `validate` | the validating webhook for sources |
+//! | `admission` | what both have in common |
+//! | `webhook` | their HTTPS server |
+//! | `certificates` | its certificate, and the CA bundle |
+//! | `scrape` | scrapes the pods |
+//! | `queue` | counts the sources that wait to be reconciled |
+//! | `leader` | leader election |
+//! | `operate` | starts everything, and shuts it down |
 
 #[cfg(test)]
 mod account_policy;
+mod admission;
+mod all_counts;
+mod api_server;
 mod apply;
 mod build;
 mod cache;
 mod certificates;
 mod children;
 mod cli;
-mod cluster;
 mod compare;
 #[cfg(test)]
 mod documented;
 mod events;
-mod fetch;
-mod gather;
+mod failed_creates;
+mod http_client;
 mod inject;
 mod leader;
 mod logging;
@@ -47,18 +49,16 @@ mod metrics;
 mod observed;
 mod operate;
 mod other_operators;
-mod pace;
 mod pod_owner;
-mod pod_refusals;
 mod policy;
 mod queue;
 mod reconcile;
 mod requests;
-mod reviews;
+mod scrape;
 mod source;
+mod source_counts;
 mod status;
-mod tallies;
-mod tally;
+mod status_rate_limiter;
 mod validate;
 mod webhook;
 
@@ -75,24 +75,24 @@ use clap::{ColorChoice, CommandFactory, FromArgMatches};
 use cli::{Cli, Command};
 
 fn main() -> ExitCode {
-    let caught = operate::end_at_signals();
-    let colour =
-        if logging::colours_are_unwished() { ColorChoice::Never } else { ColorChoice::Auto };
-    let matches = Cli::command().color(colour).get_matches();
+    let caught = operate::exit_on_signals();
+    let color = if logging::colors_disabled() { ColorChoice::Never } else { ColorChoice::Auto };
+    let matches = Cli::command().color(color).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let done = match cli.command {
         _ if caught.is_err() => caught,
         Command::Crd => print_definition(),
+        Command::Reference => reference(),
         Command::Check { url } => check(&url),
         Command::Run(options) => {
-            logging::start(options.log_format);
+            logging::start(options.logging_format);
             run(*options)
         }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // There is nobody left to tell if standard error is closed.
+            // Nothing can be done if standard error is closed.
             let _ = writeln!(io::stderr(), "visor-operator: {error:#}");
             ExitCode::FAILURE
         }
@@ -101,15 +101,21 @@ fn main() -> ExitCode {
 
 /// `visor-operator crd`.
 fn print_definition() -> anyhow::Result<()> {
-    let text = visor_api::definition::yaml().context("writing the definition")?;
+    let text =
+        visor_api::definition::yaml().context("cannot generate the custom resource definition")?;
     print(&text)
 }
 
-/// Writes to standard output; a reader that has had enough is no failure.
+/// `visor-operator reference`.
+fn reference() -> anyhow::Result<()> {
+    print(&visor_reference::page(&Cli::command(), &metrics::example()?))
+}
+
+/// Writes to standard output; a closed pipe is no failure.
 fn print(text: &str) -> anyhow::Result<()> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context("writing to standard output")
+            Err(error).context("cannot write to standard output")
         }
         _ => Ok(()),
     }
@@ -117,29 +123,29 @@ fn print(text: &str) -> anyhow::Result<()> {
 
 /// `visor-operator check`.
 fn check(url: &str) -> anyhow::Result<()> {
-    const PATIENCE: Duration = Duration::from_secs(10);
-    const MOST_BYTES: usize = 1 << 20;
+    const TIME_LIMIT: Duration = Duration::from_secs(10);
+    const MAX_BYTES: usize = 1 << 20;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let asked = url.parse().with_context(|| format!("{url} is no URL"))?;
+    let asked = url.parse().with_context(|| format!("`{url}` is not a URL"))?;
     let mut answer = None;
     runtime.block_on(async {
-        let client = fetch::client();
+        let client = http_client::client();
         let line = |line: &str| {
             answer.get_or_insert_with(|| line.to_owned());
         };
-        fetch::lines(&client, asked, StatusCode::OK, PATIENCE, MOST_BYTES, line).await
+        http_client::lines(&client, asked, StatusCode::OK, TIME_LIMIT, MAX_BYTES, line).await
     })?;
     print(&format!("{url}: {}\n", answer.unwrap_or_default()))
 }
 
-/// `visor-operator run`. What it does is waiting, for a server on the other side of a network: two
-/// threads are plenty, however many cores there are.
+/// `visor-operator run`. The operator mostly waits for the network, so two threads are enough on
+/// any machine.
 fn run(options: cli::Run) -> anyhow::Result<()> {
     const THREADS: usize = 2;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(THREADS).enable_all().build()?;
     let done = runtime.block_on(operate::run(options));
-    // Whatever is still under way was given its time by `operate`.
+    // `operate` has waited for what is still running.
     runtime.shutdown_background();
     done
 }

@@ -1,5 +1,4 @@
-//! What the operator counts of itself, as Prometheus takes it. The lines that pods write are the
-//! pods' own to tell.
+//! The operator's own metrics. The lines that pods write are in the metrics of the pods.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -25,24 +24,27 @@ pub(crate) struct Metrics {
     validations: IntCounterVec,
     certificate_expiry: IntGauge,
     rounds: IntCounter,
-    silent_pods: IntGauge,
+    unreachable_pods: IntGauge,
     queue_depth: IntGauge,
     conditions: IntGaugeVec,
 }
 
-/// How the sources of a namespace, or of all, are after a round.
+/// The states of the sources in one namespace, or in all, after a scrape round.
 #[derive(Default)]
-pub(crate) struct Census {
+pub(crate) struct SourceStats {
     states: [i64; State::ALL.len()],
     /// By type and status.
     conditions: BTreeMap<(String, String), i64>,
-    silent_pods: i64,
+    unreachable_pods: i64,
 }
 
-impl Census {
-    /// Begins to count, with so many pods that said nothing.
-    pub(crate) fn new(silent_pods: usize) -> Self {
-        Self { silent_pods: i64::try_from(silent_pods).unwrap_or(i64::MAX), ..Self::default() }
+impl SourceStats {
+    /// Starts counting, with this number of unreachable pods.
+    pub(crate) fn new(unreachable_pods: usize) -> Self {
+        Self {
+            unreachable_pods: i64::try_from(unreachable_pods).unwrap_or(i64::MAX),
+            ..Self::default()
+        }
     }
 
     /// Counts a source.
@@ -54,62 +56,62 @@ impl Census {
     }
 }
 
-/// What became of a review of a source.
+/// The result of a review of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Validation {
     Allowed,
-    Refused,
-    /// There was no answer that could be given.
+    Rejected,
+    /// No answer was possible.
     Error,
 }
 
 impl Validation {
-    const ALL: [Self; 3] = [Self::Allowed, Self::Refused, Self::Error];
+    const ALL: [Self; 3] = [Self::Allowed, Self::Rejected, Self::Error];
 
     const fn as_str(self) -> &'static str {
         match self {
             Self::Allowed => "allowed",
-            Self::Refused => "refused",
+            Self::Rejected => "denied",
             Self::Error => "error",
         }
     }
 }
 
-/// What was written to the API server.
+/// A kind of write to the API server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Write {
-    /// A child was made.
+    /// A child was created.
     Create,
-    /// A child was changed.
+    /// A child was applied.
     Apply,
     /// A child was deleted.
     Delete,
-    /// A pod was touched, so that its node gives it the changed document at once.
-    Touch,
+    /// A pod was annotated, so that the kubelet updates its document at once.
+    Notify,
     /// A status was written.
     Status,
 }
 
-/// What became of a pod that the webhook was asked about.
+/// The result of a review of a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Injection {
     Injected,
     Skipped,
     MissingSource,
-    Refused,
+    Rejected,
     Error,
 }
 
 impl Injection {
     const ALL: [Self; 5] =
-        [Self::Injected, Self::Skipped, Self::MissingSource, Self::Refused, Self::Error];
+        [Self::Injected, Self::Skipped, Self::MissingSource, Self::Rejected, Self::Error];
 
     const fn as_str(self) -> &'static str {
         match self {
             Self::Injected => "injected",
             Self::Skipped => "skipped",
             Self::MissingSource => "missing_source",
-            Self::Refused => "refused",
+            Self::Rejected => "rejected",
             Self::Error => "error",
         }
     }
@@ -118,30 +120,30 @@ impl Injection {
 impl Metrics {
     /// # Errors
     ///
-    /// When two metrics have one name, which a test would find.
+    /// If two metrics have the same name, which a test would find.
     pub(crate) fn new() -> prometheus::Result<Self> {
         let metrics = Self {
             registry: Registry::new(),
             leader: IntGauge::new(
                 "visor_operator_leader",
-                "1 if this operator is the one that acts, else 0.",
+                "1 if this operator is the leader, else 0.",
             )?,
             sources: IntGaugeVec::new(
                 Opts::new(
                     "visor_operator_sources",
-                    "Sources by how they are: ready, progressing, refused or complete.",
+                    "Sources by state: ready, progressing, rejected or complete.",
                 ),
                 &["state"],
             )?,
             reconciles: counter(
                 "visor_operator_reconciles_total",
-                "Times that a source was looked at, by how that ended.",
+                "Reconciliations by result.",
                 &["result"],
             )?,
             reconcile_duration: Histogram::with_opts(
                 HistogramOpts::new(
                     "visor_operator_reconcile_duration_seconds",
-                    "How long it took to look at a source and put it right.",
+                    "Duration of reconciliations.",
                 )
                 .buckets(vec![
                     0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -149,66 +151,63 @@ impl Metrics {
             )?,
             writes: counter(
                 "visor_operator_writes_total",
-                "Objects written to the API server, by kind and action.",
+                "Writes to the API server by kind and action.",
                 &["kind", "action"],
             )?,
             requests: counter(
                 "visor_operator_api_requests_total",
-                "Requests to the API server by method (WATCH is a GET that stays) and status \
-                 code (0: no answer).",
+                "Requests to the API server by method (WATCH is a GET that watches) and status \
+                 code (0: no response).",
                 &["method", "code"],
             )?,
             watch_errors: IntCounter::new(
                 "visor_operator_watch_errors_total",
-                "Watches that failed; each goes on after a pause.",
+                "Watches that failed and were restarted.",
             )?,
             validations: counter(
                 "visor_operator_validations_total",
-                "Reviews of sources, by what became of them.",
+                "Admission reviews of sources by result.",
                 &["result"],
             )?,
             injections: counter(
                 "visor_operator_injections_total",
-                "Pods that were asked about, by what became of them: injected; skipped, for they \
-                 asked for nothing; or let in without what they asked for: missing_source, \
-                 refused, error.",
+                "Admission reviews of pods by result: injected; skipped, if no injection was \
+                 requested; or admitted without a generator: missing_source, \
+                 rejected, error.",
                 &["result"],
             )?,
             certificate_expiry: IntGauge::new(
                 "visor_operator_webhook_certificate_expiry_seconds",
-                "When the webhook's certificate ends, in seconds since the epoch; 0 without one.",
+                "Expiry of the webhook's certificate in seconds since the epoch; 0 without one.",
             )?,
             rounds: IntCounter::new(
-                "visor_operator_status_rounds_total",
-                "Rounds in which all pods were asked how much they wrote.",
+                "visor_operator_scrape_rounds_total",
+                "Rounds in which all pods were scraped.",
             )?,
-            silent_pods: IntGauge::new(
-                "visor_operator_silent_pods",
-                "Pods that should have answered in the last round and did not.",
+            unreachable_pods: IntGauge::new(
+                "visor_operator_unreachable_pods",
+                "Pods that could not be scraped in the last round.",
             )?,
             queue_depth: IntGauge::new(
                 "visor_operator_queue_depth",
-                "Sources that something has happened to and that have not been looked at since.",
+                "Sources that wait to be reconciled.",
             )?,
             conditions: IntGaugeVec::new(
                 Opts::new(
                     "visor_operator_source_conditions",
-                    "Sources by a condition and its status: True or False.",
+                    "Sources by condition and its status: True or False.",
                 ),
                 &["condition", "status"],
             )?,
         };
         metrics.register()?;
-        metrics.begin_at_zero();
+        metrics.initialize();
         Ok(metrics)
     }
 
     fn register(&self) -> prometheus::Result<()> {
         let build = IntGaugeVec::new(
-            Opts::new(
-                "visor_operator_build_info",
-                "Always 1; the labels tell the operator's version.",
-            ),
+            Opts::new("visor_operator_build_info", "Build information; always 1."),
             &["version"],
         )?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
@@ -225,15 +224,15 @@ impl Metrics {
         registry.register(Box::new(self.validations.clone()))?;
         registry.register(Box::new(self.certificate_expiry.clone()))?;
         registry.register(Box::new(self.rounds.clone()))?;
-        registry.register(Box::new(self.silent_pods.clone()))?;
+        registry.register(Box::new(self.unreachable_pods.clone()))?;
         registry.register(Box::new(self.queue_depth.clone()))?;
         registry.register(Box::new(self.conditions.clone()))?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
         Ok(())
     }
 
-    /// What has not happened yet is told as 0.
-    fn begin_at_zero(&self) {
+    /// Series that have not been counted yet start at 0.
+    fn initialize(&self) {
         for result in ["success", "error"] {
             self.reconciles.with_label_values(&[result]);
         }
@@ -248,27 +247,27 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn leads(&self, leads: bool) {
-        self.leader.set(leads.into());
+    pub(crate) fn set_leader(&self, set_leader: bool) {
+        self.leader.set(set_leader.into());
     }
 
-    pub(crate) fn reconciled(&self, success: bool, took: Duration) {
+    pub(crate) fn record_reconcile(&self, success: bool, took: Duration) {
         self.reconciles.with_label_values(&[if success { "success" } else { "error" }]).inc();
         self.reconcile_duration.observe(took.as_secs_f64());
     }
 
-    pub(crate) fn wrote(&self, kind: &str, write: Write) {
+    pub(crate) fn record_write(&self, kind: &str, write: Write) {
         let action = match write {
             Write::Create => "create",
             Write::Apply => "apply",
             Write::Delete => "delete",
-            Write::Touch => "touch",
+            Write::Notify => "notify",
             Write::Status => "status",
         };
         self.writes.with_label_values(&[kind, action]).inc();
     }
 
-    pub(crate) fn requested(&self, method: &str, code: u16) {
+    pub(crate) fn record_request(&self, method: &str, code: u16) {
         self.requests.with_label_values(&[method, &code.to_string()]).inc();
     }
 
@@ -289,13 +288,13 @@ impl Metrics {
         self.certificate_expiry.set(seconds);
     }
 
-    /// So many sources more are waiting to be looked at.
+    /// Adds to the number of sources that wait to be reconciled.
     pub(crate) fn queue_changed(&self, by: i64) {
         self.queue_depth.add(by);
     }
 
-    /// A round is over; `last` is what the one before it in the same namespaces found.
-    pub(crate) fn round(&self, last: &Census, now: &Census) {
+    /// A round is finished; `last` is the result of the previous one in the same namespaces.
+    pub(crate) fn record_round(&self, last: &SourceStats, now: &SourceStats) {
         for state in State::ALL {
             let change = now.states[state as usize] - last.states[state as usize];
             self.sources.with_label_values(&[state.as_str()]).add(change);
@@ -305,11 +304,11 @@ impl Metrics {
                 self.conditions.with_label_values(&[type_, status]).add(sign * count);
             }
         }
-        self.silent_pods.add(now.silent_pods - last.silent_pods);
+        self.unreachable_pods.add(now.unreachable_pods - last.unreachable_pods);
         self.rounds.inc();
     }
 
-    /// Everything in Prometheus' text format.
+    /// All metrics in Prometheus' text format.
     pub(crate) fn render(&self) -> prometheus::Result<String> {
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
@@ -319,39 +318,48 @@ fn counter(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCou
     IntCounterVec::new(Opts::new(name, help), labels)
 }
 
+/// All metrics with a sample each, for the reference.
+pub(crate) fn example() -> prometheus::Result<String> {
+    let metrics = Metrics::new()?;
+    metrics.record_write("ConfigMap", Write::Apply);
+    metrics.record_request("GET", 200);
+    metrics.conditions.with_label_values(&["Ready", "True"]);
+    metrics.render()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn every_metric_is_there_and_told() {
+    fn every_metric_is_rendered() {
         let metrics = Metrics::new().unwrap();
-        metrics.leads(true);
-        metrics.requested("PATCH", 200);
+        metrics.set_leader(true);
+        metrics.record_request("PATCH", 200);
         let condition = |status: &str| -> Condition {
             let time = "2026-01-01T00:00:00Z";
             let json = serde_json::json!({"type": "Ready", "status": status, "reason": "", "message": "", "lastTransitionTime": time});
             serde_json::from_value(json).unwrap()
         };
-        let mut first = Census::new(5);
+        let mut first = SourceStats::new(5);
         first.count(State::Complete, &[condition("True")]);
-        metrics.round(&Census::default(), &first);
-        let mut second = Census::new(3);
+        metrics.record_round(&SourceStats::default(), &first);
+        let mut second = SourceStats::new(3);
         for (state, status) in
-            [(State::Ready, "True"), (State::Ready, "True"), (State::Refused, "False")]
+            [(State::Ready, "True"), (State::Ready, "True"), (State::Rejected, "False")]
         {
             second.count(state, &[condition(status)]);
         }
-        metrics.round(&first, &second);
+        metrics.record_round(&first, &second);
         // Those of another namespace.
-        metrics.round(&Census::default(), &first);
+        metrics.record_round(&SourceStats::default(), &first);
         let text = metrics.render().unwrap();
         for line in [
             "visor_operator_leader 1",
             "visor_operator_api_requests_total{code=\"200\",method=\"PATCH\"} 1",
             "visor_operator_sources{state=\"ready\"} 2",
             "visor_operator_sources{state=\"complete\"} 1",
-            "visor_operator_silent_pods 8",
+            "visor_operator_unreachable_pods 8",
             "visor_operator_source_conditions{condition=\"Ready\",status=\"True\"} 3",
             "visor_operator_source_conditions{condition=\"Ready\",status=\"False\"} 1",
             "visor_operator_queue_depth 0",

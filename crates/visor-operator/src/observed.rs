@@ -1,5 +1,5 @@
-//! What a workload and its pods say of themselves, in one form for every kind of workload. Pure:
-//! from objects that the cache has.
+//! The observed state of a workload and its pods, in one form for every kind of workload. Pure:
+//! from cached objects.
 
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodStatus};
 use kube::{ResourceExt, core::DynamicObject};
@@ -7,39 +7,39 @@ use serde_json::Value;
 
 use crate::{build::GENERATOR, children::ChildKind};
 
-/// A workload as it is.
+/// The observed state of a workload.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Observed {
-    /// Pods that there should be.
+    /// Desired pods.
     pub(crate) desired: i32,
-    /// Pods that there are.
+    /// Existing pods.
     pub(crate) replicas: i32,
-    /// Pods that write, or have written all they should.
+    /// Pods that write, or have written all their lines.
     pub(crate) ready: i32,
-    /// Whether all pods are of the newest template, and no others are left.
-    pub(crate) settled: bool,
-    /// How a Job ended.
-    pub(crate) ended: Option<Ended>,
-    /// What is in the way of pods that aren't ready, for people.
-    pub(crate) trouble: Option<String>,
-    /// Pods that should be there and aren't.
+    /// Whether all pods are of the current template, and no others are left.
+    pub(crate) up_to_date: bool,
+    /// The result of a Job.
+    pub(crate) ended: Option<JobResult>,
+    /// Why pods aren't ready, as text.
+    pub(crate) problem: Option<String>,
+    /// Desired pods that don't exist.
     pub(crate) missing: i32,
-    /// Why nothing of it changes any more, for people: somebody has paused it.
+    /// Why its pods aren't updated, as text: it has been paused.
     pub(crate) paused: Option<&'static str>,
-    /// A Job's pods that have failed, while it tries again.
+    /// Failed pods of a Job that is retrying.
     pub(crate) retries: i32,
-    /// What a Job waits for although all lines are written, for people.
-    pub(crate) waits_for: Option<String>,
+    /// What a Job waits for although all lines are written, as text.
+    pub(crate) waiting_for: Option<String>,
 }
 
-/// How a Job ended.
+/// The result of a Job.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Ended {
+pub(crate) enum JobResult {
     Finished,
     Failed(String),
 }
 
-/// Looks at a workload and the pods of its source.
+/// The observed state of a workload and the pods of its source.
 pub(crate) fn workload(
     kind: ChildKind,
     object: &DynamicObject,
@@ -48,18 +48,18 @@ pub(crate) fn workload(
     let spec = Numbers(object.data.get("spec"));
     let status = Numbers(object.data.get("status"));
     let seen = status.get("observedGeneration") >= object.metadata.generation.unwrap_or(0);
-    let live = || pods.iter().map(AsRef::as_ref).filter(|pod| !is_over(pod));
+    let live = || pods.iter().map(AsRef::as_ref).filter(|pod| !is_terminated(pod));
     let paused = |field: &str| object.data.pointer(field) == Some(&Value::Bool(true));
     let mut observed = match kind {
         ChildKind::DaemonSet => {
-            // Its controller doesn't say on how many nodes they should be before it could make one.
+            // The controller reports the desired number only when it could create a pod.
             let desired = status.int("desiredNumberScheduled").max(i32::from(!seen));
             let replicas = status.int("currentNumberScheduled");
             Observed {
                 desired,
                 replicas,
                 ready: status.int("numberReady"),
-                settled: seen
+                up_to_date: seen
                     && status.int("updatedNumberScheduled") >= desired
                     && replicas == desired,
                 missing: desired - replicas,
@@ -71,8 +71,8 @@ pub(crate) fn workload(
             let ended = ended(object);
             let desired = spec.int("completions");
             let active = status.int("active");
-            let written = live().filter(|pod| has_written(pod)).count();
-            let ready = live().filter(|pod| is_ready(pod) || has_written(pod)).count();
+            let written = live().filter(|pod| has_finished(pod)).count();
+            let ready = live().filter(|pod| is_ready(pod) || has_finished(pod)).count();
             let with_those_that_ended =
                 |count: usize| i32::try_from(count).unwrap_or(i32::MAX).saturating_add(succeeded);
             let waits = ended.is_none() && with_those_that_ended(written) >= desired;
@@ -81,10 +81,10 @@ pub(crate) fn workload(
                 desired,
                 replicas: active,
                 ready,
-                settled: ended.is_some() || active + succeeded > 0,
+                up_to_date: ended.is_some() || active + succeeded > 0,
                 missing: if ended.is_some() { 0 } else { desired - active - succeeded },
                 retries: if ended.is_some() || ready >= desired { 0 } else { status.int("failed") },
-                waits_for: live().filter(|_| waits).find_map(still_runs),
+                waiting_for: live().filter(|_| waits).find_map(running_container),
                 paused: paused("/spec/suspend").then_some("the Job is suspended"),
                 ended,
                 ..Observed::default()
@@ -97,21 +97,20 @@ pub(crate) fn workload(
                 desired,
                 replicas,
                 ready: status.int("readyReplicas"),
-                settled: seen && status.int("updatedReplicas") >= desired && replicas == desired,
+                up_to_date: seen && status.int("updatedReplicas") >= desired && replicas == desired,
                 missing: desired - replicas,
                 paused: paused("/spec/paused").then_some("the Deployment is paused"),
                 ..Observed::default()
             }
         }
     };
-    observed.trouble = live().find_map(pod_trouble).or_else(|| workload_trouble(object));
+    observed.problem = live().find_map(pod_problem).or_else(|| workload_problem(object));
     observed
 }
 
-/// The pods of others that have a source's generator: as many as there are is as many as there
-/// should be.
-pub(crate) fn guests(pods: &[impl AsRef<Pod>]) -> Observed {
-    let live = || pods.iter().map(AsRef::as_ref).filter(|pod| !is_over(pod));
+/// The observed state of a sidecar source: every pod that has been injected is a desired one.
+pub(crate) fn sidecars(pods: &[impl AsRef<Pod>]) -> Observed {
+    let live = || pods.iter().map(AsRef::as_ref).filter(|pod| !is_terminated(pod));
     let writing = live().filter(|pod| {
         let state = generator(pod).and_then(|generator| generator.state.as_ref());
         state.is_some_and(|state| state.running.is_some())
@@ -122,32 +121,32 @@ pub(crate) fn guests(pods: &[impl AsRef<Pod>]) -> Observed {
         desired: all,
         replicas: all,
         ready,
-        settled: true,
-        trouble: live().find_map(guest_trouble),
+        up_to_date: true,
+        problem: live().find_map(sidecar_problem),
         ..Observed::default()
     }
 }
 
-/// What keeps a generator from running in somebody else's pod.
-fn guest_trouble(pod: &Pod) -> Option<String> {
-    if let Some(unplaced) = unplaced(pod) {
-        return Some(unplaced);
+/// Why an injected generator isn't running.
+fn sidecar_problem(pod: &Pod) -> Option<String> {
+    if let Some(unschedulable) = unschedulable(pod) {
+        return Some(unschedulable);
     }
-    let trouble = container_trouble(generator(pod)?)?;
-    Some(format!("pod {}, container {GENERATOR}: {trouble}", pod.name_any()))
+    let problem = container_problem(generator(pod)?)?;
+    Some(format!("pod {}, container {GENERATOR}: {problem}", pod.name_any()))
 }
 
-/// The container that writes the lines, once its node has told of it.
+/// The status of the generator's container, once the kubelet has reported it.
 pub(crate) fn generator(pod: &Pod) -> Option<&ContainerStatus> {
     let status = pod.status.as_ref()?;
     let containers = status.container_statuses.iter().flatten();
-    // In somebody else's pod it may be an init container that goes on running.
+    // If it was injected, it may be a native sidecar.
     let mut containers = containers.chain(status.init_container_statuses.iter().flatten());
     containers.find(|status| status.name == GENERATOR)
 }
 
-/// Whether all containers of a pod have ended for good.
-pub(crate) fn is_over(pod: &Pod) -> bool {
+/// Whether all containers of a pod have terminated for good.
+pub(crate) fn is_terminated(pod: &Pod) -> bool {
     matches!(phase(pod), "Succeeded" | "Failed")
 }
 
@@ -166,34 +165,34 @@ fn condition<'a>(status: Option<&'a PodStatus>, type_: &str) -> Option<(&'a str,
     Some((&found.status, found.message.as_deref().unwrap_or_default()))
 }
 
-/// What keeps a pod from writing; `None` if it writes, or nothing is known.
-fn pod_trouble(pod: &Pod) -> Option<String> {
+/// Why a pod doesn't write; `None` if it does, or nothing is known.
+fn pod_problem(pod: &Pod) -> Option<String> {
     if is_ready(pod) || pod.metadata.deletion_timestamp.is_some() {
         return None;
     }
-    if let Some(unplaced) = unplaced(pod) {
-        return Some(unplaced);
+    if let Some(unschedulable) = unschedulable(pod) {
+        return Some(unschedulable);
     }
     let name = pod.name_any();
     let unready = || containers(pod).filter(|container| !container.ready);
-    let stopped = unready().find_map(|container| Some((container, container_trouble(container)?)));
-    let (container, trouble) = stopped.or_else(|| {
-        unready().find_map(|container| Some((container, probe_trouble(container)?.to_owned())))
+    let stopped = unready().find_map(|container| Some((container, container_problem(container)?)));
+    let (container, problem) = stopped.or_else(|| {
+        unready().find_map(|container| Some((container, probe_problem(container)?.to_owned())))
     })?;
-    Some(format!("pod {name}, container {}: {trouble}", container.name))
+    Some(format!("pod {name}, container {}: {problem}", container.name))
 }
 
-/// Why a pod is on no node.
-fn unplaced(pod: &Pod) -> Option<String> {
+/// Why a pod isn't scheduled.
+fn unschedulable(pod: &Pod) -> Option<String> {
     match condition(pod.status.as_ref(), "PodScheduled") {
         Some(("False", message)) => {
-            Some(format!("pod {} can't be placed on a node: {message}", pod.name_any()))
+            Some(format!("pod {} can't be scheduled: {message}", pod.name_any()))
         }
         _ => None,
     }
 }
 
-/// All containers that a node has told of, in their order.
+/// The status of all containers that the kubelet has reported, in order.
 fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     pod.status.iter().flat_map(|status| {
         let first = status.init_container_statuses.iter().flatten();
@@ -201,24 +200,24 @@ fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     })
 }
 
-/// Which probe a container that runs hasn't passed.
-fn probe_trouble(container: &ContainerStatus) -> Option<&'static str> {
+/// The probe that a running container hasn't passed.
+fn probe_problem(container: &ContainerStatus) -> Option<&'static str> {
     container.state.as_ref()?.running.as_ref()?;
     Some(match container.started {
         Some(false) => "its startup probe has not succeeded yet",
-        _ => "its readiness probe does not succeed",
+        _ => "its readiness probe fails",
     })
 }
 
-/// Whether a pod's generator has written all that it should.
-fn has_written(pod: &Pod) -> bool {
+/// Whether a pod's generator has written all its lines.
+fn has_finished(pod: &Pod) -> bool {
     generator(pod)
         .and_then(|generator| generator.state.as_ref()?.terminated.as_ref())
         .is_some_and(|ended| ended.exit_code == 0)
 }
 
-/// A container beside the generator that still runs.
-fn still_runs(pod: &Pod) -> Option<String> {
+/// A running container beside the generator.
+fn running_container(pod: &Pod) -> Option<String> {
     let running = containers(pod).find(|container| {
         container.name != GENERATOR
             && container.state.as_ref().is_some_and(|state| state.running.is_some())
@@ -226,7 +225,7 @@ fn still_runs(pod: &Pod) -> Option<String> {
     Some(format!("container {} of pod {}", running.name, pod.name_any()))
 }
 
-fn container_trouble(container: &ContainerStatus) -> Option<String> {
+fn container_problem(container: &ContainerStatus) -> Option<String> {
     let state = container.state.as_ref();
     let last = container.last_state.as_ref().and_then(exit);
     if let Some(waiting) = state.and_then(|state| state.waiting.as_ref()) {
@@ -240,26 +239,26 @@ fn container_trouble(container: &ContainerStatus) -> Option<String> {
     state.and_then(exit).or(last)
 }
 
-/// How a container ended, if it did and that wasn't well.
+/// How a container terminated, if it failed.
 fn exit(state: &ContainerState) -> Option<String> {
     let ended = state.terminated.as_ref()?;
     let reason = ended.reason.as_deref().unwrap_or("ended");
     (ended.exit_code != 0).then(|| format!("{reason} with exit code {}", ended.exit_code))
 }
 
-/// Why a workload has no pods, where it says so.
-fn workload_trouble(object: &DynamicObject) -> Option<String> {
+/// Why a workload has no pods, if it reports that.
+fn workload_problem(object: &DynamicObject) -> Option<String> {
     let failure = find_condition(object, "ReplicaFailure")?;
     Some(failure.get("message")?.as_str()?.to_owned())
 }
 
-fn ended(job: &DynamicObject) -> Option<Ended> {
+fn ended(job: &DynamicObject) -> Option<JobResult> {
     if find_condition(job, "Complete").is_some() {
-        return Some(Ended::Finished);
+        return Some(JobResult::Finished);
     }
     let failed = find_condition(job, "Failed")?;
     let message = failed.get("message").and_then(Value::as_str).unwrap_or_default();
-    Some(Ended::Failed(message.to_owned()))
+    Some(JobResult::Failed(message.to_owned()))
 }
 
 /// A condition of a workload that is True.
@@ -271,7 +270,7 @@ fn find_condition<'a>(object: &'a DynamicObject, type_: &str) -> Option<&'a Valu
     })
 }
 
-/// A part of an object whose numbers are 0 where they are missing, as Kubernetes leaves them out.
+/// A part of an object in which missing numbers are 0, as Kubernetes omits zeros.
 struct Numbers<'a>(Option<&'a Value>);
 
 impl Numbers<'_> {
@@ -310,10 +309,10 @@ mod tests {
             }));
             workload(ChildKind::Deployment, &object, &[] as &[Arc<Pod>])
         };
-        assert!(deployment(2, 2, 3).settled);
-        assert!(!deployment(1, 2, 3).settled);
-        assert!(!deployment(2, 3, 3).settled);
-        assert!(!deployment(2, 2, 2).settled);
+        assert!(deployment(2, 2, 3).up_to_date);
+        assert!(!deployment(1, 2, 3).up_to_date);
+        assert!(!deployment(2, 3, 3).up_to_date);
+        assert!(!deployment(2, 2, 2).up_to_date);
         assert_eq!(deployment(2, 2, 3).ready, 2);
     }
 
@@ -332,23 +331,23 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_failed_says_why() {
+    fn a_failed_job_has_its_reason() {
         let job = object(json!({"status": {"conditions": [
             {"type": "Failed", "status": "True", "message": "it has reached its limit"},
         ]}}));
         let observed = workload(ChildKind::Job, &job, &[] as &[Arc<Pod>]);
-        assert_eq!(observed.ended, Some(Ended::Failed("it has reached its limit".to_owned())));
+        assert_eq!(observed.ended, Some(JobResult::Failed("it has reached its limit".to_owned())));
     }
 
     #[test]
-    fn the_trouble_of_a_pod_is_told() {
+    fn the_problem_of_a_pod_is_reported() {
         let deployment = object(json!({"spec": {"replicas": 1}}));
         let cases = [
             (
                 json!({"conditions": [
                     {"type": "PodScheduled", "status": "False", "message": "0/1 nodes fit"},
                 ]}),
-                "pod shop-1 can't be placed on a node: 0/1 nodes fit",
+                "pod shop-1 can't be scheduled: 0/1 nodes fit",
             ),
             (
                 json!({"containerStatuses": [{
@@ -369,16 +368,16 @@ mod tests {
         for (status, expected) in cases {
             let pod = pod(json!({"metadata": {"name": "shop-1"}, "status": status}));
             let observed = workload(ChildKind::Deployment, &deployment, &[pod]);
-            assert_eq!(observed.trouble.as_deref(), Some(expected));
+            assert_eq!(observed.problem.as_deref(), Some(expected));
         }
     }
 
     #[test]
-    fn a_pod_that_runs_and_is_not_ready_says_which_probe() {
+    fn a_running_pod_that_is_not_ready_names_the_probe() {
         let deployment = object(json!({"spec": {"replicas": 1}}));
         for (started, expected) in [
             (false, "its startup probe has not succeeded yet"),
-            (true, "its readiness probe does not succeed"),
+            (true, "its readiness probe fails"),
         ] {
             let pod = pod(json!({"metadata": {"name": "shop-1"}, "status": {"containerStatuses": [
                 {"name": "visor", "ready": true, "restartCount": 0, "image": "", "imageID": "",
@@ -388,20 +387,20 @@ mod tests {
             ]}}));
             let observed = workload(ChildKind::Deployment, &deployment, &[pod]);
             let expected = format!("pod shop-1, container collector: {expected}");
-            assert_eq!(observed.trouble, Some(expected));
+            assert_eq!(observed.problem, Some(expected));
         }
     }
 
     #[test]
-    fn an_injected_pod_that_can_not_be_placed_is_told() {
+    fn an_injected_pod_that_cannot_be_scheduled_is_reported() {
         let pod = pod(json!({"metadata": {"name": "shop-1"}, "status": {"conditions": [
             {"type": "PodScheduled", "status": "False", "message": "0/1 nodes fit"},
         ]}}));
-        let observed = guests(&[pod]);
+        let observed = sidecars(&[pod]);
         assert_eq!((observed.desired, observed.ready), (1, 0));
         assert_eq!(
-            observed.trouble.as_deref(),
-            Some("pod shop-1 can't be placed on a node: 0/1 nodes fit")
+            observed.problem.as_deref(),
+            Some("pod shop-1 can't be scheduled: 0/1 nodes fit")
         );
     }
 
@@ -443,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_tells_of_its_retries_and_of_what_it_waits_for() {
+    fn retries_and_running_containers_of_a_job_are_reported() {
         let none: &[Arc<Pod>] = &[];
         let job = |status: Value| object(json!({"spec": {"completions": 1}, "status": status}));
         assert_eq!(workload(ChildKind::Job, &job(json!({"failed": 2})), none).retries, 2);
@@ -460,12 +459,12 @@ mod tests {
             container("collector", json!({"running": {}})),
         ]}}));
         let observed = workload(ChildKind::Job, &job(json!({"active": 1, "failed": 1})), &[pod]);
-        assert_eq!(observed.waits_for.as_deref(), Some("container collector of pod shop-1"));
+        assert_eq!(observed.waiting_for.as_deref(), Some("container collector of pod shop-1"));
         assert_eq!((observed.ready, observed.retries), (1, 0));
     }
 
     #[test]
-    fn a_workload_that_somebody_has_paused_says_so() {
+    fn a_paused_workload_is_reported() {
         let none: &[Arc<Pod>] = &[];
         for (kind, field) in [(ChildKind::Deployment, "paused"), (ChildKind::Job, "suspend")] {
             let paused = |yes: bool| {

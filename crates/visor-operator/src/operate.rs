@@ -1,12 +1,13 @@
-//! `visor-operator run`: starts everything, in order, and ends it, in order.
+//! `visor-operator run`: starts everything in order, and shuts it down in order.
 //!
-//! It listens first, so that a kubelet learns how it is; waits for the API server to serve
-//! `FakeLogSource`s; stands by until it leads; and then acts until it is told to end, or has lost
-//! the Lease. To lose it is an error that ends the process at once, for another one acts by then.
+//! It serves its health endpoints first; waits until the API server serves `FakeLogSource`s; waits
+//! until it is the leader; and then runs the controllers until it receives a signal or loses the
+//! Lease. Losing the Lease is an error that ends the process at once, because another operator is
+//! the leader by then.
 //!
-//! The webhooks answer all the while, standing by or acting.
+//! The webhooks serve all the time, leader or not.
 
-mod acting;
+mod controllers;
 mod webhooks;
 
 use std::{
@@ -38,45 +39,42 @@ use tracing::{info, warn};
 use visor_http::{Limits, Plain, Readiness, bind, pages};
 
 use crate::{
+    api_server::{self, ApiCapabilities},
     build::Settings,
     cli::Run,
-    cluster::{self, Abilities},
-    events::Announcer,
+    events::EventPublisher,
     inject::Injector,
     leader::{Candidate, Fence, Leadership},
     metrics::Metrics,
     policy::Policy,
-    requests::{Manners, Requests},
+    requests::{RequestLayer, Throttle},
 };
 
-const LOST: &str = "the Lease is lost; ending at once, for another operator acts";
-/// How long what is under way may take when the operator is told to end.
-const LAST_WORK: Duration = Duration::from_secs(15);
-/// How long the webhook answers after the operator has been told to end.
-const FAREWELL: Duration = Duration::from_secs(5);
-/// The pause between two looks whether the API server is ready for us.
-const PAUSE: Duration = Duration::from_secs(2);
+const LOST_LEADERSHIP: &str = "lost leadership; exiting";
+/// How long reconciliations in progress may take after a signal.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long the webhook serves after a signal.
+const WEBHOOK_DRAIN: Duration = Duration::from_secs(5);
+/// The interval of checks whether the API server is ready.
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Runs until it is told to end.
+/// Runs until a signal.
 ///
 /// # Errors
 ///
-/// When it can't begin, or has lost the Lease.
+/// If it can't start, or has lost the Lease.
 pub(crate) async fn run(options: Run) -> anyhow::Result<()> {
-    let mut end = End::listen()?;
-    let metrics = Arc::new(Metrics::new().context("the metrics")?);
+    let mut end = ShutdownSignals::listen()?;
+    let metrics = Arc::new(Metrics::new().context("cannot set up the metrics")?);
     let readiness = Arc::new(Readiness::default());
-    let listener = bind(options.listen, &Limits::PAGES)
-        .with_context(|| format!("cannot listen on {}; choose another --listen", options.listen))?;
+    let listener = bind(options.listen, &Limits::PAGES).with_context(|| {
+        format!("cannot listen on {}; choose another address with --listen", options.listen)
+    })?;
     let address = listener.local_addr()?;
     let rendered = Arc::clone(&metrics);
     let shown_readiness = Arc::clone(&readiness);
     let ready = move || {
-        if shown_readiness.get() {
-            Ok(())
-        } else {
-            Err("not ready to operate sources\n".to_owned())
-        }
+        if shown_readiness.get() { Ok(()) } else { Err("not ready\n".to_owned()) }
     };
     let shown = pages(move || rendered.render(), ready);
     tokio::spawn(visor_http::serve(listener, Limits::PAGES, Plain, shown));
@@ -84,10 +82,11 @@ pub(crate) async fn run(options: Run) -> anyhow::Result<()> {
     info!(version = env!("CARGO_PKG_VERSION"), identity, %address, "visor-operator");
 
     let config = config(&identity).await?;
-    let manners = Some(Arc::new(Manners::default()));
-    let polite = Requests { metrics: Arc::clone(&metrics), manners, fence: None };
-    let client = client(&config, &polite)?;
-    let Some(abilities) = unless(&mut end, server_ready(&client, &options)).await else {
+    let throttle = Some(Arc::new(Throttle::default()));
+    let throttled = RequestLayer { metrics: Arc::clone(&metrics), throttle, fence: None };
+    let client = client(&config, &throttled)?;
+    let Some(api_capabilities) = or_shutdown(&mut end, server_ready(&client, &options)).await
+    else {
         return Ok(());
     };
     let namespace = own_namespace(&options);
@@ -95,22 +94,22 @@ pub(crate) async fn run(options: Run) -> anyhow::Result<()> {
         image: options.image.clone(),
         image_pull_policy: options.image_pull_policy.as_str().to_owned(),
         user: options.generator_user.0,
-        native_sidecars: abilities.native_sidecars,
-        pod_monitors: options.pod_monitors && abilities.pod_monitors,
+        native_sidecars: api_capabilities.native_sidecars,
+        pod_monitors: options.pod_monitors && api_capabilities.pod_monitors,
         policy: Policy { allowed: options.allowed.clone(), forbidden: options.forbidden.clone() },
         operator: format!("{namespace}/{}", options.lease_name),
     };
-    let (leads, led) = watch::channel(false);
+    let (is_leader, leader_watch) = watch::channel(false);
     let injector = if options.inject || options.validate {
-        let apart = Requests { manners: Some(Arc::default()), ..polite.clone() };
+        let lookup_requests = RequestLayer { throttle: Some(Arc::default()), ..throttled.clone() };
         let shared = webhooks::Shared {
             client: client.clone(),
             metrics: Arc::clone(&metrics),
             settings: settings.clone(),
-            abilities,
-            asking: self::client(&config, &apart)?,
+            api_capabilities,
+            asking: self::client(&config, &lookup_requests)?,
             namespace: namespace.clone(),
-            leads: led,
+            is_leader: leader_watch,
         };
         webhooks::start(&options, shared, Arc::clone(&readiness))?
     } else {
@@ -120,62 +119,73 @@ pub(crate) async fn run(options: Run) -> anyhow::Result<()> {
     let fence = (!options.no_leader_election).then(Fence::default);
     let leadership = if let Some(fence) = &fence {
         let name = &options.lease_name;
-        let prompt = Requests { manners: None, ..polite.clone() };
+        let unthrottled = RequestLayer { throttle: None, ..throttled.clone() };
         let candidate = Candidate::new(
-            self::client(&config, &prompt)?,
+            self::client(&config, &unthrottled)?,
             &namespace,
             name,
             &identity,
             options.lease_duration,
             fence.clone(),
         );
-        match unless(&mut end, candidate.lead()).await {
+        match or_shutdown(&mut end, candidate.acquire()).await {
             Some(leadership) => Some(leadership),
-            None => return linger(&options, &readiness).await,
+            None => return drain_webhook(&options, &readiness).await,
         }
     } else {
         None
     };
-    metrics.leads(true);
-    leads.send_replace(true);
-    let client = self::client(&config, &Requests { fence, ..polite })?;
-    let announcer = Announcer::new(client.clone(), &identity);
-    let work = Work { client, metrics, settings, announcer, injector, options: options.clone() };
-    let done = lead(work, leadership, &mut end).await;
-    leads.send_replace(false);
-    if done.is_ok() { linger(&options, &readiness).await } else { done }
+    metrics.set_leader(true);
+    is_leader.send_replace(true);
+    let client = self::client(&config, &RequestLayer { fence, ..throttled })?;
+    let event_publisher = EventPublisher::new(client.clone(), &identity);
+    let work = ControllerInputs {
+        client,
+        metrics,
+        settings,
+        event_publisher,
+        injector,
+        options: options.clone(),
+    };
+    let done = run_as_leader(work, leadership, &mut end).await;
+    is_leader.send_replace(false);
+    if done.is_ok() { drain_webhook(&options, &readiness).await } else { done }
 }
 
-/// The API server asks an operator that has ended for some moments more, until all have heard of its
-/// end; until then the webhook answers.
-async fn linger(options: &Run, readiness: &Readiness) -> anyhow::Result<()> {
+/// The API server calls an operator for some moments after it has terminated, until all API servers
+/// have learned of it; until then the webhook serves.
+async fn drain_webhook(options: &Run, readiness: &Readiness) -> anyhow::Result<()> {
     readiness.set(false);
     if options.inject {
-        sleep(FAREWELL).await;
+        sleep(WEBHOOK_DRAIN).await;
     }
     Ok(())
 }
 
-/// Everything that acting takes.
+/// Everything that the controllers need.
 #[derive(Clone)]
-struct Work {
+struct ControllerInputs {
     client: Client,
     metrics: Arc<Metrics>,
     settings: Settings,
-    announcer: Announcer,
+    event_publisher: EventPublisher,
     injector: Option<Arc<Injector>>,
     options: Run,
 }
 
-/// Acts until it is told to end, or the Lease is lost.
-async fn lead(work: Work, mut leadership: Option<Leadership>, end: &mut End) -> anyhow::Result<()> {
+/// Runs the controllers until a signal, or until the Lease is lost.
+async fn run_as_leader(
+    work: ControllerInputs,
+    mut leadership: Option<Leadership>,
+    end: &mut ShutdownSignals,
+) -> anyhow::Result<()> {
     let (stop, stopped) = oneshot::channel::<()>();
-    let mut acting = pin!(acting::act(work, async {
-        // That nobody can say it any more means the same.
+    let mut controllers = pin!(controllers::run_controllers(work, async {
+        // A dropped sender means the same.
         stopped.await.ok();
     }));
     {
-        // The Lease is renewed until the last work is done.
+        // The Lease is renewed until the last reconciliation has finished.
         let mut lost = pin!(async {
             match &mut leadership {
                 Some(leadership) => leadership.lost().await,
@@ -183,80 +193,80 @@ async fn lead(work: Work, mut leadership: Option<Leadership>, end: &mut End) -> 
             }
         });
         select! {
-            () = &mut acting => bail!("the watches have ended"),
-            why = &mut lost => bail!("{LOST}: {why}"),
-            () = end.come() => info!("told to end; finishing what is under way"),
+            () = &mut controllers => bail!("all watches have ended"),
+            why = &mut lost => bail!("{LOST_LEADERSHIP}: {why}"),
+            () = end.received() => info!("received a signal; finishing reconciliations in progress"),
         }
         let _ = stop.send(());
         select! {
-            done = timeout(LAST_WORK, &mut acting) => if done.is_err() {
-                // It may still be under way, so the Lease is left to run out.
-                warn!("some of it was not finished in time; another operator will");
+            done = timeout(SHUTDOWN_TIMEOUT, &mut controllers) => if done.is_err() {
+                // They may still be in progress, so the Lease is left to expire.
+                warn!("reconciliations did not finish in time; the next leader will finish them");
                 return Ok(());
             },
-            why = &mut lost => bail!("{LOST}: {why}"),
-            () = end.come() => bail!("told to end twice; ending at once"),
+            why = &mut lost => bail!("{LOST_LEADERSHIP}: {why}"),
+            () = end.received() => bail!("received a second signal; exiting"),
         }
     }
     if let Some(leadership) = leadership {
-        leadership.give_back().await;
+        leadership.release().await;
     }
     Ok(())
 }
 
-/// Where the API server is, found as kubectl or a pod does, and as whom it is asked.
+/// The address of the API server, found as by kubectl or in a pod, and the user agent.
 async fn config(identity: &str) -> anyhow::Result<Config> {
     let mut config =
-        Config::infer().await.context("there is neither a kubeconfig nor a pod's account")?;
+        Config::infer().await.context("found neither a kubeconfig nor a service account")?;
     let program = concat!("visor-operator/", env!("CARGO_PKG_VERSION"));
     let who = HeaderValue::from_str(&format!("{program} ({identity})"));
     config.headers.push((USER_AGENT, who.unwrap_or(HeaderValue::from_static(program))));
-    // It would begin after 5 ms, and go on whatever becomes of the Lease. Whoever asks tries again.
+    // The client's own retries ignore the Lease; the callers retry.
     config.default_retry = false;
     Ok(config)
 }
 
-fn client(config: &Config, requests: &Requests) -> anyhow::Result<Client> {
-    let builder =
-        ClientBuilder::try_from(config.clone()).context("connecting to the API server")?;
+fn client(config: &Config, requests: &RequestLayer) -> anyhow::Result<Client> {
+    let builder = ClientBuilder::try_from(config.clone())
+        .context("cannot create the client of the API server")?;
     Ok(builder.with_layer(requests).build())
 }
 
-/// Waits until the API server serves `FakeLogSource`s, and says what else it can do. Of several
-/// namespaces one is enough: the watches of others wait for themselves.
-async fn server_ready(client: &Client, options: &Run) -> Abilities {
+/// Waits until the API server serves `FakeLogSource`s, and returns what else it supports. Of
+/// several namespaces one is enough: the watches of others wait by themselves.
+async fn server_ready(client: &Client, options: &Run) -> ApiCapabilities {
     let scopes = scopes(options);
-    let mut told = String::new();
+    let mut logged = String::new();
     loop {
         let ready = async {
-            let abilities = Abilities::ask(client).await?;
+            let api_capabilities = ApiCapabilities::discover(client).await?;
             let served = scopes.iter().map(|scope| {
-                let asked = cluster::serves_sources(client, scope.as_deref());
+                let asked = api_server::serves_sources(client, scope.as_deref());
                 Box::pin(asked)
             });
             future::select_ok(served).await?;
-            Ok::<_, kube::Error>(abilities)
+            Ok::<_, kube::Error>(api_capabilities)
         };
         match ready.await {
-            Ok(abilities) => return abilities,
+            Ok(api_capabilities) => return api_capabilities,
             Err(error) => {
-                // Once for each reason, not every two seconds.
+                // Logged once for each reason.
                 let reason = error.to_string();
-                if reason != told {
+                if reason != logged {
                     warn!(
                         error = reason,
-                        "the API server doesn't serve FakeLogSources to us yet; is the custom \
-                         resource definition there, and may this account list them?"
+                        "cannot list FakeLogSources; will retry (is the custom \
+                         resource definition installed, and may this service account list them?)"
                     );
-                    told = reason;
+                    logged = reason;
                 }
-                sleep(PAUSE).await;
+                sleep(CHECK_INTERVAL).await;
             }
         }
     }
 }
 
-/// The namespaces to operate, one by one; `None` is all of them at once.
+/// The namespaces to watch, one by one; `None` is all of them.
 fn scopes(options: &Run) -> Vec<Option<String>> {
     let mut named = options.namespaces.clone();
     named.sort();
@@ -269,52 +279,53 @@ fn identity(options: &Run) -> String {
     options.identity.clone().or_else(|| env::var("POD_NAME").ok()).unwrap_or_else(random)
 }
 
-/// Where the Lease is.
+/// The namespace of the Lease.
 fn own_namespace(options: &Run) -> String {
-    const OF_THE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+    const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
     options
         .lease_namespace
         .clone()
         .or_else(|| env::var("POD_NAMESPACE").ok())
-        .or_else(|| fs::read_to_string(OF_THE_ACCOUNT).ok())
+        .or_else(|| fs::read_to_string(NAMESPACE_FILE).ok())
         .unwrap_or_else(|| "default".to_owned())
 }
 
-/// Whether a signal ends the program at once: until something waits for it.
-static ENDS_AT_ONCE: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| Arc::new(AtomicBool::new(true)));
+/// Whether a signal ends the process at once: until the signals are awaited.
+static EXITS_AT_ONCE: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| Arc::new(AtomicBool::new(true)));
 
-/// Has signals end the program, before it has begun with anything. As process 1 of a container it has
+/// Makes signals end the process before it has started anything. As process 1 of a container it has
 /// no default action for them: without a handler they would be lost.
 ///
 /// # Errors
 ///
+/// If the handlers can't be installed.
 /// If the system has no handler to spare.
-pub(crate) fn end_at_signals() -> anyhow::Result<()> {
+pub(crate) fn exit_on_signals() -> anyhow::Result<()> {
     for signal in [SIGTERM, SIGINT] {
-        register_conditional_shutdown(signal, 128 + signal, Arc::clone(&ENDS_AT_ONCE))
-            .context("catching signals")?;
+        register_conditional_shutdown(signal, 128 + signal, Arc::clone(&EXITS_AT_ONCE))
+            .context("cannot install signal handlers")?;
     }
     Ok(())
 }
 
-/// The signals that tell the operator to end.
-struct End {
+/// The signals for a shutdown.
+struct ShutdownSignals {
     terminate: Signal,
     interrupt: Signal,
 }
 
-impl End {
+impl ShutdownSignals {
     fn listen() -> anyhow::Result<Self> {
-        let listen = |kind| signal(kind).context("listening for signals");
+        let listen = |kind| signal(kind).context("cannot install signal handlers");
         let end = Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
         };
-        ENDS_AT_ONCE.store(false, Ordering::Release);
+        EXITS_AT_ONCE.store(false, Ordering::Release);
         Ok(end)
     }
 
-    async fn come(&mut self) {
+    async fn received(&mut self) {
         select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
@@ -322,10 +333,13 @@ impl End {
     }
 }
 
-/// What comes of something, unless the operator is told to end before.
-async fn unless<T>(end: &mut End, something: impl Future<Output = T>) -> Option<T> {
+/// The result of a future, unless a signal arrives first.
+async fn or_shutdown<T>(
+    end: &mut ShutdownSignals,
+    something: impl Future<Output = T>,
+) -> Option<T> {
     select! {
         done = something => Some(done),
-        () = end.come() => None,
+        () = end.received() => None,
     }
 }

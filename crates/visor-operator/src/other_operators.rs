@@ -1,5 +1,5 @@
-//! Whether another operator acts: the one whose mark is on the children of a source. By its Lease, which
-//! it renews as long as it does.
+//! Whether another operator is active: the one named on the children of a source. It renews its
+//! Lease as long as it is.
 
 use std::{
     collections::HashMap,
@@ -13,55 +13,56 @@ use kube::{Api, Client};
 use tokio::time::Instant;
 use tracing::debug;
 
-/// How long an answer holds.
-const REMEMBERED: Duration = Duration::from_secs(30);
-/// So many operators are remembered.
-const MOST: usize = 100;
-/// A Lease that hasn't been renewed for so many of its durations is nobody's. Clocks of nodes differ.
-const DURATIONS: i32 = 3;
+/// How long a result is valid.
+const CACHE_TTL: Duration = Duration::from_secs(30);
+/// The maximum number of cached results.
+const MAX_CACHED: usize = 100;
+/// A Lease that hasn't been renewed for this many durations has expired. The factor allows for
+/// different clocks.
+const EXPIRED_DURATIONS: i32 = 3;
 
-/// What is known of other operators.
+/// Cached results about other operators.
 pub(crate) struct OtherOperators {
     client: Client,
-    known: Mutex<HashMap<String, (Instant, bool)>>,
+    cached: Mutex<HashMap<String, (Instant, bool)>>,
 }
 
 impl OtherOperators {
     pub(crate) fn new(client: Client) -> Self {
-        Self { client, known: Mutex::default() }
+        Self { client, cached: Mutex::default() }
     }
 
-    /// Whether the operator with this mark acts. One whose Lease can't be read may.
-    pub(crate) async fn acts(&self, mark: &str) -> bool {
-        if let Some(known) = self.known(mark) {
-            return known;
+    /// Whether the operator with this Lease is active. If the Lease can't be read, it may be.
+    pub(crate) async fn is_active(&self, lease_name: &str) -> bool {
+        if let Some(cached) = self.cached(lease_name) {
+            return cached;
         }
-        let acts = match mark.split_once('/') {
+        let is_active = match lease_name.split_once('/') {
             Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
                 let api: Api<Lease> = Api::namespaced(self.client.clone(), namespace);
                 match api.get_opt(name).await {
                     Ok(lease) => lease.is_some_and(|lease| is_held(&lease, Timestamp::now())),
                     Err(error) => {
-                        debug!(mark, %error, "the Lease of another operator can't be read");
+                        debug!(lease_name, %error, "cannot read the Lease of another operator");
                         true
                     }
                 }
             }
-            // No operator has such a mark.
+            // No operator is named like that.
             _ => false,
         };
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MOST {
-            known.clear();
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        if cached.len() >= MAX_CACHED {
+            cached.clear();
         }
-        known.insert(mark.to_owned(), (Instant::now(), acts));
-        acts
+        cached.insert(lease_name.to_owned(), (Instant::now(), is_active));
+        is_active
     }
 
-    fn known(&self, mark: &str) -> Option<bool> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, acts) = known.get(mark)?;
-        (at.elapsed() < REMEMBERED).then_some(*acts)
+    fn cached(&self, lease_name: &str) -> Option<bool> {
+        let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, is_active) = cached.get(lease_name)?;
+        (at.elapsed() < CACHE_TTL).then_some(*is_active)
     }
 }
 
@@ -69,7 +70,7 @@ fn is_held(lease: &Lease, now: Timestamp) -> bool {
     let Some(spec) = &lease.spec else { return false };
     let is_somebody_s = spec.holder_identity.as_ref().is_some_and(|holder| !holder.is_empty());
     let seconds = spec.lease_duration_seconds.unwrap_or(0);
-    let longest = SignedDuration::from_secs(seconds.into()) * DURATIONS;
+    let longest = SignedDuration::from_secs(seconds.into()) * EXPIRED_DURATIONS;
     let renewed = spec.renew_time.as_ref().map(|time| time.0);
     is_somebody_s && renewed.is_some_and(|renewed| now.duration_since(renewed) < longest)
 }

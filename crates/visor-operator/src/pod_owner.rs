@@ -1,7 +1,7 @@
-//! Whose a pod is. Its labels say so, but whoever may write a pod may write them; so they are believed
-//! only where the API server's own controllers bear them out: in the source's namespace, of a pod
-//! whose controller is the source's workload (by their uids, from one to the next), or one that the
-//! injector gave a generator of a source that rides along. Pure: from objects that the cache has.
+//! The source of a pod. Its labels name one, but everybody who may write a pod may set labels; so they
+//! are trusted only if Kubernetes' controllers confirm them: the pod is in the source's namespace,
+//! and is controlled by the source's workload (by uids, from one to the next), or was injected with
+//! the generator of a sidecar source. Pure: from cached objects.
 
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{Resource, ResourceExt, api::ObjectMeta};
@@ -10,14 +10,14 @@ use visor_api::{
     source::{FakeLogSourceSpec, Workload},
 };
 
-use crate::build::labels::{INJECTED, source_uid};
+use crate::build::labels::{INJECTED_ANNOTATION, source_uid};
 
-/// What tells a source from others, as far as its pods are concerned.
+/// What identifies a source to its pods.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct SourceIdentity {
     pub(crate) namespace: String,
     pub(crate) uid: String,
-    /// Whether its generator rides along in pods of others.
+    /// Whether its generator is injected.
     pub(crate) is_sidecar: bool,
 }
 
@@ -32,34 +32,34 @@ impl SourceIdentity {
     }
 }
 
-/// The controllers that there are.
+/// The controllers that exist.
 pub(crate) trait Controllers {
-    /// The metadata of the controller of this kind, in a namespace, if it is known.
+    /// The metadata of a controller in a namespace, if it is known.
     fn controller(&self, namespace: &str, reference: &OwnerReference) -> Option<ObjectMeta>;
 }
 
-/// From a pod to its source there are at most a `ReplicaSet` and a Deployment.
-const LONGEST_CHAIN: usize = 3;
+/// Between a pod and its source there are at most a `ReplicaSet` and a Deployment.
+const MAX_CHAIN: usize = 3;
 
-/// Whether a pod has the generator of this source.
+/// Whether a pod belongs to this source.
 pub(crate) fn belongs(pod: &Pod, source: &SourceIdentity, controllers: &impl Controllers) -> bool {
     source_uid(pod) == Some(&source.uid)
         && pod.metadata.namespace.as_deref() == Some(&source.namespace)
         && if source.is_sidecar {
-            pod.annotations().contains_key(INJECTED)
+            pod.annotations().contains_key(INJECTED_ANNOTATION)
         } else {
             is_controlled_by(&pod.metadata, source, controllers)
         }
 }
 
-/// Whether the controllers of an object lead up to the source.
+/// Whether the chain of controllers of an object ends at the source.
 fn is_controlled_by(
     object: &ObjectMeta,
     source: &SourceIdentity,
     controllers: &impl Controllers,
 ) -> bool {
     let mut object = object.clone();
-    for _ in 0..LONGEST_CHAIN {
+    for _ in 0..MAX_CHAIN {
         let Some(reference) = controller(&object) else { return false };
         if reference.kind == FakeLogSource::kind(&()) {
             return reference.uid == source.uid
@@ -73,7 +73,7 @@ fn is_controlled_by(
     false
 }
 
-/// What an object says of its controller.
+/// The controller of an object.
 pub(crate) fn controller(object: &ObjectMeta) -> Option<OwnerReference> {
     let mut owners = object.owner_references.iter().flatten();
     owners.find(|owner| owner.controller == Some(true)).cloned()
@@ -88,9 +88,9 @@ mod tests {
     use super::*;
 
     /// Controllers by their kinds and names.
-    struct Known(HashMap<(&'static str, &'static str), ObjectMeta>);
+    struct InjectorCache(HashMap<(&'static str, &'static str), ObjectMeta>);
 
-    impl Controllers for Known {
+    impl Controllers for InjectorCache {
         fn controller(&self, namespace: &str, reference: &OwnerReference) -> Option<ObjectMeta> {
             let OwnerReference { kind, name, .. } = reference;
             let found = self.0.get(&(kind.as_str(), name.as_str()))?;
@@ -110,9 +110,9 @@ mod tests {
         .unwrap()
     }
 
-    fn known() -> Known {
+    fn known() -> InjectorCache {
         let source = |uid| owner("FakeLogSource", "shop", uid);
-        Known(HashMap::from([
+        InjectorCache(HashMap::from([
             (("Deployment", "shop"), metadata("shop", "d", &source("s"))),
             (("Deployment", "other"), metadata("other", "o", &Value::Null)),
             (("StatefulSet", "shop"), metadata("shop", "t", &source("s"))),
@@ -136,8 +136,8 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_is_a_sources_if_its_controllers_lead_there() {
-        let injected = json!({INJECTED: "1"});
+    fn a_pod_belongs_to_a_source_if_its_owners_lead_to_it() {
+        let injected = json!({INJECTED_ANNOTATION: "1"});
         for (namespace, uid, owners, expected) in [
             ("web", "s", owner("ReplicaSet", "shop-1", "r"), true),
             ("web", "s", owner("StatefulSet", "shop", "t"), true),
@@ -160,8 +160,9 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_of_others_is_a_sources_if_it_was_injected_in_its_namespace() {
-        let (injected, theirs) = (json!({INJECTED: "1"}), owner("ReplicaSet", "theirs", "7"));
+    fn an_injected_pod_belongs_to_a_source_of_its_namespace() {
+        let (injected, theirs) =
+            (json!({INJECTED_ANNOTATION: "1"}), owner("ReplicaSet", "theirs", "7"));
         for (namespace, annotations, is_sidecar, expected) in [
             ("web", &injected, true, true),
             ("web", &injected, false, false),

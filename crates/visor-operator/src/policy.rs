@@ -1,10 +1,10 @@
-//! What sources may ask of their pods. Whoever may create a source gets pods that the operator makes
-//! for him, and by them reaches what he perhaps may not reach himself: `docs/security.md` says what.
-//! What would lift him above the author of a pod in a namespace of the baseline Pod Security Standard
-//! is forbidden unless the administrator allows it (`--allow`); other things the administrator may
-//! forbid (`--forbid`). Pure.
+//! Which privileges sources have. Everybody who may create a source gets pods that the operator creates,
+//! and may reach things by them that are otherwise out of reach: `docs/security.md` has the list.
+//! What exceeds the baseline Pod Security Standard is forbidden unless the administrator allows it
+//! (`--allow`); other privileges can be forbidden (`--forbid`). Pure.
 //!
-//! [`privileges`] looks at every field there is, and is told by the compiler of those that come.
+//! [`privileges`] checks every field that exists, and the compiler enforces that new ones are
+//! covered.
 
 mod privileges;
 #[cfg(test)]
@@ -13,33 +13,33 @@ mod tests;
 use clap::{ValueEnum, builder::PossibleValue};
 use visor_api::source::FakeLogSourceSpec;
 
-use crate::source::Refusal;
+use crate::source::Rejection;
 
-/// Something that a source may ask for, and that its author may not have otherwise.
+/// A privilege that a source may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "PascalCase")]
 pub(crate) enum Privilege {
-    /// Directories of nodes (`volume.hostPath`), and an init container that is root there.
+    /// hostPath volumes (`volume.hostPath`), with an init container that runs as root
     HostPath,
-    /// Ports of nodes (`hostPort`).
+    /// Ports of nodes (`hostPort`)
     HostPorts,
-    /// Containers that are root (`runAsUser: 0`, `runAsNonRoot: false`).
+    /// Containers that run as root (`runAsUser: 0`, `runAsNonRoot: false`)
     RootContainers,
-    /// Containers that the baseline standard forbids: privileged, with more capabilities, without the
-    /// runtime's confinement, or by which a kubelet asks hosts of the author's choice.
+    /// Containers that the baseline Pod Security Standard forbids: privileged ones, with further
+    /// capabilities, unconfined, or with probes of other hosts
     PrivilegedContainers,
-    /// Claims that the author names or has made (`volume.persistentVolumeClaim`).
+    /// Persistent volume claims (`volume.persistentVolumeClaim`)
     PersistentVolumeClaims,
-    /// Containers of the author's own (`podTemplate.containers` and `initContainers`).
+    /// Containers of the pod template (`podTemplate.containers` and `initContainers`)
     Containers,
-    /// Secrets of the namespace (`podTemplate.volumes`, `imagePullSecrets`, environments).
+    /// Secrets of the namespace (`podTemplate.volumes`, `imagePullSecrets`, environments)
     Secrets,
-    /// On which nodes pods run, and by what (`podTemplate.nodeSelector`, `tolerations`, `affinity`,
-    /// `topologySpreadConstraints`, `schedulerName` and `runtimeClassName`, `DaemonSet`).
+    /// Scheduling and runtime (`podTemplate.nodeSelector`, `tolerations`, `affinity`,
+    /// `topologySpreadConstraints`, `schedulerName` and `runtimeClassName`, `DaemonSet`)
     NodePlacement,
-    /// Whom pods push off a node (`podTemplate.priorityClassName`).
+    /// Preemption of other pods (`podTemplate.priorityClassName`)
     PriorityClasses,
-    /// Who pods are for the API server (`podTemplate.serviceAccountName`, and its token).
+    /// Service accounts (`podTemplate.serviceAccountName`, and its token)
     ServiceAccounts,
 }
 
@@ -65,14 +65,14 @@ impl Privilege {
     }
 }
 
-/// What is forbidden unless it is allowed.
+/// The privileges that are forbidden unless they are allowed.
 pub(crate) fn allowable() -> impl Iterator<Item = PossibleValue> {
     let few =
         Privilege::value_variants().iter().filter(|privilege| privilege.is_forbidden_by_default());
     few.filter_map(ValueEnum::to_possible_value)
 }
 
-/// What an administrator has decided.
+/// The administrator's decisions.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Policy {
     pub(crate) allowed: Vec<Privilege>,
@@ -84,19 +84,19 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// The first thing that it may not have, by its path in the document.
-    pub(crate) fn check(&self, spec: &FakeLogSourceSpec) -> Result<(), Refusal> {
+    /// The first privilege that the source doesn't have, by its path in the document.
+    pub(crate) fn check(&self, spec: &FakeLogSourceSpec) -> Result<(), Rejection> {
         for (privilege, path) in privileges::of(spec) {
             let name = privilege.name();
             let why = if self.forbidden.contains(&privilege) {
-                format!("this cluster's administrator has forbidden it (--forbid {name})")
+                format!("not allowed by the operator (`--forbid {name}`)")
             } else if privilege.is_forbidden_by_default() && !self.allowed.contains(&privilege) {
-                format!("this cluster's administrator has not allowed it (--allow {name})")
+                format!("not allowed by the operator (needs `--allow {name}`)")
             } else {
                 continue;
             };
-            let message = format!("{path}: {why}; take it out, or ask the administrator");
-            return Err(Refusal::new("NotAllowed", message));
+            let message = format!("{path}: {why}; remove it or ask your administrator");
+            return Err(Rejection::new("NotAllowed", message));
         }
         Ok(())
     }

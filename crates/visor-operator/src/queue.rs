@@ -1,5 +1,5 @@
-//! The sources that are about to be looked at: something has happened to them, and their look has not
-//! begun. The controller doesn't tell how many these are; its triggers do.
+//! The sources that wait to be reconciled. The controller doesn't report their number, so its
+//! triggers do.
 
 use std::{
     collections::HashSet,
@@ -8,7 +8,7 @@ use std::{
 
 use crate::metrics::Metrics;
 
-/// Places of sources, each once however much has happened to it.
+/// Sources by namespaced name, each once.
 pub(crate) struct Queue {
     metrics: Arc<Metrics>,
     waiting: Mutex<HashSet<String>>,
@@ -19,25 +19,25 @@ impl Queue {
         Self { metrics, waiting: Mutex::default() }
     }
 
-    /// Something has happened to a source.
-    pub(crate) fn enter(&self, place: String) {
-        if self.lock().insert(place) {
+    /// A source is enqueued.
+    pub(crate) fn enqueue(&self, namespaced_name: String) {
+        if self.lock().insert(namespaced_name) {
             self.metrics.queue_changed(1);
         }
     }
 
-    /// It is being looked at.
-    pub(crate) fn leave(&self, place: &str) {
-        if self.lock().remove(place) {
+    /// Its reconciliation starts.
+    pub(crate) fn dequeue(&self, namespaced_name: &str) {
+        if self.lock().remove(namespaced_name) {
             self.metrics.queue_changed(-1);
         }
     }
 
-    /// Sources that are no more won't be looked at.
-    pub(crate) fn forget_all_but(&self, places: &HashSet<String>) {
+    /// Drops sources that no longer exist.
+    pub(crate) fn retain(&self, names: &HashSet<String>) {
         let mut waiting = self.lock();
         let before = waiting.len();
-        waiting.retain(|place| places.contains(place));
+        waiting.retain(|namespaced_name| names.contains(namespaced_name));
         let gone = i64::try_from(before - waiting.len()).unwrap_or(0);
         self.metrics.queue_changed(-gone);
     }
@@ -60,14 +60,14 @@ mod tests {
             assert!(text.contains(&format!("visor_operator_queue_depth {wanted}\n")), "{text}");
         };
         depth(0);
-        for place in ["web/a", "web/b", "web/a"] {
-            queue.enter(place.to_owned());
+        for namespaced_name in ["web/a", "web/b", "web/a"] {
+            queue.enqueue(namespaced_name.to_owned());
         }
         depth(2);
-        queue.leave("web/a");
-        queue.leave("web/a");
+        queue.dequeue("web/a");
+        queue.dequeue("web/a");
         depth(1);
-        queue.forget_all_but(&HashSet::new());
+        queue.retain(&HashSet::new());
         depth(0);
     }
 }

@@ -1,8 +1,7 @@
-//! The operator's requests to the API server: counted, none without an end, none sooner than the
-//! server wishes, and none that writes for a leader which no longer leads. A layer around the
-//! client's connection.
+//! A layer around the client of the API server: it counts requests, limits their time, throttles
+//! them as the server asks, and blocks the writes of a former leader.
 
-mod manners;
+mod throttle;
 
 use std::{
     future::Future,
@@ -17,38 +16,38 @@ use tokio::time::timeout;
 use tower::{BoxError, Layer, Service};
 
 use crate::{leader::Fence, metrics::Metrics};
-pub(crate) use manners::Manners;
+pub(crate) use throttle::Throttle;
 
-/// The longest that the server may take to begin an answer. A watch may be silent for longer, and
-/// ends by a rule of its own.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// The maximum time until a response starts. A watch may be silent for longer, and has a timeout of
+/// its own.
+const TIME_LIMIT: Duration = Duration::from_secs(15);
 
-/// Wraps the client's connection.
+/// The layer.
 #[derive(Clone)]
-pub(crate) struct Requests {
+pub(crate) struct RequestLayer {
     pub(crate) metrics: Arc<Metrics>,
-    /// What the client keeps to, if it does: whoever renews a Lease can't wait.
-    pub(crate) manners: Option<Arc<Manners>>,
-    /// What keeps it from writing, if something does.
+    /// The throttle, if there is one: renewing a Lease can't wait.
+    pub(crate) throttle: Option<Arc<Throttle>>,
+    /// Blocks writes while it is closed, if there is one.
     pub(crate) fence: Option<Fence>,
 }
 
-/// The connection, wrapped.
+/// The wrapped service.
 #[derive(Clone)]
-pub(crate) struct Wrapped<S> {
+pub(crate) struct RequestService<S> {
     inner: S,
-    requests: Requests,
+    requests: RequestLayer,
 }
 
-impl<S> Layer<S> for Requests {
-    type Service = Wrapped<S>;
+impl<S> Layer<S> for RequestLayer {
+    type Service = RequestService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Wrapped { inner, requests: self.clone() }
+        RequestService { inner, requests: self.clone() }
     }
 }
 
-impl<S, B, C> Service<Request<B>> for Wrapped<S>
+impl<S, B, C> Service<Request<B>> for RequestService<S>
 where
     S: Service<Request<B>, Response = Response<C>, Error = BoxError>,
     S::Future: Send + 'static,
@@ -67,12 +66,12 @@ where
         let method = verb(&request);
         let writes = *request.method() != Method::GET;
         let path = (method == WATCH).then(|| request.uri().path().to_owned());
-        // It is sent when its future is first polled, and not yet.
+        // It is sent when its future is first polled.
         let answer = self.inner.call(request);
         Box::pin(async move {
-            match (&requests.manners, &path) {
-                (Some(manners), Some(path)) => manners.wait_to_watch(path).await,
-                (Some(manners), None) => manners.wait().await,
+            match (&requests.throttle, &path) {
+                (Some(throttle), Some(path)) => throttle.wait_to_watch(path).await,
+                (Some(throttle), None) => throttle.wait().await,
                 (None, _) => {}
             }
             if writes && requests.fence.as_ref().is_some_and(|fence| !fence.is_open()) {
@@ -81,23 +80,23 @@ where
             let answer = if path.is_some() {
                 answer.await
             } else {
-                timeout(PATIENCE, answer).await.unwrap_or_else(|_| Err(NO_ANSWER.into()))
+                timeout(TIME_LIMIT, answer).await.unwrap_or_else(|_| Err(NO_ANSWER.into()))
             };
             let code = answer.as_ref().map_or(0, |response| response.status().as_u16());
-            requests.metrics.requested(method, code);
-            if let (Some(manners), Ok(response)) = (&requests.manners, &answer) {
-                manners.heard(response);
+            requests.metrics.record_request(method, code);
+            if let (Some(throttle), Ok(response)) = (&requests.throttle, &answer) {
+                throttle.observe_response(response);
             }
             answer
         })
     }
 }
 
-const FENCED: &str = "the Lease has run out: another operator may act, so this one does not";
+const FENCED: &str = "not sent: the Lease has expired, so another operator may be the leader";
 const WATCH: &str = "WATCH";
-const NO_ANSWER: &str = "the API server did not answer within 15 s";
+const NO_ANSWER: &str = "the API server did not respond within 15 s";
 
-/// The method; a watch, which is a GET that stays, has a name of its own.
+/// The method for metrics; a watch, which is a long GET, has a name of its own.
 fn verb<B>(request: &Request<B>) -> &'static str {
     let watches = request.uri().query().is_some_and(|query| query.contains("watch=true"));
     match request.method().as_str() {
@@ -116,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_watch_is_told_from_other_gets() {
+    fn a_watch_is_distinguished_from_other_gets() {
         let of = |method: &str, uri: &str| {
             verb(&Request::builder().method(method).uri(uri).body(()).unwrap())
         };

@@ -1,5 +1,5 @@
-//! A source as the operator works with it: one that has passed every rule. Only `ValidSource` is
-//! built into children, so nothing can be built from a document that nobody has checked.
+//! A source that has passed every rule. Only a `ValidSource` is built into children, so nothing is
+//! built from an unchecked document.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, api::ObjectMeta, runtime::reflector::ObjectRef};
@@ -9,29 +9,30 @@ use visor_api::{
     source::{FakeLogSourceSpec, Workload},
 };
 
-/// A source without a problem, as an object of the cluster.
+/// A valid source, as an object of the cluster.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ValidSource<'a>(&'a ResolvedSource);
 
-/// Why a source can't be acted on: the reason of the condition, and a message for people.
+/// Why a source was rejected: the reason and the message of the condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub(crate) struct Rejection {
     pub(crate) reason: &'static str,
     pub(crate) message: String,
 }
 
-/// A condition's message is at most 32,768 bytes (metav1.Condition); a person reads far less.
-const LONGEST_MESSAGE: usize = 2000;
+/// The maximum size of a message in bytes. A condition's is 32,768 (metav1.Condition), more than
+/// anybody reads.
+const MAX_MESSAGE_BYTES: usize = 2000;
 
-/// Checks the rules that the schema can't say.
+/// Checks the rules that the schema can't express.
 ///
 /// # Errors
 ///
 /// Every problem, each with its path in the document.
-pub(crate) fn check(object: &FakeLogSource) -> Result<ResolvedSource, Refusal> {
+pub(crate) fn check(object: &FakeLogSource) -> Result<ResolvedSource, Rejection> {
     ResolvedSource::check(object.clone()).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Refusal::new("Invalid", lines.join("; "))
+        Rejection::new("Invalid", lines.join("; "))
     })
 }
 
@@ -56,7 +57,7 @@ impl<'a> ValidSource<'a> {
         self.metadata().uid.as_deref().unwrap_or_default()
     }
 
-    /// What it says, as its author wrote it.
+    /// The spec as its author wrote it.
     pub(crate) fn spec(self) -> &'a FakeLogSourceSpec {
         &self.0.document().spec
     }
@@ -70,7 +71,7 @@ impl<'a> ValidSource<'a> {
         self.0.is_finite()
     }
 
-    /// The lines a second that one pod should write, surges left out.
+    /// The configured rate of one pod in lines per second, without surges.
     pub(crate) fn lines_per_second(self) -> f64 {
         if self.0.suspended {
             return 0.0;
@@ -78,23 +79,23 @@ impl<'a> ValidSource<'a> {
         self.0.generators.iter().map(Generator::lines_per_second).sum()
     }
 
-    /// The reference by which a child says whose it is: the garbage collector deletes it with the
-    /// source.
+    /// The controller reference of a child: the garbage collector deletes it with the source.
     pub(crate) fn controller_reference(self) -> Option<OwnerReference> {
         self.0.document().controller_owner_ref(&())
     }
 
-    /// A reference of an object that another controller controls: deleted with the source, too.
+    /// The owner reference of an object with another controller: it is deleted with the source as
+    /// well.
     pub(crate) fn owner_reference(self) -> Option<OwnerReference> {
         self.0.document().owner_ref(&())
     }
 }
 
-impl Refusal {
+impl Rejection {
     pub(crate) fn new(reason: &'static str, message: impl Into<String>) -> Self {
         let mut message = message.into();
-        if message.len() > LONGEST_MESSAGE {
-            let end = message.floor_char_boundary(LONGEST_MESSAGE);
+        if message.len() > MAX_MESSAGE_BYTES {
+            let end = message.floor_char_boundary(MAX_MESSAGE_BYTES);
             message.truncate(end);
             message.push_str(" ...");
         }
@@ -102,13 +103,13 @@ impl Refusal {
     }
 }
 
-/// The like of a reference.
-pub(crate) fn place_of<K: Resource>(reference: &ObjectRef<K>) -> String {
+/// The namespaced name of a reference.
+pub(crate) fn namespaced_name_of<K: Resource>(reference: &ObjectRef<K>) -> String {
     format!("{}/{}", reference.namespace.as_deref().unwrap_or_default(), reference.name)
 }
 
-/// Where a source is, for messages.
-pub(crate) fn place(metadata: &ObjectMeta) -> String {
+/// The namespaced name of a source.
+pub(crate) fn namespaced_name(metadata: &ObjectMeta) -> String {
     let part = |part: &Option<String>| part.as_deref().unwrap_or_default().to_owned();
     format!("{}/{}", part(&metadata.namespace), part(&metadata.name))
 }

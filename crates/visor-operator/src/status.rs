@@ -1,6 +1,5 @@
-//! What a person is told of a source: its conditions, its numbers. Pure: it is derived from what was
-//! applied and observed, and from nothing else. Only the time at which a condition changed is
-//! remembered, in the status itself.
+//! The status of a source: its conditions and its numbers. Pure: derived from what was applied and
+//! observed. Only the time at which a condition changed is taken from the previous status.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -8,53 +7,53 @@ use visor_api::source::{FakeLogSourceSpec, FakeLogSourceStatus, Workload};
 
 use crate::{
     build::labels,
-    observed::{Ended, Observed},
-    source::{Refusal, ValidSource},
-    tally::{Affected, Before, Counts, PodEntry, Sums},
+    observed::{JobResult, Observed},
+    source::{Rejection, ValidSource},
+    source_counts::{AffectedPods, Counts, SavedCounts, SavedPod, Totals},
 };
 
 /// What the status is derived from.
-pub(crate) struct Facts<'a> {
-    /// The generation of the source that was looked at.
+pub(crate) struct StatusInputs<'a> {
+    /// The generation of the source that was reconciled.
     pub(crate) generation: i64,
-    /// The source, or why it can't be acted on.
-    pub(crate) source: Result<ValidSource<'a>, &'a Refusal>,
-    /// The workload that there is, of this source or an earlier state of it.
+    /// The source, or why it was rejected.
+    pub(crate) source: Result<ValidSource<'a>, &'a Rejection>,
+    /// The existing workload, of this generation or an earlier one.
     pub(crate) workload: Option<(Workload, Observed)>,
-    /// What was counted.
-    pub(crate) sums: Option<Sums>,
+    /// The counts.
+    pub(crate) totals: Option<Totals>,
 }
 
-/// How a source is, in a word: for the operator's metrics.
+/// The state of a source, for the operator's metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     Ready,
     Progressing,
-    Refused,
+    Rejected,
     Complete,
 }
 
 impl State {
     pub(crate) const ALL: [Self; 4] =
-        [Self::Ready, Self::Progressing, Self::Refused, Self::Complete];
+        [Self::Ready, Self::Progressing, Self::Rejected, Self::Complete];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Ready => "ready",
             Self::Progressing => "progressing",
-            Self::Refused => "refused",
+            Self::Rejected => "rejected",
             Self::Complete => "complete",
         }
     }
 
-    /// The state that a status tells of. A source without one is about to get it.
+    /// The state by its status. A source without a status is about to get it.
     pub(crate) fn of(status: Option<&FakeLogSourceStatus>) -> Self {
         let is = |type_: &str, wanted: &str| {
             let conditions = status.map(|status| status.conditions.as_slice()).unwrap_or_default();
-            find(conditions, type_).is_some_and(|condition| condition.status == wanted)
+            find_condition(conditions, type_).is_some_and(|condition| condition.status == wanted)
         };
         if is(ACCEPTED, "False") {
-            Self::Refused
+            Self::Rejected
         } else if is(COMPLETE, "True") {
             Self::Complete
         } else if is(READY, "True") {
@@ -69,94 +68,95 @@ pub(crate) const READY: &str = "Ready";
 pub(crate) const ACCEPTED: &str = "Accepted";
 const AVAILABLE: &str = "Available";
 const PROGRESSING: &str = "Progressing";
-const COUNTED: &str = "Counted";
+const COUNTS_EXACT: &str = "CountsExact";
 
-/// Why `Available` is False although pods may run.
+/// The reason of `Available` if pods run and can't write.
 pub(crate) const OUTPUTS_FAILING: &str = "OutputsFailing";
 
-const NOT_ASKED: &str = "NotAskedYet";
-const PODS_SILENT: &str = "PodsSilent";
+const PENDING: &str = "Pending";
+const PODS_UNREACHABLE: &str = "PodsUnreachable";
 const CONTAINERS_KILLED: &str = "ContainersKilled";
-const ALL_COUNTED: &str = "AllCounted";
-/// The reasons of `Counted`.
-const COUNTED_REASONS: [&str; 4] = [NOT_ASKED, PODS_SILENT, CONTAINERS_KILLED, ALL_COUNTED];
+const EXACT: &str = "Exact";
+/// The reasons of `CountsExact`.
+const COUNTS_EXACT_REASONS: [&str; 4] = [PENDING, PODS_UNREACHABLE, CONTAINERS_KILLED, EXACT];
 pub(crate) const COMPLETE: &str = "Complete";
-/// Of a source that nothing more comes of until somebody changes something; of others it isn't there.
-/// Tools that wait for objects know it (kstatus).
+/// True if nothing changes until somebody changes the source; absent otherwise. Known to tools that
+/// wait for objects (kstatus).
 const STALLED: &str = "Stalled";
 const FAILED: &str = "Failed";
-/// The reason of `Accepted` where something fails that may go well the next time.
-pub(crate) const FAILING: &str = "Failing";
+/// The reason of `Accepted` if reconciliations fail that may succeed later.
+pub(crate) const RECONCILE_ERROR: &str = "ReconcileError";
 
-/// The status as it should be now.
+/// The new status.
 pub(crate) fn next(
     old: Option<&FakeLogSourceStatus>,
-    facts: &Facts<'_>,
+    inputs: &StatusInputs<'_>,
     now: Timestamp,
 ) -> FakeLogSourceStatus {
     let mut status = old.cloned().unwrap_or_default();
-    status.observed_generation = Some(facts.generation);
-    let observed = facts.workload.as_ref().map(|(_, observed)| observed);
-    status.workload = facts.workload.as_ref().map(|(workload, _)| *workload);
+    status.observed_generation = Some(inputs.generation);
+    let observed = inputs.workload.as_ref().map(|(_, observed)| observed);
+    status.workload = inputs.workload.as_ref().map(|(workload, _)| *workload);
     status.replicas = Some(observed.map_or(0, |observed| observed.replicas));
     status.ready_replicas = Some(observed.map_or(0, |observed| observed.ready));
-    if let Ok(source) = &facts.source {
+    if let Ok(source) = &inputs.source {
         status.selector = Some(labels::selector_text(*source));
-        let pods = pods_that_should_write(*source, facts.workload.as_ref());
+        let pods = pods_that_should_write(*source, inputs.workload.as_ref());
         status.configured_rate = Some(rate_text(source.lines_per_second() * f64::from(pods)));
     }
-    if let Some(sums) = &facts.sums {
-        tell(&mut status, sums);
+    if let Some(totals) = &inputs.totals {
+        set_totals(&mut status, totals);
     }
     let old_conditions = old.map(|old| old.conditions.as_slice()).unwrap_or_default();
-    let judged = judge(facts, old_conditions)
+    let new_conditions = conditions(inputs, old_conditions)
         .into_iter()
-        .chain([counted(facts.sums.as_ref(), old_conditions)]);
-    status.conditions = judged
-        .map(|verdict| verdict.into_condition(old_conditions, facts.generation, now))
+        .chain([counts_exact(inputs.totals.as_ref(), old_conditions)]);
+    status.conditions = new_conditions
+        .map(|condition| condition.into_condition(old_conditions, inputs.generation, now))
         .collect();
     status
 }
 
-/// Whether what is new in a status can't wait: it is about another state of the source, or one of
-/// its conditions has changed.
+/// Whether a new status must be written soon: it is about another generation, or a condition has
+/// changed.
 pub(crate) fn is_urgent(old: Option<&FakeLogSourceStatus>, new: &FakeLogSourceStatus) -> bool {
-    let said = |status: &FakeLogSourceStatus| {
+    let state_of = |status: &FakeLogSourceStatus| {
         let conditions = status.conditions.iter();
-        let said: Vec<_> = conditions
+        let state_of: Vec<_> = conditions
             .map(|one| (one.type_.clone(), one.status.clone(), one.reason.clone()))
             .collect();
-        (status.observed_generation, said)
+        (status.observed_generation, state_of)
     };
-    old.map(said) != Some(said(new))
+    old.map(state_of) != Some(state_of(new))
 }
 
-/// Whether a status tells these sums already.
-pub(crate) fn tells(status: Option<&FakeLogSourceStatus>, sums: &Sums) -> bool {
+/// Whether a status has these counts already.
+pub(crate) fn has_totals(status: Option<&FakeLogSourceStatus>, totals: &Totals) -> bool {
     let Some(status) = status else { return false };
-    let mut told = status.clone();
-    tell(&mut told, sums);
-    told == *status
+    let mut updated = status.clone();
+    set_totals(&mut updated, totals);
+    updated == *status
 }
 
-fn tell(status: &mut FakeLogSourceStatus, sums: &Sums) {
-    status.lines = Some(number(sums.total.lines));
-    status.bytes = Some(number(sums.total.bytes));
-    let pods = |affected: &Affected| Some(i32::try_from(affected.pods).unwrap_or(i32::MAX));
-    status.silent_pods = pods(&sums.findings.silent);
-    status.failing_pods = pods(&sums.findings.failing);
-    status.killed_containers = Some(number(sums.killed));
-    let pods = sums.pods.iter().map(|(mark, told)| PodEntry(mark.clone(), *told).to_string());
+fn set_totals(status: &mut FakeLogSourceStatus, totals: &Totals) {
+    status.lines = Some(number(totals.total.lines));
+    status.bytes = Some(number(totals.total.bytes));
+    let pods = |affected: &AffectedPods| Some(i32::try_from(affected.pods).unwrap_or(i32::MAX));
+    status.unreachable_pods = pods(&totals.findings.unreachable);
+    status.failing_pods = pods(&totals.findings.failing);
+    status.killed_containers = Some(number(totals.killed));
+    let pods =
+        totals.pods.iter().map(|(mark, updated)| SavedPod(mark.clone(), *updated).to_string());
     status.counted_pods = Some(pods.collect());
-    if let Some(rate) = sums.rate {
+    if let Some(rate) = totals.rate {
         status.rate = Some(rate_text(rate));
     }
 }
 
-/// What a status says of what was counted so far.
-pub(crate) fn counted_before(status: &FakeLogSourceStatus) -> Before {
+/// The counts that a status has saved.
+pub(crate) fn saved_counts(status: &FakeLogSourceStatus) -> SavedCounts {
     let count = |number: Option<i64>| number.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
-    Before {
+    SavedCounts {
         total: Counts { lines: count(status.lines), bytes: count(status.bytes) },
         killed: count(status.killed_containers),
         pods: status
@@ -164,28 +164,31 @@ pub(crate) fn counted_before(status: &FakeLogSourceStatus) -> Before {
             .iter()
             .flatten()
             .filter_map(|entry| entry.parse().ok())
-            .map(|PodEntry(mark, told)| (mark, told))
+            .map(|SavedPod(mark, updated)| (mark, updated))
             .collect(),
     }
 }
 
 /// The condition of that type.
-pub(crate) fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
+pub(crate) fn find_condition<'a>(
+    conditions: &'a [Condition],
+    type_: &str,
+) -> Option<&'a Condition> {
     conditions.iter().find(|condition| condition.type_ == type_)
 }
 
-/// A condition before it has a time.
-struct Verdict {
+/// A condition without its transition time.
+struct NewCondition {
     type_: &'static str,
-    holds: bool,
+    is_true: bool,
     reason: &'static str,
     message: String,
 }
 
-impl Verdict {
+impl NewCondition {
     fn into_condition(self, old: &[Condition], generation: i64, now: Timestamp) -> Condition {
-        let status = if self.holds { "True" } else { "False" };
-        let since = find(old, self.type_)
+        let status = if self.is_true { "True" } else { "False" };
+        let since = find_condition(old, self.type_)
             .filter(|condition| condition.status == status)
             .map_or(Time(now), |condition| condition.last_transition_time.clone());
         Condition {
@@ -199,199 +202,220 @@ impl Verdict {
     }
 }
 
-/// All conditions, the one that people look for first.
-fn judge(facts: &Facts<'_>, old: &[Condition]) -> Vec<Verdict> {
-    let workload = facts.workload.as_ref().map(|(_, observed)| observed);
-    let is_guest = matches!(facts.workload, Some((Workload::Sidecar, _)));
-    let available = available(workload, is_guest, failing(facts.sums.as_ref(), old));
-    let source = match &facts.source {
-        Err(refusal) => {
-            let mut message = refusal.message.clone();
+/// All conditions, the most important one first.
+fn conditions(inputs: &StatusInputs<'_>, old: &[Condition]) -> Vec<NewCondition> {
+    let workload = inputs.workload.as_ref().map(|(_, observed)| observed);
+    let is_sidecar = matches!(inputs.workload, Some((Workload::Sidecar, _)));
+    let available = available(workload, is_sidecar, failing(inputs.totals.as_ref(), old));
+    let source = match &inputs.source {
+        Err(rejection) => {
+            let mut message = rejection.message.clone();
             if workload.is_some_and(|observed| observed.replicas > 0) {
-                message.push_str(" (the pods that there are go on as they were)");
+                message.push_str(" (existing pods keep running unchanged)");
             }
-            let verdict = |type_| Verdict {
+            let condition = |type_| NewCondition {
                 type_,
-                holds: false,
-                reason: refusal.reason,
+                is_true: false,
+                reason: rejection.reason,
                 message: message.clone(),
             };
-            let waits = Verdict {
-                message: "waits until the source is changed".to_owned(),
+            let waiting = NewCondition {
+                message: "waiting for a change of the source".to_owned(),
                 reason: "Waiting",
-                ..verdict(PROGRESSING)
+                ..condition(PROGRESSING)
             };
-            // What fails for the moment is tried again, and is no matter of the source.
-            let is_stalled = refusal.reason != FAILING;
-            let stalled = is_stalled.then(|| Verdict { holds: true, ..verdict(STALLED) });
-            let all = [verdict(READY), verdict(ACCEPTED), available, waits];
+            // A failed reconciliation is retried, so the source isn't stalled.
+            let is_stalled = rejection.reason != RECONCILE_ERROR;
+            let stalled = is_stalled.then(|| NewCondition { is_true: true, ..condition(STALLED) });
+            let all = [condition(READY), condition(ACCEPTED), available, waiting];
             return all.into_iter().chain(stalled).collect();
         }
         Ok(source) => source,
     };
-    let accepted = Verdict {
+    let accepted = NewCondition {
         type_: ACCEPTED,
-        holds: true,
+        is_true: true,
         reason: "Valid",
-        message: "every rule is met".to_owned(),
+        message: "the spec is valid".to_owned(),
     };
     let progressing = progressing(workload);
     let complete = source.is_finite().then(|| complete(workload));
     let ready = ready(source.spec(), &available, &progressing, complete.as_ref());
     let stalled = complete.as_ref().filter(|complete| complete.reason == FAILED).map(|complete| {
-        Verdict { type_: STALLED, holds: true, reason: FAILED, message: complete.message.clone() }
+        NewCondition {
+            type_: STALLED,
+            is_true: true,
+            reason: FAILED,
+            message: complete.message.clone(),
+        }
     });
     let all = [ready, accepted, available, progressing].into_iter();
     all.chain(complete).chain(stalled).collect()
 }
 
-/// Why lines can't be written, as far as that is known. Until the pods have been asked, what an earlier
-/// operator said of it holds.
-fn failing(sums: Option<&Sums>, old: &[Condition]) -> Option<String> {
-    let Some(sums) = sums.filter(|sums| sums.asked) else {
-        let known = find(old, AVAILABLE).filter(|condition| condition.reason == OUTPUTS_FAILING);
+/// Why lines can't be written, if that is known. Until the pods have been scraped, the message of
+/// an earlier leader stays.
+fn failing(totals: Option<&Totals>, old: &[Condition]) -> Option<String> {
+    let Some(totals) = totals.filter(|totals| totals.scraped) else {
+        let known =
+            find_condition(old, AVAILABLE).filter(|condition| condition.reason == OUTPUTS_FAILING);
         return known.map(|condition| condition.message.clone());
     };
-    let Affected { pods, example } = &sums.findings.failing;
+    let AffectedPods { pods, example } = &totals.findings.failing;
     match pods {
         0 => None,
-        1 => Some(format!("1 pod cannot write: {example}")),
-        _ => Some(format!("{pods} pods cannot write, such as {example}")),
+        1 => Some(format!("1 pod can't write: {example}")),
+        _ => Some(format!("{pods} pods can't write; for example {example}")),
     }
 }
 
-fn available(workload: Option<&Observed>, is_guest: bool, failing: Option<String>) -> Verdict {
-    let verdict = |holds, reason, message| Verdict { type_: AVAILABLE, holds, reason, message };
+fn available(
+    workload: Option<&Observed>,
+    is_sidecar: bool,
+    failing: Option<String>,
+) -> NewCondition {
+    let condition =
+        |is_true, reason, message| NewCondition { type_: AVAILABLE, is_true, reason, message };
     let Some(observed) = workload else {
-        return verdict(false, "PodsNotReady", "there are no pods yet".to_owned());
+        return condition(false, "PodsNotReady", "no pods exist yet".to_owned());
     };
-    let Observed { desired, ready, trouble, .. } = observed;
+    let Observed { desired, ready, problem, .. } = observed;
     match &observed.ended {
-        Some(Ended::Finished) => {
-            return verdict(true, "Finished", "all pods have written what they should".to_owned());
+        Some(JobResult::Finished) => {
+            return condition(true, "Finished", "all pods have written their lines".to_owned());
         }
-        Some(Ended::Failed(why)) => return verdict(false, "Failed", why.clone()),
+        Some(JobResult::Failed(why)) => return condition(false, "Failed", why.clone()),
         None => {}
     }
-    if *desired == 0 && is_guest {
-        let message = "no pod has asked for this source yet".to_owned();
-        return verdict(true, "NoPods", message);
+    if *desired == 0 && is_sidecar {
+        let message = "no pod has requested this source yet".to_owned();
+        return condition(true, "NoPods", message);
     }
     if *desired == 0 {
-        let message = "no pods are wished".to_owned();
-        return verdict(true, "ScaledToZero", message);
+        let message = "`replicas` is 0".to_owned();
+        return condition(true, "ScaledToZero", message);
     }
     if let Some(failing) = failing {
-        return verdict(false, OUTPUTS_FAILING, failing);
+        return condition(false, OUTPUTS_FAILING, failing);
     }
     let mut message = format!("{ready} of {desired} pods are ready");
     if ready >= desired {
-        return verdict(true, "PodsReady", message);
+        return condition(true, "PodsReady", message);
     }
-    if let Some(trouble) = trouble {
+    if let Some(problem) = problem {
         message.push_str("; ");
-        message.push_str(trouble);
+        message.push_str(problem);
     }
-    verdict(false, "PodsNotReady", message)
+    condition(false, "PodsNotReady", message)
 }
 
-fn progressing(workload: Option<&Observed>) -> Verdict {
-    let settled = workload.is_some_and(|observed| observed.settled);
-    let verdict = |holds, reason, message| Verdict { type_: PROGRESSING, holds, reason, message };
+fn progressing(workload: Option<&Observed>) -> NewCondition {
+    let up_to_date = workload.is_some_and(|observed| observed.up_to_date);
+    let condition =
+        |is_true, reason, message| NewCondition { type_: PROGRESSING, is_true, reason, message };
     if let Some(Observed { paused: Some(paused), .. }) = workload {
-        let message = format!("{paused}: what changes doesn't reach its pods until it is resumed");
-        return verdict(!settled, "Paused", message);
+        let message = format!("{paused}: changes don't reach its pods until it is resumed");
+        return condition(!up_to_date, "Paused", message);
     }
     if let Some(Observed { retries: failed @ 1.., .. }) = workload {
-        let message = format!("{failed} pods have failed, and the Job tries again");
-        return verdict(true, "Retrying", message);
+        let have = if *failed == 1 { "pod has" } else { "pods have" };
+        let message = format!("{failed} {have} failed; the Job is retrying");
+        return condition(true, "Retrying", message);
     }
-    if settled {
-        verdict(false, "Settled", "all pods are as the source wishes them".to_owned())
+    if up_to_date {
+        condition(false, "UpToDate", "all pods are up to date".to_owned())
     } else {
-        verdict(true, "RollingOut", "pods are being made or replaced".to_owned())
+        condition(true, "RollingOut", "pods are being created or replaced".to_owned())
     }
 }
 
-fn complete(workload: Option<&Observed>) -> Verdict {
-    let (holds, reason, message) = match workload.and_then(|observed| observed.ended.as_ref()) {
-        Some(Ended::Finished) => (true, "Finished", "all lines have been written".to_owned()),
-        Some(Ended::Failed(why)) => (false, FAILED, why.clone()),
-        None => match workload.and_then(|observed| observed.waits_for.as_ref()) {
+fn complete(workload: Option<&Observed>) -> NewCondition {
+    let (is_true, reason, message) = match workload.and_then(|observed| observed.ended.as_ref()) {
+        Some(JobResult::Finished) => (true, "Finished", "all lines have been written".to_owned()),
+        Some(JobResult::Failed(why)) => (false, FAILED, why.clone()),
+        None => match workload.and_then(|observed| observed.waiting_for.as_ref()) {
             Some(container) => {
-                let message =
-                    format!("all lines have been written; the Job ends when {container} does");
+                let message = format!(
+                    "all lines have been written; the Job completes when {container} terminates"
+                );
                 (false, "ContainersRunning", message)
             }
-            None => (false, "Running", "lines are still to be written".to_owned()),
+            None => (false, "Running", "lines remain to be written".to_owned()),
         },
     };
-    Verdict { type_: COMPLETE, holds, reason, message }
+    NewCondition { type_: COMPLETE, is_true, reason, message }
 }
 
-/// Ready is what the others make of it: the first that is missing gives its reason.
+/// Ready summarizes the others: the first condition that isn't met gives its reason.
 fn ready(
     spec: &FakeLogSourceSpec,
-    available: &Verdict,
-    progressing: &Verdict,
-    complete: Option<&Verdict>,
-) -> Verdict {
-    let like = |verdict: &Verdict, holds| Verdict {
+    available: &NewCondition,
+    progressing: &NewCondition,
+    complete: Option<&NewCondition>,
+) -> NewCondition {
+    let like = |condition: &NewCondition, is_true| NewCondition {
         type_: READY,
-        holds,
-        reason: verdict.reason,
-        message: verdict.message.clone(),
+        is_true,
+        reason: condition.reason,
+        message: condition.message.clone(),
     };
     match complete {
-        Some(complete) if complete.holds => return like(complete, true),
+        Some(complete) if complete.is_true => return like(complete, true),
         _ => {}
     }
-    if !available.holds {
+    if !available.is_true {
         return like(available, false);
     }
-    if progressing.holds {
+    if progressing.is_true {
         return like(progressing, false);
     }
     if spec.suspend {
-        let message = "the source is suspended: its pods write nothing".to_owned();
-        return Verdict { type_: READY, holds: true, reason: "Suspended", message };
+        let message = "the source is suspended; its pods write no lines".to_owned();
+        return NewCondition { type_: READY, is_true: true, reason: "Suspended", message };
     }
-    Verdict { reason: "Ready", ..like(available, true) }
+    NewCondition { reason: "Ready", ..like(available, true) }
 }
 
-/// Whether the sums are all that was written. Until the pods have been asked what an earlier operator
-/// said of it holds.
-fn counted(sums: Option<&Sums>, old: &[Condition]) -> Verdict {
-    let verdict = |holds, reason, message| Verdict { type_: COUNTED, holds, reason, message };
-    let Some(sums) = sums.filter(|sums| sums.asked) else {
-        let known = find(old, COUNTED).and_then(|old| {
-            let reason = COUNTED_REASONS.into_iter().find(|reason| *reason == old.reason)?;
-            Some(verdict(old.status == "True", reason, old.message.clone()))
+/// Whether the counts are everything that was written. Until the pods have been scraped, the
+/// condition of an earlier leader stays.
+fn counts_exact(totals: Option<&Totals>, old: &[Condition]) -> NewCondition {
+    let condition =
+        |is_true, reason, message| NewCondition { type_: COUNTS_EXACT, is_true, reason, message };
+    let Some(totals) = totals.filter(|totals| totals.scraped) else {
+        let known = find_condition(old, COUNTS_EXACT).and_then(|old| {
+            let reason = COUNTS_EXACT_REASONS.into_iter().find(|reason| *reason == old.reason)?;
+            Some(condition(old.status == "True", reason, old.message.clone()))
         });
-        let message = "the pods have not been asked yet how much they wrote".to_owned();
-        return known.unwrap_or_else(|| verdict(false, NOT_ASKED, message));
+        let message = "the pods have not been scraped yet".to_owned();
+        return known.unwrap_or_else(|| condition(false, PENDING, message));
     };
-    let Affected { pods, example } = &sums.findings.silent;
+    let AffectedPods { pods, example } = &totals.findings.unreachable;
     if *pods > 0 {
-        let message =
-            format!("what {pods} pods wrote lately is missing, for they did not say: {example}");
-        return verdict(false, PODS_SILENT, message);
-    }
-    if sums.killed > 0 {
+        let (what, which) = if *pods == 1 { ("pod", "its") } else { ("pods", "their") };
         let message = format!(
-            "{} containers were killed before they could say all that they wrote: what each wrote \
-             last is missing",
-            sums.killed
+            "{pods} {what} could not be scraped, so {which} latest lines are not counted: {example}"
         );
-        return verdict(false, CONTAINERS_KILLED, message);
+        return condition(false, PODS_UNREACHABLE, message);
     }
-    verdict(true, ALL_COUNTED, "all pods have said how much they wrote".to_owned())
+    if totals.killed > 0 {
+        let (what, which) = if totals.killed == 1 {
+            ("container was", "its")
+        } else {
+            ("containers were", "their")
+        };
+        let message = format!(
+            "{} {what} killed before {which} final report, so {which} last lines are not counted",
+            totals.killed
+        );
+        return condition(false, CONTAINERS_KILLED, message);
+    }
+    condition(true, EXACT, "all pods have been scraped".to_owned())
 }
 
-/// How many pods there should be.
+/// The number of pods for the configured rate.
 fn pods_that_should_write(source: ValidSource<'_>, workload: Option<&(Workload, Observed)>) -> i32 {
     match (source.workload(), workload) {
-        // As many as there are nodes for, or as others make.
+        // As many as there are nodes, or injected pods.
         (Workload::DaemonSet, Some((Workload::DaemonSet, observed)))
         | (Workload::Sidecar, Some((Workload::Sidecar, observed))) => observed.desired,
         (Workload::Sidecar, _) => 0,
@@ -399,7 +423,7 @@ fn pods_that_should_write(source: ValidSource<'_>, workload: Option<&(Workload, 
     }
 }
 
-/// A rate as people read it, with two digits at least.
+/// A rate with two significant digits at least.
 fn rate_text(lines_per_second: f64) -> String {
     if !lines_per_second.is_finite() {
         return "unlimited".to_owned();

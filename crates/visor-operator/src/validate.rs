@@ -1,11 +1,11 @@
-//! The validator: refuses sources that can't run, as somebody applies them, by the very rules of
-//! `visor validate` and of the operator's administrator. Where it doesn't answer, the API server takes
-//! the source, and the source's status says what is wrong with it.
+//! The validator: rejects invalid sources when they are applied, by the rules of `visor validate`
+//! and the operator's policy. If it doesn't respond, the API server accepts the source, and the
+//! source's status reports what is wrong.
 //!
-//! As the injector, it makes nothing of a review but an answer, and holds so much of reviews and no
-//! more: whoever reaches the port can send one.
+//! As in the injector, a review causes nothing but an answer, and the memory for reviews is
+//! bounded: anybody who reaches the port can send one.
 
-mod judge;
+mod decide;
 
 use std::sync::Arc;
 
@@ -26,41 +26,40 @@ use kube::{
 use tokio::{sync::Semaphore, task::spawn_blocking};
 use tracing::debug;
 use visor_api::FakeLogSource;
-use visor_http::{Budget, HeldBody, Progress};
+use visor_http::{Budget, CompleteBody, Progress};
 
 use crate::{
+    admission::{self, ReviewError},
     lookups::Lookups,
     metrics::{Metrics, Validation},
     policy::Policy,
-    reconcile::Guarded,
-    reviews::{self, NoReview},
+    reconcile::GuardedSource,
 };
-use judge::Verdict;
+use decide::Decision;
 
-/// The largest review that is read: a source has 1.5 MiB at the most where it is stored, and a review
-/// holds it twice.
-const MOST_BYTES: usize = 4 << 20;
-/// The bytes of reviews that are held at once.
-const MOST_BYTES_OF_ALL: usize = 16 << 20;
-/// The values, fields and items that a review has at the most: 10,000 streams before and after.
-const MOST_VALUES: usize = 500_000;
-/// A review of more bytes is answered alone, in a thread that may take its time.
-const LARGE: usize = 256 << 10;
-/// Reviews that are being answered at once.
-const AT_ONCE: usize = 4;
+/// The maximum size of a review: a stored source is at most 1.5 MiB, and a review has it twice.
+const MAX_BYTES: usize = 4 << 20;
+/// The maximum size of all reviews in memory.
+const MAX_BYTES_OF_ALL: usize = 16 << 20;
+/// The maximum number of values, fields and items in a review: 10,000 streams, old and new.
+const MAX_VALUES: usize = 500_000;
+/// Larger reviews are answered one after the other, on a blocking thread.
+const LARGE_BYTES: usize = 256 << 10;
+/// The maximum number of reviews that are answered concurrently.
+const MAX_CONCURRENT: usize = 4;
 
 /// Answers reviews of sources.
 pub(crate) struct Validator {
     policy: Policy,
     client: Client,
     metrics: Arc<Metrics>,
-    asked: Lookups<Guarded>,
+    lookups: Lookups<GuardedSource>,
     budget: Budget,
-    at_once: Semaphore,
-    large: Semaphore,
+    concurrency: Semaphore,
+    large_reviews: Semaphore,
 }
 
-/// The one path that the API server calls.
+/// The path that the API server calls.
 pub(crate) fn router(validator: Arc<Validator>) -> Router {
     Router::new().route("/validate", post(validate)).with_state(validator)
 }
@@ -79,7 +78,7 @@ async fn validate(
     }
 }
 
-/// About how many values there are in a JSON text; never less.
+/// An upper bound of the number of values in a JSON text.
 fn values(bytes: &[u8]) -> usize {
     1 + bytes.iter().filter(|byte| b",[{".contains(byte)).count()
 }
@@ -87,20 +86,20 @@ fn values(bytes: &[u8]) -> usize {
 fn request(body: &[u8]) -> Result<AdmissionRequest<DynamicObject>, String> {
     let review: AdmissionReview<DynamicObject> =
         serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    review.try_into().map_err(|_| "it has no request".to_owned())
+    review.try_into().map_err(|_| "the review has no request".to_owned())
 }
 
 impl Validator {
-    /// `client` asks for what isn't known, apart from all else that is asked.
+    /// `client` is used for lookups, which are throttled separately.
     pub(crate) fn new(policy: Policy, client: Client, metrics: Arc<Metrics>) -> Self {
         Self {
             policy,
             client,
             metrics,
-            asked: Lookups::default(),
-            budget: Budget::new(MOST_BYTES_OF_ALL),
-            at_once: Semaphore::new(AT_ONCE),
-            large: Semaphore::new(1),
+            lookups: Lookups::default(),
+            budget: Budget::new(MAX_BYTES_OF_ALL),
+            concurrency: Semaphore::new(MAX_CONCURRENT),
+            large_reviews: Semaphore::new(1),
         }
     }
 
@@ -108,65 +107,66 @@ impl Validator {
         &self,
         body: Body,
         progress: &Progress,
-    ) -> Result<AdmissionReview<DynamicObject>, NoReview> {
-        let body = reviews::read(&self.budget, body, MOST_BYTES, progress).await?;
-        if values(body.bytes()) > MOST_VALUES {
-            return Err(reviews::too_large(&format!("{MOST_VALUES} values")));
+    ) -> Result<AdmissionReview<DynamicObject>, ReviewError> {
+        let body = admission::read(&self.budget, body, MAX_BYTES, progress).await?;
+        if values(body.bytes()) > MAX_VALUES {
+            return Err(admission::too_large(&format!("{MAX_VALUES} values")));
         }
-        // It may be ended for another one while it waits for its turn.
-        progress.waits();
-        let places = if body.bytes().len() > LARGE { &self.large } else { &self.at_once };
-        // It is never closed.
-        let _turn = places.acquire().await;
-        progress.works();
-        self.answer(body).await.map_err(|why| reviews::no_review(&why))
+        // The connection may be closed in favor of another one while it waits.
+        progress.waiting();
+        let semaphore =
+            if body.bytes().len() > LARGE_BYTES { &self.large_reviews } else { &self.concurrency };
+        // The semaphore is never closed.
+        let _turn = semaphore.acquire().await;
+        progress.answering();
+        self.answer(body).await.map_err(|why| admission::malformed(&why))
     }
 
-    async fn answer(&self, body: HeldBody) -> Result<AdmissionReview<DynamicObject>, String> {
+    async fn answer(&self, body: CompleteBody) -> Result<AdmissionReview<DynamicObject>, String> {
         let policy = self.policy.clone();
-        let judged = spawn_blocking(move || {
+        let decided = spawn_blocking(move || {
             let request = request(body.bytes())?;
-            let verdict =
-                if is_scale(&request) { None } else { Some(of_source(&policy, &request)) };
-            Ok((request, verdict))
+            let decision =
+                if is_scale(&request) { None } else { Some(decide_source(&policy, &request)) };
+            Ok((request, decision))
         });
-        let (request, verdict) = judged.await.map_err(|error| error.to_string()).flatten()?;
-        let verdict = match verdict {
-            Some(verdict) => verdict,
-            None => self.of_scale(&request).await,
+        let (request, decision) = decided.await.map_err(|error| error.to_string()).flatten()?;
+        let decision = match decision {
+            Some(decision) => decision,
+            None => self.decide_scale(&request).await,
         };
         let mut response = AdmissionResponse::from(&request);
-        let (outcome, response) = match verdict {
-            Verdict::Allowed(warnings) => {
+        let (result, response) = match decision {
+            Decision::Allowed(warnings) => {
                 response.warnings = (!warnings.is_empty()).then_some(warnings);
                 (Validation::Allowed, response)
             }
-            Verdict::Refused(why) => {
-                debug!(name = request.name, namespace = request.namespace, why, "refused");
-                (Validation::Refused, response.deny(why))
+            Decision::Rejected(why) => {
+                debug!(name = request.name, namespace = request.namespace, why, "denied");
+                (Validation::Rejected, response.deny(why))
             }
         };
-        self.metrics.validation(outcome);
+        self.metrics.validation(result);
         Ok(response.into_review())
     }
 
-    /// Whether a source can have as many pods as somebody asks for (`kubectl scale`).
-    async fn of_scale(&self, request: &AdmissionRequest<DynamicObject>) -> Verdict {
+    /// Whether a source can be scaled (`kubectl scale`).
+    async fn decide_scale(&self, request: &AdmissionRequest<DynamicObject>) -> Decision {
         let (Some(namespace), name) = (&request.namespace, &request.name) else {
-            return Verdict::Allowed(Vec::new());
+            return Decision::Allowed(Vec::new());
         };
-        let api: Api<Guarded> = Api::namespaced(self.client.clone(), namespace);
-        // What is remembered of one state of a source says nothing of the next.
+        let api: Api<GuardedSource> = Api::namespaced(self.client.clone(), namespace);
+        // A cached result about one version of a source isn't valid for the next.
         let metadata = request.object.as_ref().map(|scale| &scale.metadata);
         let version = metadata.map(|it| (it.uid.clone(), it.resource_version.clone()));
-        let place = format!("{namespace}/{name} {version:?}");
-        let found = self.asked.get(&place, api.get_opt(name)).await;
+        let key = format!("{namespace}/{name} {version:?}");
+        let found = self.lookups.get(&key, api.get_opt(name)).await;
         match found.ok().flatten().as_deref() {
             Some(kube::core::DeserializeGuard(Ok(FakeLogSource { spec, .. }))) => {
-                judge::scale(spec.resolved_workload())
+                decide::scale(spec.resolved_workload())
             }
-            // What isn't known is nobody's mistake.
-            _ => Verdict::Allowed(Vec::new()),
+            // Unknown sources are not rejected.
+            _ => Decision::Allowed(Vec::new()),
         }
     }
 }
@@ -175,7 +175,7 @@ fn is_scale(request: &AdmissionRequest<DynamicObject>) -> bool {
     request.sub_resource.as_deref() == Some("scale")
 }
 
-fn of_source(policy: &Policy, request: &AdmissionRequest<DynamicObject>) -> Verdict {
+fn decide_source(policy: &Policy, request: &AdmissionRequest<DynamicObject>) -> Decision {
     let is_written = matches!(request.operation, Operation::Create | Operation::Update);
     let object = |object: &Option<DynamicObject>| {
         object.as_ref().and_then(|object| serde_json::to_value(object).ok())
@@ -183,22 +183,25 @@ fn of_source(policy: &Policy, request: &AdmissionRequest<DynamicObject>) -> Verd
     match object(&request.object) {
         Some(new) if is_written && request.kind.kind == "FakeLogSource" => {
             let old = object(&request.old_object);
-            judge::source(policy, old.as_ref().and_then(|old| old.get("spec")), new)
+            decide::source(policy, old.as_ref().and_then(|old| old.get("spec")), new)
         }
-        _ => Verdict::Allowed(Vec::new()),
+        _ => Decision::Allowed(Vec::new()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::documented::says;
+    use crate::documented::row_contains;
 
     #[test]
     fn how_much_of_reviews_is_held_is_documented() {
-        let cells = "reviews of sources | bytes of one; of all; values; answered at once";
-        let (one, all) = (MOST_BYTES >> 20, MOST_BYTES_OF_ALL >> 20);
-        says(cells, &format!("{one} MiB; {all} MiB; {MOST_VALUES}; {AT_ONCE}, and one above"));
+        let cells = "reviews of sources | bytes of one; of all; values; concurrent";
+        let (one, all) = (MAX_BYTES >> 20, MAX_BYTES_OF_ALL >> 20);
+        row_contains(
+            cells,
+            &format!("{one} MiB; {all} MiB; {MAX_VALUES}; {MAX_CONCURRENT}, and one above"),
+        );
     }
 
     #[test]
@@ -210,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_review_is_told() {
+    fn an_invalid_review_is_reported() {
         for text in ["", "{}", "[]", r#"{"request": {}}"#] {
             assert!(request(text.as_bytes()).is_err(), "{text}");
         }

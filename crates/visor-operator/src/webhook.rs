@@ -1,6 +1,5 @@
-//! The webhook's HTTPS server: HTTP/1.1 over TLS 1.2 or later, with the certificate that the
-//! [`Resolver`] has at the time. It knows nothing of what is asked and answered; that is the
-//! router's.
+//! The webhook's HTTPS server: HTTP/1.1 over TLS 1.2 or later, with the current certificate of the
+//! [`Resolver`]. The routes are given by the caller.
 
 #[cfg(test)]
 mod tests;
@@ -20,9 +19,9 @@ use visor_http::{Handshake, Limits, ListenAddress, bind};
 
 use crate::certificates::Resolver;
 
-/// What it holds. API servers close idle connections after 90 s, or never, and wait for an answer
-/// for 30 s at the most. A server that closes a connection on which the next request is on its way
-/// loses that request, so idle ones are kept for longer than a client would.
+/// Limits. API servers close idle connections after 90 s, or never, and wait at most 30 s for an
+/// answer. If the server closes a connection on which the next request is being sent, that request
+/// fails, so idle connections are kept for longer than a client would keep them.
 const LIMITS: Limits = Limits {
     connections: 512,
     head: Duration::from_secs(10),
@@ -34,11 +33,11 @@ const LIMITS: Limits = Limits {
     socket_buffer: 32 << 10,
 };
 
-/// Listens on an address, and answers there in a task of its own until the end of the program.
+/// Listens on an address, and serves in a task until the end of the process.
 ///
 /// # Errors
 ///
-/// When it can't listen there.
+/// If it can't listen there.
 pub(crate) fn serve(
     address: ListenAddress,
     certificates: Arc<Resolver>,
@@ -66,7 +65,7 @@ struct Tls(TlsAcceptor);
 impl Handshake for Tls {
     type Stream = TlsStream<TcpStream>;
 
-    async fn shake(&self, stream: TcpStream) -> io::Result<Self::Stream> {
+    async fn perform(&self, stream: TcpStream) -> io::Result<Self::Stream> {
         self.0.accept(stream).await
     }
 }
@@ -78,7 +77,7 @@ fn config(certificates: Arc<Resolver>) -> io::Result<ServerConfig> {
         .with_no_client_auth()
         .with_cert_resolver(certificates);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // Every connection begins with the certificate of the time.
+    // Every connection starts with the current certificate.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)

@@ -1,6 +1,5 @@
-//! Lines on their way to an output: their bytes, and whose they are.
-//!
-//! However much of a batch gets written, whole lines can be counted for the streams they are of.
+//! Lines on their way to an output: their bytes, and the streams that they belong to. However much
+//! of a batch is written, its complete lines are counted for their streams.
 
 use std::sync::Arc;
 
@@ -8,50 +7,51 @@ use visor_engine::{text::Lines, time::Time};
 
 use crate::{
     metrics::{OutputMeter, StreamMeter},
-    sink::Progress,
+    output::WriteResult,
 };
 
-/// Lines of several streams, in the order in which they were written.
+/// Lines of several streams, in order.
 #[derive(Default)]
 pub(crate) struct Batch {
     bytes: Lines,
-    streaks: Vec<Streak>,
+    runs: Vec<StreamRun>,
     /// How many bytes of the first line have been written already.
-    begun: usize,
+    partial: usize,
 }
 
-/// Lines of one stream that stand together.
-struct Streak {
+/// Consecutive lines of one stream.
+struct StreamRun {
     meter: Arc<StreamMeter>,
     lines: u64,
-    /// Where the streak ends in the bytes.
+    /// The end of the lines in the bytes.
     end: usize,
-    /// When its oldest line was due.
+    /// When the first line was due.
     due: Time,
 }
 
 impl Batch {
-    /// The bytes, all of whole lines except where a write has taken the beginning of one.
+    /// The bytes: complete lines, unless a write has taken the start of the first one.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.bytes.as_bytes()
     }
 
-    /// How many bytes there are.
+    /// The number of bytes.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Whether there is nothing.
+    /// Whether there are no bytes.
     pub(crate) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// How many lines there are, whole or begun.
+    /// The number of lines, including a partially written one.
     pub(crate) fn lines(&self) -> u64 {
-        self.streaks.iter().map(|streak| streak.lines).sum()
+        self.runs.iter().map(|run| run.lines).sum()
     }
 
-    /// Has `write` append lines of a stream and say how many. `due` is when the first was due.
+    /// Has `write` append lines of a stream and return their number. `due` is when the first was
+    /// due.
     pub(crate) fn append(
         &mut self,
         meter: &Arc<StreamMeter>,
@@ -60,71 +60,75 @@ impl Batch {
     ) {
         let lines = write(&mut self.bytes);
         let end = self.bytes.len();
-        match self.streaks.last_mut() {
+        match self.runs.last_mut() {
             _ if lines == 0 => {}
             Some(last) if Arc::ptr_eq(&last.meter, meter) => {
                 last.lines += lines;
                 last.end = end;
             }
-            _ => self.streaks.push(Streak { meter: Arc::clone(meter), lines, end, due }),
+            _ => self.runs.push(StreamRun { meter: Arc::clone(meter), lines, end, due }),
         }
     }
 
-    /// Counts the lines that the first `written` bytes complete, and keeps the rest.
+    /// Counts the lines that the first `account_bytes` bytes complete, and removes these bytes.
     ///
-    /// `now` is what the lag is measured by; `None` where lines aren't written when they are due.
-    /// A line that was begun is kept as the bytes that it still lacks; it counts when they are
-    /// written, and all its bytes with it.
-    fn written(&mut self, written: usize, now: Option<Time>) {
-        if written == self.bytes.len() && self.begun == 0 {
+    /// `now` is for measuring the lag; `None` if lines aren't written when they are due. The
+    /// remaining bytes of a partially written line are kept; it is counted, with all its bytes,
+    /// when they are written.
+    fn account_bytes(&mut self, account_bytes: usize, now: Option<Time>) {
+        if account_bytes == self.bytes.len() && self.partial == 0 {
             self.count_all(now);
             return;
         }
         let mut start = 0;
-        for streak in &mut self.streaks {
-            let taken = &self.bytes.as_bytes()[start..written.clamp(start, streak.end)];
+        for run in &mut self.runs {
+            let taken = &self.bytes.as_bytes()[start..account_bytes.clamp(start, run.end)];
             let lines = memchr::memchr_iter(b'\n', taken).count() as u64;
             let whole = memchr::memrchr(b'\n', taken).map_or(0, |at| at + 1);
             if lines > 0 {
-                streak.count(lines, whole + std::mem::take(&mut self.begun), now);
-                streak.lines -= lines;
+                run.count(lines, whole + std::mem::take(&mut self.partial), now);
+                run.lines -= lines;
             }
-            self.begun += taken.len() - whole;
-            start = streak.end;
+            self.partial += taken.len() - whole;
+            start = run.end;
         }
-        self.bytes.remove_first(written);
-        for streak in &mut self.streaks {
-            streak.end = streak.end.saturating_sub(written);
+        self.bytes.remove_first(account_bytes);
+        for run in &mut self.runs {
+            run.end = run.end.saturating_sub(account_bytes);
         }
-        self.streaks.retain(|streak| streak.lines > 0);
+        self.runs.retain(|run| run.lines > 0);
     }
 
-    /// Counts what a write into this output has done, and keeps the rest, as
-    /// [`written`](Self::written) does.
-    pub(crate) fn account(&mut self, progress: &Progress, output: &OutputMeter, now: Option<Time>) {
-        output.rotations.inc_by(progress.rotations.into());
-        self.written(progress.bytes, now);
+    /// Counts the result of a write to this output, and removes the written bytes.
+    pub(crate) fn account(
+        &mut self,
+        result: &WriteResult,
+        output: &OutputMeter,
+        now: Option<Time>,
+    ) {
+        output.rotations.inc_by(result.rotations.into());
+        self.account_bytes(result.bytes, now);
     }
 
-    /// Gives memory back beyond this many bytes. The batch is empty.
+    /// Releases memory beyond this many bytes. The batch must be empty.
     pub(crate) fn shrink_to(&mut self, capacity: usize) {
         self.bytes.shrink_to(capacity);
-        self.streaks.shrink_to(capacity / size_of::<Streak>());
+        self.runs.shrink_to(capacity / size_of::<StreamRun>());
     }
 
-    /// Counts everything as written, without looking at the bytes.
+    /// Counts everything as written, without searching the bytes.
     fn count_all(&mut self, now: Option<Time>) {
         let mut start = 0;
-        for streak in &self.streaks {
-            streak.count(streak.lines, streak.end - start, now);
-            start = streak.end;
+        for run in &self.runs {
+            run.count(run.lines, run.end - start, now);
+            start = run.end;
         }
         self.bytes.clear();
-        self.streaks.clear();
+        self.runs.clear();
     }
 }
 
-impl Streak {
+impl StreamRun {
     #[expect(clippy::cast_precision_loss, reason = "a lag is measured in buckets")]
     fn count(&self, lines: u64, bytes: usize, now: Option<Time>) {
         self.meter.lines.inc_by(lines);
@@ -171,12 +175,12 @@ mod tests {
                 append(&mut batch, &a, "one\ntwo\n");
                 append(&mut batch, &b, "three\nfour\n");
                 append(&mut batch, &a, "five\n");
-                for (written, so_far) in [(first, first), (second - first, second)] {
-                    batch.written(written, None);
+                for (account_bytes, so_far) in [(first, first), (second - first, second)] {
+                    batch.account_bytes(account_bytes, None);
                     let whole = text[..so_far].matches('\n').count() as u64;
                     assert_eq!(a.lines.get() + b.lines.get(), whole, "{first} {second}");
                 }
-                batch.written(text.len() - second, None);
+                batch.account_bytes(text.len() - second, None);
                 assert!(batch.is_empty() && batch.lines() == 0);
                 assert_eq!((a.lines.get(), a.bytes.get()), (3, 13), "{first} {second}");
                 assert_eq!((b.lines.get(), b.bytes.get()), (2, 11), "{first} {second}");
@@ -191,7 +195,7 @@ mod tests {
         let mut batch = Batch::default();
         append(&mut batch, &a, "one\ntwo\n");
         append(&mut batch, &a, "three\n");
-        batch.written(batch.len(), None);
+        batch.account_bytes(batch.len(), None);
         assert_eq!((a.lines.get(), a.bytes.get()), (3, 14));
         assert!(batch.is_empty());
     }

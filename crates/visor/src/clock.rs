@@ -1,7 +1,7 @@
-//! Time for live runs: a clock that never jumps, and how far the clock on the wall has.
+//! The clock of live runs: monotonic, with the offset of the system's clock.
 //!
-//! Schedules run on monotonic time, so that setting the system's clock neither stops the lines
-//! nor makes a flood of them. Stamps follow the clock on the wall: when it is found to have been
+//! Schedules use monotonic time, so that setting the system's clock neither stops the lines nor
+//! causes a burst of them. Time stamps follow the system's clock: when it is found to have been
 //! set, later stamps are corrected.
 
 use std::{
@@ -12,11 +12,11 @@ use std::{
 use tokio::time::{Instant, sleep_until};
 use visor_engine::time::Time;
 
-use crate::bell::Bell;
+use crate::coalesced_timer::CoalescedTimer;
 
-/// A difference below this is left alone: no stamp is worse for it, and no time ever goes back for
-/// a trifle.
-const SMALLEST_CORRECTION: i64 = 500_000_000;
+/// Smaller differences are ignored: they don't matter in a stamp, and stamps shouldn't go back
+/// without need.
+const MIN_CORRECTION: i64 = 500_000_000;
 
 /// The clock of an event loop.
 #[derive(Debug)]
@@ -24,8 +24,8 @@ pub(crate) struct Clock {
     start: Instant,
     start_time: Time,
     correction: Cell<i64>,
-    bell: Bell,
-    uses_bell: Cell<bool>,
+    timer: CoalescedTimer,
+    is_coalescing: Cell<bool>,
 }
 
 impl Clock {
@@ -36,61 +36,61 @@ impl Clock {
             start,
             start_time: wall(),
             correction: Cell::new(0),
-            bell: Bell::new(start),
-            uses_bell: Cell::new(false),
+            timer: CoalescedTimer::new(start),
+            is_coalescing: Cell::new(false),
         }
     }
 
-    /// The time, as if nobody had set the system's clock since the start.
+    /// The time, as if the system's clock had not been set since the start.
     pub(crate) fn now(&self) -> Time {
         self.start_time.saturating_add(nanos(self.start.elapsed()))
     }
 
-    /// A moment as a time of this clock.
+    /// An instant as a time of this clock.
     pub(crate) fn at(&self, moment: Instant) -> Time {
         let since = moment.checked_duration_since(self.start);
         let before = || nanos(self.start.saturating_duration_since(moment));
         self.start_time.saturating_add(since.map_or_else(|| -before(), nanos))
     }
 
-    /// Waits until a time, or, where streams wake together, until the bell rings after it. What is
-    /// past isn't waited for.
+    /// Waits until a time or, if wake-ups are coalesced, until the next tick of the timer. Returns
+    /// at once for a time in the past.
     pub(crate) async fn sleep_until(&self, time: Time) {
         let moment = self.moment(time);
-        if self.uses_bell.get() {
-            self.bell.sleep_until(moment).await;
+        if self.is_coalescing.get() {
+            self.timer.sleep_until(moment).await;
         } else {
             sleep_until(moment).await;
         }
     }
 
-    /// A time as a moment of the runtime; the start for what is before it.
+    /// A time as an instant; the start for earlier times.
     fn moment(&self, time: Time) -> Instant {
         let ahead = u64::try_from(time.nanos_since(self.start_time)).unwrap_or(0);
         self.start + Duration::from_nanos(ahead)
     }
 
-    /// Has streams wake together, by the bell, or each at its own time.
-    pub(crate) fn use_bell(&self, uses: bool) {
-        self.uses_bell.set(uses);
+    /// Switches between coalesced wake-ups and one timer for each stream.
+    pub(crate) fn coalesce(&self, needed: bool) {
+        self.is_coalescing.set(needed);
     }
 
-    /// Rings the bell for as long as this runs.
-    pub(crate) async fn ring_bell(&self) {
-        self.bell.ring().await;
+    /// Runs the coalesced timer.
+    pub(crate) async fn run_timer(&self) {
+        self.timer.run().await;
     }
 
-    /// What to add to a time of this clock, in nanoseconds, to have the time on the wall.
+    /// The offset of the system's clock to this clock in nanoseconds.
     pub(crate) fn correction(&self) -> i64 {
         self.correction.get()
     }
 
-    /// Looks whether the system's clock has been set; says by how much, in nanoseconds, if so.
-    pub(crate) fn check(&self) -> Option<i64> {
-        let wanted = wall().nanos_since(self.now());
-        let change = wanted.saturating_sub(self.correction.get());
-        (change.abs() >= SMALLEST_CORRECTION).then(|| {
-            self.correction.set(wanted);
+    /// Checks whether the system's clock has been set; returns by how many nanoseconds.
+    pub(crate) fn check_system_clock(&self) -> Option<i64> {
+        let offset = wall().nanos_since(self.now());
+        let change = offset.saturating_sub(self.correction.get());
+        (change.abs() >= MIN_CORRECTION).then(|| {
+            self.correction.set(offset);
             change
         })
     }
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_clock_goes_on_with_the_loop_s_time() {
+    async fn the_clock_advances_with_the_time_of_the_loop() {
         let clock = Clock::start();
         let before = clock.now();
         tokio::time::sleep(Duration::from_hours(1)).await;
@@ -139,11 +139,11 @@ mod tests {
     fn a_clock_that_was_set_corrects_stamps_once() {
         let hour = 3_600_000_000_000;
         let mut clock = Clock::start();
-        assert_eq!(clock.check(), None);
+        assert_eq!(clock.check_system_clock(), None);
         clock.start_time = clock.start_time.saturating_add(-hour);
-        let change = clock.check().unwrap();
-        assert!((change - hour).abs() < SMALLEST_CORRECTION, "{change}");
+        let change = clock.check_system_clock().unwrap();
+        assert!((change - hour).abs() < MIN_CORRECTION, "{change}");
         assert_eq!(clock.correction(), change);
-        assert_eq!(clock.check(), None);
+        assert_eq!(clock.check_system_clock(), None);
     }
 }

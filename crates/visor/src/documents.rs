@@ -1,8 +1,8 @@
-//! The documents that the command line names: reading them, and noticing that they changed.
+//! The documents of the command line: reading them, and detecting changes.
 //!
-//! Changes are looked for by asking the file system every now and then, not by its notifications:
-//! those are a scarce resource on the nodes of a cluster, and say nothing on many network file
-//! systems. A Kubernetes `ConfigMap` volume swaps a symbolic link; the question follows it.
+//! Changes are detected by polling, not by file system notifications: those are a scarce resource
+//! on the nodes of a cluster, and don't work on many network file systems. A Kubernetes `ConfigMap`
+//! volume swaps a symbolic link, which is followed.
 
 use std::{
     fs, io,
@@ -17,37 +17,37 @@ use visor_api::{
     document::{self, DocumentProblem, Input},
 };
 
-/// The largest input that is read, in bytes: what the document reader takes of all together.
-const LARGEST: u64 = document::MOST_BYTES as u64;
+/// The maximum size of an input in bytes: that of all inputs together.
+const MAX_BYTES: u64 = document::MAX_BYTES as u64;
 
 /// The documents of the command line.
 pub(crate) struct Documents {
-    inputs: Vec<Source>,
+    inputs: Vec<DocumentSource>,
     texts: Vec<Input>,
     notes: Vec<DocumentProblem>,
 }
 
-/// Where a document comes from.
-enum Source {
+/// The origin of a document.
+enum DocumentSource {
     /// Standard input, which can be read only once.
     Stdin(String),
     File {
         path: PathBuf,
-        seen: Option<Identity>,
-        settled: bool,
+        seen: Option<FileIdentity>,
+        stable: bool,
     },
 }
 
-/// What tells one state of a file from another without reading it.
+/// What identifies the state of a file without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Identity {
+struct FileIdentity {
     device: u64,
     inode: u64,
     size: u64,
     modified: (i64, i64),
 }
 
-/// Every reason why the documents can't be used.
+/// All problems of the documents.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
 pub(crate) struct Problems(pub(crate) Vec<DocumentProblem>);
@@ -60,11 +60,11 @@ impl Documents {
         let mut problems = Vec::new();
         for path in paths {
             if path.as_os_str() != "-" {
-                inputs.push(Source::File { path: path.clone(), seen: None, settled: true });
+                inputs.push(DocumentSource::File { path: path.clone(), seen: None, stable: true });
             } else if !stdin_is_read {
                 stdin_is_read = true;
                 match read_text(io::stdin().lock()) {
-                    Ok(text) => inputs.push(Source::Stdin(text)),
+                    Ok(text) => inputs.push(DocumentSource::Stdin(text)),
                     Err(error) => problems.push(unreadable("<stdin>", &error)),
                 }
             }
@@ -76,18 +76,18 @@ impl Documents {
         }
     }
 
-    /// Reads and checks them all.
+    /// Reads and checks all of them.
     pub(crate) fn read(&mut self) -> Result<Vec<ResolvedSource>, Problems> {
         let mut texts = Vec::new();
         let mut problems = Vec::new();
         for input in &mut self.inputs {
             match input {
-                Source::Stdin(text) => {
+                DocumentSource::Stdin(text) => {
                     texts.push(Input { name: "<stdin>".to_owned(), text: text.clone() });
                 }
-                Source::File { path, seen, settled } => {
+                DocumentSource::File { path, seen, stable } => {
                     *seen = identity(path).ok();
-                    *settled = true;
+                    *stable = true;
                     let name = path.display().to_string();
                     match fs::File::open(&*path).and_then(read_text) {
                         Ok(text) => texts.push(Input { name, text }),
@@ -99,26 +99,26 @@ impl Documents {
         if !problems.is_empty() {
             return Err(Problems(problems));
         }
-        let read = read_apart(&texts).map_err(Problems);
+        let read = read_on_thread(&texts).map_err(Problems);
         self.texts = texts;
         let document::Read { sources, notes } = read?;
         self.notes = notes;
         Ok(sources)
     }
 
-    /// What the last reading found that is no problem, but worth a word. It is told once.
+    /// The warnings of the last reading, once.
     pub(crate) fn take_notes(&mut self) -> Vec<DocumentProblem> {
         std::mem::take(&mut self.notes)
     }
 
-    /// Logs what is worth a word.
+    /// Logs the warnings.
     pub(crate) fn log_notes(&mut self) {
         for note in self.take_notes() {
             tracing::info!("{note}");
         }
     }
 
-    /// Reads them again; `None` if their texts are what they were when they were read last.
+    /// Reads them again; `None` if their contents are the same as the last time.
     pub(crate) fn read_if_different(&mut self) -> Option<Result<Vec<ResolvedSource>, Problems>> {
         let earlier = std::mem::take(&mut self.texts);
         let sources = self.read();
@@ -129,45 +129,45 @@ impl Documents {
         (!unchanged).then_some(sources)
     }
 
-    /// Whether a file has changed since it was read, and has stayed as it is since the last time
-    /// this was asked: one that is still being written is left to the next time.
+    /// Whether a file has changed since it was read, and has been stable since the last call: a
+    /// file that is still being written is left for later.
     pub(crate) fn changed(&mut self) -> bool {
         let mut changed = false;
         for input in &mut self.inputs {
-            let Source::File { path, seen, settled } = input else { continue };
-            // A file that is gone for a moment, as when an editor replaces it, is no change.
+            let DocumentSource::File { path, seen, stable } = input else { continue };
+            // A file that is missing for a moment, as when an editor replaces it, is no change.
             let Ok(now) = identity(path) else { continue };
             if seen.as_ref() == Some(&now) {
-                changed |= !std::mem::replace(settled, true);
+                changed |= !std::mem::replace(stable, true);
             } else {
                 *seen = Some(now);
-                *settled = false;
+                *stable = false;
             }
         }
         changed
     }
 }
 
-/// Reads documents on a thread of its own. Many documents need a lot of memory for a moment, and the
-/// allocator keeps it for the thread that had it; from one that has ended, the next one inherits it:
+/// Reads documents on a separate thread. Many documents need a lot of memory for a moment, which
+/// the allocator keeps for the thread. When that thread has ended, the next one reuses the memory:
 /// the event loop, which needs as much for its streams.
-fn read_apart(texts: &[Input]) -> Result<document::Read, Vec<DocumentProblem>> {
+fn read_on_thread(texts: &[Input]) -> Result<document::Read, Vec<DocumentProblem>> {
     thread::scope(|scope| scope.spawn(|| document::read(texts)).join())
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 fn read_text(source: impl Read) -> io::Result<String> {
     let mut text = String::new();
-    source.take(LARGEST + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > LARGEST {
-        return Err(io::Error::other("it is larger than 4 MiB; split it into several"));
+    source.take(MAX_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(io::Error::other("larger than 4 MiB; split it into several files"));
     }
     Ok(text)
 }
 
-fn identity(path: &Path) -> io::Result<Identity> {
+fn identity(path: &Path) -> io::Result<FileIdentity> {
     let metadata = fs::metadata(path)?;
-    Ok(Identity {
+    Ok(FileIdentity {
         device: metadata.dev(),
         inode: metadata.ino(),
         size: metadata.size(),
@@ -180,7 +180,7 @@ fn unreadable(name: &str, error: &io::Error) -> DocumentProblem {
         file: name.to_owned(),
         line: 0,
         object: None,
-        problem: Problem::new(visor_api::Path::root(), format!("it can't be read: {error}")),
+        problem: Problem::new(visor_api::Path::root(), format!("cannot be read: {error}")),
     }
 }
 
@@ -235,6 +235,6 @@ mod tests {
     fn a_file_that_is_not_there_is_a_problem_with_its_name() {
         let mut documents = Documents::open(&[PathBuf::from("/nowhere/shop.yaml")]).unwrap();
         let problems = documents.read().unwrap_err().to_string();
-        assert!(problems.contains("/nowhere/shop.yaml") && problems.contains("can't be read"));
+        assert!(problems.contains("/nowhere/shop.yaml") && problems.contains("cannot be read"));
     }
 }

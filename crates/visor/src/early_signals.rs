@@ -1,9 +1,9 @@
-//! SIGTERM and SIGINT before there is an event loop that waits for them, as while documents are
-//! read. Nothing has been written by then, so the program ends at once.
+//! SIGTERM and SIGINT before an event loop handles them, while documents are read. Nothing has been
+//! written by then, so the process exits at once.
 //!
-//! As process 1 of a container a program has no default action for a signal: one that comes before
-//! its handler is lost, and the container is killed when its grace period is over. So this is the
-//! first thing that `main` does.
+//! As process 1 of a container a process has no default action for signals: one that arrives before
+//! its handler is installed is lost, and the container is killed at the end of its grace period. So
+//! this is the first thing that `main` does.
 
 use std::{
     io,
@@ -20,19 +20,19 @@ use crate::report::Report;
 
 static WATCH: Mutex<Watch> = Mutex::new(Watch { handle: None, report: None });
 
-/// What there is to do about an early signal.
+/// The state of the handler.
 struct Watch {
-    /// `None` before the watch, and after it.
+    /// `None` before and after the handler is active.
     handle: Option<Handle>,
-    /// What says for a program that nothing was written.
+    /// The report to write before exiting.
     report: Option<Arc<Report>>,
 }
 
-/// Begins to wait for signals.
+/// Installs the handler.
 ///
 /// # Errors
 ///
-/// If the system has no handler or no thread to spare.
+/// If the system can't provide a handler or a thread.
 pub(crate) fn watch() -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     watch_state(|watch| watch.handle = Some(signals.handle()));
@@ -45,12 +45,12 @@ pub(crate) fn watch() -> io::Result<()> {
     Ok(())
 }
 
-/// Has a report say that nothing was written, should a signal end the program early.
+/// Sets the report to write if a signal ends the process early.
 pub(crate) fn report_to(report: &Arc<Report>) {
     watch_state(|watch| watch.report = Some(Arc::clone(report)));
 }
 
-/// Leaves signals to whoever has just begun to wait for them.
+/// Removes the handler; the caller handles signals from now on.
 pub(crate) fn unwatch() {
     watch_state(|watch| {
         if let Some(handle) = watch.handle.take() {
@@ -61,6 +61,6 @@ pub(crate) fn unwatch() {
 }
 
 fn watch_state<T>(with: impl FnOnce(&mut Watch) -> T) -> T {
-    // Nothing in here panics with the state half changed.
+    // No code in here panics with an inconsistent state.
     with(&mut WATCH.lock().unwrap_or_else(PoisonError::into_inner))
 }

@@ -1,5 +1,4 @@
-//! `visor emit`: the quick case, made into the document that says the same. What then runs it is
-//! what runs every document.
+//! `visor emit`: converts its options into a document, which is then run like any other.
 
 use std::path::{Path, PathBuf};
 
@@ -14,30 +13,28 @@ use visor_engine::time::Time;
 
 use crate::cli::{EmitOptions, Log, access_format, error_format};
 
-/// What flog's users are used to: so many lines where nothing else is said.
+/// The default number of lines, as in flog.
 const DEFAULT_LINES: u64 = 1000;
 
-/// A document, and where its file output goes.
-pub(crate) struct Emission {
+/// A document, and where its output goes.
+pub(crate) struct EmitPlan {
     pub(crate) source: ResolvedSource,
     pub(crate) output_dir: PathBuf,
-    /// When simulated time begins, if the lines are stamped from a given time on.
+    /// When simulated time starts, if the lines are stamped from a given time on.
     pub(crate) simulated_from: Option<Time>,
 }
 
 impl EmitOptions {
-    /// The document that says what the options say.
+    /// The document for the options.
     ///
     /// # Errors
     ///
-    /// What is wrong with the options, in one sentence each.
-    pub(crate) fn emission(&self) -> Result<Emission, String> {
+    /// What is wrong with the options, one sentence each.
+    pub(crate) fn plan(&self) -> Result<EmitPlan, String> {
         let (access, error, kind) = match self.log {
             Log::Access => {
                 if self.level.is_some() || self.mpm.is_some() {
-                    return Err(
-                        "--level and --mpm are for an error log; an access log has neither".into(),
-                    );
+                    return Err("--level and --mpm are options of an error log".into());
                 }
                 let format = self.format.as_deref().unwrap_or("Combined");
                 let (format, log_format) = access_format(format)?;
@@ -47,7 +44,7 @@ impl EmitOptions {
             }
             Log::Error => {
                 if !self.set.is_empty() {
-                    return Err("--set is for an access log; an error log has no directives".into());
+                    return Err("--set is an option of an access log".into());
                 }
                 let format = error_format(self.format.as_deref().unwrap_or("Httpd24"))?;
                 let mpm = self.mpm.unwrap_or(Mpm::Event);
@@ -61,7 +58,7 @@ impl EmitOptions {
             access,
             error,
             streams: vec![Stream {
-                interval: self.pace(),
+                interval: self.timing(),
                 initial_delay: self.initial_delay,
                 ..Stream::plain(kind.as_str(), kind)
             }],
@@ -80,8 +77,8 @@ impl EmitOptions {
         };
         let source = ResolvedSource::check(FakeLogSource::new("emit", spec));
         let source = source.map_err(|problems| {
-            // The document is of this program's making; of its paths only the last name says
-            // something to who gave options.
+            // The document is generated; of its paths only the last name is meaningful
+            // to the user.
             let message = |problem: &Problem| {
                 let name = problem.path.as_str().rsplit('.').next().unwrap_or_default();
                 format!("{name}: {}", problem.message)
@@ -91,7 +88,7 @@ impl EmitOptions {
         let zone = &source.time_zone;
         let start = self.start.map(|start| start.time(zone, self.duration));
         let simulated_from = start.transpose().map_err(|error| error.to_string())?;
-        Ok(Emission { source, output_dir, simulated_from })
+        Ok(EmitPlan { source, output_dir, simulated_from })
     }
 
     /// The values of directives, each directive once.
@@ -117,14 +114,14 @@ impl EmitOptions {
         }
         let zone = jiff::tz::TimeZone::system();
         zone.iana_name().map(ToOwned::to_owned).ok_or_else(|| {
-            "this machine's time zone has no name; give one such as Europe/Berlin".to_owned()
+            "this machine's time zone has no name; set one such as Europe/Berlin".to_owned()
         })
     }
 
-    /// How fast to go. Simulated time needs a pace; else, without one, lines come at once.
-    fn pace(&self) -> Option<Interval> {
-        if let Some(law) = &self.interval {
-            Some(law.0.clone())
+    /// The interval. Simulated time needs one; otherwise the default is unlimited.
+    fn timing(&self) -> Option<Interval> {
+        if let Some(interval) = &self.interval {
+            Some(interval.0.clone())
         } else if let Some(lines_per_second) = self.rate {
             Some(Interval::Rate(Rate { lines_per_second }))
         } else if self.unlimited || self.start.is_none() {
@@ -135,8 +132,8 @@ impl EmitOptions {
     }
 
     fn stop_after(&self) -> Option<StopAfter> {
-        let paced = self.interval.is_some() || self.rate.is_some() || self.unlimited;
-        let endless = paced && self.start.is_none();
+        let timed = self.interval.is_some() || self.rate.is_some() || self.unlimited;
+        let endless = timed && self.start.is_none();
         let lines = match (self.lines, self.duration) {
             (None, None) if !endless => Some(DEFAULT_LINES),
             (lines, _) => lines,
@@ -146,16 +143,16 @@ impl EmitOptions {
             .then_some(StopAfter { lines, duration: self.duration })
     }
 
-    /// Standard output, or a file; the directory is given apart, as for a document.
+    /// Standard output, or a file; its directory is separate, as for a document.
     fn output(&self) -> Result<(Output, PathBuf), String> {
         let Some(path) = self.output.as_ref().filter(|path| path.as_os_str() != "-") else {
             return Ok((Output::Stdout(StandardStream {}), PathBuf::new()));
         };
-        // Whoever names a link means what it leads to. Below an output directory none is followed.
+        // A link on the command line is followed. Below an output directory none is.
         let target = if path.is_symlink() { path.canonicalize().ok() } else { None };
         let path = target.as_ref().unwrap_or(path);
         let name = path.file_name().and_then(|name| name.to_str());
-        let name = name.ok_or_else(|| format!("`{}` is no file's name", path.display()))?;
+        let name = name.ok_or_else(|| format!("`{}` is not a file name", path.display()))?;
         let directory = path.parent().unwrap_or_else(|| Path::new(""));
         let file = FileOutput { path: name.to_owned(), rotation: None };
         Ok((Output::File(file), directory.to_path_buf()))
@@ -170,62 +167,62 @@ mod tests {
     use super::*;
     use crate::cli::{Cli, Command};
 
-    fn emission(arguments: &str) -> Result<Emission, String> {
+    fn plan(arguments: &str) -> Result<EmitPlan, String> {
         let words = ["visor", "emit"].into_iter().chain(arguments.split_whitespace());
         match Cli::try_parse_from(words).unwrap().command {
-            Command::Emit(options) => options.emission(),
+            Command::Emit(options) => options.plan(),
             _ => panic!("{arguments} is no emit"),
         }
     }
 
     /// How many lines at most, for how long, and when they come.
-    fn pace(arguments: &str) -> (Option<u64>, Option<u64>, Interval) {
-        let source = emission(arguments).unwrap().source;
+    fn timing(arguments: &str) -> (Option<u64>, Option<u64>, Interval) {
+        let source = plan(arguments).unwrap().source;
         let interval = match &source.generators[0].log {
-            resolved::Log::Access(log) => log.streams[0].pace.interval.clone(),
-            resolved::Log::Error(log) => log.streams[0].pace.interval.clone(),
+            resolved::Log::Access(log) => log.streams[0].timing.interval.clone(),
+            resolved::Log::Error(log) => log.streams[0].timing.interval.clone(),
         };
         let seconds = source.duration.map(|duration| duration.as_nanos() / 1_000_000_000);
         (source.lines.map(Into::into), seconds, interval)
     }
 
     #[test]
-    fn what_isn_t_said_is_as_flog_has_it() {
-        assert_eq!(pace("access"), (Some(1000), None, Interval::Unlimited));
-        assert_eq!(pace("error -n 5"), (Some(5), None, Interval::Unlimited));
+    fn defaults_are_those_of_flog() {
+        assert_eq!(timing("access"), (Some(1000), None, Interval::Unlimited));
+        assert_eq!(timing("error -n 5"), (Some(5), None, Interval::Unlimited));
         let rate = Interval::Rate(7.try_into().unwrap());
-        assert_eq!(pace("access --rate 7"), (None, None, rate.clone()));
-        assert_eq!(pace("access --rate 7 --for 3s"), (None, Some(3), rate));
-        let (lines, seconds, interval) = pace("access --start 2026-01-01T00:00:00Z");
+        assert_eq!(timing("access --rate 7"), (None, None, rate.clone()));
+        assert_eq!(timing("access --rate 7 --for 3s"), (None, Some(3), rate));
+        let (lines, seconds, interval) = timing("access --start 2026-01-01T00:00:00Z");
         assert_eq!((lines, seconds), (Some(1000), None));
         assert!(matches!(interval, Interval::Exponential(_)));
     }
 
     #[test]
     fn a_file_s_directory_and_its_name_are_apart() {
-        let made = emission("access -n 1 -o some/where/access.log").unwrap();
+        let made = plan("access -n 1 -o some/where/access.log").unwrap();
         assert_eq!(made.output_dir, Path::new("some/where"));
         assert_eq!(made.source.generators[0].output.name(), "access.log");
-        let made = emission("access -n 1 -o -").unwrap();
+        let made = plan("access -n 1 -o -").unwrap();
         assert_eq!(made.source.generators[0].output, resolved::Output::Stdout);
-        assert!(emission("access -o ..").is_err());
+        assert!(plan("access -o ..").is_err());
     }
 
     #[test]
-    fn a_link_that_is_named_is_what_it_leads_to() {
+    fn a_symbolic_link_is_followed() {
         let home = tempfile::tempdir().unwrap();
         let (file, link) = (home.path().join("there.log"), home.path().join("link"));
         std::os::unix::fs::symlink(&file, &link).unwrap();
         let arguments = format!("access -n 1 -o {}", link.display());
-        assert_eq!(emission(&arguments).unwrap().source.generators[0].output.name(), "link");
+        assert_eq!(plan(&arguments).unwrap().source.generators[0].output.name(), "link");
         std::fs::write(&file, "").unwrap();
-        let made = emission(&arguments).unwrap();
+        let made = plan(&arguments).unwrap();
         assert_eq!(made.source.generators[0].output.name(), "there.log");
         assert_eq!(made.output_dir, home.path().canonicalize().unwrap());
     }
 
     #[test]
-    fn options_of_the_other_log_are_refused() {
+    fn options_of_the_other_log_are_rejected() {
         for (arguments, named) in [
             ("access --level info", "--level"),
             ("access --mpm prefork", "--mpm"),
@@ -234,16 +231,16 @@ mod tests {
             ("access --format httpd24", "httpd24"),
             ("access --format %Z", "%Z"),
         ] {
-            let message = emission(arguments).err().unwrap();
+            let message = plan(arguments).err().unwrap();
             assert!(message.contains(named), "{arguments}: {message}");
         }
     }
 
     #[test]
-    fn simulated_time_begins_where_it_is_said_in_the_zone_that_is_said() {
-        let made = emission("access --start 2026-01-01 --time-zone Europe/Berlin").unwrap();
+    fn simulated_time_begins_at_the_given_time_in_the_given_zone() {
+        let made = plan("access --start 2026-01-01 --time-zone Europe/Berlin").unwrap();
         let start = made.simulated_from.unwrap().timestamp();
         assert_eq!(start.to_string(), "2025-12-31T23:00:00Z");
-        assert!(emission("access").unwrap().simulated_from.is_none());
+        assert!(plan("access").unwrap().simulated_from.is_none());
     }
 }

@@ -1,8 +1,6 @@
-//! An event loop: a thread with a single-threaded runtime, on which the streams of its generators
-//! take turns. Nothing on it is shared with another loop but the counters, the limits of a source,
-//! and the standard streams.
-//!
-//! A loop does what it is told: follow a plan, reopen its files, end.
+//! An event loop: a thread with a single-threaded runtime on which the streams of its generators
+//! run. It shares only counters, the limits of a source, and the standard streams with other loops.
+//! It is controlled by commands: apply a plan, reopen files, end.
 
 use std::{
     collections::HashMap,
@@ -27,78 +25,78 @@ use crate::{
     clock::Clock,
     live_stream::{Change, Control, LiveStream},
     metrics::{Metrics, StreamMeter},
-    outlet::{End, Outlet, Persistence},
+    output::{CloseResult, Destination},
+    output_buffer::{OutputBuffer, OutputEnd, RetryLimit},
+    output_writers::OutputWriters,
     plan::{GeneratorKey, GeneratorPlan, Limits, OutputPlan},
-    sink::{Closed, Target},
-    sinks::Sinks,
-    writers::Writers,
+    write_threads::WriteThreads,
 };
 
-/// When the end is hurried, outputs have this long to take what is left. With the time to stop it
-/// is well within the second that a person, or a grace period, grants.
+/// How long outputs may take to write what is left after a signal. With the time to stop, it is
+/// well within the second that a person or a grace period allows.
 const FLUSH_TIME: Duration = Duration::from_millis(600);
-/// And those that can't, because a disk is full, this long to end with a whole line.
-const GIVE_UP_TIME: Duration = Duration::from_millis(150);
-/// From so many on, streams wake together: their lines are up to 20 ms late for it.
-const MANY_STREAMS: usize = 100;
+/// How long outputs that can't, because a disk is full, may take to end with a complete line.
+const CANCEL_TIME: Duration = Duration::from_millis(150);
+/// From this number of streams on, wake-ups are coalesced: lines are up to 20 ms late then.
+const COALESCED_FROM: usize = 100;
 const CLOCK_CHECK: Duration = Duration::from_secs(1);
 
-/// What a loop is told.
-pub(crate) enum Instruction {
-    /// Run these generators and no others; what runs already goes on, what is new begins at this
-    /// moment on every loop.
-    Follow(Vec<GeneratorPlan>, Instant),
-    /// Open all files anew by their names.
+/// A command to a loop.
+pub(crate) enum LoopCommand {
+    /// Run these generators and no others; running ones continue, and new ones start at this time
+    /// on every loop.
+    Apply(Vec<GeneratorPlan>, Instant),
+    /// Reopen all files by their names.
     Reopen,
-    /// Stop all streams, write what is left however long that takes, and say what became of it.
-    End(oneshot::Sender<Vec<Remainder>>),
-    /// End within the second.
-    Hurry,
+    /// Stop all streams, write what is left however long that takes, and report the result.
+    OutputEnd(oneshot::Sender<Vec<UnfinishedOutput>>),
+    /// End within a second.
+    Abort,
 }
 
-/// What became of an output whose lines are not all written, or not all read.
+/// An output of which not all lines have been written, or not all have been read.
 #[derive(Debug)]
-pub(crate) struct Remainder {
+pub(crate) struct UnfinishedOutput {
     /// The output's name.
     pub(crate) output: String,
-    /// How many lines were not written.
+    /// The number of unwritten lines.
     pub(crate) lines: u64,
-    /// How it ended. `None` if a write is still under way: then some of the lines may have been
+    /// How it ended. `None` if a write is still in progress: then some of the lines may have been
     /// written, although none is counted.
-    pub(crate) end: Option<End>,
-    /// How many bytes of lines that were written, and counted, will never be read.
+    pub(crate) end: Option<OutputEnd>,
+    /// The number of bytes that were written and counted, and that will never be read.
     pub(crate) unread: u64,
 }
 
-/// What loops share and tell the rest of the program.
+/// What the loops share with each other and with the rest of the program.
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) activity: Arc<Activity>,
-    pub(crate) sinks: Arc<Sinks>,
-    pub(crate) persistence: Arc<Persistence>,
-    /// How late a line may be written; later ones are skipped. `None` if none ever is.
-    pub(crate) longest_lag: Option<Duration>,
+    pub(crate) output_writers: Arc<OutputWriters>,
+    pub(crate) retry_limit: Arc<RetryLimit>,
+    /// How late a line may be written; later ones are skipped. `None` if none is.
+    pub(crate) max_lag: Option<Duration>,
 }
 
-/// What is going on, and what the program waits for.
+/// What is running, and what the main thread waits for.
 #[derive(Default)]
 pub(crate) struct Activity {
-    /// Streams that run, and plans that a loop has yet to follow: those may bring some.
+    /// Running streams, and plans that a loop has yet to apply: those may add streams.
     ongoing: AtomicUsize,
-    /// Told when all streams have ended by themselves.
+    /// Notified when all streams have ended by themselves.
     pub(crate) finished: Notify,
-    /// Told when nobody reads a standard stream any more.
-    pub(crate) nobody_reads: Notify,
+    /// Notified when a standard stream has lost its reader.
+    pub(crate) reader_gone: Notify,
 }
 
 impl Activity {
-    /// Something begins.
+    /// Something starts.
     pub(crate) fn begin(&self) {
         self.ongoing.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Something has ended; if it was the last, all is finished.
+    /// Something has ended; if it was the last, everything has finished.
     fn end(&self) {
         if self.ongoing.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.finished.notify_one();
@@ -106,21 +104,21 @@ impl Activity {
     }
 }
 
-/// Starts a loop on a thread of its own; it is told what to do by the sender.
+/// Starts a loop on its own thread; it is controlled by the sender.
 pub(crate) fn spawn(
     number: usize,
     shared: Shared,
-) -> io::Result<(mpsc::UnboundedSender<Instruction>, thread::JoinHandle<()>)> {
-    let (sender, instructions) = mpsc::unbounded_channel();
-    // As many threads as there are writes that hang, and one; they end when they have been idle.
+) -> io::Result<(mpsc::UnboundedSender<LoopCommand>, thread::JoinHandle<()>)> {
+    let (sender, commands) = mpsc::unbounded_channel();
+    // One more thread than there are blocked writes; idle threads end.
     let runtime = runtime::Builder::new_current_thread()
         .enable_time()
         .max_blocking_threads(16_384)
         .thread_stack_size(256 * 1024)
         .build()?;
     let thread = thread::Builder::new().name(format!("loop-{number}")).spawn(move || {
-        LocalSet::new().block_on(&runtime, EventLoop::new(shared).run(instructions));
-        // Writes that are still blocked are left to the end of the process.
+        LocalSet::new().block_on(&runtime, EventLoop::new(shared).run(commands));
+        // Writes that are still blocked end with the process.
         runtime.shutdown_background();
     })?;
     Ok((sender, thread))
@@ -128,14 +126,14 @@ pub(crate) fn spawn(
 
 struct EventLoop {
     shared: Shared,
-    writers: Writers,
+    write_threads: WriteThreads,
     clock: Rc<Clock>,
     generators: HashMap<GeneratorKey, RunningGenerator>,
-    outlets: HashMap<Target, RunningOutlet>,
-    /// Outlets that are writing what is left.
-    closing: Vec<RunningOutlet>,
-    /// Told when an outlet has ended.
-    outlet_ended: Rc<Notify>,
+    outputs: HashMap<Destination, RunningOutput>,
+    /// Outputs that write what is left.
+    closing: Vec<RunningOutput>,
+    /// Notified when an output has ended.
+    output_ended: Rc<Notify>,
 }
 
 struct RunningGenerator {
@@ -151,76 +149,76 @@ struct RunningStream {
     task: JoinHandle<()>,
 }
 
-struct RunningOutlet {
-    outlet: Rc<Outlet>,
+struct RunningOutput {
+    output: Rc<OutputBuffer>,
     plan: OutputPlan,
-    task: JoinHandle<(End, Closed)>,
+    task: JoinHandle<(OutputEnd, CloseResult)>,
 }
 
 impl EventLoop {
     fn new(shared: Shared) -> Self {
         Self {
             shared,
-            writers: Writers::default(),
+            write_threads: WriteThreads::default(),
             clock: Rc::new(Clock::start()),
             generators: HashMap::new(),
-            outlets: HashMap::new(),
+            outputs: HashMap::new(),
             closing: Vec::new(),
-            outlet_ended: Rc::default(),
+            output_ended: Rc::default(),
         }
     }
 
-    async fn run(mut self, mut instructions: mpsc::UnboundedReceiver<Instruction>) {
+    async fn run(mut self, mut commands: mpsc::UnboundedReceiver<LoopCommand>) {
         let mut clock_check = interval(CLOCK_CHECK);
         clock_check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let clock = Rc::clone(&self.clock);
-        spawn_local(async move { clock.ring_bell().await });
+        spawn_local(async move { clock.run_timer().await });
         loop {
-            let instruction = tokio::select! {
-                instruction = instructions.recv() => instruction,
+            let command = tokio::select! {
+                command = commands.recv() => command,
                 _ = clock_check.tick() => {
                     self.check_clock();
                     continue;
                 }
-                () = self.outlet_ended.notified() => {
-                    self.end_streams_without_outlet();
+                () = self.output_ended.notified() => {
+                    self.stop_streams_of_ended_outputs();
                     continue;
                 }
             };
-            match instruction {
-                Some(Instruction::Follow(plan, now)) => {
-                    self.follow(plan, self.clock.at(now.into()));
+            match command {
+                Some(LoopCommand::Apply(plan, now)) => {
+                    self.apply(plan, self.clock.at(now.into()));
                     self.shared.activity.end();
                 }
-                Some(Instruction::Reopen) => {
-                    for running in self.outlets.values() {
-                        running.outlet.reopen();
+                Some(LoopCommand::Reopen) => {
+                    for running in self.outputs.values() {
+                        running.output.reopen();
                     }
                 }
-                Some(Instruction::End(done)) => {
-                    let remainders = self.end(instructions).await;
-                    // Nobody waits for the answer if the program is ending in haste.
-                    let _ = done.send(remainders);
+                Some(LoopCommand::OutputEnd(done)) => {
+                    let unfinished = self.end(commands).await;
+                    // There is no receiver after an abort.
+                    let _ = done.send(unfinished);
                     return;
                 }
-                Some(Instruction::Hurry) | None => return,
+                Some(LoopCommand::Abort) | None => return,
             }
         }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a person reads it")]
     fn check_clock(&self) {
-        if let Some(change) = self.clock.check() {
+        if let Some(change) = self.clock.check_system_clock() {
             let seconds = change as f64 / 1e9;
             tracing::warn!(
                 seconds,
-                "the system's clock was set; stamps follow it, schedules don't"
+                "the system clock was set; time stamps follow it, schedules don't"
             );
         }
     }
 
     /// Runs these generators and no others.
-    fn follow(&mut self, plan: Vec<GeneratorPlan>, now: Time) {
+    fn apply(&mut self, plan: Vec<GeneratorPlan>, now: Time) {
         let wanted: Vec<GeneratorKey> =
             plan.iter().map(|generator| generator.key.clone()).collect();
         let gone: Vec<GeneratorKey> =
@@ -228,42 +226,47 @@ impl EventLoop {
         for generator in gone.iter().filter_map(|key| self.generators.remove(key)) {
             generator.streams.values().for_each(RunningStream::stop);
         }
-        // First the outputs that stay or come, then the streams, then the outputs that go: a
-        // stream that changes its output has the new one before the old one is closed.
+        // First the outputs that remain or are new, then the streams, then the outputs to close: a
+        // stream that changes its output gets the new one before the old one is closed.
         for generator in plan {
-            let outlet = self.outlet(&generator.output);
-            self.follow_generator(generator, &outlet, now);
+            let output = self.output(&generator.output);
+            self.apply_generator(generator, &output, now);
         }
-        self.close_unused_outlets();
+        self.close_unused_outputs();
         let streams: usize = self.generators.values().map(|g| g.streams.len()).sum();
-        self.clock.use_bell(streams >= MANY_STREAMS);
+        self.clock.coalesce(streams >= COALESCED_FROM);
     }
 
-    fn follow_generator(&mut self, plan: GeneratorPlan, outlet: &Rc<Outlet>, now: Time) {
+    fn apply_generator(&mut self, plan: GeneratorPlan, output: &Rc<OutputBuffer>, now: Time) {
         let mut earlier = self.generators.remove(&plan.key);
-        let moved =
-            earlier.as_ref().is_some_and(|earlier| earlier.output.target != plan.output.target);
+        let moved = earlier
+            .as_ref()
+            .is_some_and(|earlier| earlier.output.destination != plan.output.destination);
         let mut streams = HashMap::new();
         for named in plan.streams {
             let name = named.name.clone();
             let meter = self.shared.metrics.stream(&plan.key.stream(&named));
-            meter.target.set(if plan.suspended { 0.0 } else { named.pace.lines_per_second });
+            meter.configured_rate.set(if plan.suspended {
+                0.0
+            } else {
+                named.timing.lines_per_second
+            });
             let running = earlier.as_mut().and_then(|earlier| earlier.streams.remove(&name));
             let running = match running {
                 Some(running) if running.kind == named.kind && running.seed == named.seed => {
                     let control = &running.control;
                     if moved {
-                        control.tell(Change::Outlet(Rc::clone(outlet)));
+                        control.send(Change::OutputBuffer(Rc::clone(output)));
                     }
-                    control.tell(Change::Stream(Box::new(named)));
-                    control.tell(Change::Suspend(plan.suspended));
-                    control.tell(Change::Limits(plan.limits.clone()));
+                    control.send(Change::Stream(Box::new(named)));
+                    control.send(Change::Suspend(plan.suspended));
+                    control.send(Change::Limits(plan.limits.clone()));
                     running
                 }
                 other => {
                     other.iter().for_each(RunningStream::stop);
                     let limits = plan.limits.clone();
-                    self.start_stream((named, now), meter, outlet, limits, plan.suspended)
+                    self.start_stream((named, now), meter, output, limits, plan.suspended)
                 }
             };
             streams.insert(name, running);
@@ -278,7 +281,7 @@ impl EventLoop {
         &self,
         (named, start): (NamedStream, Time),
         meter: Arc<StreamMeter>,
-        outlet: &Rc<Outlet>,
+        output: &Rc<OutputBuffer>,
         limits: Limits,
         suspended: bool,
     ) -> RunningStream {
@@ -287,10 +290,10 @@ impl EventLoop {
         let live = Box::new(LiveStream {
             stream: named.start(start),
             meter: Arc::clone(&meter),
-            outlet: Rc::clone(outlet),
+            output: Rc::clone(output),
             limits,
             suspended,
-            longest_lag: self.shared.longest_lag,
+            max_lag: self.shared.max_lag,
             clock: Rc::clone(&self.clock),
             control: Rc::clone(&control),
         });
@@ -303,119 +306,127 @@ impl EventLoop {
         RunningStream { kind, seed, meter, control, task }
     }
 
-    /// The outlet of an output: the one there is, or a new one.
-    fn outlet(&mut self, plan: &OutputPlan) -> Rc<Outlet> {
-        let alive = |running: &&mut RunningOutlet| running.outlet.end().is_none();
-        if let Some(running) = self.outlets.get_mut(&plan.target).filter(alive) {
+    /// The buffer of an output: the existing one, or a new one.
+    fn output(&mut self, plan: &OutputPlan) -> Rc<OutputBuffer> {
+        let alive = |running: &&mut RunningOutput| running.output.end().is_none();
+        if let Some(running) = self.outputs.get_mut(&plan.destination).filter(alive) {
             if running.plan.rotation != plan.rotation {
-                running.outlet.set_rotation(plan.rotation.clone());
+                running.output.set_rotation(plan.rotation.clone());
                 running.plan = plan.clone();
             }
-            return Rc::clone(&running.outlet);
+            return Rc::clone(&running.output);
         }
-        let outlet = Rc::new(Outlet::new(
+        let output = Rc::new(OutputBuffer::new(
             &plan.name,
-            (self.shared.sinks.sink(plan), self.shared.sinks.turn(&plan.target)),
-            self.writers.clone(),
-            Arc::clone(&self.shared.persistence),
+            (
+                self.shared.output_writers.writer(plan),
+                self.shared.output_writers.file_lock(&plan.destination),
+            ),
+            self.write_threads.clone(),
+            Arc::clone(&self.shared.retry_limit),
             self.shared.metrics.output(&plan.name),
             Rc::clone(&self.clock),
         ));
-        let writer = Rc::clone(&outlet);
+        let writer = Rc::clone(&output);
         let activity = Arc::clone(&self.shared.activity);
-        let ended = Rc::clone(&self.outlet_ended);
+        let ended = Rc::clone(&self.output_ended);
         let task = spawn_local(async move {
             let (end, closed) = writer.write().await;
             ended.notify_one();
-            if end == End::NobodyReads {
-                activity.nobody_reads.notify_one();
+            if end == OutputEnd::ReaderGone {
+                activity.reader_gone.notify_one();
             }
             (end, closed)
         });
-        let running = RunningOutlet { outlet: Rc::clone(&outlet), plan: plan.clone(), task };
-        self.closing.extend(self.outlets.insert(plan.target.clone(), running));
-        outlet
+        let running = RunningOutput { output: Rc::clone(&output), plan: plan.clone(), task };
+        self.closing.extend(self.outputs.insert(plan.destination.clone(), running));
+        output
     }
 
-    /// Ends streams whose outlet has ended: if each waited for that, with each line it would join those
-    /// who wait, and leave them.
-    fn end_streams_without_outlet(&self) {
+    /// Stops the streams of outputs that have ended. If each stream waited for that itself, every
+    /// line would register and deregister a waiter.
+    fn stop_streams_of_ended_outputs(&self) {
         for generator in self.generators.values() {
-            let outlet = self.outlets.get(&generator.output.target);
-            if outlet.is_some_and(|running| running.outlet.end().is_some()) {
-                generator.streams.values().for_each(|stream| stream.control.tell(Change::Stop));
+            let output = self.outputs.get(&generator.output.destination);
+            if output.is_some_and(|running| running.output.end().is_some()) {
+                generator.streams.values().for_each(|stream| stream.control.send(Change::Stop));
             }
         }
     }
 
-    fn close_unused_outlets(&mut self) {
-        self.closing.retain(|closing| closing.outlet.end() != Some(End::Whole));
-        let used = |target: &Target| {
-            self.generators.values().any(|generator| generator.output.target == *target)
+    fn close_unused_outputs(&mut self) {
+        self.closing.retain(|closing| closing.output.end() != Some(OutputEnd::Complete));
+        let used = |target: &Destination| {
+            self.generators.values().any(|generator| generator.output.destination == *target)
         };
-        let unused: Vec<Target> = self.outlets.keys().filter(|t| !used(t)).cloned().collect();
-        for running in unused.iter().filter_map(|target| self.outlets.remove(target)) {
-            running.outlet.close();
+        let unused: Vec<Destination> = self.outputs.keys().filter(|t| !used(t)).cloned().collect();
+        for running in unused.iter().filter_map(|target| self.outputs.remove(target)) {
+            running.output.close();
             self.closing.push(running);
         }
     }
 
-    /// Stops all streams and writes what is left: for as long as it takes, or, once that is
-    /// hurried, as far as outputs take it in time.
-    async fn end(mut self, instructions: mpsc::UnboundedReceiver<Instruction>) -> Vec<Remainder> {
+    /// Stops all streams and writes what is left: for as long as it takes or, after an abort, for a
+    /// limited time.
+    async fn end(
+        mut self,
+        commands: mpsc::UnboundedReceiver<LoopCommand>,
+    ) -> Vec<UnfinishedOutput> {
         let streams: Vec<RunningStream> = self
             .generators
             .drain()
             .flat_map(|(_, generator)| generator.streams.into_values())
             .collect();
         for stream in &streams {
-            stream.control.tell(Change::Stop);
+            stream.control.send(Change::Stop);
         }
         for stream in streams {
-            // A stream has no way to fail but a panic, and then its lines are gone with it.
+            // A stream can only fail by a panic, and then its lines are lost.
             let _ = stream.task.await;
         }
-        self.close_unused_outlets();
-        let outlets: Vec<Rc<Outlet>> =
-            self.closing.iter().map(|closing| Rc::clone(&closing.outlet)).collect();
+        self.close_unused_outputs();
+        let outputs: Vec<Rc<OutputBuffer>> =
+            self.closing.iter().map(|closing| Rc::clone(&closing.output)).collect();
         tokio::select! {
-            () = ended(&outlets) => {}
-            () = hurried(instructions) => {
-                self.shared.sinks.give_up();
-                for outlet in &outlets {
-                    outlet.hurry();
+            () = ended(&outputs) => {}
+            () = abort_time(commands) => {
+                self.shared.output_writers.cancel();
+                for output in &outputs {
+                    output.abort();
                 }
-                let _ = timeout(GIVE_UP_TIME, ended(&outlets)).await;
+                let _ = timeout(CANCEL_TIME, ended(&outputs)).await;
             }
         }
-        let mut remainders = Vec::new();
-        for RunningOutlet { outlet, task, .. } in self.closing {
-            let (end, closed) = match outlet.end() {
-                Some(_) => task.await.map_or((None, Closed::default()), |(end, c)| (Some(end), c)),
-                None => (None, Closed::default()),
+        let mut unfinished = Vec::new();
+        for RunningOutput { output, task, .. } in self.closing {
+            let (end, closed) = match output.end() {
+                Some(_) => {
+                    task.await.map_or((None, CloseResult::default()), |(end, c)| (Some(end), c))
+                }
+                None => (None, CloseResult::default()),
             };
-            let (lines, unread) = (outlet.unwritten(), closed.unread);
+            let (lines, unread) = (output.unwritten(), closed.unread);
             if lines > 0 || unread > 0 {
-                let output = outlet.name().to_owned();
-                remainders.push(Remainder { output, lines, end, unread });
+                let output = output.name().to_owned();
+                unfinished.push(UnfinishedOutput { output, lines, end, unread });
             }
         }
-        remainders
+        unfinished
     }
 }
 
 /// Waits for all of them to end.
-async fn ended(outlets: &[Rc<Outlet>]) {
-    for outlet in outlets {
-        outlet.ended().await;
+async fn ended(outputs: &[Rc<OutputBuffer>]) {
+    for output in outputs {
+        output.ended().await;
     }
 }
 
-/// Returns when outputs have had all the time that a hurried end has for them.
-async fn hurried(mut instructions: mpsc::UnboundedReceiver<Instruction>) {
+/// Returns when the time that outputs have after an abort is over.
+async fn abort_time(mut commands: mpsc::UnboundedReceiver<LoopCommand>) {
     loop {
-        match instructions.recv().await {
-            Some(Instruction::Hurry) => return sleep(FLUSH_TIME).await,
+        match commands.recv().await {
+            Some(LoopCommand::Abort) => return sleep(FLUSH_TIME).await,
             Some(_) => {}
             None => return pending().await,
         }
@@ -423,10 +434,10 @@ async fn hurried(mut instructions: mpsc::UnboundedReceiver<Instruction>) {
 }
 
 impl RunningStream {
-    /// Ends a stream that a document no longer has.
+    /// Stops a stream that is no longer in the document.
     fn stop(&self) {
-        self.meter.target.set(0.0);
-        self.control.tell(Change::Stop);
+        self.meter.configured_rate.set(0.0);
+        self.control.send(Change::Stop);
     }
 }
 

@@ -1,5 +1,5 @@
 //! A stream on the event loop: the coroutine that this program grew from. It sleeps until its next
-//! line is due, waits for room in its output, writes all that has come due, and sleeps again. It
+//! line is due, waits for room in its output, writes all lines that are due, and sleeps again. It
 //! knows nothing of other streams.
 
 use std::{cell::RefCell, future::pending, rc::Rc, sync::Arc, time::Duration};
@@ -7,72 +7,75 @@ use std::{cell::RefCell, future::pending, rc::Rc, sync::Arc, time::Duration};
 use tokio::sync::Notify;
 use visor_engine::{generator::NamedStream, stream::Stream, time::Time};
 
-use crate::{clock::Clock, metrics::StreamMeter, outlet::Outlet, plan::Limits};
+use crate::{clock::Clock, metrics::StreamMeter, output_buffer::OutputBuffer, plan::Limits};
 
-/// When a stream's time is up, it has so long (nanoseconds) for lines that came due before but are
-/// not written: the machine may have paused. Beyond it, they are skipped: their output is too slow.
-const TIME_TO_CATCH_UP: i64 = 1_000_000_000;
-/// At most so many lines are passed over before other streams have their turn.
-const SKIPS_AT_ONCE: u64 = 100_000;
-/// At most so many lines are written before other streams have their turn.
-const LINES_AT_ONCE: u64 = 256;
+/// When a stream's time is over, lines that were due before may still be written for this long
+/// (nanoseconds), because the machine may have paused. After it they are skipped: the output is too
+/// slow.
+const CATCH_UP_TIME: i64 = 1_000_000_000;
+/// The maximum number of lines to skip before other streams run.
+const MAX_SKIPS_PER_TURN: u64 = 100_000;
+/// The maximum number of lines to write before other streams run.
+const MAX_LINES_PER_TURN: u64 = 256;
 
-/// What a stream is told while it runs.
+/// The channel of changes to a running stream.
 #[derive(Default)]
 pub(crate) struct Control {
     changes: RefCell<Vec<Change>>,
     arrived: Notify,
 }
 
-/// Something that changes for a stream.
+/// A change of a stream.
 pub(crate) enum Change {
-    /// Be what a document says of it now, from now on.
+    /// Follow the changed document from now on.
     Stream(Box<NamedStream>),
-    /// Write elsewhere from the next line on.
-    Outlet(Rc<Outlet>),
-    /// Stop writing, or go on.
+    /// Use another output from the next line on.
+    OutputBuffer(Rc<OutputBuffer>),
+    /// Suspend or resume.
     Suspend(bool),
-    /// Follow other limits.
+    /// Use other limits.
     Limits(Limits),
     /// End the stream.
     Stop,
 }
 
 impl Control {
-    /// Tells of a change. It is carried out before the stream writes another line.
-    pub(crate) fn tell(&self, change: Change) {
+    /// Sends a change. It is applied before the stream writes another line.
+    pub(crate) fn send(&self, change: Change) {
         self.changes.borrow_mut().push(change);
         self.arrived.notify_one();
     }
 }
 
-/// A stream with all that it needs to run.
+/// A running stream.
 pub(crate) struct LiveStream {
     pub(crate) stream: Stream,
     pub(crate) meter: Arc<StreamMeter>,
-    pub(crate) outlet: Rc<Outlet>,
+    pub(crate) output: Rc<OutputBuffer>,
     pub(crate) limits: Limits,
     pub(crate) suspended: bool,
     pub(crate) clock: Rc<Clock>,
-    /// Lines that were due longer ago are not made up for; they count as skipped. `None` if all are
-    /// made up for.
-    pub(crate) longest_lag: Option<Duration>,
+    /// Lines that were due longer ago are skipped. `None` if none is.
+    pub(crate) max_lag: Option<Duration>,
     pub(crate) control: Rc<Control>,
 }
 
-/// Whether a stream goes on.
+/// Whether a stream continues.
 #[derive(PartialEq)]
 enum Next {
-    GoOn,
-    End,
+    Continue,
+    OutputEnd,
 }
 
 impl LiveStream {
-    /// Runs the stream until it is told to stop or its source ends by itself. It is in a box, for a
-    /// task has room for all that it moves at each place that it moves it to.
+    /// Runs until the stream is stopped or its source ends by itself. It is boxed, because a future
+    /// has room for every value that it moves, at each place.
     pub(crate) async fn run(mut self: Box<Self>) {
         loop {
-            if self.follow() == Next::End || self.limits.is_spent() || self.outlet.end().is_some() {
+            if self.apply_changes() == Next::OutputEnd
+                || self.limits.is_exhausted()
+                || self.output.end().is_some()
+            {
                 return;
             }
             let end = self.end();
@@ -80,25 +83,25 @@ impl LiveStream {
                 if end <= self.clock.now() {
                     return;
                 }
-                self.pause(end).await;
+                self.sleep(end).await;
                 continue;
             }
             let mut now = self.clock.now();
             let due = if self.stream.is_unlimited() { now } else { self.stream.due() };
             if due.min(end) > now {
-                self.pause(due.min(end)).await;
+                self.sleep(due.min(end)).await;
                 continue;
             }
             if due >= end {
                 return;
             }
-            let last_call = end.saturating_add(TIME_TO_CATCH_UP);
-            if !self.outlet.has_room() {
+            let last_call = end.saturating_add(CATCH_UP_TIME);
+            if !self.output.has_room() {
                 tokio::select! {
                     biased;
                     () = self.control.arrived.notified() => continue,
-                    () = self.outlet.ended() => return,
-                    () = self.outlet.room() => {}
+                    () = self.output.ended() => return,
+                    () = self.output.wait_for_room() => {}
                     () = self.clock.sleep_until(last_call) => {}
                 }
                 now = self.clock.now();
@@ -106,23 +109,23 @@ impl LiveStream {
             let is_over = now >= last_call;
             if self.catch_up(now, end, is_over).await
                 && !is_over
-                && self.write(now, end) == Next::End
+                && self.write(now, end) == Next::OutputEnd
             {
                 return;
             }
-            // By the time that it is now: a stream whose next line has come due meanwhile would
-            // otherwise go on and on, and no other have its turn.
+            // With the current time: a stream whose next line is due by now would
+            // otherwise never yield to the others.
             if self.stream.is_unlimited() || self.stream.due() <= self.clock.now() {
                 tokio::task::yield_now().await;
             }
         }
     }
 
-    /// Sleeps until a time (or for good), a change, or the last line of the source. The end of the
-    /// output is told by the loop.
-    async fn pause(&self, until: Time) {
-        let spent = self.limits.spent();
-        if self.limits.is_spent() {
+    /// Sleeps until a time (or forever), a change, or the last line of the source. The loop reports
+    /// the end of the output.
+    async fn sleep(&self, until: Time) {
+        let exhausted = self.limits.exhausted();
+        if self.limits.is_exhausted() {
             return;
         }
         let due = async {
@@ -134,21 +137,21 @@ impl LiveStream {
         tokio::select! {
             biased;
             () = self.control.arrived.notified() => {}
-            () = spent, if self.limits.counts_lines() => {}
+            () = exhausted, if self.limits.counts_lines() => {}
             () = due => {}
         }
     }
 
-    /// Carries out what the stream has been told.
-    fn follow(&mut self) -> Next {
+    /// Applies the changes that were sent.
+    fn apply_changes(&mut self) -> Next {
         let control = Rc::clone(&self.control);
         for change in control.changes.take() {
             match change {
                 Change::Stream(named) => {
-                    let NamedStream { pace, content, .. } = *named;
-                    self.stream.change(&pace, content, self.clock.now());
+                    let NamedStream { timing, model, .. } = *named;
+                    self.stream.change(&timing, model, self.clock.now());
                 }
-                Change::Outlet(outlet) => self.outlet = outlet,
+                Change::OutputBuffer(output) => self.output = output,
                 Change::Suspend(suspended) => {
                     if self.suspended && !suspended {
                         self.stream.resume(self.clock.now());
@@ -156,10 +159,10 @@ impl LiveStream {
                     self.suspended = suspended;
                 }
                 Change::Limits(limits) => self.limits = limits,
-                Change::Stop => return Next::End,
+                Change::Stop => return Next::OutputEnd,
             }
         }
-        Next::GoOn
+        Next::Continue
     }
 
     /// When the source ends.
@@ -167,19 +170,19 @@ impl LiveStream {
         self.limits.end().map_or(Time::MAX, |end| self.clock.at(end.into()))
     }
 
-    /// Passes over what was due too long ago (or, when time is over, over all that was due before
-    /// the end), letting other streams have their turns meanwhile. Says whether that is done; if
-    /// not, a change has come in between.
+    /// Skips lines that were due too long ago (or, after the end, all lines that were due before
+    /// it), and lets other streams run meanwhile. Returns whether that is done; if not, a change
+    /// has arrived.
     async fn catch_up(&mut self, now: Time, end: Time, is_over: bool) -> bool {
-        let limit = match self.longest_lag {
+        let limit = match self.max_lag {
             _ if is_over => end,
             None => return true,
             Some(lag) => now.saturating_add(-nanos(lag)),
         };
         loop {
-            let skipped = self.stream.skip(limit, SKIPS_AT_ONCE);
+            let skipped = self.stream.skip(limit, MAX_SKIPS_PER_TURN);
             self.meter.skipped.inc_by(skipped);
-            if skipped < SKIPS_AT_ONCE {
+            if skipped < MAX_SKIPS_PER_TURN {
                 return true;
             }
             tokio::task::yield_now().await;
@@ -189,26 +192,26 @@ impl LiveStream {
         }
     }
 
-    /// Writes all that has come due by now, up to a bound.
+    /// Writes all lines that are due, up to a maximum number.
     fn write(&mut self, now: Time, end: Time) -> Next {
         let correction = self.clock.correction();
         let Self { stream, limits, .. } = self;
-        let mut next = Next::GoOn;
+        let mut next = Next::Continue;
         if stream.is_unlimited() {
-            let lines = limits.take(LINES_AT_ONCE);
-            self.outlet.append(&self.meter, now, |out| {
+            let lines = limits.take(MAX_LINES_PER_TURN);
+            self.output.append(&self.meter, now, |out| {
                 for _ in 0..lines {
                     stream.write_at(now.saturating_add(correction), out);
                 }
                 lines
             });
-            return if lines < LINES_AT_ONCE { Next::End } else { next };
+            return if lines < MAX_LINES_PER_TURN { Next::OutputEnd } else { next };
         }
-        self.outlet.append(&self.meter, stream.due(), |out| {
+        self.output.append(&self.meter, stream.due(), |out| {
             let mut lines = 0;
-            while lines < LINES_AT_ONCE && stream.due() <= now && stream.due() < end {
+            while lines < MAX_LINES_PER_TURN && stream.due() <= now && stream.due() < end {
                 if limits.take(1) == 0 {
-                    next = Next::End;
+                    next = Next::OutputEnd;
                     break;
                 }
                 stream.write(correction, out);

@@ -1,7 +1,6 @@
-//! Diagnostics: on standard error, never among the lines that are emitted. They are of no
-//! consequence to the run: where standard error takes none, because its reader is gone or a disk is
-//! full, they are left out, and nothing else happens; where its reader has stalled, nobody waits for
-//! it for long.
+//! Diagnostics: on standard error, separate from the emitted lines. They never affect the run: if
+//! standard error accepts none, because its reader is gone or a disk is full, they are dropped; if
+//! its reader stalls, nobody waits for long.
 
 use std::{
     io::{self, Write},
@@ -18,70 +17,70 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-use crate::cli::Diagnostics;
+use crate::cli::LoggingFormat;
 
-/// A diagnostic is left out if standard error doesn't take it within this time: streams may be
+/// A diagnostic is dropped if standard error doesn't accept it within this time: streams may be
 /// waiting for the thread that writes it.
-const PATIENCE: Duration = Duration::from_millis(50);
-/// The last words of the program have longer.
-const LAST_PATIENCE: Duration = Duration::from_secs(5);
-/// A write to a pipe of up to this many bytes (Linux's `PIPE_BUF`) finds room if there is any.
-const PIECE: usize = 4096;
+const WRITE_TIMEOUT: Duration = Duration::from_millis(50);
+/// The final message may take longer.
+const FINAL_WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A write of up to this many bytes to a pipe (Linux's `PIPE_BUF`) succeeds if there is any room.
+const CHUNK_BYTES: usize = 4096;
 
-/// Begins to write diagnostics. Where a table is shown on the terminal, they go above it.
-pub(crate) fn start(format: Diagnostics, table: Option<MultiProgress>) {
+/// Initializes diagnostics. If a table is shown on the terminal, they are printed above it.
+pub(crate) fn start(format: LoggingFormat, table: Option<MultiProgress>) {
     let lines = fmt::layer()
         .with_writer(AboveTable(table))
-        // The subscriber's own complaint about a failed write would be a write that panics.
+        // The subscriber would report a failed write to standard error, and panic.
         .log_internal_errors(false)
-        .with_ansi(console_is_coloured())
+        .with_ansi(console_is_colored())
         .with_target(false);
-    let wished = std::env::var("VISOR_LOG").unwrap_or_default();
-    let diagnostics = tracing_subscriber::registry().with(levels(&wished));
-    // It can fail only if diagnostics have begun already, and then they go on.
+    let setting = std::env::var("VISOR_LOG").unwrap_or_default();
+    let logging_format = tracing_subscriber::registry().with(levels(&setting));
+    // It fails only if diagnostics have been initialized before.
     let _ = match format {
-        Diagnostics::Text => diagnostics.with(lines).try_init(),
-        Diagnostics::Json => diagnostics.with(lines.json().flatten_event(true)).try_init(),
+        LoggingFormat::Text => logging_format.with(lines).try_init(),
+        LoggingFormat::Json => logging_format.with(lines.json().flatten_event(true)).try_init(),
     };
 }
 
-/// The levels that are wished, such as `debug` or `visor=debug`; `info` for all that nothing is
-/// wished for, or nothing that can be understood.
-fn levels(wished: &str) -> Targets {
-    let wished = Some(wished).filter(|wished| !wished.is_empty());
-    let levels: Targets = wished.and_then(|wished| wished.parse().ok()).unwrap_or_default();
+/// The levels of `VISOR_LOG`, such as `debug` or `visor=debug`; `info` where it says nothing, or
+/// isn't valid.
+fn levels(setting: &str) -> Targets {
+    let setting = Some(setting).filter(|setting| !setting.is_empty());
+    let levels: Targets = setting.and_then(|setting| setting.parse().ok()).unwrap_or_default();
     let other = levels.default_level().unwrap_or(LevelFilter::INFO);
     levels.with_default(other)
 }
 
-/// Says the last words of the program on standard error, as they are.
-pub(crate) fn say_last(words: &str) {
-    write(words.as_bytes(), LAST_PATIENCE);
+/// Prints the final message on standard error as it is.
+pub(crate) fn print_last(text: &str) {
+    write(text.as_bytes(), FINAL_WRITE_TIMEOUT);
 }
 
-/// Whether colours are out of place whatever the output is: on a dumb terminal, or by `NO_COLOR`.
-pub(crate) fn colours_are_unwished() -> bool {
+/// Whether output is never colored: on a dumb terminal, or with `NO_COLOR`.
+pub(crate) fn colors_disabled() -> bool {
     let is_dumb = std::env::var_os("TERM").is_none_or(|terminal| terminal == "dumb");
     is_dumb || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
-fn console_is_coloured() -> bool {
-    io::IsTerminal::is_terminal(&io::stderr()) && !colours_are_unwished()
+fn console_is_colored() -> bool {
+    io::IsTerminal::is_terminal(&io::stderr()) && !colors_disabled()
 }
 
-/// Writes to standard error as much as it takes in time; nobody is left to be told of the rest.
-fn write(text: &[u8], patience: Duration) {
+/// Writes to standard error as much as it accepts in time; the rest is dropped.
+fn write(text: &[u8], time_limit: Duration) {
     let mut stderr = io::stderr();
-    let timeout = Timespec::try_from(patience).ok();
-    for piece in text.chunks(PIECE) {
+    let timeout = Timespec::try_from(time_limit).ok();
+    for chunk in text.chunks(CHUNK_BYTES) {
         let has_room = poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], timeout.as_ref());
-        if has_room != Ok(1) || stderr.write_all(piece).is_err() {
+        if has_room != Ok(1) || stderr.write_all(chunk).is_err() {
             return;
         }
     }
 }
 
-/// Writes to standard error, and moves the table out of the way meanwhile.
+/// Writes to standard error, and moves the table out of the way.
 struct AboveTable(Option<MultiProgress>);
 
 struct Line<'a> {
@@ -97,14 +96,14 @@ impl<'a> MakeWriter<'a> for AboveTable {
 }
 
 impl io::Write for Line<'_> {
-    /// Takes all there is: a diagnostic, which is written at once.
+    /// Accepts a whole diagnostic, which is written at once.
     fn write(&mut self, diagnostic: &[u8]) -> io::Result<usize> {
         match self.table {
             Some(table) => {
-                // A terminal that is gone shows nothing any more.
+                // The terminal may be gone.
                 let _ = table.println(String::from_utf8_lossy(diagnostic).trim_end());
             }
-            None => write(diagnostic, PATIENCE),
+            None => write(diagnostic, WRITE_TIMEOUT),
         }
         Ok(diagnostic.len())
     }
@@ -121,8 +120,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn levels_are_those_wished_or_info() {
-        for (wished, targets) in [
+    fn levels_are_configured_or_info() {
+        for (setting, targets) in [
             ("", [Some(Level::INFO), Some(Level::INFO)]),
             ("three=equals=signs", [Some(Level::INFO), Some(Level::INFO)]),
             ("warn", [Some(Level::WARN), Some(Level::WARN)]),
@@ -131,13 +130,13 @@ mod tests {
             ("warn,visor=debug", [Some(Level::DEBUG), Some(Level::WARN)]),
             ("a slip", [Some(Level::INFO), Some(Level::INFO)]),
         ] {
-            let levels = levels(wished);
+            let levels = levels(setting);
             for (target, level) in ["visor::run", "hyper::proto"].into_iter().zip(targets) {
                 let mut enabled =
                     [Level::TRACE, Level::DEBUG, Level::INFO, Level::WARN, Level::ERROR]
                         .into_iter()
                         .filter(|level| levels.would_enable(target, level));
-                assert_eq!(enabled.next(), level, "{target} by {wished:?}");
+                assert_eq!(enabled.next(), level, "{target} by {setting:?}");
             }
         }
     }

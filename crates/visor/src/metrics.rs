@@ -1,8 +1,7 @@
-//! What the program counts, as Prometheus takes it. Each stream and each output has a meter, got
-//! once and then counted with without looking anything up.
+//! The program's metrics. Each stream and each output has a meter, which is looked up once.
 //!
-//! A line counts when its write has succeeded. Counters live as long as the process: those of a
-//! stream that a reload removed stay, so that none ever goes back.
+//! A line is counted when its write has succeeded. Counters live as long as the process: those of a
+//! stream that a reload has removed remain, so that no counter is ever reset.
 
 mod outputs;
 mod streams;
@@ -15,20 +14,20 @@ use prometheus::{
 };
 
 pub(crate) use outputs::OutputMeter;
-use outputs::Outputs;
-use streams::Streams;
+use outputs::OutputMetrics;
+use streams::StreamMetrics;
 pub(crate) use streams::{StreamMeter, StreamName};
 
 /// All metrics of the process.
 pub(crate) struct Metrics {
     registry: Registry,
     lag: HistogramVec,
-    outputs: Outputs,
+    outputs: OutputMetrics,
     reloads: IntCounterVec,
-    streams: Streams,
+    streams: StreamMetrics,
 }
 
-/// How a reload of the documents ended.
+/// The result of a reload of the documents.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Reload {
     Success,
@@ -43,23 +42,20 @@ impl Metrics {
             lag: HistogramVec::new(
                 HistogramOpts::new(
                     "visor_schedule_lag_seconds",
-                    "From when the oldest line of a write was due to when it was written.",
+                    "Time from when the oldest line of a write was due until it was written.",
                 )
                 .buckets(vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0]),
                 &["source", "generator"],
             )?,
-            outputs: Outputs::new()?,
+            outputs: OutputMetrics::new()?,
             reloads: IntCounterVec::new(
-                Opts::new(
-                    "visor_config_reloads_total",
-                    "Reloads of changed documents, by how they ended.",
-                ),
+                Opts::new("visor_config_reloads_total", "Reloads of changed documents by result."),
                 &["result"],
             )?,
-            streams: Streams::default(),
+            streams: StreamMetrics::default(),
         };
         let build = IntGaugeVec::new(
-            Opts::new("visor_build_info", "Always 1; the labels tell the program's version."),
+            Opts::new("visor_build_info", "Build information; always 1."),
             &["version"],
         )?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
@@ -74,7 +70,7 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// The meter of a stream; the same one each time for the same name.
+    /// The meter of a stream; always the same one for the same name.
     pub(crate) fn stream(&self, name: &StreamName) -> Arc<StreamMeter> {
         self.streams.meter(name, || {
             self.lag.with_label_values(&[name.source.as_str(), name.generator.as_str()])
@@ -86,22 +82,22 @@ impl Metrics {
         self.outputs.meter(name)
     }
 
-    /// Why some outputs take no lines at present, one after the other; none, if all is well.
+    /// The reasons of failing outputs, one for each; empty if none is failing.
     pub(crate) fn failing_outputs(&self) -> Vec<String> {
         self.outputs.failing()
     }
 
-    /// The meters of all streams there were, in the order in which they came.
+    /// The meters of all streams so far, in order of creation.
     pub(crate) fn streams(&self) -> Vec<Arc<StreamMeter>> {
         self.streams.meters()
     }
 
     /// Counts a reload.
-    pub(crate) fn reloaded(&self, result: Reload) {
+    pub(crate) fn record_reload(&self, result: Reload) {
         self.reloads.with_label_values(&[result.as_str()]).inc();
     }
 
-    /// Everything in Prometheus' text format.
+    /// All metrics in Prometheus' text format.
     pub(crate) fn render(&self) -> prometheus::Result<String> {
         let mut page = TextEncoder::new().encode_to_string(&self.registry.gather())?;
         self.streams.render(&mut page)?;
@@ -116,6 +112,16 @@ impl Reload {
             Self::Failure => "failure",
         }
     }
+}
+
+/// All metrics with a sample each, for the reference.
+pub(crate) fn example() -> prometheus::Result<String> {
+    let metrics = Metrics::new()?;
+    let name = |name: &str| name.to_owned();
+    let (source, generator, stream) = (name("source"), name("generator"), name("stream"));
+    metrics.stream(&StreamName { source, generator, stream, kind: "access" });
+    metrics.output("stdout");
+    metrics.render()
 }
 
 #[cfg(test)]

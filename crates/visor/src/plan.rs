@@ -1,6 +1,6 @@
-//! What is to run: the documents' sources, made ready. The drivers ([`crate::live_stream`],
-//! [`crate::simulation`]) do what the plan says. It draws the seeds of sources that have none, and
-//! logs them; it opens no file and starts nothing.
+//! The plan of a run: the documents' sources, ready to run. The drivers ([`crate::live_stream`],
+//! [`crate::simulation`]) execute it. It draws the seeds of sources that have none, and logs them;
+//! it opens no file and starts nothing.
 
 use std::{
     collections::HashMap,
@@ -20,12 +20,12 @@ use visor_api::{
     resolved::{Output, Rotation},
 };
 use visor_engine::{
-    choice::NothingToDraw,
+    choice::InvalidWeights,
     generator::{self, NamedStream},
     random::Seed,
 };
 
-use crate::{metrics::StreamName, sink::Target};
+use crate::{metrics::StreamName, output::Destination};
 
 /// Everything that is to run.
 pub(crate) struct Plan {
@@ -41,7 +41,7 @@ pub(crate) struct GeneratorPlan {
     pub(crate) streams: Vec<NamedStream>,
 }
 
-/// Which generator of which source.
+/// The identity of a generator.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct GeneratorKey {
     pub(crate) source: String,
@@ -60,42 +60,42 @@ impl GeneratorKey {
     }
 }
 
-/// Where a generator's lines go.
+/// The output of a generator.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct OutputPlan {
     /// `stdout`, `stderr`, or the file's path below the output directory.
     pub(crate) name: String,
-    pub(crate) target: Target,
+    pub(crate) destination: Destination,
     pub(crate) rotation: Option<Rotation>,
 }
 
-/// When a source ends by itself. Its generators share one of these.
+/// The limits of a source, shared by its generators.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Limits {
-    /// How many lines may still be written.
+    /// The number of lines that may still be written.
     lines: Option<Arc<AtomicU64>>,
-    /// Told when the last one has been taken.
-    spent: Arc<Notify>,
-    /// How many there were to be written in all.
+    /// Notified when the last one has been taken.
+    exhausted: Arc<Notify>,
+    /// The configured number of lines.
     all_lines: Option<u64>,
-    /// How long the source runs.
+    /// The duration of the source.
     of_source: Limit,
-    /// How long the whole run is.
+    /// The duration of the whole run.
     of_run: Limit,
 }
 
-/// A limit of time, and when it began to count, once it has.
+/// A duration, and its start once it has started.
 #[derive(Debug, Clone, Default)]
 struct Limit {
     duration: Option<Duration>,
-    begun: Arc<OnceLock<Instant>>,
+    started: Arc<OnceLock<Instant>>,
 }
 
 impl Limit {
     fn end(&self) -> Option<Instant> {
         let duration = time::Duration::from_nanos(self.duration?.as_nanos());
-        // A time beyond what the system can say is none.
-        self.begun.get()?.checked_add(duration)
+        // A time beyond the system's range is no limit.
+        self.started.get()?.checked_add(duration)
     }
 }
 
@@ -103,96 +103,96 @@ impl Limits {
     fn new(lines: Option<u64>, duration: Option<Duration>) -> Self {
         Self {
             lines: lines.map(|lines| Arc::new(AtomicU64::new(lines))),
-            spent: Arc::default(),
+            exhausted: Arc::default(),
             all_lines: lines,
-            of_source: Limit { duration, begun: Arc::default() },
+            of_source: Limit { duration, started: Arc::default() },
             of_run: Limit::default(),
         }
     }
 
-    /// Has the time count from now, unless it counts already.
-    pub(crate) fn begin(&self, now: Instant) {
+    /// Starts the durations, unless they have started already.
+    pub(crate) fn start(&self, now: Instant) {
         for limit in [&self.of_source, &self.of_run] {
-            limit.begun.get_or_init(|| now);
+            limit.started.get_or_init(|| now);
         }
     }
 
-    /// When the source ends, if time says so and has begun to count.
+    /// When the source ends, if it has a duration that has started.
     pub(crate) fn end(&self) -> Option<Instant> {
         let (one, other) = (self.of_source.end(), self.of_run.end());
         one.into_iter().chain(other).min()
     }
 
-    /// How long a source runs that begins with the run.
+    /// The duration of a source that starts with the run.
     pub(crate) fn duration(&self) -> Option<Duration> {
         let (one, other) = (self.of_source.duration, self.of_run.duration);
         one.into_iter().chain(other).min()
     }
 
-    /// Takes leave to write `wanted` lines; says how many may be written, which is less only when
+    /// Takes `requested` lines from the limit; returns how many may be written, which is less only if
     /// they are the last.
-    pub(crate) fn take(&self, wanted: u64) -> u64 {
-        let Some(lines) = &self.lines else { return wanted };
+    pub(crate) fn take(&self, requested: u64) -> u64 {
+        let Some(lines) = &self.lines else { return requested };
         let left = lines.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-            Some(left.saturating_sub(wanted))
+            Some(left.saturating_sub(requested))
         });
         let left = left.unwrap_or_else(|left| left);
-        if left <= wanted {
-            self.spent.notify_waiters();
+        if left <= requested {
+            self.exhausted.notify_waiters();
         }
-        left.min(wanted)
+        left.min(requested)
     }
 
-    /// Gives back leave that was taken and not used.
-    pub(crate) fn give_back(&self, unused: u64) {
+    /// Returns lines that were taken and not written.
+    pub(crate) fn return_unused(&self, unused: u64) {
         if let Some(lines) = &self.lines {
             lines.fetch_add(unused, Ordering::Relaxed);
         }
     }
 
     /// Whether no more lines may be written.
-    pub(crate) fn is_spent(&self) -> bool {
+    pub(crate) fn is_exhausted(&self) -> bool {
         self.lines.as_ref().is_some_and(|lines| lines.load(Ordering::Relaxed) == 0)
     }
 
     /// Waits for another stream to take the last line from now on. Whether it has been taken
-    /// already is to be asked ([`is_spent`](Self::is_spent)) when this has been called: so none is
-    /// missed.
-    pub(crate) fn spent(&self) -> Notified<'_> {
-        self.spent.notified()
+    /// already must be checked ([`is_exhausted`](Self::is_exhausted)) after calling this, so that
+    /// it isn't missed.
+    pub(crate) fn exhausted(&self) -> Notified<'_> {
+        self.exhausted.notified()
     }
 
-    /// Whether the source is limited in lines.
+    /// Whether the number of lines is limited.
     pub(crate) const fn counts_lines(&self) -> bool {
         self.lines.is_some()
     }
 
-    /// Goes on with the time, and, where both have the same limit, with what is left of the lines.
+    /// Continues the durations and, if the limit is unchanged, the remaining lines.
     fn resume(&mut self, earlier: &Self) {
-        self.of_source.begun = Arc::clone(&earlier.of_source.begun);
+        self.of_source.started = Arc::clone(&earlier.of_source.started);
         if self.all_lines == earlier.all_lines {
             self.lines.clone_from(&earlier.lines);
-            self.spent = Arc::clone(&earlier.spent);
+            self.exhausted = Arc::clone(&earlier.exhausted);
         }
     }
 }
 
-/// What the command line says about all sources.
+/// The command line's settings for all sources.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
-    /// Where file outputs go.
+    /// The directory for file outputs.
     pub(crate) output_dir: PathBuf,
-    /// The seed of sources that have none of their own.
+    /// The seed of sources that have none.
     pub(crate) seed: Option<u64>,
-    /// How long the run is, for all sources that don't end earlier.
+    /// The duration of the run, for sources without an earlier end.
     pub(crate) duration: Option<Duration>,
-    /// Who this is among several that run the same documents: mixed into every seed.
+    /// The name of this instance: mixed into every seed.
     pub(crate) identity: Option<String>,
 }
 
-/// What one plan hands to the next, so that a reload goes on rather than begins anew.
+/// What is carried over from one plan to the next, so that a reload continues rather than restarts.
 #[derive(Debug, Default)]
-pub(crate) struct Memory {
+pub(crate) struct CarryOver {
     seeds: HashMap<String, u64>,
     limits: HashMap<String, Limits>,
     run_begun: Arc<OnceLock<Instant>>,
@@ -203,16 +203,16 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// If one of the engine's own lists of choices can't be drawn from.
+    /// If one of the engine's own lists of choices is invalid.
     pub(crate) fn new(
         sources: &[ResolvedSource],
         settings: &Settings,
-        memory: &mut Memory,
-    ) -> Result<Self, NothingToDraw> {
+        carry_over: &mut CarryOver,
+    ) -> Result<Self, InvalidWeights> {
         let mut generators = Vec::new();
         for source in sources {
-            let seed = memory.seed(&source.name, source.seed, settings);
-            let limits = memory.limits(source, settings.duration);
+            let seed = carry_over.seed(&source.name, source.seed, settings);
+            let limits = carry_over.limits(source, settings.duration);
             let mut of_source = generator::Source::new(source.time_zone.clone(), seed);
             for generator in &source.generators {
                 generators.push(GeneratorPlan {
@@ -227,23 +227,23 @@ impl Plan {
                 });
             }
         }
-        // A source that comes back is another one, and begins anew.
-        memory.limits.retain(|name, _| sources.iter().any(|source| source.name == *name));
+        // A source that is added again starts from the beginning.
+        carry_over.limits.retain(|name, _| sources.iter().any(|source| source.name == *name));
         Ok(Self { generators })
     }
 }
 
-impl Memory {
-    /// The seed of a source. One that has none keeps the one that was drawn for it first.
-    fn seed(&mut self, source: &str, own: Option<u64>, settings: &Settings) -> Seed {
-        let number = own.or(settings.seed).unwrap_or_else(|| {
+impl CarryOver {
+    /// The seed of a source. A source without one keeps the first that was drawn for it.
+    fn seed(&mut self, source: &str, configured: Option<u64>, settings: &Settings) -> Seed {
+        let number = configured.or(settings.seed).unwrap_or_else(|| {
             *self.seeds.entry(source.to_owned()).or_insert_with(|| {
-                // Within what a document can say, so that it can be written there.
+                // Within the range of the field `seed`.
                 let drawn = rand::random::<u64>() >> 1;
                 tracing::info!(
                     source,
                     seed = drawn,
-                    "drew a seed; give it to have the same lines again"
+                    "drew a seed; use it to get the same lines again"
                 );
                 drawn
             })
@@ -254,7 +254,7 @@ impl Memory {
 
     fn limits(&mut self, source: &ResolvedSource, of_run: Option<Duration>) -> Limits {
         let mut limits = Limits::new(source.lines.map(NonZeroU64::get), source.duration);
-        limits.of_run = Limit { duration: of_run, begun: Arc::clone(&self.run_begun) };
+        limits.of_run = Limit { duration: of_run, started: Arc::clone(&self.run_begun) };
         if let Some(earlier) = self.limits.get(&source.name) {
             limits.resume(earlier);
         }
@@ -267,7 +267,7 @@ impl OutputPlan {
     fn new(output: &Output, output_dir: &Path) -> Self {
         Self {
             name: output.name().to_owned(),
-            target: Target::new(output, output_dir),
+            destination: Destination::new(output, output_dir),
             rotation: output.rotation().cloned(),
         }
     }
@@ -286,8 +286,8 @@ mod tests {
     }
 
     #[test]
-    fn a_reload_goes_on_with_the_lines_that_are_left() {
-        let mut memory = Memory::default();
+    fn a_reload_continues_with_the_remaining_lines() {
+        let mut carry_over = CarryOver::default();
         let shop = |lines: u64| {
             let source = serde_json::from_value(serde_json::json!({
                 "apiVersion": "visor.dev/v1alpha1",
@@ -300,21 +300,21 @@ mod tests {
             }));
             ResolvedSource::check(source.unwrap()).unwrap()
         };
-        assert_eq!(memory.limits(&shop(10), None).take(8), 8);
-        assert_eq!(memory.limits(&shop(10), None).take(8), 2);
-        assert_eq!(memory.limits(&shop(20), None).take(30), 20);
+        assert_eq!(carry_over.limits(&shop(10), None).take(8), 8);
+        assert_eq!(carry_over.limits(&shop(10), None).take(8), 2);
+        assert_eq!(carry_over.limits(&shop(20), None).take(30), 20);
     }
 
     #[test]
     fn a_seed_that_was_drawn_is_kept_and_an_identity_changes_every_seed() {
-        let mut memory = Memory::default();
+        let mut carry_over = CarryOver::default();
         let settings = Settings::default();
-        let drawn = memory.seed("shop", None, &settings);
-        assert_eq!(memory.seed("shop", None, &settings), drawn);
+        let drawn = carry_over.seed("shop", None, &settings);
+        assert_eq!(carry_over.seed("shop", None, &settings), drawn);
         let replica = Settings { identity: Some("shop-1".to_owned()), ..Settings::default() };
         assert_ne!(
-            memory.seed("shop", Some(42), &replica),
-            memory.seed("shop", Some(42), &settings)
+            carry_over.seed("shop", Some(42), &replica),
+            carry_over.seed("shop", Some(42), &settings)
         );
     }
 }

@@ -1,6 +1,6 @@
-//! `visor prepare-directory`: a directory that another user may write to. It runs as root before
-//! the generator, on a directory of the node that others may write to, too; so it changes nothing
-//! but the directory that it was told of, and follows no link that somebody put in its place.
+//! `visor prepare-directory`: a directory for another user. It runs as root before the generator,
+//! on a hostPath volume that others may write to as well; so it changes nothing but the given
+//! directory, and follows no link in its place.
 
 use std::{
     fs::DirBuilder,
@@ -16,10 +16,10 @@ use rustix::{
     io::Errno,
 };
 
-/// What others may do with directories that are made: read them, not write to them.
+/// The mode of created directories: others may read, not write.
 const MODE: u32 = 0o755;
 
-/// Whom a directory is given to, as `UID:GID`.
+/// The owner of a directory, as `UID:GID`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Owner {
     user: u32,
@@ -30,41 +30,44 @@ impl FromStr for Owner {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // The largest number means "leave it as it is" to the system.
+        // The largest number means "unchanged" to the system.
         let number = |text: &str| text.parse().ok().filter(|number| *number != u32::MAX);
         let owner = text
             .split_once(':')
             .and_then(|(user, group)| Some(Self { user: number(user)?, group: number(group)? }));
-        owner.ok_or("write the numbers of a user and of a group, such as 65532:65532")
+        owner.ok_or("expected a user id and a group id, such as 65532:65532")
     }
 }
 
-/// Makes the directory and those above it, as far as they are missing, and gives it to its owner.
-/// Those above stay whose they are.
+/// Creates the directory and its missing parents, and changes the owner of the directory alone.
 pub(crate) fn directory(path: &Path, owner: Owner) -> anyhow::Result<ExitCode> {
-    prepare(path, owner).with_context(|| format!("preparing {}", path.display()))?;
+    prepare(path, owner).with_context(|| format!("cannot prepare {}", path.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn prepare(path: &Path, owner: Owner) -> anyhow::Result<()> {
-    let name = path.file_name().context("its last part must be the name of a directory")?;
-    // Whoever the directory is for has to get there, whatever mask this was started with.
+    let name = path.file_name().context("the path must end with the name of a directory")?;
+    // The owner needs access to the parents, whatever the umask is.
     rustix::process::umask(Mode::from_raw_mode(!MODE & 0o777));
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     if let Some(parent) = parent {
-        DirBuilder::new().recursive(true).mode(MODE).create(parent).context("making its parent")?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(MODE)
+            .create(parent)
+            .context("cannot create its parent")?;
     }
     let parent = parent.unwrap_or(Path::new("."));
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let parent = openat(CWD, parent, flags, Mode::empty()).context("opening its parent")?;
+    let parent = openat(CWD, parent, flags, Mode::empty()).context("cannot open its parent")?;
     match mkdirat(&parent, name, Mode::from_raw_mode(MODE)) {
-        Err(error) if error != Errno::EXIST => return Err(error).context("making it"),
+        Err(error) if error != Errno::EXIST => return Err(error).context("cannot create it"),
         _ => {}
     }
-    // What is there now may be something that somebody else has put there.
+    // What exists now may have been created by another process.
     let directory = openat(&parent, name, flags | OFlags::NOFOLLOW, Mode::empty())
-        .context("opening it; it must be a directory, and no symbolic link")?;
-    fchown(&directory, Some(owner.user), Some(owner.group)).context("giving it to its owner")
+        .context("cannot open it; it must be a directory, not a symbolic link")?;
+    fchown(&directory, Some(owner.user), Some(owner.group)).context("cannot change its owner")
 }
 
 #[cfg(test)]
@@ -85,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_is_made_with_those_above_it_and_a_link_is_refused() {
+    fn a_directory_is_created_with_its_parents_and_a_link_is_rejected() {
         let home = tempfile::tempdir().unwrap();
         let mine = fs::metadata(home.path()).unwrap();
         let owner = Owner { user: mine.uid(), group: mine.gid() };

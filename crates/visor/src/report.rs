@@ -1,5 +1,5 @@
-//! How much was written in all, in a file for a program (`--report`): every second while the run
-//! goes on, so that little is missing if it is killed, and to the line when it ends.
+//! The counts of all streams in a file (`--report`): every second, so that little is missing if the
+//! process is killed, and exactly at the end.
 
 use std::{
     fs::File,
@@ -17,51 +17,51 @@ use tokio::{
 
 use crate::metrics::Metrics;
 
-/// How often it is written while the run goes on.
-const PERIOD: Duration = Duration::from_secs(1);
-/// Longer than any report, so that each covers the one before in one write: whoever reads the file
-/// at any time finds a whole one.
+/// The interval of reports.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Longer than any report, so that each replaces the previous one in a single write: a reader
+/// always finds a complete one.
 const WIDTH: usize = 95;
 
-/// A file that tells how much was written.
+/// A file with the counts.
 pub(crate) struct Report {
     path: PathBuf,
     metrics: Arc<Metrics>,
-    /// `None` when there is no more to say.
+    /// `None` after the final report.
     file: Mutex<Option<File>>,
-    /// Why there is none, until that is told.
-    untold: Mutex<Option<io::Error>>,
+    /// Why it couldn't be opened, until that is logged.
+    open_error: Mutex<Option<io::Error>>,
 }
 
 impl Report {
-    /// Opens the file as it is, for that of a container can't be replaced. One that can't be opened
-    /// is only a warning, once there are diagnostics.
+    /// Opens the file as it is, because the termination log of a container can't be replaced. If it
+    /// can't be opened, a warning is logged later.
     pub(crate) fn open(path: PathBuf, metrics: Arc<Metrics>) -> Self {
         let opened = File::options().create(true).truncate(true).write(true).open(&path);
         let (file, error) = match opened {
             Ok(file) => (Some(file), None),
             Err(error) => (None, Some(error)),
         };
-        Self { path, metrics, file: Mutex::new(file), untold: Mutex::new(error) }
+        Self { path, metrics, file: Mutex::new(file), open_error: Mutex::new(error) }
     }
 
-    /// Warns of a file that couldn't be opened.
+    /// Logs a warning if the file couldn't be opened.
     pub(crate) fn warn(&self) {
-        if let Some(error) = self.untold.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(error) = self.open_error.lock().unwrap_or_else(PoisonError::into_inner).take() {
             warn(&self.path, &error);
         }
     }
 
-    /// Has it written every second from now on.
-    pub(crate) fn keep(self: &Arc<Self>) {
+    /// Writes it every second from now on.
+    pub(crate) fn write_periodically(self: &Arc<Self>) {
         let report = Arc::clone(self);
         tokio::spawn(async move {
-            let mut ticks = interval(PERIOD);
+            let mut ticks = interval(INTERVAL);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
                 let report = Arc::clone(&report);
-                // A disk may take its time. What fails now is said at the end, if it fails again.
+                // A disk may be slow. An error is logged at the end, if it persists.
                 let written = task::spawn_blocking(move || report.write_if_open());
                 written.await.ok();
             }
@@ -75,7 +75,7 @@ impl Report {
         }
     }
 
-    /// Says the last of it: nothing is written any more.
+    /// Writes the final report: no more lines are written.
     pub(crate) fn end(&self) {
         let file = self.file.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(file) = file
@@ -97,12 +97,12 @@ impl Report {
 }
 
 impl Drop for Report {
-    /// A program that never began to write has written nothing, and that is its last word, too.
+    /// A process that never started to write lines has written none, and this is its final report.
     fn drop(&mut self) {
         self.end();
     }
 }
 
 fn warn(path: &Path, error: &io::Error) {
-    tracing::warn!("the report can't be written to {}: {error}", path.display());
+    tracing::warn!("cannot write the report to {}: {error}", path.display());
 }

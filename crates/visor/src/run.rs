@@ -1,8 +1,8 @@
-//! A run from its beginning to its end: what `visor run` and `visor emit` have in common, and where
-//! the two drivers part, live and simulated.
+//! A run from start to end: what `visor run` and `visor emit` have in common, and the choice
+//! between the two drivers, live and simulated.
 
 mod endings;
-mod extent;
+mod length;
 mod live;
 mod signals;
 mod simulated;
@@ -21,77 +21,80 @@ use visor_api::{ResolvedSource, resolved::Output};
 use visor_engine::time::Time;
 use visor_http::{Limits, ListenAddress, Plain, Readiness, bind, pages};
 
-use extent::Extent;
+use length::RunLength;
 
 use crate::{
-    cli::{self, Diagnostics, Listen},
+    cli::{self, Listen, LoggingFormat},
     clock::wall,
     documents::Documents,
     early_signals,
-    emit::Emission,
+    emit::EmitPlan,
     logging,
     metrics::Metrics,
-    plan::{Memory, Plan, Settings},
+    plan::{CarryOver, Plan, Settings},
     report::Report,
     summary,
     table::{self, Table},
 };
 
-/// Where metrics are served unless the command line says otherwise.
+/// The default address of the metrics.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:9464";
 
-/// `visor run` is a service: after a long stall, a flood of old lines would help nobody.
-const LONGEST_LAG: time::Duration = time::Duration::from_secs(10);
+/// `visor run` is a service: after a long stall, a burst of old lines would be useless.
+const MAX_LAG: time::Duration = time::Duration::from_secs(10);
 
-/// In a run that ends by itself, an output that fails for so long has failed.
-const LONGEST_FAILURE: time::Duration = time::Duration::from_secs(10);
-/// And under `visor emit`, where somebody waits.
-const LONGEST_FAILURE_OF_EMIT: time::Duration = time::Duration::from_secs(2);
+/// How long an output may fail in a run that ends by itself.
+const MAX_FAILURE: time::Duration = time::Duration::from_secs(10);
+/// The same for `visor emit`, where a person waits.
+const MAX_FAILURE_OF_EMIT: time::Duration = time::Duration::from_secs(2);
 
-/// What a program that doesn't write says of its readiness.
-const NOT_WRITING: &str = "not writing lines\n";
+/// The maximum number of failing outputs in a readiness response.
+const NOT_READY: &str = "not writing lines\n";
 /// So many outputs that fail are shown with the reason.
-const FAILING_SHOWN: usize = 10;
+const MAX_FAILING_SHOWN: usize = 10;
 
-/// Everything that a run needs to know.
+/// Everything that a run needs.
 struct Run {
-    /// The documents, if they can change while they run.
+    /// The documents, if they can be reloaded.
     documents: Option<Documents>,
-    extent: Extent,
+    length: RunLength,
     settings: Settings,
-    memory: Memory,
+    carry_over: CarryOver,
     threads: usize,
-    listen: Listening,
-    /// When simulated time begins; `None` for a live run.
+    listen: ListenMode,
+    /// When simulated time starts; `None` for a live run.
     simulated_from: Option<Time>,
-    /// How late a line may be written; later ones are skipped. `None` if none ever is.
-    longest_lag: Option<time::Duration>,
-    diagnostics: Diagnostics,
-    /// Whether to show a table meanwhile and a summary in the end; and whether what was written
-    /// but never read is worth a word. If not, only that it was not is.
+    /// How late a line may be written; later ones are skipped. `None` if none is.
+    max_lag: Option<time::Duration>,
+    logging_format: LoggingFormat,
+    /// Whether a table is shown during the run and a summary at the end; and whether lines that
+    /// were written but not read are reported. Unwritten lines always are.
     summary: bool,
     metrics: Arc<Metrics>,
-    /// Where to write the sums, meanwhile and in the end.
+    /// Where to write the counts.
     report: Option<Arc<Report>>,
 }
 
-/// Where metrics are to be served.
+/// Where metrics are served.
 #[derive(Clone, Copy, PartialEq)]
-enum Listening {
-    Nowhere,
-    /// There if it is free; a second run on a laptop does without.
-    IfFree,
+enum ListenMode {
+    Disabled,
+    /// Here if the address is free; a second run on the same machine works without.
+    IfAvailable,
     At(ListenAddress),
 }
 
 /// `visor run`.
-pub(crate) fn run(options: cli::RunOptions, diagnostics: Diagnostics) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(
+    options: cli::RunOptions,
+    logging_format: LoggingFormat,
+) -> anyhow::Result<ExitCode> {
     let metrics = new_metrics()?;
     let report = options.report.map(|path| Arc::new(Report::open(path, Arc::clone(&metrics))));
     report.iter().for_each(early_signals::report_to);
     let mut documents = Documents::open(&options.file)?;
     let sources = if options.wait {
-        logging::start(diagnostics, None);
+        logging::start(logging_format, None);
         match wait::read(&mut documents)? {
             Some(sources) => sources,
             None => return Ok(ExitCode::SUCCESS),
@@ -100,9 +103,9 @@ pub(crate) fn run(options: cli::RunOptions, diagnostics: Diagnostics) -> anyhow:
         documents.read()?
     };
     let listen = match options.listen {
-        Some(Listen::At(address)) => Listening::At(address),
-        None if !options.simulate => Listening::IfFree,
-        Some(Listen::Nowhere) | None => Listening::Nowhere,
+        Some(Listen::At(address)) => ListenMode::At(address),
+        None if !options.simulate => ListenMode::IfAvailable,
+        Some(Listen::Nowhere) | None => ListenMode::Disabled,
     };
     let simulated_from = match (options.simulate, options.start) {
         (false, _) => None,
@@ -111,19 +114,19 @@ pub(crate) fn run(options: cli::RunOptions, diagnostics: Diagnostics) -> anyhow:
     };
     Run {
         documents: Some(documents),
-        extent: Extent::of(&sources, options.duration),
+        length: RunLength::of(&sources, options.duration),
         settings: Settings {
             output_dir: options.output_dir,
             seed: options.seed,
             identity: options.identity,
             duration: options.duration,
         },
-        memory: Memory::default(),
+        carry_over: CarryOver::default(),
         threads: options.threads.into(),
         listen,
         simulated_from,
-        longest_lag: Some(LONGEST_LAG),
-        diagnostics,
+        max_lag: Some(MAX_LAG),
+        logging_format,
         summary: true,
         metrics,
         report,
@@ -134,22 +137,22 @@ pub(crate) fn run(options: cli::RunOptions, diagnostics: Diagnostics) -> anyhow:
 /// `visor emit`.
 pub(crate) fn emit(
     options: &cli::EmitOptions,
-    diagnostics: Diagnostics,
+    logging_format: LoggingFormat,
 ) -> anyhow::Result<ExitCode> {
-    let Emission { source, output_dir, simulated_from } =
-        options.emission().map_err(anyhow::Error::msg)?;
+    let EmitPlan { source, output_dir, simulated_from } =
+        options.plan().map_err(anyhow::Error::msg)?;
     let sources = vec![source];
     Run {
         documents: None,
-        extent: Extent::of(&sources, None),
-        settings: Settings { output_dir: or_here(output_dir), ..Settings::default() },
-        memory: Memory::default(),
+        length: RunLength::of(&sources, None),
+        settings: Settings { output_dir: or_current_directory(output_dir), ..Settings::default() },
+        carry_over: CarryOver::default(),
         threads: 1,
-        listen: Listening::Nowhere,
+        listen: ListenMode::Disabled,
         simulated_from,
-        // Who asks for lines gets them, however slow the reader is.
-        longest_lag: None,
-        diagnostics,
+        // All lines are written, however slow the reader is.
+        max_lag: None,
+        logging_format,
         summary: false,
         metrics: new_metrics()?,
         report: None,
@@ -158,37 +161,41 @@ pub(crate) fn emit(
 }
 
 fn new_metrics() -> anyhow::Result<Arc<Metrics>> {
-    Ok(Arc::new(Metrics::new().context("setting up the metrics")?))
+    Ok(Arc::new(Metrics::new().context("cannot set up the metrics")?))
 }
 
-fn or_here(directory: PathBuf) -> PathBuf {
+fn or_current_directory(directory: PathBuf) -> PathBuf {
     if directory.as_os_str().is_empty() { PathBuf::from(".") } else { directory }
 }
 
 impl Run {
-    /// Runs these sources. They are dropped as soon as there is a plan, for there may be thousands.
+    /// Runs these sources. They are dropped as soon as there is a plan, because there may be
+    /// thousands.
     fn start(mut self, sources: Vec<ResolvedSource>) -> anyhow::Result<ExitCode> {
-        let bars = table::on_terminal().filter(|_| self.summary && self.has_the_terminal(&sources));
-        logging::start(self.diagnostics, bars.clone());
+        let progress_bars =
+            table::on_terminal().filter(|_| self.summary && self.has_the_terminal(&sources));
+        logging::start(self.logging_format, progress_bars.clone());
         if let Some(documents) = &mut self.documents {
             documents.log_notes();
         }
         let metrics = Arc::clone(&self.metrics);
-        let plan = Plan::new(&sources, &self.settings, &mut self.memory)?;
+        let plan = Plan::new(&sources, &self.settings, &mut self.carry_over)?;
         drop(sources);
-        let table = bars.map(|bars| Table::new(Arc::clone(&metrics), bars, self.extent.length()));
+        let table = progress_bars.map(|progress_bars| {
+            Table::new(Arc::clone(&metrics), progress_bars, self.length.length())
+        });
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .context("starting the event loop")?;
+            .context("cannot start the event loop")?;
         let report = self.report.take();
         if let Some(report) = &report {
             report.warn();
         }
-        let (summary, diagnostics) = (self.summary, self.diagnostics);
+        let (summary, logging_format) = (self.summary, self.logging_format);
         let ended = match self.simulated_from {
             None => runtime.block_on(async {
-                report.iter().for_each(Report::keep);
+                report.iter().for_each(Report::write_periodically);
                 live::run(self, plan, &metrics, table).await
             }),
             Some(start) => runtime.block_on(simulated::run(self, plan, start, &metrics, table)),
@@ -197,56 +204,56 @@ impl Run {
             report.end();
         }
         if summary && !metrics.streams().is_empty() {
-            summary::print(&metrics, diagnostics);
+            summary::print(&metrics, logging_format);
         }
         let skipped: u64 = metrics.streams().iter().map(|meter| meter.skipped.get()).sum();
         if skipped > 0 {
-            tracing::warn!(lines = skipped, "skipped: the output was too slow for them");
+            tracing::warn!(lines = skipped, "lines skipped: the output was too slow");
         }
         let code = ended?;
-        // Threads may still be blocked in writes to pipes that nobody reads; they go with the
-        // process rather than hold it up.
+        // Threads may still be blocked in writes to pipes that aren't read; they end with the
+        // process and don't delay it.
         runtime.shutdown_background();
         Ok(code)
     }
 
-    /// For how long an output that fails is tried again; `None` is for ever, as for a service.
-    fn longest_failure(&self) -> Option<time::Duration> {
+    /// How long a failing output is retried; `None` is forever, for a service.
+    fn max_failure(&self) -> Option<time::Duration> {
         match &self.documents {
-            None => Some(LONGEST_FAILURE_OF_EMIT),
-            Some(_) if self.extent.is_finite() => Some(LONGEST_FAILURE),
+            None => Some(MAX_FAILURE_OF_EMIT),
+            Some(_) if self.length.is_finite() => Some(MAX_FAILURE),
             Some(_) => None,
         }
     }
 
-    /// Whether the terminal is free for a table: no lines go to it.
+    /// Whether the terminal is free for a table: no lines are written to it.
     fn has_the_terminal(&self, sources: &[ResolvedSource]) -> bool {
-        let plain = self.diagnostics == Diagnostics::Text;
+        let plain = self.logging_format == LoggingFormat::Text;
         let stdout_is_terminal = std::io::IsTerminal::is_terminal(&std::io::stdout());
         let generators = sources.iter().flat_map(|source| &source.generators);
-        let takes_it = |output: &Output| {
+        let uses_terminal = |output: &Output| {
             *output == Output::Stderr || (*output == Output::Stdout && stdout_is_terminal)
         };
-        plain && !generators.map(|generator| &generator.output).any(takes_it)
+        plain && !generators.map(|generator| &generator.output).any(uses_terminal)
     }
 
-    /// Listens where it is wished. The address is logged, for it may be one of many.
+    /// Listens on the configured address. The actual address is logged.
     fn listen(&self) -> anyhow::Result<Option<TcpListener>> {
         let server = match self.listen {
-            Listening::Nowhere => return Ok(None),
-            Listening::At(address) => {
+            ListenMode::Disabled => return Ok(None),
+            ListenMode::At(address) => {
                 let asked = bind(address, &Limits::PAGES);
                 asked.with_context(|| {
-                    format!("cannot listen on {address}; choose another --listen")
+                    format!("cannot listen on {address}; choose another address with --listen")
                 })?
             }
-            Listening::IfFree => {
+            ListenMode::IfAvailable => {
                 let Ok(address) = DEFAULT_ADDRESS.parse() else { return Ok(None) };
                 match bind(address, &Limits::PAGES) {
                     Ok(server) => server,
                     Err(error) => {
                         tracing::warn!(
-                            "no metrics: {address} can't be listened on ({error}); \
+                            "no metrics: cannot listen on {address} ({error}); \
                              choose another address with --listen"
                         );
                         return Ok(None);
@@ -259,32 +266,33 @@ impl Run {
     }
 }
 
-/// Has a server answer until the end of the program.
+/// Serves until the end of the process.
 fn serve(server: Option<TcpListener>, metrics: &Arc<Metrics>, readiness: &Arc<Readiness>) {
     if let Some(listener) = server {
         let (metrics, readiness) = (Arc::clone(metrics), Arc::clone(readiness));
         let outputs = Arc::clone(&metrics);
-        let ready =
-            move || if readiness.get() { written(&outputs) } else { Err(NOT_WRITING.to_owned()) };
+        let ready = move || {
+            if readiness.get() { outputs_ready(&outputs) } else { Err(NOT_READY.to_owned()) }
+        };
         let pages = pages(move || metrics.render(), ready);
         tokio::spawn(visor_http::serve(listener, Limits::PAGES, Plain, pages));
     }
 }
 
-/// Whether every output takes its lines; what is in the way of some, if not.
-fn written(metrics: &Metrics) -> Result<(), String> {
+/// Whether every output accepts lines; the reasons of those that don't.
+fn outputs_ready(metrics: &Metrics) -> Result<(), String> {
     let mut failing = metrics.failing_outputs();
     if failing.is_empty() {
         return Ok(());
     }
-    if let Some(others @ 1..) = failing.len().checked_sub(FAILING_SHOWN) {
-        failing.truncate(FAILING_SHOWN);
-        failing.push(format!("and {others} more outputs that fail"));
+    if let Some(others @ 1..) = failing.len().checked_sub(MAX_FAILING_SHOWN) {
+        failing.truncate(MAX_FAILING_SHOWN);
+        failing.push(format!("and {others} more failing outputs"));
     }
     Err(failing.join("\n") + "\n")
 }
 
-/// Ticks that are so far apart, also after a long pause.
+/// A ticker with this period between ticks, also after a long pause.
 fn ticker(period: time::Duration) -> tokio::time::Interval {
     let mut ticker = interval(period);
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);

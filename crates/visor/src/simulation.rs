@@ -1,9 +1,9 @@
-//! The driver of simulated runs: the lines of a span of time, as fast as the machine can write
-//! them, each stamped with the time it was due.
+//! The driver of simulated runs: writes the lines of a period as fast as possible, each stamped
+//! with the time it was due.
 //!
-//! Streams whose lines must come in one order (they share an output, or a limit of lines) are
-//! merged by one thread; those that needn't are spread over all. What is merged depends on the
-//! documents alone, so the bytes are the same for any number of threads.
+//! Streams whose lines must be in one order (they share an output, or a limit of lines) are merged
+//! by one thread; others are distributed over all threads. What is merged depends on the documents
+//! alone, so the bytes are the same for any number of threads.
 
 use std::{
     collections::HashMap,
@@ -21,59 +21,59 @@ use visor_engine::{simulate::Merge, stream::Stream, time::Time};
 
 use crate::{
     batch::Batch,
-    event_loop::Remainder,
+    event_loop::UnfinishedOutput,
     metrics::{Metrics, OutputMeter, StreamMeter},
-    outlet::End,
+    output::{Destination, OutputError, SharedOutputWriter},
+    output_buffer::OutputEnd,
+    output_writers::OutputWriters,
     plan::{GeneratorPlan, Limits, Plan},
-    sink::{SharedSink, SinkError, Target},
-    sinks::Sinks,
 };
 
-/// Lines are written in pieces of about this size.
-const PIECE: usize = 256 * 1024;
-/// At most so many lines are written before the size of the piece is looked at.
-const LINES_AT_ONCE: u64 = 256;
-/// While a file can become too old, it is written to at least this often, in simulated time.
+/// The approximate size of a write in bytes.
+const WRITE_BYTES: usize = 256 * 1024;
+/// The maximum number of lines before the size is checked.
+const MAX_LINES_PER_TURN: u64 = 256;
+/// While a file has a maximum age, it is written to at least this often, in simulated time.
 const SECOND: i64 = 1_000_000_000;
 
-/// How often a named pipe is asked whether it has a reader.
-const PAUSE: Duration = Duration::from_millis(100);
+/// How often a named pipe without a reader is retried.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How a simulated run is doing; anybody may look, and anybody may end it.
-pub(crate) struct Course {
-    sinks: Sinks,
+/// A handle to a running simulation, to watch and to end it.
+pub(crate) struct SimulationHandle {
+    output_writers: OutputWriters,
     stop: AtomicBool,
-    /// The time that the slowest thread has come to, for a picture of the progress; in nanoseconds
-    /// since the epoch.
+    /// The time that the slowest thread has reached, for the progress; in nanoseconds since the
+    /// epoch.
     reached: AtomicI64,
 }
 
-impl Course {
-    /// A run that has yet to begin.
+impl SimulationHandle {
+    /// A simulation that has not started.
     ///
     /// # Errors
     ///
     /// If the outputs can't be set up.
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self {
-            sinks: Sinks::new()?,
+            output_writers: OutputWriters::new()?,
             stop: AtomicBool::default(),
             reached: AtomicI64::default(),
         })
     }
 
-    /// Has the run end at once, although an output hasn't taken the piece yet.
-    pub(crate) fn give_up(&self) {
+    /// Ends the run at once, even if a write is blocked.
+    pub(crate) fn cancel(&self) {
         self.stop();
-        self.sinks.give_up();
+        self.output_writers.cancel();
     }
 
-    /// Has the run end after the piece it is writing.
+    /// Ends the run after the current write.
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// About the time that the run has come to.
+    /// The time that the run has reached, approximately.
     pub(crate) fn reached(&self) -> Time {
         Time::from_nanos(self.reached.load(Ordering::Relaxed))
     }
@@ -83,74 +83,74 @@ impl Course {
     }
 }
 
-/// Why a simulated run can't begin, or ended early.
+/// Why a simulated run can't start, or ended early.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SimulationError {
     #[error(
-        "source {0}: nothing says when the simulated time ends; \
-         give --for DURATION, or set spec.stopAfter"
+        "source {0}: the simulated time has no end; \
+         use --for DURATION, or set spec.stopAfter"
     )]
     Endless(String),
     #[error(
-        "source {source_name}, generator {generator}, stream {stream}: an unlimited stream takes \
-         no time when it is simulated; limit its lines (spec.stopAfter.lines, or -n), or give it \
+        "source {source_name}, generator {generator}, stream {stream}: an unlimited stream needs \
+         a limit of lines when it is simulated (spec.stopAfter.lines, or -n), or \
          another interval"
     )]
     UnlimitedWithoutLines { source_name: String, generator: String, stream: String },
     #[error(transparent)]
-    Sink(#[from] SinkError),
+    Output(#[from] OutputError),
 }
 
-/// Writes the lines of all sources from `start` to their ends. Says what outputs
-/// have left unwritten or unread.
+/// Writes the lines of all sources from `start` to their ends. Returns the outputs with unwritten
+/// or unread lines.
 ///
 /// # Errors
 ///
-/// If the run has no end, or an output fails; then what was written stays, in whole lines.
+/// If the run has no end, or an output fails; then the complete lines that were written remain.
 pub(crate) fn run(
     plan: Plan,
     start: Time,
     threads: usize,
     metrics: &Metrics,
-    course: &Course,
-) -> (Vec<Remainder>, Result<(), SimulationError>) {
+    handle: &SimulationHandle,
+) -> (Vec<UnfinishedOutput>, Result<(), SimulationError>) {
     if let Err(error) = plan.generators.iter().try_for_each(check) {
         return (Vec::new(), Err(error));
     }
-    course.reached.store(start.as_nanos(), Ordering::Relaxed);
+    handle.reached.store(start.as_nanos(), Ordering::Relaxed);
     let groups: Vec<Group> = groups(plan)
         .into_iter()
-        .map(|generators| Group::new(generators, start, metrics, &course.sinks))
+        .map(|generators| Group::new(generators, start, metrics, &handle.output_writers))
         .collect();
     let waiting = Mutex::new(groups.into_iter());
     let work = || {
-        let (mut remainders, mut outcome) = (Vec::new(), Ok(()));
+        let (mut unfinished, mut outcome) = (Vec::new(), Ok(()));
         loop {
             let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some(group) = next else { return (remainders, outcome) };
-            let (left, ended) = group.run(course);
-            remainders.extend(left);
+            let Some(group) = next else { return (unfinished, outcome) };
+            let (left, ended) = group.run(handle);
+            unfinished.extend(left);
             if ended.is_err() {
-                course.stop();
+                handle.stop();
                 outcome = outcome.and(ended);
-                return (remainders, outcome);
+                return (unfinished, outcome);
             }
         }
     };
     thread::scope(|scope| {
         let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
-        let (mut remainders, mut outcome) = (Vec::new(), Ok(()));
+        let (mut unfinished, mut outcome) = (Vec::new(), Ok(()));
         for worker in workers {
-            // A worker that panicked has said why on standard error.
+            // A worker that panicked has printed why on standard error.
             let (left, ended) = worker.join().unwrap_or((Vec::new(), Ok(())));
-            remainders.extend(left);
+            unfinished.extend(left);
             outcome = outcome.and(ended);
         }
-        (remainders, outcome)
+        (unfinished, outcome)
     })
 }
 
-/// Whether a generator's simulated run comes to an end.
+/// Whether a generator's simulated run has an end.
 fn check(generator: &GeneratorPlan) -> Result<(), SimulationError> {
     let limits = &generator.limits;
     if generator.suspended || limits.counts_lines() {
@@ -159,7 +159,7 @@ fn check(generator: &GeneratorPlan) -> Result<(), SimulationError> {
     if limits.duration().is_none() {
         return Err(SimulationError::Endless(generator.key.source.clone()));
     }
-    match generator.streams.iter().find(|stream| stream.pace.interval == Interval::Unlimited) {
+    match generator.streams.iter().find(|stream| stream.timing.interval == Interval::Unlimited) {
         None => Ok(()),
         Some(stream) => Err(SimulationError::UnlimitedWithoutLines {
             source_name: generator.key.source.clone(),
@@ -169,12 +169,12 @@ fn check(generator: &GeneratorPlan) -> Result<(), SimulationError> {
     }
 }
 
-/// Puts generators together that share an output or a limit of lines, in the documents' order.
+/// Groups generators that share an output or a limit of lines, in the order of the documents.
 fn groups(plan: Plan) -> Vec<Vec<GeneratorPlan>> {
     let mut groups: Vec<Vec<GeneratorPlan>> = Vec::new();
     for generator in plan.generators {
         let belongs = |other: &GeneratorPlan| {
-            other.output.target == generator.output.target
+            other.output.destination == generator.output.destination
                 || (generator.limits.counts_lines() && other.key.source == generator.key.source)
         };
         let (mut joined, apart): (Vec<_>, Vec<_>) =
@@ -190,12 +190,12 @@ fn groups(plan: Plan) -> Vec<Vec<GeneratorPlan>> {
 /// Streams that are merged into one order of time.
 struct Group {
     merge: Merge,
-    lanes: Vec<Lane>,
+    members: Vec<SimulatedStream>,
     outputs: Vec<SimulatedOutput>,
 }
 
-/// What belongs to a stream of a group besides its lines.
-struct Lane {
+/// A stream of a group, without its lines.
+struct SimulatedStream {
     meter: Arc<StreamMeter>,
     output: usize,
     limits: Limits,
@@ -204,26 +204,31 @@ struct Lane {
 
 struct SimulatedOutput {
     name: String,
-    sink: SharedSink,
+    writer: SharedOutputWriter,
     meter: OutputMeter,
     batch: Batch,
     ages: bool,
     written: Time,
-    end: End,
+    end: OutputEnd,
 }
 
 impl Group {
-    fn new(generators: Vec<GeneratorPlan>, start: Time, metrics: &Metrics, sinks: &Sinks) -> Self {
-        let mut places: HashMap<Target, usize> = HashMap::new();
-        let (mut outputs, mut lanes, mut streams): (Vec<_>, Vec<_>, Vec<Stream>) =
+    fn new(
+        generators: Vec<GeneratorPlan>,
+        start: Time,
+        metrics: &Metrics,
+        output_writers: &OutputWriters,
+    ) -> Self {
+        let mut places: HashMap<Destination, usize> = HashMap::new();
+        let (mut outputs, mut members, mut streams): (Vec<_>, Vec<_>, Vec<Stream>) =
             Default::default();
         for generator in generators {
             let plan = &generator.output;
-            let output = *places.entry(plan.target.clone()).or_insert_with(|| {
+            let output = *places.entry(plan.destination.clone()).or_insert_with(|| {
                 outputs.push(SimulatedOutput {
                     name: plan.name.clone(),
-                    end: End::Whole,
-                    sink: sinks.sink(plan),
+                    end: OutputEnd::Complete,
+                    writer: output_writers.writer(plan),
                     meter: metrics.output(&plan.name),
                     batch: Batch::default(),
                     ages: plan.rotation.as_ref().is_some_and(|rule| rule.max_age.is_some()),
@@ -236,86 +241,90 @@ impl Group {
             let end = duration.map_or(Time::MAX, |duration| start.saturating_add(duration));
             for named in generator.streams {
                 let meter = metrics.stream(&generator.key.stream(&named));
-                meter.target.set(named.pace.lines_per_second);
+                meter.configured_rate.set(named.timing.lines_per_second);
                 if !generator.suspended {
                     let limits = generator.limits.clone();
-                    lanes.push(Lane { meter, output, limits, end });
+                    members.push(SimulatedStream { meter, output, limits, end });
                     streams.push(named.start(start));
                 }
             }
         }
-        Self { merge: Merge::new(streams), lanes, outputs }
+        Self { merge: Merge::new(streams), members, outputs }
     }
 
-    /// Writes the lines of all streams up to their ends. Whatever happens, what was begun is brought
-    /// to a whole line, or cut back to one.
-    fn run(mut self, course: &Course) -> (Vec<Remainder>, Result<(), SimulationError>) {
-        let mut outcome = self.write_lines(course);
-        let mut remainders = Vec::new();
+    /// Writes the lines of all streams up to their ends. In any case, a partial line is completed
+    /// or removed.
+    fn run(
+        mut self,
+        handle: &SimulationHandle,
+    ) -> (Vec<UnfinishedOutput>, Result<(), SimulationError>) {
+        let mut outcome = self.write_lines(handle);
+        let mut unfinished = Vec::new();
         for output in self.outputs {
-            let closed = output.sink.close();
+            let closed = output.writer.close();
             let (lines, unread) = (output.batch.lines(), closed.as_ref().map_or(0, |c| c.unread));
             outcome = outcome.and(closed.map(|_| ()).map_err(Into::into));
             if lines > 0 || unread > 0 {
                 let end = Some(output.end);
-                remainders.push(Remainder { output: output.name, lines, end, unread });
+                unfinished.push(UnfinishedOutput { output: output.name, lines, end, unread });
             }
         }
-        (remainders, outcome)
+        (unfinished, outcome)
     }
 
-    fn write_lines(&mut self, course: &Course) -> Result<(), SimulationError> {
+    fn write_lines(&mut self, handle: &SimulationHandle) -> Result<(), SimulationError> {
         while let Some((due, index)) = self.merge.peek() {
-            let lane = &self.lanes[index];
-            let most = if due < lane.end { lane.limits.take(LINES_AT_ONCE) } else { 0 };
-            if most == 0 {
+            let simulated = &self.members[index];
+            let max =
+                if due < simulated.end { simulated.limits.take(MAX_LINES_PER_TURN) } else { 0 };
+            if max == 0 {
                 self.merge.end_next();
                 continue;
             }
-            let output = &mut self.outputs[lane.output];
+            let output = &mut self.outputs[simulated.output];
             let next_second = due.nanos_since(output.written) >= SECOND;
-            if output.batch.len() >= PIECE || (output.ages && next_second) {
-                output.write(due, course)?;
-                course.reached.store(due.as_nanos(), Ordering::Relaxed);
-                if course.is_stopped() {
+            if output.batch.len() >= WRITE_BYTES || (output.ages && next_second) {
+                output.write(due, handle)?;
+                handle.reached.store(due.as_nanos(), Ordering::Relaxed);
+                if handle.is_stopped() {
                     return Ok(());
                 }
             }
             let flush = if output.ages { output.written.saturating_add(SECOND) } else { Time::MAX };
             let merge = &mut self.merge;
-            output.batch.append(&lane.meter, due, |out| {
-                let lines = merge.write(lane.end.min(flush), most, out);
-                lane.limits.give_back(most - lines);
+            output.batch.append(&simulated.meter, due, |out| {
+                let lines = merge.write(simulated.end.min(flush), max, out);
+                simulated.limits.return_unused(max - lines);
                 lines
             });
         }
         let now = self.outputs.iter().map(|output| output.written).max().unwrap_or_default();
-        self.outputs.iter_mut().try_for_each(|output| output.write(now.max(output.written), course))
+        self.outputs.iter_mut().try_for_each(|output| output.write(now.max(output.written), handle))
     }
 }
 
 impl SimulatedOutput {
-    /// Writes what has been gathered, at this simulated time. A named pipe waits for its reader.
-    fn write(&mut self, now: Time, course: &Course) -> Result<(), SimulationError> {
-        let mut is_told = false;
+    /// Writes the batch, at this simulated time. A named pipe waits for its reader.
+    fn write(&mut self, now: Time, handle: &SimulationHandle) -> Result<(), SimulationError> {
+        let mut is_logged = false;
         loop {
-            let progress = self.sink.write(self.batch.bytes(), now.timestamp());
+            let progress = self.writer.write(self.batch.bytes(), now.timestamp());
             self.written = now;
             self.batch.account(&progress, &self.meter, None);
             let Some(error) = progress.error.or(progress.rotation_error) else { return Ok(()) };
-            if matches!(error, SinkError::NoReader { .. }) && !course.is_stopped() {
-                if !std::mem::replace(&mut is_told, true) {
+            if matches!(error, OutputError::NoReader { .. }) && !handle.is_stopped() {
+                if !std::mem::replace(&mut is_logged, true) {
                     tracing::warn!(output = self.name, "{error}");
                 }
-                thread::sleep(PAUSE);
+                thread::sleep(RETRY_INTERVAL);
                 continue;
             }
             self.end = match &error {
-                SinkError::NoReader { .. } | SinkError::GivenUp { .. } => End::GivenUp,
-                error if error.is_broken_pipe() => End::NobodyReads,
-                SinkError::Failed { .. } => {
+                OutputError::NoReader { .. } | OutputError::Canceled { .. } => OutputEnd::Canceled,
+                error if error.is_broken_pipe() => OutputEnd::ReaderGone,
+                OutputError::Failed { .. } => {
                     self.meter.errors.inc();
-                    End::Failed
+                    OutputEnd::Failed
                 }
             };
             return Err(error.into());

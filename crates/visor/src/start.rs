@@ -1,4 +1,4 @@
-//! When simulated time begins, as people write it: a time, a day, `yesterday`, `-24h`.
+//! When simulated time starts: a time, a date, `yesterday`, `-24h`.
 
 use std::str::FromStr;
 
@@ -10,19 +10,19 @@ use jiff::{
 use visor_api::quantity::Duration;
 use visor_engine::time::Time;
 
-/// What was written, before it is known in which time zone.
+/// The parsed text, before the time zone is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Start {
     At(Timestamp),
-    /// A time on a calendar and a clock.
+    /// A date and a time of day.
     On(DateTime),
-    /// The beginning of a day so many days before this one.
+    /// The start of a day this many days ago.
     DaysAgo(i64),
     Ago(Duration),
 }
 
-const EXPECTED: &str = "write a time such as 2026-01-31T12:00:00Z, a day such as 2026-01-31, \
-                        `now`, `today`, `yesterday`, or a time ago such as -24h";
+const EXPECTED: &str = "expected a time such as 2026-01-31T12:00:00Z, a date such as 2026-01-31, \
+                        `now`, `today`, `yesterday`, or a duration ago such as -24h";
 
 impl FromStr for Start {
     type Err = String;
@@ -45,17 +45,16 @@ impl FromStr for Start {
 }
 
 impl Start {
-    /// The time. Days and clocks are of this time zone; `duration` is how long
-    /// the run is from there, if that is known.
+    /// The time in this time zone; `duration` is the length of the run, if known.
     ///
     /// # Errors
     ///
-    /// If the time, or the end of the run, is none that a line can be stamped with: those are kept
-    /// as nanoseconds in 64 bits.
+    /// If the time, or the end of the run, is out of the range of time stamps, which are
+    /// nanoseconds in 64 bits.
     pub(crate) fn time(self, zone: &TimeZone, duration: Option<Duration>) -> anyhow::Result<Time> {
         self.within(&Timestamp::now(), zone, duration).ok_or_else(|| {
             anyhow::anyhow!(
-                "--start, and the end of the run, must be between {} and {}",
+                "--start and the end of the run must be between {} and {}",
                 bound(i64::MIN),
                 bound(i64::MAX)
             )
@@ -82,7 +81,7 @@ impl Start {
     }
 }
 
-/// A bound of what can be said, to the second.
+/// A bound of the range, to the second.
 fn bound(nanoseconds: i64) -> Timestamp {
     Timestamp::from_second(nanoseconds / 1_000_000_000).unwrap_or_default()
 }
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn times_that_no_stamp_can_say_are_refused_with_the_bounds() {
+    fn times_that_cannot_be_formatted_are_rejected_with_the_bounds() {
         for text in ["1500-01-01T00:00:00Z", "1677-09-21", "2262-04-12", "9999-12-31"] {
             let error = text.parse::<Start>().unwrap().time(&TimeZone::UTC, None).unwrap_err();
             assert!(error.to_string().contains("1677-09-21T00:12:44Z"), "{error}");

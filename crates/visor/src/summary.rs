@@ -1,14 +1,14 @@
-//! What was written: said on standard error when a run ends, stream by stream.
+//! The summary of a run on standard error, stream by stream.
 
-use crate::{cli::Diagnostics, logging, metrics::Metrics};
+use crate::{cli::LoggingFormat, logging, metrics::Metrics};
 
 const HEADER: [&str; 7] = ["SOURCE", "GENERATOR", "STREAM", "KIND", "LINES", "BYTES", "SKIPPED"];
 
-/// Prints the summary: a table for people, or a JSON object a stream.
-pub(crate) fn print(metrics: &Metrics, format: Diagnostics) {
+/// Prints the summary: a table for people, or one JSON object for each stream.
+pub(crate) fn print(metrics: &Metrics, format: LoggingFormat) {
     match format {
-        Diagnostics::Text => logging::say_last(&table(metrics)),
-        Diagnostics::Json => {
+        LoggingFormat::Text => logging::print_last(&table(metrics)),
+        LoggingFormat::Json => {
             for meter in metrics.streams() {
                 let name = &meter.name;
                 tracing::info!(
@@ -19,14 +19,14 @@ pub(crate) fn print(metrics: &Metrics, format: Diagnostics) {
                     lines = meter.lines.get(),
                     bytes = meter.bytes.get(),
                     skipped = meter.skipped.get(),
-                    "written"
+                    "lines written"
                 );
             }
         }
     }
 }
 
-/// The table: names to the left, numbers to the right, and a last row of sums.
+/// The table: names to the left, numbers to the right, and a last row with totals.
 fn table(metrics: &Metrics) -> String {
     let meters = metrics.streams();
     let mut rows: Vec<[String; 7]> = vec![HEADER.map(ToOwned::to_owned)];
@@ -56,7 +56,7 @@ fn table(metrics: &Metrics) -> String {
     align(&rows)
 }
 
-/// Sets rows in columns: the first four to the left, the others to the right.
+/// Aligns columns: the first four to the left, the others to the right.
 fn align(rows: &[[String; 7]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
     let widths: [usize; 7] = std::array::from_fn(width);

@@ -1,5 +1,5 @@
-//! The live table on a terminal: each stream's wanted and achieved rate, its lines and its bytes;
-//! and how far a run has come that ends by itself.
+//! The live table on a terminal: the configured and the actual rate of each stream, its lines and
+//! its bytes; and the progress of a run that ends by itself.
 
 use std::{
     collections::VecDeque,
@@ -12,14 +12,15 @@ use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressDrawTarget, Prog
 
 use crate::metrics::{Metrics, StreamMeter};
 
-/// How often the table is drawn.
+/// How often the table is redrawn.
 pub(crate) const TICK: Duration = Duration::from_millis(500);
-/// Achieved rates are of so many ticks, so that a stream of a line every few seconds has one, too.
+/// The number of ticks over which actual rates are measured, so that a stream with a line every few
+/// seconds has one, too.
 const TICKS_OF_A_RATE: usize = 20;
-/// The most streams that are shown: those with the highest rates.
-const MOST_ROWS: usize = 20;
+/// The maximum number of rows: the streams with the highest rates.
+const MAX_ROWS: usize = 20;
 
-/// A table that is being shown.
+/// A table that is shown.
 pub(crate) struct Table {
     metrics: Arc<Metrics>,
     bars: MultiProgress,
@@ -31,7 +32,7 @@ pub(crate) struct Table {
     history: VecDeque<(Instant, Vec<u64>)>,
 }
 
-/// Where a table would be shown, if standard error is a terminal.
+/// The terminal for a table, if standard error is one.
 pub(crate) fn on_terminal() -> Option<MultiProgress> {
     let terminal =
         io::stderr().is_terminal() && std::env::var_os("TERM").is_some_and(|t| t != "dumb");
@@ -39,7 +40,7 @@ pub(crate) fn on_terminal() -> Option<MultiProgress> {
 }
 
 impl Table {
-    /// Shows the table. `length` is what a finite run has to go through, in units of its own.
+    /// Shows the table. `length` is the length of a finite run, in its own unit.
     pub(crate) fn new(metrics: Arc<Metrics>, bars: MultiProgress, length: Option<u64>) -> Self {
         let line =
             |bars: &MultiProgress| bars.add(ProgressBar::new_spinner().with_style(style("{msg}")));
@@ -65,13 +66,13 @@ impl Table {
         table
     }
 
-    /// Draws the table anew. `position` is how far a finite run has come.
+    /// Redraws the table. `position` is the progress of a finite run.
     pub(crate) fn tick(&mut self, position: u64) {
         let mut streams = self.rates();
-        let hidden = streams.len().saturating_sub(MOST_ROWS);
+        let hidden = streams.len().saturating_sub(MAX_ROWS);
         if hidden > 0 {
             streams.sort_by(|(one, _), (other, _)| other.total_cmp(one));
-            streams.truncate(MOST_ROWS);
+            streams.truncate(MAX_ROWS);
         }
         let name = |meter: &StreamMeter| {
             format!("{}/{}/{}", meter.name.source, meter.name.generator, meter.name.stream)
@@ -79,7 +80,7 @@ impl Table {
         let width = streams.iter().map(|(_, meter)| name(meter).len()).max().unwrap_or(0).max(6);
         self.header.set_message(format!(
             "{:<width$}  {:>12}  {:>12}  {:>14}  {:>10}",
-            "STREAM", "WANTED/S", "ACHIEVED/S", "LINES", "BYTES"
+            "STREAM", "CONFIGURED/S", "ACTUAL/S", "LINES", "BYTES"
         ));
         while self.rows.len() < streams.len() {
             let row = ProgressBar::new_spinner().with_style(style("{msg}"));
@@ -89,14 +90,14 @@ impl Table {
             row.set_message(format!(
                 "{:<width$}  {:>12}  {:>12}  {:>14}  {:>10}",
                 name(meter),
-                shown_rate(meter.target.get()),
+                shown_rate(meter.configured_rate.get()),
                 shown_rate(*rate),
                 meter.lines.get(),
                 HumanBytes(meter.bytes.get()).to_string()
             ));
         }
         self.more.set_message(if hidden > 0 {
-            format!("... and {hidden} more streams; all of them are at /metrics")
+            format!("... and {hidden} more streams; see /metrics for all")
         } else {
             String::new()
         });
@@ -105,7 +106,7 @@ impl Table {
         }
     }
 
-    /// The streams and how many lines a second each has written lately.
+    /// The streams with their current rates in lines per second.
     #[expect(clippy::cast_precision_loss, reason = "a rate is shown to a few digits")]
     fn rates(&mut self) -> Vec<(f64, Arc<StreamMeter>)> {
         let streams = self.metrics.streams();
@@ -114,7 +115,7 @@ impl Table {
             self.history.front().cloned().unwrap_or_else(|| (Instant::now(), lines.clone()));
         let elapsed = since.elapsed().as_secs_f64().max(0.001);
         let rates = lines.iter().enumerate().map(|(index, lines)| {
-            // A stream that a reload brought has no history; its lines are all of late.
+            // A stream that a reload has added has no history; all its lines are recent.
             (lines - earlier.get(index).unwrap_or(&0)) as f64 / elapsed
         });
         let rates = rates.zip(streams).collect();
@@ -125,14 +126,14 @@ impl Table {
         rates
     }
 
-    /// Takes the table off the terminal.
+    /// Removes the table from the terminal.
     pub(crate) fn clear(&self) {
-        // A terminal that is gone needs no clearing.
+        // The terminal may be gone.
         let _ = self.bars.clear();
     }
 }
 
-/// A rate with as many digits as say something.
+/// A rate with a reasonable number of digits.
 fn shown_rate(rate: f64) -> String {
     if rate.is_infinite() {
         "unlimited".to_owned()
@@ -144,7 +145,7 @@ fn shown_rate(rate: f64) -> String {
 }
 
 fn style(template: &str) -> ProgressStyle {
-    // The templates are this file's own; one that isn't well formed falls back to a plain bar.
+    // The templates are constants of this file; an invalid one falls back to the default bar.
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
@@ -199,7 +200,7 @@ mod tests {
         let metrics = Arc::new(Metrics::new().unwrap());
         let hidden = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
         let mut table = Table::new(Arc::clone(&metrics), hidden, None);
-        for number in 0..MOST_ROWS as u64 + 5 {
+        for number in 0..MAX_ROWS as u64 + 5 {
             let name = StreamName {
                 source: "shop".to_owned(),
                 generator: "web".to_owned(),
@@ -209,7 +210,7 @@ mod tests {
             metrics.stream(&name).lines.inc_by(number);
         }
         table.tick(0);
-        assert_eq!(table.rows.len(), MOST_ROWS);
+        assert_eq!(table.rows.len(), MAX_ROWS);
         assert!(table.rows[0].message().contains("stream-24 "));
         assert!(table.more.message().contains("5 more streams"));
     }

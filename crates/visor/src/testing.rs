@@ -1,4 +1,4 @@
-//! What the tests of several modules need: plans made of documents, an outlet, and a loop.
+//! Test fixtures of several modules: plans of documents, an output buffer, and an event loop.
 
 use std::{path::Path, rc::Rc, sync::Arc};
 
@@ -9,10 +9,10 @@ use visor_api::ResolvedSource;
 use crate::{
     clock::Clock,
     metrics::Metrics,
-    outlet::{Outlet, Persistence},
-    plan::{Memory, Plan, Settings},
-    sink::{FilePlace, Patience, SharedSink, Sink, Target},
-    writers::Writers,
+    output::{Cancellation, Destination, FileLocation, OutputWriter, SharedOutputWriter},
+    output_buffer::{OutputBuffer, RetryLimit},
+    plan::{CarryOver, Plan, Settings},
+    write_threads::WriteThreads,
 };
 
 /// The source with this spec.
@@ -29,7 +29,7 @@ pub(crate) fn source(spec: &Value) -> ResolvedSource {
 /// The plan of a source with this spec, whose files are below this directory.
 pub(crate) fn plan(spec: &Value, directory: &Path) -> Plan {
     let settings = Settings { output_dir: directory.to_owned(), ..Settings::default() };
-    Plan::new(&[source(spec)], &settings, &mut Memory::default()).unwrap()
+    Plan::new(&[source(spec)], &settings, &mut CarryOver::default()).unwrap()
 }
 
 /// A stream (JSON) that writes a line every so often.
@@ -37,29 +37,29 @@ pub(crate) fn every(interval: &str) -> Value {
     json!({"name": "requests", "kind": "Access", "interval": {"fixed": interval}})
 }
 
-/// An outlet that writes into this file, once its [`write`](Outlet::write) runs; and for how long it
+/// An output buffer that writes to this file, once its [`write`](OutputBuffer::write) runs; and for how long it
 /// tries.
-pub(crate) fn outlet(
+pub(crate) fn output_buffer(
     path: &Path,
     metrics: &Metrics,
     clock: &Rc<Clock>,
-) -> (Rc<Outlet>, Arc<Persistence>) {
-    let persistence = Arc::new(Persistence::default());
-    persistence.set(None);
-    let target = Target::File(FilePlace::new(Path::new(""), path));
-    let sink = Sink::new(target, None, Patience::new().unwrap());
-    let outlet = Outlet::new(
+) -> (Rc<OutputBuffer>, Arc<RetryLimit>) {
+    let retry_limit = Arc::new(RetryLimit::default());
+    retry_limit.set(None);
+    let target = Destination::File(FileLocation::new(Path::new(""), path));
+    let output = OutputWriter::new(target, None, Cancellation::new().unwrap());
+    let output_buffer = OutputBuffer::new(
         "access.log",
-        (SharedSink::new(sink), None),
-        Writers::default(),
-        Arc::clone(&persistence),
+        (SharedOutputWriter::new(output), None),
+        WriteThreads::default(),
+        Arc::clone(&retry_limit),
         metrics.output("access.log"),
         Rc::clone(clock),
     );
-    (Rc::new(outlet), persistence)
+    (Rc::new(output_buffer), retry_limit)
 }
 
-/// Runs a test on an event loop of its own, whose time goes on as fast as there is nothing to do.
+/// Runs a test on an event loop of its own, whose time advances whenever there is nothing to do.
 pub(crate) fn on_a_loop(test: impl Future<Output = ()>) {
     let runtime =
         runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();

@@ -1,7 +1,7 @@
-//! `xtask format`: facts in, lines out, which the tests compare with real httpd's own lines.
+//! `xtask format`: formats log lines from JSON, which the tests compare with the lines of httpd.
 //!
-//! Reads JSON objects, one a line, from standard input, and writes the log line of each. Texts are
-//! strings whose characters are bytes (ISO 8859-1), so that any byte can be said.
+//! Reads JSON objects from standard input, one per line, and writes the log line of each. The
+//! characters of strings are bytes (ISO 8859-1), so that any byte can be expressed.
 
 use std::{
     collections::BTreeMap,
@@ -18,8 +18,8 @@ use visor_api::{
 };
 use visor_engine::{
     access_log::{
-        Facts, Picks, Request, Writer,
-        facts::{Fact, NamedFact, Pick},
+        Draws, LineWriter, Request, RequestFields,
+        fields::{Draw, NamedRequestField, RequestField},
         format,
         request::Connection,
     },
@@ -40,12 +40,12 @@ enum Input {
 struct AccessInput {
     log_format: String,
     time_zone: String,
-    facts: AccessFacts,
+    fields: AccessFields,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-struct AccessFacts {
+struct AccessFields {
     time: i64,
     duration_nanoseconds: u64,
     client: Option<String>,
@@ -55,9 +55,9 @@ struct AccessFacts {
     user: Option<String>,
     request_line: Option<String>,
     method: Option<String>,
-    /// The path as it was asked for; what httpd makes of it is reckoned.
+    /// The requested path, from which the path as httpd parses it is computed.
     target: Option<String>,
-    /// The path as httpd understands it, where that depends on more.
+    /// The path as httpd parses it, if it depends on more.
     path: Option<String>,
     query: String,
     protocol: Option<String>,
@@ -89,15 +89,15 @@ struct AccessFacts {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ErrorInput {
     format: ErrorFormat,
-    #[allow(dead_code, reason = "what httpd runs under; the facts tell all that shows")]
+    #[allow(dead_code, reason = "only httpd needs it; the fields have all that a line contains")]
     mpm: Mpm,
     time_zone: String,
-    facts: ErrorFacts,
+    fields: ErrorFields,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ErrorFacts {
+struct ErrorFields {
     time: i64,
     module: Option<String>,
     level: String,
@@ -130,31 +130,31 @@ pub(crate) fn run() -> Result<(), Box<dyn std::error::Error>> {
 fn write_access(input: &AccessInput, out: &mut Lines) -> Result<(), Box<dyn std::error::Error>> {
     let zone: TimeZone = time_zone(&input.time_zone)?;
     let log_format = Format::LogFormat(log_format::parse(&input.log_format)?);
-    let columns = format::columns(&log_format, &input.facts.texts(), &zone);
-    let facts = &input.facts;
+    let columns = format::columns(&log_format, &input.fields.texts(), &zone);
+    let fields = &input.fields;
     let request = Request {
-        picks: &Picks::default(),
-        time: Time::from_nanos(facts.time),
-        duration: facts.duration_nanoseconds,
-        body_bytes: facts.body_bytes,
-        bytes_in: facts.bytes_in,
-        bytes_out: facts.bytes_out,
+        draws: &Draws::default(),
+        time: Time::from_nanos(fields.time),
+        duration: fields.duration_nanoseconds,
+        body_bytes: fields.body_bytes,
+        bytes_in: fields.bytes_in,
+        bytes_out: fields.bytes_out,
         connection: Connection {
-            remote_port: facts.remote_port,
-            process_id: facts.pid,
-            thread_id: facts.tid,
-            keep_alive_requests: facts.keep_alive_requests,
-            status: facts.connection_status.map_or(b'-', |status| status as u8),
+            remote_port: fields.remote_port,
+            process_id: fields.pid,
+            thread_id: fields.tid,
+            keep_alive_requests: fields.keep_alive_requests,
+            status: fields.connection_status.map_or(b'-', |status| status as u8),
         },
         id: 0,
     };
-    Writer::new(Arc::new(columns)).write(&request, out);
+    LineWriter::new(Arc::new(columns)).write(&request, out);
     Ok(())
 }
 
-impl AccessFacts {
-    /// The facts that aren't numbers: each has the one value that was told.
-    fn texts(&self) -> Facts<'_> {
+impl AccessFields {
+    /// The fields that aren't numbers, each with its one value.
+    fn texts(&self) -> RequestFields<'_> {
         let header = |name: &str| {
             self.request_headers
                 .iter()
@@ -169,80 +169,85 @@ impl AccessFacts {
             (Namespace::Environment, &self.environment),
         ];
         let named = named.into_iter().flat_map(|(namespace, values)| {
-            values.iter().map(move |(name, value)| NamedFact {
+            values.iter().map(move |(name, value)| NamedRequestField {
                 namespace,
                 name,
-                fact: fact(Pick::CLIENT, Some(value)),
+                field: field(Draw::CLIENT, Some(value)),
             })
         });
         let path = match &self.target {
-            Some(target) => Fact::only(Pick::RESOURCE, visor_engine::uri::path(&bytes(target))),
-            None => fact(Pick::RESOURCE, self.path.as_ref()),
+            Some(target) => {
+                RequestField::only(Draw::TARGET, visor_engine::uri::path(&bytes(target)))
+            }
+            None => field(Draw::TARGET, self.path.as_ref()),
         };
-        let virtual_host = fact(Pick::VIRTUAL_HOST, self.virtual_host.as_ref());
+        let virtual_host = field(Draw::VIRTUAL_HOST, self.virtual_host.as_ref());
         let server_name = self.server_name.as_ref();
         let status = |status: Option<u16>| match status {
-            Some(status) => Fact::only(Pick::EXCHANGE, status.to_string().into_bytes()),
-            None => Fact::absent(Pick::EXCHANGE),
+            Some(status) => RequestField::only(Draw::EXCHANGE, status.to_string().into_bytes()),
+            None => RequestField::absent(Draw::EXCHANGE),
         };
-        Facts {
-            remote_host: fact(Pick::CLIENT, self.remote_host.as_ref().or(self.client.as_ref())),
-            client_address: fact(Pick::CLIENT, self.client.as_ref()),
-            remote_logname: fact(Pick::CLIENT, self.remote_logname.as_ref()),
-            remote_user: fact(Pick::USER, self.user.as_ref()),
-            message: Some(fact(Pick::MESSAGE, self.request_line.as_ref())),
-            method: fact(Pick::EXCHANGE, self.method.as_ref()),
-            target: fact(Pick::RESOURCE, self.path.as_ref()),
+        RequestFields {
+            remote_host: field(Draw::CLIENT, self.remote_host.as_ref().or(self.client.as_ref())),
+            client_address: field(Draw::CLIENT, self.client.as_ref()),
+            remote_logname: field(Draw::CLIENT, self.remote_logname.as_ref()),
+            remote_user: field(Draw::USER, self.user.as_ref()),
+            message: Some(field(Draw::MESSAGE, self.request_line.as_ref())),
+            method: field(Draw::EXCHANGE, self.method.as_ref()),
+            target: field(Draw::TARGET, self.path.as_ref()),
             path,
-            query: Fact::only(Pick::RESOURCE, bytes(&self.query)),
-            protocol: fact(Pick::PROTOCOL, self.protocol.as_ref()),
+            query: RequestField::only(Draw::TARGET, bytes(&self.query)),
+            protocol: field(Draw::PROTOCOL, self.protocol.as_ref()),
             status: status(self.status),
             original_status: status(self.original_status.or(self.status)),
-            referer: fact(Pick::REFERER, header("Referer")),
-            user_agent: fact(Pick::USER_AGENT, header("User-Agent")),
+            referer: field(Draw::REFERER, header("Referer")),
+            user_agent: field(Draw::USER_AGENT, header("User-Agent")),
             server_name: server_name
-                .map_or_else(|| virtual_host.clone(), |name| fact(Pick::VIRTUAL_HOST, Some(name))),
+                .map_or_else(|| virtual_host.clone(), |name| field(Draw::VIRTUAL_HOST, Some(name))),
             virtual_host,
-            local_address: fact(Pick::CLIENT, self.local_address.as_ref()),
-            port: Fact::only(Pick::CLIENT, self.port.to_string().into_bytes()),
-            local_port: Fact::only(Pick::CLIENT, self.local_port.to_string().into_bytes()),
-            filename: fact(Pick::RESOURCE, self.filename.as_ref()),
-            handler: fact(Pick::RESOURCE, self.handler.as_ref()),
-            log_id: fact(Pick::RESOURCE, self.log_id.as_ref()),
+            local_address: field(Draw::CLIENT, self.local_address.as_ref()),
+            port: RequestField::only(Draw::CLIENT, self.port.to_string().into_bytes()),
+            local_port: RequestField::only(Draw::CLIENT, self.local_port.to_string().into_bytes()),
+            filename: field(Draw::TARGET, self.filename.as_ref()),
+            handler: field(Draw::TARGET, self.handler.as_ref()),
+            log_id: field(Draw::TARGET, self.log_id.as_ref()),
             named: named.collect(),
-            ..Facts::of_the_server()
+            ..RequestFields::defaults()
         }
     }
 }
 
 fn write_error(input: &ErrorInput, out: &mut Lines) -> Result<(), Box<dyn std::error::Error>> {
-    let facts = &input.facts;
+    let fields = &input.fields;
     let mut format = error_log::Format::new(input.format, &time_zone(&input.time_zone)?);
-    let client = facts.client.as_ref().map(|client| Text::new(&escape::log_item(&bytes(client))));
-    let referer = facts.referer.as_ref().map(|r| Text::new(&escape::error_log_item(&bytes(r))));
-    let errno_text = facts.errno_text.as_deref().unwrap_or_default();
+    let client = fields.client.as_ref().map(|client| Text::new(&escape::log_item(&bytes(client))));
+    let referer = fields.referer.as_ref().map(|r| Text::new(&escape::error_log_item(&bytes(r))));
+    let errno_text = fields.errno_text.as_deref().unwrap_or_default();
     let message = error_log::Message {
-        time: Time::from_nanos(facts.time),
-        module: facts.module.as_deref(),
-        level: &facts.level,
-        pid: facts.pid,
-        tid: facts.tid,
-        source: facts.source_file.as_deref().zip(facts.source_line),
-        errno: facts.errno.map(|number| (number, errno_text)),
-        client: client.as_ref().zip(facts.client_port),
-        text: &escape::error_log_item(&bytes(&facts.message)),
+        time: Time::from_nanos(fields.time),
+        module: fields.module.as_deref(),
+        level: &fields.level,
+        pid: fields.pid,
+        tid: fields.tid,
+        source: fields.source_file.as_deref().zip(fields.source_line),
+        errno: fields.errno.map(|number| (number, errno_text)),
+        client: client.as_ref().zip(fields.client_port),
+        text: &escape::error_log_item(&bytes(&fields.message)),
         referer: referer.as_ref(),
     };
     format.write(&message, out);
     Ok(())
 }
 
-/// A text's bytes: each character is one.
+/// The bytes of a string: one for each character.
 fn bytes(text: &str) -> Vec<u8> {
     text.chars().map(|character| u8::try_from(character).unwrap_or(b'?')).collect()
 }
 
-/// A fact that was told, or one that is absent.
-fn fact(pick: Pick, text: Option<&String>) -> Fact<'static> {
-    text.map_or_else(|| Fact::absent(pick), |text| Fact::only(pick, bytes(text)))
+/// A field with a value, or without one.
+fn field(draw_of: Draw, text: Option<&String>) -> RequestField<'static> {
+    text.map_or_else(
+        || RequestField::absent(draw_of),
+        |text| RequestField::only(draw_of, bytes(text)),
+    )
 }

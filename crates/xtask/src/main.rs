@@ -1,4 +1,4 @@
-//! Tools of this repository, which `make` and the tests call. They are no part of a release.
+//! Development tools of this repository, which `make` and the tests run. They are not released.
 
 mod fields;
 mod format;
@@ -13,9 +13,9 @@ use std::{
 use serde::Serialize;
 use serde_json::ser::{PrettyFormatter, Serializer};
 
-const USAGE: &str = "usage: xtask fields [FILE] | xtask schema | xtask format";
+const USAGE: &str = "usage: xtask fields | xtask schema | xtask format";
 
-/// `xtask schema`: prints the schema that documents are checked against, which visor-api has built in.
+/// `xtask schema`: prints the schema of documents, which is compiled into visor-api.
 fn schema() -> Result<(), Box<dyn Error>> {
     let mut out = io::stdout().lock();
     let format = PrettyFormatter::with_indent(b" ");
@@ -28,8 +28,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done: Result<(), Box<dyn Error>> = match arguments[..] {
-        ["fields"] => fields::print(None),
-        ["fields", file] => fields::print(Some(file)),
+        ["fields"] => fields::print(),
         ["schema"] => schema(),
         ["format"] => format::run(),
         _ => Err(USAGE.into()),

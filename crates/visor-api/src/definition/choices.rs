@@ -1,7 +1,7 @@
-//! Objects of which exactly one field is to be set. A schema says so by `oneOf`, and an API server
-//! tells of it by as many errors as there are fields, none of which says what to do. So the
-//! definition says it otherwise: by a rule with a message or, where a rule would be evaluated too
-//! often, by the number of fields.
+//! Objects of which exactly one field must be set. A schema expresses that by `oneOf`, for which an
+//! API server reports one error for each field, none of which says what to do. So the definition
+//! expresses it by a CEL rule with a message or, where CEL would be too expensive, by the number of
+//! properties.
 
 use std::collections::BTreeMap;
 
@@ -12,16 +12,16 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use crate::rules::messages;
 
 /// Replaces every `oneOf` of a schema.
-pub(super) fn reword(schema: &mut JSONSchemaProps) {
-    within(schema, false);
+pub(super) fn replace_one_of(schema: &mut JSONSchemaProps) {
+    replace_within(schema, false);
 }
 
-/// `is_dear` says that there may be a million of these.
-fn within(schema: &mut JSONSchemaProps, is_dear: bool) {
+/// `is_nested_in_streams`: there may be a million of these objects.
+fn replace_within(schema: &mut JSONSchemaProps, is_nested_in_streams: bool) {
     if let Some(options) = options(schema) {
         schema.one_of = None;
         let fields = schema.properties.as_ref().map_or(0, BTreeMap::len);
-        if is_dear && fields == options.len() {
+        if is_nested_in_streams && fields == options.len() {
             schema.min_properties = Some(1);
             schema.max_properties = Some(1);
         } else {
@@ -33,15 +33,15 @@ fn within(schema: &mut JSONSchemaProps, is_dear: bool) {
         }
     }
     for (name, property) in schema.properties.iter_mut().flatten() {
-        // Those of generators, which are a list themselves.
-        within(property, is_dear || name == "streams");
+        // Streams are a list within the list of generators.
+        replace_within(property, is_nested_in_streams || name == "streams");
     }
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
-        within(items, is_dear);
+        replace_within(items, is_nested_in_streams);
     }
 }
 
-/// The fields of which one is to be set, if there are such.
+/// The fields of which one must be set, if this is such an object.
 fn options(schema: &JSONSchemaProps) -> Option<Vec<String>> {
     let options = schema.one_of.as_ref()?.iter().map(|option| match option.required.as_deref() {
         Some([field]) => Some(field.clone()),

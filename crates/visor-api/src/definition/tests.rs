@@ -107,7 +107,7 @@ fn what_is_good_is_taken_by_both() {
 }
 
 #[test]
-fn what_is_bad_is_refused_by_both_in_the_same_words() {
+fn invalid_documents_are_rejected_by_both_with_the_same_message() {
     let mut hit = HashSet::new();
     for (place, value, path) in [
         ("/metadata/name", json!("1shop"), "metadata.name"),
@@ -179,7 +179,7 @@ fn what_is_bad_is_refused_by_both_in_the_same_words() {
 }
 
 #[test]
-fn of_several_fields_exactly_one_is_set_and_one_message_says_so() {
+fn exactly_one_of_several_fields_must_be_set() {
     let emptiness = json!({});
     let both = json!({"emptyDir": {}, "hostPath": {"path": "/logs"}});
     for (place, value, path) in [

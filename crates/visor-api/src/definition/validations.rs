@@ -1,16 +1,15 @@
-//! The rules that an API server checks itself, as the Common Expression Language has them. Each is
-//! one of [`rules`](crate::rules), in the same words; what is left out there is what a server
-//! couldn't afford to check.
+//! The rules that an API server checks itself, in the Common Expression Language (CEL). Each is one of
+//! [`rules`](crate::rules), with the same message; the other rules would be too expensive for a
+//! server.
 //!
-//! Kubernetes estimates what a rule costs at worst: ten million are allowed for one, a hundred
-//! million for all. The estimate multiplies by `maxItems` of every list around (1024 for one of a
-//! generator), and takes three million bytes for a text without `maxLength`. So:
+//! Kubernetes estimates the worst-case cost of a rule: ten million are allowed for one rule, a hundred
+//! million for all. The estimate multiplies by `maxItems` of every enclosing list (1024 for a rule of
+//! a generator), and assumes three million bytes for a string without `maxLength`. So:
 //!
-//! - `has` and a comparison with a literal cost a few units, whatever the text's length: at most
-//!   10 thousand for one of every generator. Nothing is asked of every stream.
-//! - A pattern costs a tenth of the text's bytes times a quarter of the pattern's: 2.2 million for
-//!   the name, whose length the schema can't bound; 7 thousand for a path of the node.
-
+//! - `has` and a comparison with a literal cost a few units, whatever the length of the string: at
+//!   most 10 thousand for a rule of every generator. There is no rule of every stream.
+//! - A pattern costs a tenth of the string's bytes times a quarter of the pattern's: 2.2 million for
+//!   the name, whose length the schema can't bound; 7 thousand for a hostPath.
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSONSchemaProps, JSONSchemaPropsOrArray, ValidationRule,
 };
@@ -20,17 +19,17 @@ use crate::{
     source::{RESERVED_CONTAINERS, RESERVED_VOLUMES},
 };
 
-/// The elements of a list, in the path of a [`Validation`].
+/// The items of a list, in the path of a [`Validation`].
 const ITEMS: &str = "[]";
 
-/// A rule at a place of the schema.
+/// A rule at a path of the schema.
 struct Validation {
-    /// The properties that lead there from the root, and [`ITEMS`].
+    /// The properties from the root to the object, and [`ITEMS`].
     place: &'static [&'static str],
     rule: String,
     message: &'static str,
-    /// The field below the place that the message is about, if it is one. At the root there can be
-    /// none: Kubernetes takes only fields that the schema itself names.
+    /// The field below the path that the message is about, if any. At the root there can be none:
+    /// Kubernetes accepts only fields that the schema defines.
     field: Option<&'static str>,
 }
 
@@ -48,7 +47,7 @@ pub(super) fn add(schema: &mut JSONSchemaProps) {
     }
 }
 
-/// How many rules there are.
+/// The number of rules.
 #[cfg(test)]
 pub(super) fn count() -> usize {
     validations().len()
@@ -67,31 +66,31 @@ fn validations() -> Vec<Validation> {
         validation(
             &[],
             "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-            messages::NAME_NO_LABEL,
+            messages::NAME_INVALID,
             None,
         ),
         validation(
             &["spec"],
             "!has(self.workload) || self.workload != 'Job' || has(self.stopAfter)",
-            messages::ENDLESS_JOB,
+            messages::JOB_WITHOUT_END,
             Some("workload"),
         ),
         validation(
             &["spec"],
             "!has(self.workload) || self.workload == 'Job' || !has(self.stopAfter)",
-            messages::ENDLESS_PODS,
+            messages::PODS_WITH_END,
             Some("workload"),
         ),
         validation(
             &["spec", "stopAfter"],
             "has(self.lines) || has(self.duration)",
-            messages::NO_LIMIT,
+            messages::EMPTY_STOP_AFTER,
             None,
         ),
         validation(
             &["spec", "volume", "hostPath"],
             "!self.path.matches('(^|/)[.][.](/|$)')",
-            messages::PATH_CLIMBS,
+            messages::PATH_WITH_PARENT,
             Some("path"),
         ),
         validation(
@@ -115,30 +114,30 @@ fn validations() -> Vec<Validation> {
         Validation {
             place: &["spec", "podTemplate", "containers", ITEMS],
             rule: other_than(&RESERVED_CONTAINERS),
-            message: messages::CONTAINER_TAKEN,
+            message: messages::CONTAINER_RESERVED,
             field: Some("name"),
         },
         Validation {
             place: &["spec", "podTemplate", "initContainers", ITEMS],
             rule: other_than(&RESERVED_CONTAINERS),
-            message: messages::CONTAINER_TAKEN,
+            message: messages::CONTAINER_RESERVED,
             field: Some("name"),
         },
         Validation {
             place: &["spec", "podTemplate", "volumes", ITEMS],
             rule: other_than(&RESERVED_VOLUMES),
-            message: messages::VOLUME_TAKEN,
+            message: messages::VOLUME_RESERVED,
             field: Some("name"),
         },
     ]
 }
 
-/// That the name is none of these.
+/// The name is none of these.
 fn other_than(names: &[&str]) -> String {
     names.iter().map(|name| format!("self.name != '{name}'")).collect::<Vec<_>>().join(" && ")
 }
 
-/// The schema at a place.
+/// The schema at a path.
 fn at<'a>(schema: &'a mut JSONSchemaProps, place: &[&str]) -> Option<&'a mut JSONSchemaProps> {
     place.iter().try_fold(schema, |schema, step| {
         if *step == ITEMS {

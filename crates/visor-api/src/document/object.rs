@@ -12,11 +12,11 @@ use crate::{
     message::{one_line, shown},
     problem::{Path, Problem},
     rules,
-    structure::{self, Located, Schema},
+    structure::{self, LocatedProblem, Schema},
     tree::{Document, Node, Value},
 };
 
-/// An object and where it was written.
+/// An object and its location.
 pub(super) struct Object<'a> {
     input: usize,
     lines_before: usize,
@@ -28,7 +28,7 @@ impl<'a> Object<'a> {
         Self { input, lines_before, document }
     }
 
-    /// The object itself, or those in it if it is a `List` as `kubectl get -o yaml` writes.
+    /// The object itself, or its items if it is a `List` as `kubectl get -o yaml` prints it.
     pub(super) fn collect(mut self, objects: &mut Vec<Self>) {
         match self.document.take_items() {
             Some(items) => {
@@ -41,13 +41,13 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// The object's name, if it has a readable one.
+    /// The object's name, if it is readable.
     pub(super) fn name(&self) -> Option<String> {
         self.document.root.member("metadata")?.member("name")?.as_text().map(shown)
     }
 
-    /// Whether this is an object of another API: what is applied to a cluster has many. One whose
-    /// kind or group is ours is meant as a source, however wrong it is.
+    /// Whether this is an object of another API, as manifests often contain. An object whose kind
+    /// or group is ours is meant as a source, however wrong it is.
     pub(super) fn is_foreign(&self) -> bool {
         let root = &self.document.root;
         let text = |name| root.member(name).and_then(Node::as_text);
@@ -56,24 +56,24 @@ impl<'a> Object<'a> {
         group != FakeLogSource::group(&()) && kind != FakeLogSource::kind(&())
     }
 
-    /// Notes that this object is not read.
-    pub(super) fn pass_over(&self, notes: &mut Problems) {
+    /// Adds a note that this object is skipped.
+    pub(super) fn note_skipped(&self, notes: &mut Problems) {
         let kind = self.document.root.member("kind").and_then(Node::as_text).map(shown);
         let name = self.name().map(|name| format!(" `{name}`")).unwrap_or_default();
-        let message = format!("passed over: {}{name}", kind.unwrap_or_default());
-        self.tell(Problem::new(Path::root(), message), notes);
+        let message = format!("skipped: {}{name}", kind.unwrap_or_default());
+        self.add_problem(Problem::new(Path::root(), message), notes);
     }
 
-    /// Tells a problem of this object at the line of its path.
-    pub(super) fn tell(&self, problem: Problem, problems: &mut Problems) {
+    /// Adds a problem of this object at the line of its path.
+    pub(super) fn add_problem(&self, problem: Problem, problems: &mut Problems) {
         let line = self.document.root.line_of(problem.path.as_str());
         problems.add(self.input, self.lines_before + line, problem);
     }
 
-    /// The source, if its fields can be read. Its problems are told.
+    /// The source, if it can be deserialized. Its problems are added.
     pub(super) fn read(&self, schema: &Schema, problems: &mut Problems) -> Option<FakeLogSource> {
         if let Some(problem) = self.foreign() {
-            self.tell(problem, problems);
+            self.add_problem(problem, problems);
             return None;
         }
         let misshapen = structure::check(&self.document, schema);
@@ -83,9 +83,9 @@ impl<'a> Object<'a> {
             let broken: Vec<_> =
                 misshapen.iter().filter_map(|located| located.broken.clone()).collect();
             for problem in partial::check(&json, &broken) {
-                self.tell(problem, problems);
+                self.add_problem(problem, problems);
             }
-            for Located { line, problem, .. } in misshapen {
+            for LocatedProblem { line, problem, .. } in misshapen {
                 problems.add(self.input, self.lines_before + line, problem);
             }
             return None;
@@ -93,18 +93,18 @@ impl<'a> Object<'a> {
         match deserialize(self.document.root.without_status()) {
             Ok(source) => {
                 for problem in rules::check(&source) {
-                    self.tell(problem, problems);
+                    self.add_problem(problem, problems);
                 }
                 Some(source)
             }
             Err(problem) => {
-                self.tell(problem, problems);
+                self.add_problem(problem, problems);
                 None
             }
         }
     }
 
-    /// An object of another kind: to say what its fields lack would help nobody.
+    /// An object of another kind: reporting its missing fields would not help.
     fn foreign(&self) -> Option<Problem> {
         let root = &self.document.root;
         if let Some(kind) = root.member("kind").and_then(Node::as_text)
@@ -118,7 +118,7 @@ impl<'a> Object<'a> {
 }
 
 impl Document<'_> {
-    /// The items of a list of objects as documents of their own; `None` if it is no such list.
+    /// The items of a list of objects as documents of their own; `None` if it isn't such a list.
     fn take_items(&mut self) -> Option<Vec<Self>> {
         let kind = self.root.member("kind")?.as_text()?;
         if kind != "List" && kind.strip_suffix("List") != Some(&FakeLogSource::kind(&())) {
@@ -132,7 +132,8 @@ impl Document<'_> {
     }
 }
 
-/// The types of an object without status, or the first field that can't be one.
+/// Deserializes an object without its status; fails with the first field that can't be
+/// deserialized.
 pub(super) fn deserialize<'de>(
     object: impl Deserializer<'de, Error = serde_json::Error>,
 ) -> Result<FakeLogSource, Problem> {

@@ -1,5 +1,5 @@
-//! The rules of an object whose structure is broken in places: they still hold for the parts that
-//! can be read, so that a person hears of everything at once. Pure.
+//! The rules for an object whose structure is broken in some places: they are checked for the
+//! readable parts, so that all problems are reported at once. Pure.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
@@ -9,12 +9,12 @@ use crate::{
     problem::{Path, Problem},
     rules,
     source::{
-        AccessContent, AccessLog, ErrorLog, FakeLogSourceSpec, Generator, LogKind, Output, Stream,
+        AccessLog, ErrorLog, FakeLogSourceSpec, Generator, LogKind, Output, RequestChoices, Stream,
     },
 };
 
-/// What the rules say of the parts of an object that can be read. `broken` are the paths of values
-/// that are not as they were meant; what may only follow from them is left out.
+/// The problems of the readable parts of an object. `broken` are the paths of broken values;
+/// problems that may only result from them are left out.
 pub(super) fn check(object: &Json, broken: &[Path]) -> Vec<Problem> {
     let path = Path::root().field("spec");
     let Some(spec) = object.get("spec") else { return Vec::new() };
@@ -42,7 +42,7 @@ pub(super) fn check(object: &Json, broken: &[Path]) -> Vec<Problem> {
     problems
 }
 
-/// The spec's own fields, each by itself where one of them can't be read.
+/// The spec's own fields, one by one if they can't be read together.
 fn own_fields(path: &Path, spec: &Json, problems: &mut Vec<Problem>) {
     let Some(fields) = spec.as_object() else { return };
     let mut readable = serde_json::Map::from_iter([("generators".to_owned(), Json::Array(vec![]))]);
@@ -58,7 +58,7 @@ fn own_fields(path: &Path, spec: &Json, problems: &mut Vec<Problem>) {
     }
 }
 
-/// The readable parts of a generator that isn't readable as a whole.
+/// The readable parts of a generator that can't be read as a whole.
 fn parts(path: &Path, generator: &Json, problems: &mut Vec<Problem>) {
     let log = |kind: LogKind| generator.get(kind.field());
     for kind in LogKind::iter() {
@@ -68,8 +68,8 @@ fn parts(path: &Path, generator: &Json, problems: &mut Vec<Problem>) {
             LogKind::Access => {
                 if let Some(access) = read::<AccessLog>(value) {
                     rules::access_log(&path, &access, problems);
-                } else if let Some(content) = read::<AccessContent>(value) {
-                    rules::access_content(&path, &content, problems);
+                } else if let Some(content) = read::<RequestChoices>(value) {
+                    rules::request_choices(&path, &content, problems);
                 }
             }
             LogKind::Error => {
@@ -91,9 +91,9 @@ fn parts(path: &Path, generator: &Json, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Whether a problem may be there only because of what is broken: it is about that value, about
-/// what holds it, about a part of it, or about a field beside it. Only of the spec's own fields
-/// most have nothing to do with each other.
+/// Whether a problem may only result from a broken value: it is about that value, about what
+/// contains it, about a part of it, or about a field beside it. Most fields of the spec are
+/// independent of each other.
 fn may_follow(problem: &Path, broken: &Path) -> bool {
     let spec = Path::root().field("spec");
     let beside = if problem.parent().as_ref() == Some(&spec) {
@@ -101,11 +101,11 @@ fn may_follow(problem: &Path, broken: &Path) -> bool {
     } else {
         problem.parent() == broken.parent()
     };
-    within(problem, broken) || within(broken, problem) || beside
+    replace_within(problem, broken) || replace_within(broken, problem) || beside
 }
 
-/// Whether the value at `path` is that at `outer` or a part of it.
-fn within(path: &Path, outer: &Path) -> bool {
+/// Whether the value at `path` is the one at `outer` or a part of it.
+fn replace_within(path: &Path, outer: &Path) -> bool {
     let below = path.as_str().strip_prefix(outer.as_str());
     below.is_some_and(|below| below.is_empty() || below.starts_with(['.', '[']))
 }

@@ -1,17 +1,17 @@
-//! Where one YAML document of a stream ends and the next begins. Each is then read by itself, so
-//! that a mistake in one doesn't hide those in the others. Pure.
+//! Splits a YAML stream into its documents, which are parsed separately, so that a syntax error in
+//! one doesn't hide the problems of the others. Pure.
 
 /// One document of a stream.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Part<'a> {
-    /// How many lines of the stream come before it.
+    /// The number of lines of the stream before it.
     pub(crate) lines_before: usize,
     pub(crate) text: &'a str,
 }
 
-/// Cuts a stream before every `---` and after every `...` that start a line: YAML gives these no
-/// other meaning, not even within a quoted text. What holds nothing but comments and directives
-/// (`%YAML 1.2`) belongs to the document that follows.
+/// Splits a stream before every `---` and after every `...` at the start of a line: in YAML these
+/// have no other meaning, not even within a quoted scalar. Comments and directives (`%YAML 1.2`)
+/// belong to the document that follows.
 pub(crate) fn split(text: &str) -> Vec<Part<'_>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut parts = Vec::new();
@@ -41,7 +41,7 @@ pub(crate) fn split(text: &str) -> Vec<Part<'_>> {
     parts
 }
 
-/// The lines with their ends, as YAML has them: CR LF, LF, or CR.
+/// The lines with their line ends: CR LF, LF, or CR.
 fn lines(mut text: &str) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         let end = match text.find(['\r', '\n']) {

@@ -47,7 +47,7 @@ fn the_smallest_document_is_a_source() {
 }
 
 #[test]
-fn a_document_with_everything_wrong_is_told_everything() {
+fn all_problems_of_a_document_are_reported() {
     let problems = read(&[input("many.yaml", include_str!("tests/many.yaml"))]).unwrap_err();
     let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
     assert_eq!(lines.join("\n") + "\n", include_str!("tests/many.txt"));
@@ -77,27 +77,27 @@ fn pair(entry: &str) -> (&str, &str) {
 }
 
 #[test]
-fn what_is_no_source_says_what_it_lacks() {
+fn a_document_that_is_not_a_source_has_a_clear_error() {
     for (text, expected) in [
-        ("", "no document in here; write a FakeLogSource"),
-        ("# nothing\n---\n---\n", "no document in here; write a FakeLogSource"),
+        ("", "no document found; write a FakeLogSource"),
+        ("# nothing\n---\n---\n", "no document found; write a FakeLogSource"),
         ("a: [", "1: not YAML: unclosed bracket '['"),
         ("\n\na: b: c", "3: not YAML: mapping values are not allowed in this context"),
-        ("[1, 2]", "1: must be a mapping of fields; found a list"),
-        ("hello", "1: must be a mapping of fields; found the text \"hello\""),
+        ("[1, 2]", "1: must be an object; found a list"),
+        ("hello", "1: must be an object; found the string \"hello\""),
         ("kind: Pod\napiVersion: v1", "1: kind: must be FakeLogSource; found `Pod`"),
         (
             "apiVersion: visor.dev/v1\nkind: FakeLogSource\nmetadata: {}\nspec: {generators: []}",
             "1: apiVersion: must be visor.dev/v1alpha1; found `visor.dev/v1`\n\
-             3: metadata.name: is required, but missing; set it\n\
+             3: metadata.name: is required; set it\n\
              4: spec.generators: must not be empty; add at least one item",
         ),
         (
             "{}",
-            "1: apiVersion: is required, but missing; set it\n\
-             1: kind: is required, but missing; set it\n\
-             1: metadata: is required, but missing; set it\n\
-             1: spec: is required, but missing; set it",
+            "1: apiVersion: is required; set it\n\
+             1: kind: is required; set it\n\
+             1: metadata: is required; set it\n\
+             1: spec: is required; set it",
         ),
     ] {
         assert_eq!(messages(text), expected, "{text}");
@@ -122,7 +122,7 @@ fn a_mistake_in_one_document_does_not_hide_those_in_the_others() {
 }
 
 #[test]
-fn sources_that_get_into_each_others_way_are_told() {
+fn conflicts_between_sources_are_reported() {
     let source = |name: &str, path: &str| {
         format!(
             "---\n{}spec:\n  generators:\n  - name: web\n    access: {{}}\n    \
@@ -139,14 +139,14 @@ fn sources_that_get_into_each_others_way_are_told() {
     ];
     assert_eq!(
         messages(&text.concat()),
-        "18: spec.generators[0].output.file.path: generator `web` of `one` writes to this file \
-         too; choose another\n\
-         27: spec.generators[0].output.file.path: this is what `access.log` of generator `web` of \
-         `one` is called once rotated; choose another\n\
-         36: spec.generators[0].output.file.path: `access.log` would be a directory, but is the \
-         file of generator `web` of `one`; choose another\n\
-         40: metadata.name: another source in these documents is called `one` too; choose another \
-         name"
+        "18: spec.generators[0].output.file.path: generator `web` of `one` writes to the same \
+         file; choose another\n\
+         27: spec.generators[0].output.file.path: this is the name of a rotated file of \
+         `access.log` of generator `web` of `one`; choose another\n\
+         36: spec.generators[0].output.file.path: `access.log` would be a directory, but it is \
+         the file of generator `web` of `one`; choose another\n\
+         40: metadata.name: another source in these documents has the name `one`; choose \
+         another name"
     );
 }
 
@@ -166,27 +166,27 @@ fn json_lists_anchors_and_merges_are_read() {
 }
 
 #[test]
-fn a_list_is_told_of_its_items_on_their_lines() {
+fn problems_of_list_items_have_line_numbers() {
     let list = "kind: List\nitems:\n- kind: FakeLogSource\n  metadata: {name: x}\n- 5\n";
     assert_eq!(
         messages(list),
-        "3: apiVersion: is required, but missing; set it\n\
-         3: spec: is required, but missing; set it\n\
-         5: must be a mapping of fields; found the number 5"
+        "3: apiVersion: is required; set it\n\
+         3: spec: is required; set it\n\
+         5: must be an object; found the number 5"
     );
 }
 
 #[test]
-fn too_much_is_refused_at_once() {
-    let large = input("large.yaml", "a".repeat(MOST_BYTES));
+fn documents_that_are_too_large_are_rejected_early() {
+    let large = input("large.yaml", "a".repeat(MAX_BYTES));
     let problems = read(&[input("small.yaml", "a"), large]).unwrap_err();
     let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
-    let expected = "large.yaml: the documents are larger than 4 MiB in all; read fewer at once";
+    let expected = "large.yaml: the documents are larger than 4 MiB in total; read fewer at once";
     assert_eq!(lines, [expected]);
 
-    let many = "---\na: 1\n".repeat(MOST_DOCUMENTS + 1);
+    let many = "---\na: 1\n".repeat(MAX_DOCUMENTS + 1);
     let problems = read(&[input("many.yaml", many)]).unwrap_err();
-    assert_eq!(problems.len(), MOST_PROBLEMS);
+    assert_eq!(problems.len(), MAX_PROBLEMS);
 
     let deep = messages(&format!("a: {}", "[".repeat(10_000)));
     assert!(deep.starts_with("1: not YAML: "), "{deep}");
@@ -213,7 +213,7 @@ fn objects_of_other_kinds_are_passed_over_and_noted() {
     let found = read(&[input("all.yaml", &text)]).unwrap();
     assert_eq!(found.sources.len(), 1);
     let notes: Vec<String> = found.notes.iter().map(ToString::to_string).collect();
-    let wanted = ["passed over: Namespace `shop`", "`%Y` stands", "`~` is the name", "Deployment"];
+    let wanted = ["skipped: Namespace `shop`", "`%Y` is literal", "`~` is literal", "Deployment"];
     assert_eq!(notes.len(), wanted.len(), "{notes:?}");
     for (note, wanted) in notes.iter().zip(wanted) {
         assert!(note.contains(wanted), "{note}");

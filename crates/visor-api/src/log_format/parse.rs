@@ -1,18 +1,18 @@
-//! The reader of format strings: text in, literals and directives out, or what httpd would say.
+//! The parser of format strings: text in, literals and directives out, or httpd's error.
 
 use super::{
     Condition, Directive, DurationUnit, Field, Item, LogFormat, LogFormatError, Namespace,
     TimeFormat,
 };
 
-/// Reads a format string.
+/// Parses a format string.
 ///
-/// A backslash before `"` is dropped, as httpd's configuration reader does before the format is
-/// parsed, so that a format can be pasted as it stands in httpd.conf.
+/// A backslash before `"` is removed, as httpd's configuration parser does, so that a format can be
+/// pasted as it is in httpd.conf.
 ///
 /// # Errors
 ///
-/// What httpd would refuse, by the same name; and a newline, which would break the line.
+/// If httpd would reject it; and if it has a newline, which would break the line.
 pub fn parse(text: &str) -> Result<LogFormat, LogFormatError> {
     if text.is_empty() {
         return Err(LogFormatError::Empty);
@@ -56,7 +56,7 @@ pub fn parse(text: &str) -> Result<LogFormat, LogFormatError> {
     Ok(LogFormat { items })
 }
 
-/// The modifiers in front of a directive's letter, as far as they have been read.
+/// The modifiers before a directive's letter that have been parsed so far.
 #[derive(Default)]
 struct Modifiers {
     argument: Option<String>,
@@ -65,7 +65,7 @@ struct Modifiers {
     negated: bool,
 }
 
-/// Reads the directive whose `%` is at byte `start`, and says where it ends.
+/// Parses the directive whose `%` is at byte `start`, and returns where it ends.
 fn directive(text: &str, start: usize) -> Result<(Directive, usize), LogFormatError> {
     let position = text[..start].chars().count() + 1;
     let unfinished =
@@ -110,7 +110,7 @@ fn trailing_name_length(rest: &str, letter: char) -> usize {
     rest.chars().take(characters).map(char::len_utf8).sum()
 }
 
-/// Makes the directive of a name and its modifiers.
+/// Creates the directive from its name and modifiers.
 fn finish(
     name: &str,
     written: &str,
@@ -124,7 +124,7 @@ fn finish(
     };
     let argument = modifiers.argument.as_deref().unwrap_or("");
     let named = |namespace| Field::Named(namespace, argument.to_owned());
-    // What httpd calls bogus, and writes as it is.
+    // httpd's name for an argument that it writes literally.
     let verbatim = || Field::Verbatim(argument.to_owned());
     let field = match name {
         "h" => Field::RemoteHost,
@@ -194,7 +194,7 @@ fn finish(
     Ok(Directive { field, original: modifiers.original.unwrap_or(of_the_original), condition })
 }
 
-/// `%{...}c`, the older way of `mod_ssl` to write what `%{...}x` writes.
+/// `%{...}c`, the older form of `%{...}x` in `mod_ssl`.
 fn tls_variable(argument: &str) -> Field {
     let variable = match argument {
         "version" => "SSL_PROTOCOL",
@@ -208,7 +208,7 @@ fn tls_variable(argument: &str) -> Field {
     Field::Named(Namespace::TlsVariable, variable.to_owned())
 }
 
-/// The argument of `%{...}t`, as `log_request_time` reads it.
+/// The argument of `%{...}t`, as `log_request_time` parses it.
 fn time(argument: &str) -> Result<Field, String> {
     let (end, format) = match argument {
         "begin" => (false, ""),
@@ -231,14 +231,14 @@ fn time(argument: &str) -> Result<Field, String> {
     Ok(Field::Time { end, format })
 }
 
-/// A strftime format that keeps to one line: any but one with a newline or `%n`.
+/// A strftime format without a newline or `%n`.
 fn strftime(format: &str) -> Result<String, String> {
     let has_newline = format.split('%').skip(1).any(|conversion| {
         let flags = |c: char| matches!(c, '_' | '-' | '^' | '#' | '+' | '0'..='9' | 'E' | 'O');
         conversion.trim_start_matches(flags).starts_with('n')
     });
     if has_newline || format.contains('\n') {
-        return Err("its time format has a newline, which would make two lines of one".to_owned());
+        return Err("its time format has a newline, which would break the line".to_owned());
     }
     Ok(format.to_owned())
 }
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_httpd_refuses_is_refused_by_name() {
+    fn what_httpd_rejects_is_rejected_by_name() {
         for (text, message) in [
             ("%h %Z", "unknown directive `%Z` at character 4"),
             ("%h %{x}Z", "unknown directive `%{x}Z` at character 4"),

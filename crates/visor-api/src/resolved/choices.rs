@@ -7,12 +7,12 @@ use crate::{
     source,
 };
 
-/// Values, each drawn as often as its weight says. At least one has a weight above 0.
+/// Weighted values. At least one weight is above 0.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Choices<T>(Vec<(T, u32)>);
 
 impl<T> Choices<T> {
-    /// The values with their weights, in the order they were written.
+    /// The values with their weights, in the order of the document.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&T, u32)> {
         self.0.iter().map(|(value, weight)| (value, *weight))
     }
@@ -22,7 +22,7 @@ impl<T> Choices<T> {
 ///
 /// # Errors
 ///
-/// Of a value that `resolve` can't take, and if every weight is 0.
+/// Those of `resolve`, and if every weight is 0.
 pub(super) fn choices<C: Weighted, T>(
     list: &[C],
     path: &Path,
@@ -37,12 +37,12 @@ pub(super) fn choices<C: Weighted, T>(
     };
     let choices: Vec<_> = list.iter().enumerate().map(choice).collect::<Result<_, _>>()?;
     if choices.iter().all(|(_, weight)| *weight == 0) {
-        return Err(Problem::new(path.clone(), messages::NOTHING_TO_DRAW));
+        return Err(Problem::new(path.clone(), messages::ALL_WEIGHTS_ZERO));
     }
     Ok(Some(Choices(choices)))
 }
 
-/// A list of texts that are taken as they are.
+/// A list of strings.
 pub(super) fn texts(
     list: &[source::Choice],
     path: &Path,
@@ -65,4 +65,4 @@ macro_rules! weighted {
     )+};
 }
 
-weighted!(Choice, StatusChoice, Resource, SizeRange, DurationRange, Message);
+weighted!(Choice, StatusChoice, RequestTarget, SizeRange, DurationRange, Message);

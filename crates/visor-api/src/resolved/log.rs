@@ -1,4 +1,4 @@
-//! The logs: an access log or an error log, each with its streams.
+//! The log of a generator: an access log or an error log, with its streams.
 
 use super::{
     choices::{Choices, choices, texts},
@@ -8,10 +8,10 @@ use super::{
 use crate::{
     problem::{Path, Problem},
     rules,
-    source::{self, AccessContent, ErrorFormat, Format, HeartbeatStyle, LogKind, Mpm, StreamKind},
+    source::{self, ErrorFormat, Format, HeartbeatStyle, LogKind, Mpm, RequestChoices, StreamKind},
 };
 
-/// What a generator writes.
+/// The log of a generator.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Log {
     /// Requests.
@@ -26,29 +26,29 @@ pub enum Log {
 pub struct AccessLog {
     /// The format of its lines.
     pub format: Format,
-    /// What requests are made of in streams that say nothing of their own.
+    /// The choices for requests of streams that have none of their own.
     pub requests: Requests,
     /// Its streams.
     pub streams: Vec<Stream<AccessLine>>,
 }
 
-/// What the lines of a stream of an access log are.
+/// The content of the lines of a stream in an access log.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum AccessLine {
-    /// Requests; `None` if they are made of what those of the log are made of.
+    /// Requests; `None` for the choices of the log.
     Request(Option<Box<Requests>>),
-    /// Signs of life.
+    /// Heartbeats.
     Heartbeat(Heartbeat),
 }
 
-/// How a heartbeat looks in an access log.
+/// The style of a heartbeat in an access log.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Heartbeat {
     /// A kubelet's probe.
     KubeProbe,
-    /// httpd's wake-up call to itself.
+    /// httpd's request to itself that wakes up a child process.
     InternalDummyConnection,
-    /// A message and nothing else; `None` for the default one.
+    /// Only a message; `None` for the default one.
     Message(Option<Choices<String>>),
 }
 
@@ -56,26 +56,26 @@ pub enum Heartbeat {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ErrorLog {
-    /// Which httpd's lines.
+    /// The httpd release whose default ErrorLogFormat is used.
     pub format: ErrorFormat,
     /// The multi-processing module.
     pub mpm: Mpm,
     /// The clients' addresses.
     pub clients: Clients,
-    /// The directory whose files the messages are about.
+    /// The directory of the files that the messages are about.
     pub document_root: String,
-    /// The pages that requests came from. An absent list is the default server's.
+    /// The referers of requests. An absent list is the default server's.
     pub referers: Option<Choices<String>>,
-    /// Its streams, each with its messages. An absent list is httpd's own of that level.
+    /// Its streams, each with its messages. An absent list is httpd's messages of that level.
     pub streams: Vec<Stream<Option<Choices<Message>>>>,
 }
 
 /// A message of an error log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// The text.
+    /// The module that logs it; `None` for the default of the stream.
     pub text: String,
-    /// The module that says it; `None` for the one that suits the stream.
+    /// Whether it is about a client's connection.
     pub module: Option<String>,
     /// Whether it is about a client's connection.
     pub client: bool,
@@ -94,7 +94,7 @@ impl Log {
                 ErrorLog::resolve(log, generator, &path).map(Self::Error)
             }
             None => {
-                let message = "exactly one of `access` and `error` must be set";
+                let message = "exactly one of `access`, `error` must be set";
                 Err(Problem::new(path.clone(), message))
             }
         }
@@ -122,7 +122,7 @@ impl AccessLog {
 impl AccessLine {
     fn resolve(
         stream: &source::Stream,
-        general: &AccessContent,
+        general: &RequestChoices,
         path: &Path,
     ) -> Result<Self, Problem> {
         if stream.kind == StreamKind::Heartbeat {
@@ -174,8 +174,8 @@ impl ErrorLog {
     }
 }
 
-/// The streams of a generator whose log is at `path`: the document's, else those of the default
-/// server.
+/// The streams of a generator whose log is at `path`: the configured ones, else those of the
+/// default server.
 fn streams<L>(
     generator: &source::Generator,
     path: &Path,
@@ -187,16 +187,16 @@ fn streams<L>(
     indexed.map(|(index, stream)| resolve(stream, &path.index(index))).collect()
 }
 
-/// A stream's own content, and the generator's where the stream says nothing.
-fn over(own: &AccessContent, general: &AccessContent) -> AccessContent {
+/// The choices of a stream, and the generator's for those that it doesn't set.
+fn over(own: &RequestChoices, general: &RequestChoices) -> RequestChoices {
     fn list<T: Clone>(own: &[T], general: &[T]) -> Vec<T> {
         if own.is_empty() { general.to_vec() } else { own.to_vec() }
     }
-    AccessContent {
+    RequestChoices {
         clients: own.clients.clone().or_else(|| general.clients.clone()),
         users: list(&own.users, &general.users),
         methods: list(&own.methods, &general.methods),
-        resources: list(&own.resources, &general.resources),
+        targets: list(&own.targets, &general.targets),
         protocols: list(&own.protocols, &general.protocols),
         statuses: list(&own.statuses, &general.statuses),
         sizes: list(&own.sizes, &general.sizes),

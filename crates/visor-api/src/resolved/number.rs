@@ -1,38 +1,38 @@
-//! Whole numbers of a document in types that have no room for what its schema refuses.
+//! Integers of a document in types that can't hold what its schema rejects.
 
 use std::fmt::Display;
 
 use crate::problem::{Path, Problem};
 
-/// A number of the document at `path`.
+/// An integer of the document at `path`.
 ///
 /// # Errors
 ///
-/// If it is out of the type's bounds, which its schema has found before.
-pub(super) fn number<T: OfDocument>(value: impl Into<i64>, path: &Path) -> Result<T, Problem> {
+/// If it is out of range, which the schema should have rejected.
+pub(super) fn number<T: FromDocument>(value: impl Into<i64>, path: &Path) -> Result<T, Problem> {
     let value = value.into();
     T::of(value).ok_or_else(|| out_of_bounds(value, path))
 }
 
 fn out_of_bounds(value: impl Display, path: &Path) -> Problem {
-    Problem::new(path.clone(), format!("{value} is out of bounds; see the schema for these"))
+    Problem::new(path.clone(), format!("{value} is out of range; see the schema"))
 }
 
-/// A type that numbers of documents are put into.
-pub(super) trait OfDocument: Sized {
-    /// `None` if there is no room for it.
+/// An integer type that is read from documents.
+pub(super) trait FromDocument: Sized {
+    /// `None` if it is out of range.
     fn of(value: i64) -> Option<Self>;
 }
 
-macro_rules! of_document {
+macro_rules! from_document {
     ($($whole:ty, $above_zero:ty);+) => {$(
-        impl OfDocument for $whole {
+        impl FromDocument for $whole {
             fn of(value: i64) -> Option<Self> {
                 Self::try_from(value).ok()
             }
         }
 
-        impl OfDocument for $above_zero {
+        impl FromDocument for $above_zero {
             fn of(value: i64) -> Option<Self> {
                 Self::new(<$whole>::try_from(value).ok()?)
             }
@@ -40,7 +40,7 @@ macro_rules! of_document {
     )+};
 }
 
-of_document! {
+from_document! {
     u16, std::num::NonZeroU16;
     u32, std::num::NonZeroU32;
     u64, std::num::NonZeroU64

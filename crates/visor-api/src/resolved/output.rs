@@ -1,4 +1,4 @@
-//! Where lines go.
+//! The output of a generator.
 
 use super::number::number;
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     source::{self, Compression, RotationMethod},
 };
 
-/// Where the lines of a generator go.
+/// The output of a generator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// Standard output.
@@ -16,23 +16,23 @@ pub enum Output {
     Stderr,
     /// A file of this generator's own.
     File {
-        /// Where it is, below the output directory.
+        /// Its path, below the output directory.
         path: String,
-        /// When and how it makes room for a new one; `None`: never.
+        /// When and how it is rotated; `None`: never.
         rotation: Option<Rotation>,
     },
 }
 
-/// When a file makes room for a new one, and how.
+/// When and how a file is rotated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rotation {
-    /// Before it would grow beyond this size.
+    /// Before the file would exceed this size.
     pub max_size: Option<Size>,
-    /// When it has been written to for this long.
+    /// When the file has been written to for this long.
     pub max_age: Option<Duration>,
-    /// How many rotated files are kept.
+    /// The number of rotated files to keep.
     pub keep: u32,
-    /// How the file makes room.
+    /// How the file is rotated.
     pub method: RotationMethod,
     /// How rotated files are compressed.
     pub compress: Compression,
@@ -58,7 +58,7 @@ impl Output {
         Ok(Self::File { path: file.path.clone(), rotation: rotation.transpose()? })
     }
 
-    /// What metrics call it: `stdout`, `stderr`, or the file's path below the output directory.
+    /// The name in metrics: `stdout`, `stderr`, or the file's path below the output directory.
     pub fn name(&self) -> &str {
         match self {
             Self::Stdout => "stdout",
@@ -67,7 +67,7 @@ impl Output {
         }
     }
 
-    /// When it makes room, if it's a file that does.
+    /// The rotation, if it is a file with one.
     pub const fn rotation(&self) -> Option<&Rotation> {
         match self {
             Self::File { rotation, .. } => rotation.as_ref(),

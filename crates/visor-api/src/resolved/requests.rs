@@ -1,4 +1,4 @@
-//! What the requests of an access log are made of.
+//! The choices for requests of an access log.
 
 use std::{num::NonZeroU32, ops::RangeInclusive};
 
@@ -13,10 +13,10 @@ use crate::{
     problem::{Path, Problem},
     quantity::Duration,
     rules,
-    source::{self, AccessContent, Distribution},
+    source::{self, Distribution, RequestChoices},
 };
 
-/// What requests are made of. An absent list is the default server's.
+/// The choices for requests. An absent list is the default server's.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Requests {
@@ -27,14 +27,14 @@ pub struct Requests {
     /// The methods.
     pub methods: Option<Choices<String>>,
     /// The request targets.
-    pub resources: Option<Choices<Resource>>,
+    pub targets: Option<Choices<RequestTarget>>,
     /// The protocols.
     pub protocols: Option<Choices<String>>,
     /// The status codes.
     pub statuses: Option<Choices<u16>>,
-    /// The sizes in bytes of bodies of resources that don't say theirs.
+    /// The sizes in bytes of bodies of targets without a size.
     pub sizes: Option<Choices<RangeInclusive<u64>>>,
-    /// The pages that requests came from.
+    /// The referers.
     pub referers: Option<Choices<String>>,
     /// The user agents.
     pub user_agents: Option<Choices<String>>,
@@ -46,12 +46,12 @@ pub struct Requests {
     pub directives: Vec<NamedDirective>,
 }
 
-/// Something that can be asked for.
+/// A request target.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Resource {
-    /// The path, perhaps with a query.
+pub struct RequestTarget {
+    /// The path, optionally with a query.
     pub target: String,
-    /// The size of its body in bytes; `None` if one is drawn.
+    /// The size of its body in bytes; `None` to draw one.
     pub size: Option<u64>,
 }
 
@@ -59,33 +59,33 @@ pub struct Resource {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Clients {
-    /// How many different addresses there are.
+    /// The number of different addresses.
     pub pool: NonZeroU32,
-    /// How often each of them comes.
+    /// How often each of them is drawn.
     pub distribution: Distribution,
-    /// The networks that they are taken from. An absent list is the default server's.
+    /// The networks of the addresses. An absent list is the default server's.
     pub networks: Option<Choices<IpNet>>,
 }
 
-/// A directive such as `%{X-Request-Id}i`, and what it is replaced by.
+/// A directive such as `%{X-Request-Id}i`, and its values.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NamedDirective {
-    /// Where it looks for the name.
+    /// The namespace of the name.
     pub namespace: Namespace,
-    /// The name; in any letter case, as headers and cookies are.
+    /// The name; case-insensitive, as headers and cookies are.
     pub name: String,
     /// The values.
     pub values: Choices<String>,
 }
 
 impl Requests {
-    pub(super) fn resolve(content: &AccessContent, path: &Path) -> Result<Self, Problem> {
+    pub(super) fn resolve(content: &RequestChoices, path: &Path) -> Result<Self, Problem> {
         let directives = content.directives.iter().enumerate();
         Ok(Self {
             clients: Clients::resolve(content.clients.as_ref(), &path.field("clients"))?,
             users: texts(&content.users, &path.field("users"))?,
             methods: texts(&content.methods, &path.field("methods"))?,
-            resources: choices(&content.resources, &path.field("resources"), Resource::resolve)?,
+            targets: choices(&content.targets, &path.field("targets"), RequestTarget::resolve)?,
             protocols: texts(&content.protocols, &path.field("protocols"))?,
             statuses: choices(&content.statuses, &path.field("statuses"), |status, path| {
                 number(status.value, &path.field("value"))
@@ -109,8 +109,8 @@ impl Requests {
     }
 }
 
-impl Resource {
-    fn resolve(resource: &source::Resource, path: &Path) -> Result<Self, Problem> {
+impl RequestTarget {
+    fn resolve(resource: &source::RequestTarget, path: &Path) -> Result<Self, Problem> {
         let size = resource.size.map(|size| number(size, &path.field("size")));
         Ok(Self { target: resource.value.clone(), size: size.transpose()? })
     }

@@ -1,4 +1,4 @@
-//! A stream: its clock, and what its lines are.
+//! A stream: its timing, and the content of its lines.
 
 use std::num::NonZeroU32;
 
@@ -9,71 +9,71 @@ use crate::{
     source::{self, Exponential, Normal, StreamKind, Uniform},
 };
 
-/// One kind of line in a log; `L` is what its lines are.
+/// One kind of line in a log; `L` is the content of its lines.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Stream<L> {
     /// Its name, unique within the generator.
     pub name: String,
-    /// What kind of line, as metrics call it.
+    /// The kind of line, as metrics name it.
     pub kind: StreamKind,
-    /// When its lines come.
-    pub pace: Pace,
-    /// What they are.
+    /// When its lines are due.
+    pub timing: Timing,
+    /// The content of its lines.
     pub lines: L,
 }
 
-/// When the lines of a stream come.
+/// When the lines of a stream are due.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub struct Pace {
-    /// The law of the time between two lines.
+pub struct Timing {
+    /// The distribution of the time between two lines.
     pub interval: Interval,
-    /// How long after its start the first line is due; `None`: as if one had just been written.
+    /// The time from the start to the first line; `None`: as if a line had just been written.
     pub initial_delay: Option<Duration>,
-    /// Times of more lines, or of fewer.
+    /// Periods of more lines, or of fewer.
     pub surges: Vec<Surge>,
-    /// The wanted rate in lines a second, surges left out: infinite for an unlimited stream.
+    /// The configured rate in lines per second, without surges; infinite for an unlimited stream.
     pub lines_per_second: f64,
 }
 
-/// The law of the time between two lines.
+/// The distribution of the time between two lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Interval {
     /// Always the same time.
     Fixed(Duration),
-    /// Any time between two bounds, all equally likely.
+    /// Uniformly distributed between two bounds.
     Uniform(Uniform),
-    /// Independent arrivals.
+    /// Exponentially distributed: independent arrivals.
     Exponential(Exponential),
-    /// Times of a bell curve, cut at zero.
+    /// Normally distributed, without negative times.
     Normal(Normal),
-    /// Evenly spaced lines, so many a second.
+    /// Evenly spaced, with this many lines per second.
     Rate(NonZeroU32),
-    /// As fast as the output takes them.
+    /// As fast as the output accepts lines.
     Unlimited,
 }
 
-/// A time of more lines (or fewer, or none) that comes back again and again.
+/// A recurring period of more lines (or fewer, or none).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Surge {
     /// From the start of one to the start of the next.
     pub every: Duration,
     /// How long it lasts; shorter than `every`.
     pub duration: Duration,
-    /// How many times as many lines; 0 is silence.
+    /// The factor of the rate; 0 is no lines.
     pub factor: u32,
 }
 
 impl<L> Stream<L> {
-    /// A stream of the document at `path` whose lines are these.
+    /// A stream of the document at `path` with lines of this content.
     pub(super) fn resolve(stream: &source::Stream, lines: L, path: &Path) -> Result<Self, Problem> {
-        let pace = Pace::resolve(stream, path)?;
-        Ok(Self { name: stream.name.clone(), kind: stream.kind, pace, lines })
+        let timing = Timing::resolve(stream, path)?;
+        Ok(Self { name: stream.name.clone(), kind: stream.kind, timing, lines })
     }
 }
 
-impl Pace {
+impl Timing {
     fn resolve(stream: &source::Stream, path: &Path) -> Result<Self, Problem> {
         let interval = stream.resolved_interval();
         let surge = |(index, surge): (usize, &source::Surge)| {
@@ -94,12 +94,12 @@ impl Interval {
     fn resolve(interval: source::Interval, path: &Path) -> Result<Self, Problem> {
         Ok(match interval {
             source::Interval::Fixed(every) => Self::Fixed(every),
-            source::Interval::Uniform(law) => Self::Uniform(law),
-            source::Interval::Exponential(law) => Self::Exponential(law),
-            source::Interval::Normal(law) => Self::Normal(law),
-            source::Interval::Rate(law) => {
+            source::Interval::Uniform(interval) => Self::Uniform(interval),
+            source::Interval::Exponential(interval) => Self::Exponential(interval),
+            source::Interval::Normal(interval) => Self::Normal(interval),
+            source::Interval::Rate(interval) => {
                 let path = path.field("rate").field("linesPerSecond");
-                Self::Rate(number(law.lines_per_second, &path)?)
+                Self::Rate(number(interval.lines_per_second, &path)?)
             }
             source::Interval::Unlimited(_) => Self::Unlimited,
         })

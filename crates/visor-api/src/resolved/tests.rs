@@ -25,14 +25,14 @@ fn paths(source: FakeLogSource) -> Vec<String> {
 }
 
 #[test]
-fn a_number_that_its_schema_refuses_has_no_other_in_its_place() {
+fn a_number_that_violates_its_schema_is_an_error() {
     let all = json!([]);
     for (access, path) in [
         (json!({"statuses": [{"value": 99_999}]}), "statuses[0].value"),
         (json!({"statuses": [{"value": -200}]}), "statuses[0].value"),
         (json!({"users": [{"value": "-"}, {"value": "a", "weight": -1}]}), "users[1].weight"),
         (json!({"sizes": [{"min": -5, "max": 5}]}), "sizes[0].min"),
-        (json!({"resources": [{"value": "/", "size": -1}]}), "resources[0].size"),
+        (json!({"targets": [{"value": "/", "size": -1}]}), "targets[0].size"),
         (json!({"clients": {"pool": 0}}), "clients.pool"),
         (json!({"clients": {"networks": [{"value": "shop"}]}}), "clients.networks[0].value"),
         (json!({"format": "Custom", "logFormat": "%Q"}), "logFormat"),
@@ -88,7 +88,7 @@ fn what_a_document_leaves_out_is_filled_in() {
         min: Duration::from_secs(1),
         max: Duration::from_secs(3),
     });
-    assert_eq!(life.pace.interval, wanted);
+    assert_eq!(life.timing.interval, wanted);
     let Log::Error(log) = &source.generators[1].log else { panic!("it is an error log") };
     let names: Vec<_> = log.streams.iter().map(|stream| stream.name.as_str()).collect();
     assert_eq!(names, ["notice", "info", "warn", "error"]);

@@ -1,14 +1,14 @@
-//! What lines are made of: formats, weighted choices, ranges and networks.
+//! Rules for what lines consist of: formats, weighted choices, ranges and networks.
 
 use ipnet::IpNet;
 
-use super::{messages, pace::reversed};
+use super::{messages, timing::reversed};
 use crate::{
     log_format::{self, Field, Item, Namespace},
     message::{one_line, shown},
     problem::{Path, Problem},
     source::{
-        AccessContent, AccessFormat, AccessLog, Choice, Clients, Definition, ErrorLog, Format,
+        AccessFormat, AccessLog, Choice, Clients, Definition, ErrorLog, Format, RequestChoices,
     },
 };
 
@@ -16,7 +16,7 @@ pub(crate) fn access_log(path: &Path, log: &AccessLog, problems: &mut Vec<Proble
     if let Err(message) = format(log) {
         problems.push(Problem::new(path.field("logFormat"), message));
     }
-    access_content(path, &log.content, problems);
+    request_choices(path, &log.content, problems);
     directives(path, log, &log.content, problems);
 }
 
@@ -37,18 +37,18 @@ pub(crate) fn format(log: &AccessLog) -> Result<Format, String> {
     Ok(Format::LogFormat(parsed))
 }
 
-/// Directives that are given values, but that no line has: of a format that has others, or that
-/// take theirs from lists of their own. `content` is that of the log, or of one of its streams.
+/// Values for directives that never take them: the format has no such directive, or the directive
+/// has a list of its own. `content` is that of the log, or of one of its streams.
 pub(super) fn directives(
     path: &Path,
     log: &AccessLog,
-    content: &AccessContent,
+    content: &RequestChoices,
     problems: &mut Vec<Problem>,
 ) {
     let path = path.field("directives");
     if log.format != AccessFormat::Custom {
         if !content.directives.is_empty() {
-            let message = "only a format string has directives that take values; use \
+            let message = "only a custom format has directives with values; use \
                            `format: Custom` with `logFormat`, or remove them";
             problems.push(Problem::new(path, message));
         }
@@ -68,7 +68,8 @@ pub(super) fn directives(
         };
         let directive = shown(&values.directive);
         if let Some(list) = own_list {
-            let message = format!("`{directive}` takes its values from `{list}`; give them there");
+            let message =
+                format!("the values of `{directive}` belong in `{list}`; move them there");
             problems.push(Problem::new(path, message));
         } else if !named
             .iter()
@@ -78,21 +79,23 @@ pub(super) fn directives(
                 Some(near) => {
                     format!("`logFormat` has no `{directive}`; did you mean the name `{near}`?")
                 }
-                None => format!("`logFormat` has no `{directive}`; add it there, or remove this"),
+                None => format!(
+                    "`logFormat` has no `{directive}`; add it there, or remove these values"
+                ),
             };
             problems.push(Problem::new(path, message));
         }
     }
 }
 
-/// What a part of a format names, and where.
+/// The name in an item of a format, with its namespace.
 pub(crate) fn named(item: &Item) -> Option<(Namespace, &str)> {
     let Item::Directive(directive) = item else { return None };
     let Field::Named(namespace, name) = &directive.field else { return None };
     Some((*namespace, name))
 }
 
-/// The name of the format that is most like this one, if one is.
+/// The most similar name in the format, if one is similar.
 fn nearest<'a>(name: &str, named: &[(Namespace, &'a str)]) -> Option<&'a str> {
     let distance = |other: &str| strsim::damerau_levenshtein(name, other);
     let near = named.iter().map(|(_, other)| *other).min_by_key(|other| distance(other))?;
@@ -106,7 +109,7 @@ pub(crate) fn error_log(path: &Path, log: &ErrorLog, problems: &mut Vec<Problem>
     choices(&path.field("referers"), &log.referers, problems);
 }
 
-pub(crate) fn access_content(path: &Path, content: &AccessContent, problems: &mut Vec<Problem>) {
+pub(crate) fn request_choices(path: &Path, content: &RequestChoices, problems: &mut Vec<Problem>) {
     if let Some(pool) = &content.clients {
         clients(&path.field("clients"), pool, problems);
     }
@@ -127,7 +130,7 @@ pub(crate) fn access_content(path: &Path, content: &AccessContent, problems: &mu
             }
         }
     }
-    weights(&path.field("resources"), content.resources.iter().map(|one| one.weight), problems);
+    weights(&path.field("targets"), content.targets.iter().map(|one| one.weight), problems);
     weights(&path.field("statuses"), content.statuses.iter().map(|one| one.weight), problems);
     weights(&path.field("sizes"), content.sizes.iter().map(|one| one.weight), problems);
     for (index, range) in content.sizes.iter().enumerate() {
@@ -161,7 +164,7 @@ fn clients(path: &Path, clients: &Clients, problems: &mut Vec<Problem>) {
 ///
 /// # Errors
 ///
-/// That the text is none, and what one looks like.
+/// That the text isn't a network, and an example.
 pub(crate) fn network(text: &str) -> Result<IpNet, String> {
     text.parse().map_err(|_| {
         let advice = match text.parse::<std::net::IpAddr>() {
@@ -176,7 +179,7 @@ fn choices(path: &Path, choices: &[Choice], problems: &mut Vec<Problem>) {
     weights(path, choices.iter().map(|choice| choice.weight), problems);
 }
 
-/// Of a list that isn't empty, something must be drawn.
+/// A list that isn't empty must have a weight above 0.
 pub(super) fn weights(
     path: &Path,
     weights: impl ExactSizeIterator<Item = i32>,
@@ -184,6 +187,6 @@ pub(super) fn weights(
 ) {
     let is_empty = weights.len() == 0;
     if !is_empty && weights.into_iter().all(|weight| weight <= 0) {
-        problems.push(Problem::new(path.clone(), messages::NOTHING_TO_DRAW));
+        problems.push(Problem::new(path.clone(), messages::ALL_WEIGHTS_ZERO));
     }
 }

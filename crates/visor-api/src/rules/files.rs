@@ -1,5 +1,5 @@
-//! Files: each below the output directory, each with room for its rotated ones, and no two
-//! generators in each other's way. Only names are looked at; no file is touched.
+//! Rules for files: each is below the output directory, its rotated files have room beside it, and
+//! no two generators use the same one. Only names are checked; no file is accessed.
 
 use std::collections::HashMap;
 
@@ -14,11 +14,11 @@ use crate::{
     source::{FileOutput, Output},
 };
 
-/// Longest name of a file or directory in bytes: what file systems take (255), less room for
-/// what a rotated file's name has more, such as `.1000.gz`.
-const LONGEST_NAME: usize = 240;
-const SMALLEST_FILE: Size = Size::from_bytes(1024);
-const SHORTEST_AGE: Duration = Duration::from_secs(1);
+/// The maximum length of a name of a file or directory in bytes: the limit of file systems (255),
+/// less the suffix of a rotated file, such as `.1000.gz`.
+const MAX_NAME_BYTES: usize = 240;
+const MIN_FILE_SIZE: Size = Size::from_bytes(1024);
+const MIN_FILE_AGE: Duration = Duration::from_secs(1);
 
 pub(crate) fn output(path: &Path, output: &Output, problems: &mut Vec<Problem>) {
     let Output::File(file) = output else { return };
@@ -31,17 +31,17 @@ pub(crate) fn output(path: &Path, output: &Output, problems: &mut Vec<Problem>) 
     if rotation.max_size.is_none() && rotation.max_age.is_none() {
         problems.push(Problem::new(path.clone(), messages::NEVER_ROTATES));
     }
-    if let Some(size) = rotation.max_size.filter(|size| *size < SMALLEST_FILE) {
-        let message = format!("must be at least {SMALLEST_FILE}; found {size}");
+    if let Some(size) = rotation.max_size.filter(|size| *size < MIN_FILE_SIZE) {
+        let message = format!("must be at least {MIN_FILE_SIZE}; found {size}");
         problems.push(Problem::new(path.field("maxSize"), message));
     }
-    if let Some(age) = rotation.max_age.filter(|age| *age < SHORTEST_AGE) {
-        let message = format!("must be at least {SHORTEST_AGE}; found {age}");
+    if let Some(age) = rotation.max_age.filter(|age| *age < MIN_FILE_AGE) {
+        let message = format!("must be at least {MIN_FILE_AGE}; found {age}");
         problems.push(Problem::new(path.field("maxAge"), message));
     }
 }
 
-/// What of a path is taken as it is written, although a shell or rotatelogs would not.
+/// Parts of a path that are literal here, although a shell or rotatelogs would expand them.
 pub(super) fn notes(path: &Path, output: &Output, notes: &mut Vec<Problem>) {
     let Output::File(file) = output else { return };
     let mut note = |message: String| {
@@ -51,12 +51,12 @@ pub(super) fn notes(path: &Path, output: &Output, notes: &mut Vec<Problem>) {
         file.path.split('%').skip(1).find(|text| text.starts_with(char::is_alphabetic));
     if let Some(letter) = conversion.and_then(|text| text.chars().next()) {
         note(format!(
-            "`%{letter}` stands in the file's name as it is written, and no date takes its place; \
-             for a new file each day use rotation with `maxAge: 24h`"
+            "`%{letter}` is literal here, not replaced by a date; \
+             for a new file each day use `rotation` with `maxAge: 24h`"
         ));
     }
     if file.path.starts_with('~') {
-        note("`~` is the name of a directory as it is written, not anybody's home".to_owned());
+        note("`~` is literal here, not a home directory".to_owned());
     }
 }
 
@@ -69,15 +69,15 @@ fn name(path: &str) -> Result<(), String> {
     }
     for component in path.split('/') {
         match component {
-            ".." => return Err("must not climb out of the output directory; remove `..`".into()),
+            ".." => return Err("must not leave the output directory; remove `..`".into()),
             "" | "." => {
                 return Err(
-                    "must be names with one `/` between two; write `shop/access.log`".into()
+                    "must be names separated by a single `/`, such as `shop/access.log`".into()
                 );
             }
-            _ if component.len() > LONGEST_NAME => {
+            _ if component.len() > MAX_NAME_BYTES => {
                 return Err(format!(
-                    "each name must have at most {LONGEST_NAME} bytes; one has {}",
+                    "each name must have at most {MAX_NAME_BYTES} bytes; found {}",
                     component.len()
                 ));
             }
@@ -88,17 +88,17 @@ fn name(path: &str) -> Result<(), String> {
 }
 
 /// A generator and the file that it writes.
-struct Writer<'a> {
+struct FileUser<'a> {
     source: usize,
     generator: usize,
-    /// As messages call it.
+    /// Its title in messages.
     title: String,
     file: &'a FileOutput,
 }
 
-impl<'a> Writer<'a> {
-    /// The writer at this place (source, generator); `None` if it writes no file, or none that
-    /// could be.
+impl<'a> FileUser<'a> {
+    /// The user at this position (source, generator); `None` if it writes no file, or its path is
+    /// invalid.
     fn new(
         (source, generator): (usize, usize),
         output: &'a Output,
@@ -115,80 +115,80 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Where the generators of one source are in each other's way: each has its index and its name.
+/// Conflicts between generators of one source, each given by its index and its name.
 pub(crate) fn conflicts<'a>(
     outputs: impl Iterator<Item = (usize, &'a str, &'a Output)>,
 ) -> Vec<Problem> {
-    let writers: Vec<_> = outputs
-        .filter_map(|(index, name, output)| Writer::new((0, index), output, || title(name)))
+    let users: Vec<_> = outputs
+        .filter_map(|(index, name, output)| FileUser::new((0, index), output, || title(name)))
         .collect();
-    between(&writers, |_, _| true).into_iter().map(|(_, problem)| problem).collect()
+    between(&users, |_, _| true).into_iter().map(|(_, problem)| problem).collect()
 }
 
-/// Where generators of different sources are in each other's way, with the position of the source.
+/// Conflicts between generators of different sources, with the index of the source.
 pub(super) fn conflicts_between(sources: &[FakeLogSource]) -> Vec<(usize, Problem)> {
-    let mut writers = Vec::new();
+    let mut users = Vec::new();
     for (position, source) in sources.iter().enumerate() {
         for (index, generator) in source.spec.generators.iter().enumerate() {
-            writers.extend(Writer::new((position, index), &generator.output, || {
+            users.extend(FileUser::new((position, index), &generator.output, || {
                 format!("{} of `{}`", title(&generator.name), source.name_any())
             }));
         }
     }
-    between(&writers, |one, other| one.source != other.source)
+    between(&users, |one, other| one.source != other.source)
 }
 
 fn title(name: &str) -> String {
     format!("generator `{}`", shown(name))
 }
 
-/// Conflicts among writers, of those pairs that are `relevant`. Each is told of the writer that
-/// comes later, or that needs the other's name for something else.
+/// Conflicts between those pairs that are `relevant`. Each is reported for the later one, or for
+/// the one that uses a name of the other's.
 fn between(
-    writers: &[Writer<'_>],
-    relevant: impl Fn(&Writer<'_>, &Writer<'_>) -> bool,
+    users: &[FileUser<'_>],
+    relevant: impl Fn(&FileUser<'_>, &FileUser<'_>) -> bool,
 ) -> Vec<(usize, Problem)> {
-    let mut first: HashMap<&str, &Writer<'_>> = HashMap::new();
+    let mut first: HashMap<&str, &FileUser<'_>> = HashMap::new();
     let mut problems = Vec::new();
-    for writer in writers {
-        match first.get(writer.file.path.as_str()) {
-            Some(other) if relevant(writer, other) => {
-                let message = format!("{} writes to this file too; choose another", other.title);
-                problems.push((writer.source, Problem::new(writer.path(), message)));
+    for user in users {
+        match first.get(user.file.path.as_str()) {
+            Some(other) if relevant(user, other) => {
+                let message = format!("{} writes to the same file; choose another", other.title);
+                problems.push((user.source, Problem::new(user.path(), message)));
             }
             Some(_) => {}
             None => {
-                first.insert(&writer.file.path, writer);
+                first.insert(&user.file.path, user);
             }
         }
     }
-    for writer in writers {
-        let path = writer.file.path.as_str();
+    for user in users {
+        let path = user.file.path.as_str();
         let directories = path.match_indices('/').filter_map(|(end, _)| path.get(..end));
         for other in directories.filter_map(|directory| first.get(directory)) {
-            if relevant(writer, other) {
+            if relevant(user, other) {
                 let message = format!(
-                    "`{}` would be a directory, but is the file of {}; choose another",
+                    "`{}` would be a directory, but it is the file of {}; choose another",
                     other.file.path, other.title
                 );
-                problems.push((writer.source, Problem::new(writer.path(), message)));
+                problems.push((user.source, Problem::new(user.path(), message)));
             }
         }
         if let Some(other) = rotated_from(path).and_then(|original| first.get(original))
             && other.file.rotation.is_some()
-            && relevant(writer, other)
+            && relevant(user, other)
         {
             let message = format!(
-                "this is what `{}` of {} is called once rotated; choose another",
+                "this is the name of a rotated file of `{}` of {}; choose another",
                 other.file.path, other.title
             );
-            problems.push((writer.source, Problem::new(writer.path(), message)));
+            problems.push((user.source, Problem::new(user.path(), message)));
         }
     }
     problems
 }
 
-/// The file whose rotated one would have this name: `access.log` for `access.log.2.gz`.
+/// The file whose rotated file has this name: `access.log` for `access.log.2.gz`.
 fn rotated_from(path: &str) -> Option<&str> {
     let (original, number) = path.strip_suffix(".gz").unwrap_or(path).rsplit_once('.')?;
     let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,28 +1,27 @@
-//! What is said by a rule that an API server checks, too: one text for both, see
+//! Messages of the rules that an API server checks as well: one text for both, see
 //! [`definition`](crate::definition).
 
 pub(crate) const NAME_TOO_LONG: &str =
-    "the name must have at most 52 characters; the names of its pods are made of it";
-pub(crate) const NAME_NO_LABEL: &str = "the name must begin with a lower-case letter, end with \
-     one or with a digit, and have nothing but these and `-` between";
-pub(crate) const ENDLESS_JOB: &str =
-    "a Job has to end; set `stopAfter`, or choose another workload";
-pub(crate) const ENDLESS_PODS: &str = "pods of this workload are started again when they end; \
+    "the name must have at most 52 characters, because the names of its pods contain it";
+pub(crate) const NAME_INVALID: &str = "the name must consist of lower-case letters, digits and `-`, start \
+     with a letter, and end with a letter or a digit";
+pub(crate) const JOB_WITHOUT_END: &str =
+    "a Job must end; set `stopAfter`, or choose another workload";
+pub(crate) const PODS_WITH_END: &str = "pods of this workload are restarted when they end; \
      choose Job, or remove `stopAfter`";
-pub(crate) const NO_LIMIT: &str = "nothing is set here; set `lines` or `duration`, or remove it";
-pub(crate) const PATH_CLIMBS: &str = "must not climb up; write the path without `..`";
-pub(crate) const NEVER_ROTATES: &str =
-    "nothing says when to rotate; set `maxSize` or `maxAge`, or remove it";
-pub(crate) const NOTHING_TO_DRAW: &str = "every weight is 0; at least one must be above";
+pub(crate) const EMPTY_STOP_AFTER: &str = "set `lines` or `duration`, or remove `stopAfter`";
+pub(crate) const PATH_WITH_PARENT: &str = "must not contain `..`";
+pub(crate) const NEVER_ROTATES: &str = "set `maxSize` or `maxAge`, or remove `rotation`";
+pub(crate) const ALL_WEIGHTS_ZERO: &str = "at least one weight must be more than 0";
 pub(crate) const FORMAT_MISSING: &str =
-    "is required where `format` is Custom; set it, such as `%h %t \"%r\" %>s`";
+    "is required if `format` is Custom; set it, for example to `%h %t \"%r\" %>s`";
 pub(crate) const FORMAT_UNUSED: &str = "has no effect here; set `format: Custom`, or remove it";
-pub(crate) const CONTAINER_TAKEN: &str =
-    "is what a container of every pod is called already; choose another";
-pub(crate) const VOLUME_TAKEN: &str =
-    "is what a volume of every pod is called already; choose another";
+pub(crate) const CONTAINER_RESERVED: &str =
+    "is reserved for a container of the operator; choose another name";
+pub(crate) const VOLUME_RESERVED: &str =
+    "is reserved for a volume of the operator; choose another name";
 
-/// That exactly one of these fields is to be set.
+/// Exactly one of these fields must be set.
 pub(crate) fn exactly_one<T: AsRef<str>>(fields: &[T]) -> String {
     let fields: Vec<_> = fields.iter().map(|field| format!("`{}`", field.as_ref())).collect();
     format!("exactly one of {} must be set", fields.join(", "))

@@ -1,5 +1,5 @@
-//! Pods: a source's name, which becomes theirs, and a template that leaves alone what the operator
-//! sets itself.
+//! Rules for pods: the name of a source, which the names of its pods contain, and a template that
+//! doesn't set what the operator sets.
 
 use std::collections::HashSet;
 
@@ -14,11 +14,12 @@ use crate::{
     },
 };
 
-/// The longest name of a source, in characters. Its workload has the same one, and a `StatefulSet`
-/// gives its pods a label of that and eleven characters more; a label has at most 63.
-const LONGEST_NAME: usize = 52;
-/// The labels that the operator finds its pods by, or tells people by.
-const OWN_LABELS: [&str; 6] = [
+/// The maximum length of a source's name, in characters. Its workload has the same name, and a
+/// `StatefulSet` gives its pods a label with that and eleven more characters; a label has at most
+/// 63.
+const MAX_NAME_CHARACTERS: usize = 52;
+/// The labels that the operator sets.
+const RESERVED_LABELS: [&str; 6] = [
     "app.kubernetes.io/name",
     "app.kubernetes.io/instance",
     "app.kubernetes.io/component",
@@ -26,29 +27,29 @@ const OWN_LABELS: [&str; 6] = [
     "app.kubernetes.io/managed-by",
     "app.kubernetes.io/version",
 ];
-/// What the keys of all other labels and annotations of the operator begin with.
-const OWN_PREFIX: &str = "visor.dev/";
+/// The prefix of all other labels and annotations of the operator.
+const RESERVED_PREFIX: &str = "visor.dev/";
 
-/// The name of a source. It is that of a Service, too: a DNS label that begins with a letter
-/// (RFC 1035).
+/// The name of a source. A Service has the same name, so it is a DNS label that starts with a
+/// letter (RFC 1035).
 pub(crate) fn name(name: &str, problems: &mut Vec<Problem>) {
     let mut add = |message| {
         problems.push(Problem::new(Path::root().field("metadata").field("name"), message));
     };
-    if name.chars().count() > LONGEST_NAME {
+    if name.chars().count() > MAX_NAME_CHARACTERS {
         add(messages::NAME_TOO_LONG);
     }
     let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let begins = name.starts_with(|c: char| c.is_ascii_lowercase());
     if !begins || name.ends_with('-') || !name.chars().all(known) {
-        add(messages::NAME_NO_LABEL);
+        add(messages::NAME_INVALID);
     }
 }
 
-/// A source without pods of its own: what is said of them is nobody's.
+/// A source without pods of its own: fields about them have no effect.
 pub(super) fn sidecar(path: &Path, spec: &FakeLogSourceSpec, problems: &mut Vec<Problem>) {
     if spec.volume.is_some() {
-        let message = "a sidecar writes into a volume of its pod, which names it by the annotation \
+        let message = "an injected generator writes into a volume of its pod, which the pod names by the annotation \
                        `visor.dev/volume`; remove this, or choose another workload";
         problems.push(Problem::new(path.field("volume"), message));
     }
@@ -56,17 +57,19 @@ pub(super) fn sidecar(path: &Path, spec: &FakeLogSourceSpec, problems: &mut Vec<
     let resources_only =
         PodTemplate { resources: template.resources.clone(), ..PodTemplate::default() };
     if *template != resources_only {
-        let message = "the pods of a sidecar are somebody else's, and only `resources` of the \
-                       generator can be said here; remove the rest, or choose another workload";
+        let message = "a source of `workload: Sidecar` has no pods of its own, so only `resources` \
+                       can be set here; remove the rest, or choose another workload";
         problems.push(Problem::new(path.field("podTemplate"), message));
     }
 }
 
-/// What is said of pods and counts for nothing.
+/// Fields about pods that have no effect.
 pub(super) fn notes(path: &Path, spec: &FakeLogSourceSpec, notes: &mut Vec<Problem>) {
     let why = match spec.workload {
-        Some(Workload::DaemonSet) => "counts for nothing: a DaemonSet has one pod on each node",
-        Some(Workload::Sidecar) => "counts for nothing: others make the pods of a sidecar",
+        Some(Workload::DaemonSet) => "has no effect: a DaemonSet runs one pod on each node",
+        Some(Workload::Sidecar) => {
+            "has no effect: generators are injected into pods of other workloads"
+        }
         _ => return,
     };
     if spec.replicas != FakeLogSourceSpec::DEFAULT_REPLICAS {
@@ -86,33 +89,33 @@ fn containers<'a>(
     of("initContainers", &template.init_containers).chain(of("containers", &template.containers))
 }
 
-/// What the pods have besides the generator.
+/// The pod template.
 pub(super) fn template(path: &Path, template: &PodTemplate, problems: &mut Vec<Problem>) {
     let mut add = |path: Path, message: &str| problems.push(Problem::new(path, message));
     for key in template.labels.keys() {
-        if OWN_LABELS.contains(&key.as_str()) || key.starts_with(OWN_PREFIX) {
+        if RESERVED_LABELS.contains(&key.as_str()) || key.starts_with(RESERVED_PREFIX) {
             let path = path.field("labels").field(key);
-            add(path, "is a label that the operator sets itself; remove it");
+            add(path, "is a label of the operator; remove it");
         }
     }
-    for key in template.annotations.keys().filter(|key| key.starts_with(OWN_PREFIX)) {
+    for key in template.annotations.keys().filter(|key| key.starts_with(RESERVED_PREFIX)) {
         let path = path.field("annotations").field(key);
-        add(path, "is an annotation that the operator sets itself; remove it");
+        add(path, "is an annotation of the operator; remove it");
     }
     for (index, variable) in template.env.iter().enumerate() {
         if variable.name == RESERVED_VARIABLE {
             let path = path.field("env").index(index).field("name");
-            add(path, "is a variable that the operator sets itself; remove it");
+            add(path, "is an environment variable of the operator; remove it");
         }
     }
     for (path, container) in containers(path, template) {
         if RESERVED_CONTAINERS.contains(&container.name.as_str()) {
-            add(path.field("name"), messages::CONTAINER_TAKEN);
+            add(path.field("name"), messages::CONTAINER_RESERVED);
         }
         for (index, port) in container.ports.iter().flatten().enumerate() {
             if port.container_port == METRICS_PORT {
                 let path = path.field("ports").index(index).field("containerPort");
-                add(path, "is where the generator in the same pod serves metrics; choose another");
+                add(path, "is the port on which the generator serves its metrics; choose another");
             }
         }
     }
@@ -120,7 +123,7 @@ pub(super) fn template(path: &Path, template: &PodTemplate, problems: &mut Vec<P
     for (index, container) in template.containers.iter().enumerate() {
         if before.contains(&container.name) {
             let path = path.field("containers").index(index).field("name");
-            add(path, "is the name of a container in `initContainers` already; choose another");
+            add(path, "is already the name of a container in `initContainers`; choose another");
         }
     }
     for (index, volume) in template.volumes.iter().enumerate() {
@@ -132,7 +135,7 @@ pub(super) fn template(path: &Path, template: &PodTemplate, problems: &mut Vec<P
         }
         if RESERVED_VOLUMES.contains(&volume.name.as_str()) {
             let path = path.field("volumes").index(index).field("name");
-            add(path, messages::VOLUME_TAKEN);
+            add(path, messages::VOLUME_RESERVED);
         }
     }
 }

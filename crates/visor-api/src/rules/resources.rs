@@ -1,5 +1,4 @@
-//! What pods ask for and may use, and what their containers mount: what an API server would refuse in
-//! the pods that are made of it.
+//! Rules for quantities and mounts: what an API server would reject in the pods of a source.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -27,16 +26,16 @@ pub(super) fn volume(path: &Path, spec: &FakeLogSourceSpec, problems: &mut Vec<P
             }
         }
         Some(Volume::PersistentVolumeClaim(claim)) => {
-            if let Some(wished) = &claim.size {
+            if let Some(size) = &claim.size {
                 let path = path.field("persistentVolumeClaim").field("size");
-                quantity(path, positive(wished), problems);
+                quantity(path, positive(size), problems);
             }
         }
         Some(Volume::HostPath(_)) | None => {}
     }
 }
 
-/// The quantities of a template, and what its containers mount.
+/// The quantities of a template, and the mounts of its containers.
 pub(super) fn template(path: &Path, template: &PodTemplate, problems: &mut Vec<Problem>) {
     if let Some(own) = &template.resources {
         requirements(&path.field("resources"), own, problems);
@@ -75,10 +74,10 @@ fn mounts(path: &Path, container: &Container, known: &HashSet<&str>, problems: &
             problems.push(Problem::new(path.field("name"), message));
         }
         if mount.mount_path.is_empty() {
-            let message = "must not be empty; write the directory, such as `/etc/collector`";
+            let message = "must not be empty; set the directory, such as `/etc/collector`";
             problems.push(Problem::new(path.field("mountPath"), message));
         } else if !places.insert(mount.mount_path.as_str()) {
-            let message = "something else is mounted there in this container; choose another place";
+            let message = "another volume is mounted there in this container; choose another path";
             problems.push(Problem::new(path.field("mountPath"), message));
         }
     }
@@ -94,7 +93,7 @@ fn requirements(path: &Path, resources: &ResourceRequirements, problems: &mut Ve
     for name in resources.requests.iter().flatten().map(|(name, _)| name) {
         let limit = of(&resources.limits, name);
         if limit.is_some_and(|limit| of(&resources.requests, name) > Some(limit)) {
-            let message = "must not be more than the limit; ask for less, or raise the limit";
+            let message = "must not exceed the limit; reduce it, or raise the limit";
             problems.push(Problem::new(path.field("requests").field(name), message));
         }
     }
@@ -114,13 +113,13 @@ fn positive(quantity: &Quantity) -> Result<i128, String> {
     }
 }
 
-/// How much a quantity is.
+/// The value of a quantity.
 fn checked(quantity: &Quantity) -> Result<i128, String> {
     let text = quantity.0.as_str();
     let found = Some(text).filter(|text| text.trim() == *text).and_then(|_| amount(quantity));
     match found {
         None => Err(format!(
-            "`{}` is no quantity; write a number with a unit of Kubernetes, such as 64Mi, 1.5G or 250m",
+            "`{}` is not a quantity; write a number with an optional suffix, such as 64Mi, 1.5G or 250m",
             shown(text)
         )),
         Some(amount) if amount < 0 => Err("must not be negative".to_owned()),

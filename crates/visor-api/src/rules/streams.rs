@@ -1,12 +1,12 @@
-//! Streams: what kind of line a log takes, and what may be said of each kind.
+//! Rules for streams: which kinds a log has, and which fields each kind has.
 
-use super::{content, pace};
+use super::{content, timing};
 use crate::{
     problem::{Path, Problem},
     source::{HeartbeatStyle, Interval, LogKind, Stream, StreamKind},
 };
 
-/// A stream by itself, and whether it belongs into its log, where the document says which that is.
+/// A stream by itself, and whether its log has that kind, if the log is known.
 pub(crate) fn stream(
     path: &Path,
     stream: &Stream,
@@ -23,26 +23,25 @@ pub(crate) fn stream(
         problems,
     );
     if let Some(interval) = &stream.interval {
-        pace::interval(&path.field("interval"), interval, problems);
+        timing::interval(&path.field("interval"), interval, problems);
     }
     if stream.initial_delay.is_some()
         && matches!(stream.resolved_interval(), Interval::Unlimited(_))
     {
-        let message =
-            "an unlimited stream writes from its start; remove it, or use another interval";
+        let message = "has no effect on an unlimited stream; remove it, or use another interval";
         problems.push(Problem::new(path.field("initialDelay"), message));
     }
-    pace::surges(&path.field("surges"), &stream.surges, &stream.resolved_interval(), problems);
+    timing::surges(&path.field("surges"), &stream.surges, &stream.resolved_interval(), problems);
     if let Some(content) = &stream.access {
-        content::access_content(&path.field("access"), content, problems);
+        content::request_choices(&path.field("access"), content, problems);
     }
 }
 
-/// Heartbeats are of any log, requests of an access log, levels of an error log.
+/// Heartbeats are in any log, requests in an access log, levels in an error log.
 fn belongs(path: &Path, stream: &Stream, log: LogKind, problems: &mut Vec<Problem>) {
     let message = match (stream.kind, log) {
         (StreamKind::Access, LogKind::Error) => {
-            "an error log has no Access lines; use a level such as Info or Error, or move the \
+            "an error log has no Access streams; use a level such as Info or Error, or move the \
              stream to a generator with `access`"
         }
         (StreamKind::Heartbeat | StreamKind::Access, _) | (_, LogKind::Error) => return,
@@ -54,7 +53,7 @@ fn belongs(path: &Path, stream: &Stream, log: LogKind, problems: &mut Vec<Proble
     problems.push(Problem::new(path.field("kind"), message));
 }
 
-/// Fields that have a meaning only for some kinds of stream or log.
+/// Fields that only some kinds of stream or log have.
 fn fields_of_kinds(
     path: &Path,
     stream: &Stream,
@@ -63,19 +62,19 @@ fn fields_of_kinds(
 ) {
     let mut add = |path: Path, message: &str| problems.push(Problem::new(path, message));
     if stream.kind == StreamKind::Access && !stream.messages.is_empty() {
-        let message = "an Access stream writes requests, not messages; remove them";
+        let message = "an Access stream has no messages; remove them";
         add(path.field("messages"), message);
     }
     if stream.kind != StreamKind::Access && stream.access.is_some() {
-        let message = "only an Access stream has requests; remove it, or use kind Access";
+        let message = "only an Access stream has this field; remove it, or use kind Access";
         add(path.field("access"), message);
     }
     if let Some(style) = stream.heartbeat {
         let path = path.field("heartbeat");
         if stream.kind != StreamKind::Heartbeat {
-            add(path, "only a Heartbeat stream has this; remove it, or use kind Heartbeat");
+            add(path, "only a Heartbeat stream has this field; remove it, or use kind Heartbeat");
         } else if log == Some(LogKind::Error) {
-            add(path, "only an access log has styles of heartbeat; remove it");
+            add(path, "only an access log has heartbeat styles; remove it");
         } else if style != HeartbeatStyle::Message && !stream.messages.is_empty() {
             add(path, "this style has no message; use Message, or remove `messages`");
         }
@@ -84,10 +83,13 @@ fn fields_of_kinds(
         for (index, message) in stream.messages.iter().enumerate() {
             let path = path.field("messages").index(index);
             if message.module.is_some() {
-                add(path.field("module"), "only an error log names modules; remove it");
+                add(path.field("module"), "only an error log has modules; remove it");
             }
             if message.client {
-                add(path.field("client"), "only messages of an error log name clients; remove it");
+                add(
+                    path.field("client"),
+                    "only an error log has clients in its messages; remove it",
+                );
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The time zone must be one of the IANA database that is built in, so that a document means the
+//! Rule for the time zone: it must be in the built-in IANA database, so that a document means the
 //! same on every machine.
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
@@ -9,14 +9,14 @@ use crate::message::{nearest, shown};
 ///
 /// # Errors
 ///
-/// That there is none, and which one was perhaps meant.
+/// If there is none, with a suggestion.
 pub fn time_zone(name: &str) -> Result<TimeZone, String> {
     let zones = TimeZoneDatabase::bundled();
     if let Ok(zone) = zones.get(name) {
         return Ok(zone);
     }
     let known: Vec<String> = zones.available().map(|zone| zone.as_str().to_owned()).collect();
-    // People write the city, which is the last part of the name.
+    // Many people write only the city, which is the last part of the name.
     let city = |zone: &str| zone.rsplit('/').next().map(str::to_lowercase);
     let meant = nearest(name, known.iter().map(String::as_str))
         .or_else(|| known.iter().map(String::as_str).find(|zone| city(zone) == city(name)));
@@ -24,5 +24,5 @@ pub fn time_zone(name: &str) -> Result<TimeZone, String> {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => "use a name such as `UTC` or `Europe/Berlin`".to_owned(),
     };
-    Err(format!("there is no time zone `{}`; {advice}", shown(name)))
+    Err(format!("unknown time zone `{}`; {advice}", shown(name)))
 }

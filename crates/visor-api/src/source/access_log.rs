@@ -1,4 +1,4 @@
-//! An access log: its format, and what its requests are made of.
+//! An access log: its format, and the choices for its requests.
 
 mod format;
 
@@ -8,7 +8,7 @@ pub use format::{AccessFormat, ForeignFormat, Format};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::choice::{Choice, Clients, DurationRange, Resource, SizeRange, StatusChoice};
+use super::choice::{Choice, Clients, DurationRange, RequestTarget, SizeRange, StatusChoice};
 
 /// An access log.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Default, PartialEq, Eq)]
@@ -18,28 +18,28 @@ pub struct AccessLog {
     #[serde(default)]
     pub format: AccessFormat,
 
-    /// The format string where `format` is Custom, as Apache's LogFormat directive takes it:
-    /// `%h %l %u %t "%r" %>s %b %D`.
+    /// The format string if `format` is Custom, as in Apache's LogFormat directive: `%h %l %u %t
+    /// "%r" %>s %b %D`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub log_format: Option<String>,
 
-    /// What the requests are made of.
+    /// The choices for its requests.
     #[serde(flatten)]
-    pub content: AccessContent,
+    pub content: RequestChoices,
 }
 
-/// What requests are made of: each a list of weighted choices. An absent one is the default
-/// server's.
+/// The choices for requests: each field of a request has a list of weighted values. The default of
+/// each list is the default server's.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-pub struct AccessContent {
+pub struct RequestChoices {
     /// The clients' addresses (`%h`, `%a`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clients: Option<Clients>,
 
-    /// The authenticated users (`%u`). A choice of `-` is a request without one; an empty one is
-    /// written `""`.
+    /// The authenticated users (`%u`). The value `-` is a request without one; an empty one is
+    /// written as `""`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024))]
     pub users: Vec<Choice>,
@@ -52,7 +52,7 @@ pub struct AccessContent {
     /// The request targets (`%U` and `%q`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024))]
-    pub resources: Vec<Resource>,
+    pub targets: Vec<RequestTarget>,
 
     /// The protocols (`%H`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -64,19 +64,18 @@ pub struct AccessContent {
     #[schemars(length(max = 64))]
     pub statuses: Vec<StatusChoice>,
 
-    /// The sizes of the bodies (`%b`) of resources that don't say theirs. Responses that have no
-    /// body, such as a 304 or one to a HEAD request, stay without.
+    /// The sizes of response bodies (`%b`) for targets without a size. Responses without a body,
+    /// such as a 304 or one to a HEAD request, have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub sizes: Vec<SizeRange>,
 
-    /// The pages that the requests came from (`%{Referer}i`). A choice of `-` is a request without
-    /// one.
+    /// The referers (`%{Referer}i`). The value `-` is a request without one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024))]
     pub referers: Vec<Choice>,
 
-    /// The user agents (`%{User-Agent}i`). A choice of `-` is a request without one.
+    /// The user agents (`%{User-Agent}i`). The value `-` is a request without one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024))]
     pub user_agents: Vec<Choice>,
@@ -91,8 +90,8 @@ pub struct AccessContent {
     #[schemars(length(max = 64))]
     pub durations: Vec<DurationRange>,
 
-    /// The values of other directives of a custom format, such as `%{X-Request-Id}i` or
-    /// `%{JSESSIONID}C`. A directive without values is written `-`.
+    /// The values of further directives of a custom format, such as `%{X-Request-Id}i` or
+    /// `%{JSESSIONID}C`. A directive without values is written as `-`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 64),
@@ -101,16 +100,16 @@ pub struct AccessContent {
     pub directives: Vec<DirectiveValues>,
 }
 
-/// The values of one directive that names a header, a cookie, a note or a variable.
+/// The values of a directive that names a header, a cookie, a note or a variable.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct DirectiveValues {
-    /// The directive as the format string has it: `%{NAME}i` (request header), `%{NAME}o`
-    /// (response header), `%{NAME}C` (cookie), `%{NAME}n` (note), `%{NAME}e` (environment) or
+    /// The directive as in the format string: `%{NAME}i` (request header), `%{NAME}o` (response
+    /// header), `%{NAME}C` (cookie), `%{NAME}n` (note), `%{NAME}e` (environment variable) or
     /// `%{NAME}x` (TLS variable).
     #[schemars(length(min = 5, max = 256), regex(pattern = r"^%\{[^{}]+\}[ioCnex]$"))]
     pub directive: String,
-    /// What it is replaced by. A choice of `-` is an absent one.
+    /// The values. The value `-` is an absent one.
     #[schemars(length(min = 1, max = 1024))]
     pub values: Vec<Choice>,
 }

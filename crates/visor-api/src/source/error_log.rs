@@ -1,4 +1,4 @@
-//! An error log: its format, and what its messages are about.
+//! An error log: its format, and the subjects of its messages.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,11 +10,11 @@ use super::choice::{Choice, Clients};
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorLog {
-    /// Which httpd's lines.
+    /// The httpd release whose default ErrorLogFormat is used.
     #[serde(default)]
     pub format: ErrorFormat,
 
-    /// The multi-processing module. Prefork has no threads, so its lines have no `:tid`.
+    /// The multi-processing module (MPM). Prefork has no threads, so its lines have no `:tid`.
     #[serde(default)]
     pub mpm: Mpm,
 
@@ -22,13 +22,12 @@ pub struct ErrorLog {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clients: Option<Clients>,
 
-    /// The directory whose files the messages are about.
+    /// The directory of the files that messages are about.
     #[serde(default = "document_root")]
     #[schemars(length(min = 1, max = 4096), regex(pattern = "^/"))]
     pub document_root: String,
 
-    /// The pages that requests came from (`, referer: PAGE`). A choice of `-` is a request without
-    /// one.
+    /// The referers of requests (`, referer: PAGE`). The value `-` is a request without one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024))]
     pub referers: Vec<Choice>,
@@ -46,7 +45,7 @@ impl Default for ErrorLog {
     }
 }
 
-/// The default error log format of an httpd release.
+/// The default ErrorLogFormat of an httpd release.
 #[derive(
     Serialize,
     Deserialize,
@@ -69,7 +68,7 @@ pub enum ErrorFormat {
     Httpd22,
 }
 
-/// A multi-processing module of httpd.
+/// A multi-processing module (MPM) of httpd.
 #[derive(
     Serialize,
     Deserialize,
@@ -85,16 +84,16 @@ pub enum ErrorFormat {
 )]
 #[strum(ascii_case_insensitive)]
 pub enum Mpm {
-    /// Processes of threads, with connections that wait apart.
+    /// Processes with threads, with a listener thread for idle connections
     #[default]
     Event,
-    /// Processes of threads.
+    /// Processes with threads
     Worker,
-    /// Processes without threads.
+    /// Processes without threads
     Prefork,
 }
 
-/// The document root of a server that is told nothing else.
+/// The default document root.
 pub const DOCUMENT_ROOT: &str = "/var/www/html";
 
 fn document_root() -> String {

@@ -1,39 +1,39 @@
-//! When: the random law of the time between two lines of one stream, and its surges.
+//! The distribution of the time between two lines of a stream, and its surges.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::quantity::Duration;
 
-/// The law of the time between two lines of a stream. Exactly one of its fields is set.
+/// The distribution of the time between two lines of a stream. Exactly one field is set.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub enum Interval {
-    /// Always the same time.
+    /// A constant time.
     Fixed(Duration),
-    /// Any time between two bounds, all equally likely.
+    /// A time between two bounds, uniformly distributed.
     Uniform(Uniform),
     /// Independent arrivals (a Poisson process): many short times, a few long ones.
     Exponential(Exponential),
-    /// Times around a mean; a negative draw is drawn again.
+    /// Normally distributed times; negative samples are drawn again.
     Normal(Normal),
-    /// Evenly spaced lines, so many a second.
+    /// Evenly spaced lines at this rate.
     Rate(Rate),
-    /// As fast as the output takes them.
+    /// As fast as the output accepts lines.
     Unlimited(Unlimited),
 }
 
-/// All times between `min` and `max` are equally likely.
+/// Times between `min` and `max`, uniformly distributed.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Uniform {
-    /// The shortest time.
+    /// The minimum time.
     pub min: Duration,
-    /// The longest time.
+    /// The maximum time.
     pub max: Duration,
 }
 
-/// Times of independent arrivals.
+/// Exponentially distributed times.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Exponential {
@@ -41,13 +41,13 @@ pub struct Exponential {
     pub mean: Duration,
 }
 
-/// Times of a bell curve, cut at zero.
+/// Normally distributed times, without negative ones.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Normal {
-    /// The middle of the curve.
+    /// The mean time.
     pub mean: Duration,
-    /// Its width.
+    /// The standard deviation.
     pub standard_deviation: Duration,
 }
 
@@ -55,25 +55,25 @@ pub struct Normal {
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Rate {
-    /// Lines a second. For less than one a second, use `fixed`.
+    /// Lines per second. For less than one per second, use `fixed`.
     #[schemars(range(min = 1, max = 100_000_000))]
     pub lines_per_second: i32,
 }
 
-/// As fast as the output takes the lines. Only the output's speed sets the pace.
+/// As fast as the output accepts lines.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unlimited {}
 
-/// A time of more lines (or fewer, or none) that comes back again and again.
+/// A recurring period of more lines (or fewer, or none).
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Surge {
-    /// From the start of one surge to the start of the next. The first starts when this time has
-    /// passed once.
+    /// The time from the start of one surge to the start of the next. The first one starts after
+    /// this time.
     pub every: Duration,
-    /// How long a surge lasts; shorter than `every`.
+    /// The length of a surge; shorter than `every`.
     pub duration: Duration,
-    /// How many times as many lines; 0 is silence. Surges that overlap multiply.
+    /// The factor of the rate; 0 is no lines. The factors of overlapping surges are multiplied.
     #[schemars(range(min = 0, max = 10_000))]
     pub factor: i32,
 }

@@ -1,17 +1,17 @@
-//! Where: standard output, standard error, or a file that rotates.
+//! The output: standard output, standard error, or a file that is rotated.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::quantity::{Duration, Size};
 
-/// Where the lines of a generator go. Exactly one of its fields is set.
+/// The output of a generator's lines. Exactly one field is set.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub enum Output {
-    /// Standard output, which generators share line by line.
+    /// Standard output. Generators share it line by line.
     Stdout(StandardStream),
-    /// Standard error, which generators share line by line.
+    /// Standard error. Generators share it line by line.
     Stderr(StandardStream),
     /// A file of this generator's own.
     File(FileOutput),
@@ -23,7 +23,7 @@ impl Default for Output {
     }
 }
 
-/// A standard stream of the process; it has no settings.
+/// A standard stream of the process, without settings.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Default, PartialEq, Eq)]
 pub struct StandardStream {}
 
@@ -31,30 +31,31 @@ pub struct StandardStream {}
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct FileOutput {
-    /// The file below the output directory (`--output-dir`; /var/log/visor in a pod), such as
+    /// The path below the output directory (`--output-dir`; /var/log/visor in a pod), such as
     /// `access.log` or `shop/access.log`.
     #[schemars(length(min = 1, max = 1024))]
     pub path: String,
-    /// When and how the file makes room for a new one. Absent: never.
+    /// When and how the file is rotated. Default: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<Rotation>,
 }
 
-/// Rotation of a file: `access.log` becomes `access.log.1`, that one `access.log.2`, and so on.
+/// Rotation of a file: `access.log` becomes `access.log.1`, which becomes `access.log.2`, and so
+/// on.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Rotation {
-    /// Rotate before the file would grow beyond this size. At least 1Ki.
+    /// Rotate before the file would exceed this size. At least 1Ki.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_size: Option<Size>,
     /// Rotate when the file has been written to for this long. At least 1s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_age: Option<Duration>,
-    /// How many rotated files to keep.
+    /// The number of rotated files to keep.
     #[serde(default = "five")]
     #[schemars(range(min = 0, max = 1000))]
     pub keep: i32,
-    /// How the file makes room.
+    /// How the file is rotated.
     #[serde(default)]
     pub method: RotationMethod,
     /// How rotated files are compressed.
@@ -62,23 +63,23 @@ pub struct Rotation {
     pub compress: Compression,
 }
 
-/// How a file makes room for a new one.
+/// A method of rotation.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum RotationMethod {
-    /// The file is renamed, and a new one is created.
+    /// Rename the file, and create a new one
     #[default]
     Rename,
-    /// The file is copied, then cut to nothing.
+    /// Copy the file, then truncate it
     CopyTruncate,
 }
 
 /// How rotated files are compressed.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Compression {
-    /// Not at all.
+    /// No compression
     #[default]
     None,
-    /// By gzip: `access.log.1.gz`.
+    /// gzip: `access.log.1.gz`
     Gzip,
 }
 

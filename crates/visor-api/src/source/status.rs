@@ -1,6 +1,5 @@
-//! What the operator says of a source: whether it was taken, what runs it, how much was written.
-//! Only the operator writes it; `visor run` never reads it. Every field may be missing, so that a
-//! status of any version can be read.
+//! The status of a source: conditions, workload, and counts. The operator writes it; `visor run`
+//! ignores it. Every field is optional, so that a status of any version can be read.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
@@ -8,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Workload;
 
-/// What the operator observed of a source. `visor run` ignores it.
+/// The observed state of a source. `visor run` ignores it.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct FakeLogSourceStatus {
@@ -17,12 +16,11 @@ pub struct FakeLogSourceStatus {
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
 
-    /// Accepted: whether the source is one that can run. Available: whether its pods are ready
-    /// and can write to all of their outputs.
-    /// Progressing: whether a change is still being rolled out. Complete (only of a source that
-    /// ends by itself): whether it has. Ready: all of it in one word. Stalled (only of a source that
-    /// was refused or has failed): True, until somebody changes something. Counted: whether `lines` is
-    /// all that had been written when the pods were last asked.
+    /// Conditions: Accepted (the source is valid and its children can be applied), Available (its
+    /// pods are ready and can write to all of their outputs), Progressing (a change is being rolled
+    /// out), Complete (only of a source that ends by itself: it has), Ready (the summary), Stalled
+    /// (only of a source that was rejected or has failed: nothing changes until somebody changes
+    /// it) and CountsExact (`lines` was exact when the pods were last scraped).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 16),
@@ -30,66 +28,65 @@ pub struct FakeLogSourceStatus {
     )]
     pub conditions: Vec<Condition>,
 
-    /// What runs the pods.
+    /// The workload of the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload: Option<Workload>,
 
-    /// How many pods there are.
+    /// The number of pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub replicas: Option<i32>,
 
-    /// How many pods are ready.
+    /// The number of ready pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub ready_replicas: Option<i32>,
 
-    /// The label selector of the pods, as text: what the scale subresource tells an autoscaler.
+    /// The label selector of the pods, for the scale subresource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
 
-    /// The rate that the source asks for, of all pods together, surges left out: `152.3/s` (lines a
-    /// second), or `unlimited`.
+    /// The configured rate of all pods together, without surges: `152.3/s` (lines per second), or
+    /// `unlimited`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub configured_rate: Option<String>,
 
-    /// The rate at which all pods together have been writing lately: `150.1/s` (lines a second).
+    /// The current rate of all pods together: `150.1/s` (lines per second).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<String>,
 
-    /// Lines that were written since the source was created, by the pods that there are and those
-    /// that are gone, as far as they could tell (see the condition Counted). Never more than were
-    /// written.
+    /// The number of lines written since the source was created, by existing and deleted pods, as
+    /// far as known (see the condition CountsExact). Never more than were written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub lines: Option<i64>,
 
-    /// Bytes of these lines, newlines included.
+    /// The number of bytes of these lines, newlines included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub bytes: Option<i64>,
 
-    /// How many pods should have answered when they were last asked for their counts, and didn't:
-    /// what they have written since they last did is missing in `lines` and `bytes`.
+    /// The number of pods that could not be scraped in the last round: the lines that they have
+    /// written since their last successful scrape are not in `lines` and `bytes`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
-    pub silent_pods: Option<i32>,
+    pub unreachable_pods: Option<i32>,
 
-    /// How many pods said when they were last asked that they can't write to some output of theirs.
-    /// The condition Available says why.
+    /// The number of pods that can't write to one of their outputs. The condition Available says
+    /// why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub failing_pods: Option<i32>,
 
-    /// How many containers ended without a last word of all that they wrote, for they were killed:
-    /// what each wrote last is missing in `lines` and `bytes`.
+    /// The number of containers that were killed before their final report: their last lines are
+    /// not in `lines` and `bytes`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub killed_containers: Option<i64>,
 
-    /// From what an operator that starts goes on counting: of each pod twelve digits of a hash of
-    /// its uid, the number of its present container, from 0, and the part of `lines` and `bytes`
-    /// that this one wrote, if it hasn't ended. `over` in place of them: no other will start.
+    /// Internal checkpoint of the counts, for a restarted operator; do not parse. For each pod: a
+    /// hash of its uid, the number of its current container, and the lines and bytes of that
+    /// container unless it has terminated; `over` if there will be no other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted_pods: Option<Vec<String>>,
 }

@@ -1,4 +1,4 @@
-//! A stream: one kind of line, with a law of time and a content of its own.
+//! A stream: one kind of line, with an interval and content of its own.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,53 +7,51 @@ use strum::{EnumIter, EnumString, IntoStaticStr};
 use crate::quantity::Duration;
 
 use super::{
-    NAME_PATTERN, access_log::AccessContent, choice::one, interval::Interval, interval::Surge,
+    NAME_PATTERN, access_log::RequestChoices, choice::one, interval::Interval, interval::Surge,
 };
 
-/// One kind of line in a log. Its clock and its content are its own; nothing is promised between
-/// two streams.
+/// One kind of line in a log. It is independent of all other streams.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Stream {
-    /// A name, unique within the generator: lower-case letters, digits and `-`.
+    /// The name, unique within the generator: lower-case letters, digits and `-`.
     #[schemars(length(min = 1, max = 63), regex(pattern = NAME_PATTERN))]
     pub name: String,
 
-    /// What kind of line: Heartbeat in any log, Access in an access log, a level of httpd in an
+    /// The kind of line: Heartbeat in any log, Access in an access log, a level of httpd in an
     /// error log.
     pub kind: StreamKind,
 
-    /// The law of the time between two lines. Absent: one that suits the kind.
+    /// The distribution of the time between two lines. Default: depends on the kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<Interval>,
 
-    /// How long after its start the stream's first line is due; 0s is at once. Absent: after one
-    /// interval, as if a line had just been written, or half of one where all are the same. Not for
-    /// an unlimited stream.
+    /// The time from the start to the first line; 0s is immediately. Default: one interval, as if a
+    /// line had just been written, or half of one if it is constant. Not for an unlimited stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial_delay: Option<Duration>,
 
-    /// Times of more lines, or of fewer.
+    /// Periods of more lines, or of fewer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub surges: Vec<Surge>,
 
-    /// The messages of a heartbeat or of a level. Absent: httpd's own of that level.
+    /// The messages of a heartbeat or of a level. Default: httpd's messages of that level.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024))]
     pub messages: Vec<Message>,
 
-    /// How a heartbeat looks in an access log. Absent: Message if there are messages, else
+    /// The style of a heartbeat in an access log. Default: Message if there are messages, else
     /// KubeProbe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat: Option<HeartbeatStyle>,
 
-    /// What this Access stream's requests are made of where they differ from the generator's.
+    /// The choices for the requests of this Access stream. Default: the generator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub access: Option<AccessContent>,
+    pub access: Option<RequestChoices>,
 }
 
-/// What kind of line a stream writes.
+/// The kind of line that a stream writes.
 #[derive(
     Serialize,
     Deserialize,
@@ -72,47 +70,47 @@ pub struct Stream {
 )]
 #[strum(serialize_all = "lowercase", ascii_case_insensitive)]
 pub enum StreamKind {
-    /// A sign of life.
+    /// A heartbeat
     Heartbeat,
-    /// A request.
+    /// A request
     Access,
-    /// An error of level emerg.
+    /// An error of level emerg
     Emerg,
-    /// An error of level alert.
+    /// An error of level alert
     Alert,
-    /// An error of level crit.
+    /// An error of level crit
     Crit,
-    /// An error of level error.
+    /// An error of level error
     Error,
-    /// An error of level warn.
+    /// An error of level warn
     Warn,
-    /// An error of level notice.
+    /// An error of level notice
     Notice,
-    /// An error of level info.
+    /// An error of level info
     Info,
-    /// An error of level debug.
+    /// An error of level debug
     Debug,
-    /// An error of level trace1.
+    /// An error of level trace1
     Trace1,
-    /// An error of level trace2.
+    /// An error of level trace2
     Trace2,
-    /// An error of level trace3.
+    /// An error of level trace3
     Trace3,
-    /// An error of level trace4.
+    /// An error of level trace4
     Trace4,
-    /// An error of level trace5.
+    /// An error of level trace5
     Trace5,
-    /// An error of level trace6.
+    /// An error of level trace6
     Trace6,
-    /// An error of level trace7.
+    /// An error of level trace7
     Trace7,
-    /// An error of level trace8.
+    /// An error of level trace8
     Trace8,
 }
 
 impl StreamKind {
-    /// The kind's name in lower case: for a level, httpd's own name of it. The metrics' label
-    /// `kind` has this value.
+    /// The kind's name in lower case: for a level, httpd's name. It is the value of the metrics'
+    /// label `kind`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
@@ -123,18 +121,18 @@ impl StreamKind {
     }
 }
 
-/// A message that is drawn as often as its weight says.
+/// A weighted message.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
-    /// The text. In an access log it takes the place of the request line.
+    /// The message. In an access log it replaces the request line.
     #[schemars(length(min = 1, max = 8000))]
     pub value: String,
-    /// How often, in proportion to the sum of the list's weights.
+    /// The weight, in proportion to the sum of the list's weights.
     #[serde(default = "one")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub weight: i32,
-    /// The httpd module that says it (error log), such as `core` or `authz_core`. Absent: core.
+    /// The httpd module that logs it (error log), such as `core` or `authz_core`. Default: core.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), regex(pattern = "^[a-z0-9_]+$"))]
     pub module: Option<String>,
@@ -143,14 +141,15 @@ pub struct Message {
     pub client: bool,
 }
 
-/// How a heartbeat looks in an access log.
+/// The style of a heartbeat in an access log.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeartbeatStyle {
-    /// A kubelet's probe: `"GET /healthz HTTP/1.1" 200 ... "kube-probe/1.33"`.
+    /// A probe of a kubelet: `"GET /healthz HTTP/1.1" 200 ... "kube-probe/1.33"`
     KubeProbe,
-    /// httpd's wake-up call to itself: `"OPTIONS * HTTP/1.0" 200 ... (internal dummy connection)"`.
+    /// httpd's internal dummy connection: `"OPTIONS * HTTP/1.0" 200 ... (internal dummy
+    /// connection)"`
     InternalDummyConnection,
-    /// A line with nothing but the message: `- - - [time] "HEARTBEAT" - -`. No parser of Apache's
-    /// formats takes it.
+    /// Only a message: `- - - [time] "HEARTBEAT" - -`, which parsers of Apache's formats don't
+    /// accept
     Message,
 }

@@ -1,6 +1,6 @@
-//! The schema of a whole document, ready to check with. It is made of the types
-//! ([`definition::document_schema`](crate::definition::document_schema)), but when the program is
-//! built, not when it runs: that would take longer than all else up to the first line.
+//! The schema of a whole document, prepared for checks. It is generated from the types
+//! ([`definition::document_schema`](crate::definition::document_schema)) at build time: doing that
+//! at run time would take longer than everything else before the first line.
 
 use std::collections::HashMap;
 
@@ -13,13 +13,13 @@ use crate::quantity::{Duration, Size};
 /// Written by `make generate`.
 const TEXT: &str = include_str!("schema.json");
 
-/// The schema, and how the texts of each of its patterns are checked.
+/// The schema, and how the strings of each of its patterns are checked.
 pub(crate) struct Schema {
     root: Json,
     patterns: HashMap<String, Notation>,
 }
 
-/// How a text is checked. Quantities have readers of their own, which say better what is wrong.
+/// How a string is checked. Quantities have parsers of their own, with better messages.
 pub(super) enum Notation {
     Duration,
     Size,
@@ -27,9 +27,9 @@ pub(super) enum Notation {
 }
 
 impl Schema {
-    /// Reads the schema. Whoever reads documents needs it for as long as that takes.
+    /// Loads the schema.
     pub(crate) fn read() -> Self {
-        // A test holds it equal to what the types say, so it is JSON.
+        // A test compares it with the types, so it is valid JSON.
         let root = serde_json::from_str(TEXT).unwrap_or_default();
         let mut patterns = HashMap::from([
             (pattern_of::<Duration>(), Notation::Duration),
@@ -43,7 +43,7 @@ impl Schema {
         &self.root
     }
 
-    /// How a text under this schema is checked, and the pattern itself; `None` if anything goes.
+    /// How a string with this schema is checked, and its pattern; `None` if it has none.
     pub(super) fn notation<'a>(&self, schema: &'a Json) -> Option<(&Notation, &'a str)> {
         let pattern = schema.get("pattern")?.as_str()?;
         Some((self.patterns.get(pattern)?, pattern))

@@ -1,4 +1,4 @@
-//! Texts: their length and notation, as the schema asks for them.
+//! Strings: their length and notation.
 
 use serde_json::Value as Json;
 
@@ -10,7 +10,7 @@ use crate::{
     tree::{Document, Node, Value},
 };
 
-/// What is wrong with a text.
+/// The problem of a string, if it has one.
 pub(super) fn check(all: &Schema, schema: &Json, text: &str) -> Option<String> {
     let notation = all.notation(schema);
     if let Some(message) = notation.and_then(|(notation, _)| quantity_error(notation, text)) {
@@ -36,7 +36,7 @@ pub(super) fn check(all: &Schema, schema: &Json, text: &str) -> Option<String> {
     }
 }
 
-/// A number where a quantity is wanted, such as `3` for `3s`: better than "must be text".
+/// A number instead of a quantity, such as `3` for `3s`: better than "must be a string".
 pub(super) fn not_a_quantity(
     all: &Schema,
     schema: &Json,
@@ -55,11 +55,11 @@ fn quantity_error(notation: &Notation, text: &str) -> Option<String> {
         Notation::Size => text.parse::<Size>().err(),
         Notation::Pattern(_) => None,
     };
-    // The errors repeat the text, so they are told of what can be shown of it.
+    // The errors quote the text, so it is parsed again in its shortened form.
     error(text).and_then(|_| error(&shown(text))).map(|error| error.to_string())
 }
 
-/// What a pattern means in words.
+/// The meaning of a pattern in words.
 fn meaning(pattern: &str) -> String {
     match pattern {
         NAME_PATTERN => "lower-case letters, digits and `-`, with no `-` at its ends",

@@ -1,4 +1,4 @@
-//! How problems of structure are said: what is wanted, what was found, what to do.
+//! Messages about structure: what is expected, what was found, what to do.
 
 use serde_json::Value as Json;
 
@@ -7,23 +7,23 @@ use crate::{
     tree::{Document, Node, Value},
 };
 
-/// Most names of known fields that a message lists.
-const MOST_NAMES: usize = 16;
+/// The maximum number of known fields in a message.
+const MAX_NAMES: usize = 16;
 
-/// An unknown field; and the known one that was meant, if that can be guessed.
+/// An unknown field; and the known one that was probably meant.
 pub(super) fn unknown<'a>(name: &str, known: &[&'a String]) -> (String, Option<&'a str>) {
     let meant = nearest(name, known.iter().map(|known| known.as_str()));
     let name = shown(name);
     let advice = match meant {
         Some(meant) => format!("did you mean `{meant}`?"),
-        None if known.is_empty() => "this takes no fields; remove it".to_owned(),
-        None if known.len() > MOST_NAMES => "remove it".to_owned(),
-        None => format!("the fields here are {}", names(known.iter().map(|name| name.as_str()))),
+        None if known.is_empty() => "no fields are expected here; remove it".to_owned(),
+        None if known.len() > MAX_NAMES => "remove it".to_owned(),
+        None => format!("expected one of {}", names(known.iter().map(|name| name.as_str()))),
     };
     (format!("unknown field `{name}`; {advice}"), meant)
 }
 
-/// A value of another type than wanted.
+/// A value of the wrong type.
 pub(super) fn mismatch(wanted: &str, node: &Node, document: &Document<'_>) -> String {
     let found = found(node, document);
     let scalar = matches!(node.value, Value::Bool(_) | Value::Integer(_) | Value::Float(_));
@@ -31,28 +31,28 @@ pub(super) fn mismatch(wanted: &str, node: &Node, document: &Document<'_>) -> St
         ("string", Value::Bool(value)) => {
             let written = document.as_written(node).map_or_else(|| value.to_string(), shown);
             return format!(
-                "must be text, but YAML reads `{written}` as {value}; \
-                 put it in quotes: \"{written}\""
+                "must be a string, but YAML reads `{written}` as {value}; \
+                 quote it: \"{written}\""
             );
         }
         ("string", _) if scalar => {
             let written = document.as_written(node).map(shown).unwrap_or_default();
-            format!("; put it in quotes: \"{written}\"")
+            format!("; quote it: \"{written}\"")
         }
         ("integer", Value::Text(text)) if text.parse::<i64>().is_ok() => {
-            "; take the quotes away".to_owned()
+            "; remove the quotes".to_owned()
         }
         ("boolean", Value::Text(text)) if matches!(text.as_str(), "true" | "false") => {
-            "; take the quotes away".to_owned()
+            "; remove the quotes".to_owned()
         }
         ("array", _) => "; write `- ` before each item".to_owned(),
-        ("object", Value::Null) => "; write `{}` for one with nothing set".to_owned(),
+        ("object", Value::Null) => "; write `{}` for an empty object".to_owned(),
         _ => String::new(),
     };
     let wanted = match wanted {
-        "object" => "a mapping of fields",
+        "object" => "an object",
         "array" => "a list",
-        "string" => "text",
+        "string" => "a string",
         "integer" => "a whole number",
         "boolean" => "true or false",
         _ => "a number",
@@ -60,7 +60,7 @@ pub(super) fn mismatch(wanted: &str, node: &Node, document: &Document<'_>) -> St
     format!("must be {wanted}; found {found}{advice}")
 }
 
-/// A value that is none of those listed.
+/// A value that is not among the allowed ones.
 pub(super) fn not_allowed(allowed: &[Json], node: &Node, document: &Document<'_>) -> String {
     let found = match node.as_text() {
         Some(text) => format!("`{}`", shown(text)),
@@ -71,7 +71,7 @@ pub(super) fn not_allowed(allowed: &[Json], node: &Node, document: &Document<'_>
     format!("must be {some}{}; found {found}", allowed.join(", "))
 }
 
-/// Fields of which exactly one must be set. `blank` is one that was written without a value.
+/// Fields of which exactly one must be set. `blank` is one without a value.
 pub(super) fn not_exactly_one(
     options: &[&str],
     chosen: &[&str],
@@ -92,7 +92,7 @@ pub(super) fn not_exactly_one(
     }
 }
 
-/// A value that a field can have, for who has left it out.
+/// An example value of a field.
 fn example(field: &str) -> &'static str {
     match field {
         "fixed" => "3s",
@@ -112,9 +112,9 @@ fn found(node: &Node, document: &Document<'_>) -> String {
         Value::Null => "nothing".to_owned(),
         Value::Bool(value) => value.to_string(),
         Value::Integer(_) | Value::Float(_) => format!("the number {written}"),
-        Value::Text(text) => format!("the text \"{}\"", shown(text)),
+        Value::Text(text) => format!("the string \"{}\"", shown(text)),
         Value::List(_) => "a list".to_owned(),
-        Value::Map(_) => "a mapping of fields".to_owned(),
+        Value::Map(_) => "an object".to_owned(),
     }
 }
 

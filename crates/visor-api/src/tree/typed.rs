@@ -1,5 +1,5 @@
-//! A tree as what serde's types are read from, without another copy of it in between. Null members are
-//! left out; where a map takes doubles, the last one stays.
+//! A tree as a deserializer, without another copy of it. Null members are left out; of duplicates,
+//! the last one is used.
 
 use serde::{
     Deserializer,
@@ -13,7 +13,7 @@ use serde::{
 use super::{Node, Value};
 
 impl<'de> Deserializer<'de> for &'de Node {
-    /// It has JSON's names for what it found.
+    /// Its messages have the type names of JSON.
     type Error = serde_json::Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
@@ -59,7 +59,7 @@ impl<'de> Deserializer<'de> for &'de Node {
             Value::Map(_) => {
                 Err(Self::Error::invalid_value(Unexpected::Map, &"map with a single key"))
             }
-            // It says what it would have liked instead.
+            // The error says what was expected.
             _ => self.deserialize_any(visitor),
         }
     }
@@ -78,7 +78,7 @@ impl<'de> IntoDeserializer<'de, serde_json::Error> for &'de Node {
     }
 }
 
-/// The members that aren't null, for that means "not set".
+/// The members that aren't null, which means "not set".
 pub(super) fn present(members: &[(String, Node)]) -> impl Iterator<Item = (&str, &Node)> {
     let present = members.iter().filter(|(_, node)| !node.is_null());
     present.map(|(key, node)| (key.as_str(), node))

@@ -1,11 +1,11 @@
-//! Texts that are written often, side by side in cells of one width.
+//! Frequently written texts in cells of one width.
 //!
-//! A cell is copied whole, and what is copied beyond a text's end is overwritten by what follows. All
-//! texts of a column have cells of the same width, so that no text's length decides anything.
+//! A cell is always copied completely, and what is copied beyond the end of the text is overwritten
+//! by the next one. All texts of a column have cells of the same width, so copying needs no branch.
 
 use crate::text::Line;
 
-/// The texts of a column, by number, each in a cell of this width.
+/// The texts of a column, by index, in cells of this width.
 #[derive(Debug, Clone)]
 pub(super) struct Cells<const WIDTH: usize>(Box<[Cell<WIDTH>]>);
 
@@ -16,7 +16,7 @@ struct Cell<const WIDTH: usize> {
 }
 
 impl<const WIDTH: usize> Cells<WIDTH> {
-    /// Cells of these texts, none of which is longer than a cell.
+    /// Creates cells for these texts, none of which is longer than a cell.
     #[expect(clippy::cast_possible_truncation, reason = "a cell is far narrower")]
     pub(super) fn new(texts: &[Vec<u8>]) -> Self {
         let cell = |text: &Vec<u8>| {
@@ -27,7 +27,7 @@ impl<const WIDTH: usize> Cells<WIDTH> {
         Self(texts.iter().map(cell).collect())
     }
 
-    /// Writes the text of this number.
+    /// Writes the text with this index.
     #[inline]
     pub(super) fn write(&self, number: usize, line: &mut Line<'_>) {
         let cell = &self.0[number];

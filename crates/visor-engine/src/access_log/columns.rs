@@ -1,52 +1,51 @@
-//! Lines as columns: what a format and its facts make together.
+//! Columns: a format and the fields of its requests, compiled.
 //!
-//! A column is a fact with the text behind it, ready for each value that the fact can have. So a line
-//! is little more than one copy for each column, and which bytes are copied is what was drawn. A fact
-//! that is the same in every request is no column but part of the text around it, and facts of one
-//! draw that stand side by side are one column.
+//! A column is a field with the literal text after it, precomputed for each value of the field. So
+//! a line is little more than one copy for each column, and the draw selects what is copied. A
+//! constant field is part of the text around it, and adjacent fields of one draw share a column.
 
 use std::{mem, sync::Arc};
 
 use super::{
     cells::Cells,
-    facts::{Fact, Pick},
-    request::{Own, Request},
+    fields::{Draw, RequestField},
+    request::{PerRequestField, Request},
 };
 use crate::{
     stamp::AccessStamp,
     text::{Line, Lines, Text},
 };
 
-/// The longest text that has a cell.
-const WIDEST: usize = 256;
+/// The maximum length of a text in a cell.
+const MAX_WIDTH: usize = 256;
 
-/// The columns of a line. Streams of one format and one content share them.
+/// The columns of a line. Streams with the same format and model share them.
 #[derive(Debug)]
 pub struct Columns {
     all: Box<[Column]>,
     stamps: Box<[AccessStamp]>,
-    uses: Uses,
+    needed: NeededDraws,
 }
 
-/// One enumeration for all, so that what a column is takes one decision.
+/// One enum for all, so that a column needs a single branch.
 #[derive(Debug)]
 enum Column {
-    /// A fact, in cells that its longest text fits.
-    Of32(Pick, Cells<32>),
-    Of64(Pick, Cells<64>),
-    Of128(Pick, Cells<128>),
-    Of256(Pick, Cells<WIDEST>),
-    /// A fact of which some text is longer than any cell.
-    Longer(Pick, Box<[Text]>),
-    /// Text that is the same in every line, where there is no column in front to have it.
+    /// A field, in cells for its longest text.
+    Of32(Draw, Cells<32>),
+    Of64(Draw, Cells<64>),
+    Of128(Draw, Cells<128>),
+    Of256(Draw, Cells<MAX_WIDTH>),
+    /// A field with a text that is longer than any cell.
+    Longer(Draw, Box<[Text]>),
+    /// Literal text without a preceding column.
     Text(Text),
-    /// When the request began, by the stamp of this number.
+    /// The start of the request, by the stamp with this index.
     Begin(usize),
-    /// When it ended.
+    /// Its end.
     End(usize),
-    /// A number of the request's own, and the text behind it.
-    Own {
-        own: Own,
+    /// A per-request field, and the text after it.
+    PerRequestField {
+        per_request: PerRequestField,
         after: Text,
     },
     /// Columns that only some statuses have.
@@ -55,18 +54,18 @@ enum Column {
 
 #[derive(Debug)]
 struct Conditional {
-    /// For each exchange, whether its status has them.
+    /// For each exchange, whether its status has these columns.
     admitted: Box<[bool]>,
     columns: Box<[Column]>,
 }
 
-/// Which draws show in a line; the others needn't be made.
+/// Which draws a format needs; the others are not made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a draw of its own")]
-pub struct Uses {
+pub struct NeededDraws {
     /// The user.
     pub user: bool,
-    /// The page that the request came from.
+    /// The referer.
     pub referer: bool,
     /// The user agent.
     pub user_agent: bool,
@@ -74,34 +73,34 @@ pub struct Uses {
     pub virtual_host: bool,
     /// The kind of TLS.
     pub tls: bool,
-    /// How long it took, and when it began: a line is written when its request ends.
+    /// The duration, and the start: a line is written when its request ends.
     pub duration: bool,
-    /// The process, the thread, the port, and what became of the connection.
+    /// The process, the thread, the port, and the connection status.
     pub connection: bool,
     /// The bytes received.
     pub bytes_in: bool,
-    /// What no other request has.
+    /// A unique id.
     pub id: bool,
 }
 
 /// Writes the lines of one stream.
 #[derive(Debug, Clone)]
-pub struct Writer {
+pub struct LineWriter {
     columns: Arc<Columns>,
-    /// The stream's own, for they keep the text of the second that they are in.
+    /// Not shared, because a stamp caches the text of its second.
     stamps: Box<[AccessStamp]>,
 }
 
-impl Writer {
-    /// A writer of these columns.
+impl LineWriter {
+    /// Creates a writer for these columns.
     pub fn new(columns: Arc<Columns>) -> Self {
         Self { stamps: columns.stamps.clone(), columns }
     }
 
-    /// Which draws show in a line.
+    /// Which draws the format needs.
     #[inline]
-    pub fn uses(&self) -> Uses {
-        self.columns.uses
+    pub fn needed(&self) -> NeededDraws {
+        self.columns.needed
     }
 
     /// Writes the line of a request, newline included.
@@ -125,14 +124,14 @@ fn write_all<'l>(
 }
 
 impl Column {
-    /// The column of a fact with these texts.
-    fn of(pick: Pick, texts: &[Vec<u8>]) -> Self {
+    /// The column of a field with these texts.
+    fn of(draw_of: Draw, texts: &[Vec<u8>]) -> Self {
         match longest(texts) {
-            0..=32 => Self::Of32(pick, Cells::new(texts)),
-            33..=64 => Self::Of64(pick, Cells::new(texts)),
-            65..=128 => Self::Of128(pick, Cells::new(texts)),
-            129..=WIDEST => Self::Of256(pick, Cells::new(texts)),
-            _ => Self::Longer(pick, texts.iter().map(|text| Text::new(text)).collect()),
+            0..=32 => Self::Of32(draw_of, Cells::new(texts)),
+            33..=64 => Self::Of64(draw_of, Cells::new(texts)),
+            65..=128 => Self::Of128(draw_of, Cells::new(texts)),
+            129..=MAX_WIDTH => Self::Of256(draw_of, Cells::new(texts)),
+            _ => Self::Longer(draw_of, texts.iter().map(|text| Text::new(text)).collect()),
         }
     }
 
@@ -144,16 +143,16 @@ impl Column {
         mut line: Line<'l>,
     ) -> Line<'l> {
         match self {
-            Self::Of32(pick, cells) => cells.write(request.picks.get(*pick), &mut line),
-            Self::Of64(pick, cells) => cells.write(request.picks.get(*pick), &mut line),
-            Self::Of128(pick, cells) => cells.write(request.picks.get(*pick), &mut line),
-            Self::Of256(pick, cells) => cells.write(request.picks.get(*pick), &mut line),
-            Self::Longer(pick, texts) => line.put(&texts[request.picks.get(*pick)]),
+            Self::Of32(draw_of, cells) => cells.write(request.draws.get(*draw_of), &mut line),
+            Self::Of64(draw_of, cells) => cells.write(request.draws.get(*draw_of), &mut line),
+            Self::Of128(draw_of, cells) => cells.write(request.draws.get(*draw_of), &mut line),
+            Self::Of256(draw_of, cells) => cells.write(request.draws.get(*draw_of), &mut line),
+            Self::Longer(draw_of, texts) => line.put(&texts[request.draws.get(*draw_of)]),
             Self::Text(text) => line.put(text),
             Self::Begin(stamp) => stamps[*stamp].write(request.time, &mut line),
             Self::End(stamp) => stamps[*stamp].write(request.end(), &mut line),
-            Self::Own { own, after } => {
-                line = own.write(request, line);
+            Self::PerRequestField { per_request, after } => {
+                line = per_request.write(request, line);
                 line.put(after);
             }
             Self::Conditional(conditional) => return conditional.write(request, stamps, line),
@@ -170,7 +169,7 @@ impl Conditional {
         stamps: &mut [AccessStamp],
         mut line: Line<'l>,
     ) -> Line<'l> {
-        if !self.admitted.get(request.picks.get(Pick::EXCHANGE)).is_some_and(|admitted| *admitted) {
+        if !self.admitted.get(request.draws.get(Draw::EXCHANGE)).is_some_and(|admitted| *admitted) {
             line.push(b'-');
             return line;
         }
@@ -178,92 +177,92 @@ impl Conditional {
     }
 }
 
-/// Columns in the making: a format says them from left to right.
+/// Builds columns from left to right.
 #[derive(Debug, Default)]
 pub(super) struct Builder {
     columns: Vec<Draft>,
     stamps: Vec<AccessStamp>,
-    uses: Uses,
+    needed: NeededDraws,
 }
 
-/// A column that may still get more text at its end.
+/// A column to which text may still be appended.
 #[derive(Debug)]
 enum Draft {
-    Fact { pick: Pick, texts: Vec<Vec<u8>> },
+    RequestField { draw_of: Draw, texts: Vec<Vec<u8>> },
     Text(Vec<u8>),
     Begin(usize),
     End(usize),
-    Own { own: Own, after: Vec<u8> },
+    PerRequestField { per_request: PerRequestField, after: Vec<u8> },
     Conditional(Box<Conditional>),
 }
 
-/// Which end of a request a stamp tells.
+/// The start or the end of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Moment {
+pub(super) enum RequestTime {
     Begin,
     End,
 }
 
 impl Builder {
-    /// Text that is the same in every line.
+    /// Literal text.
     pub(super) fn text(&mut self, text: &[u8]) {
         match self.columns.last_mut() {
-            Some(Draft::Fact { texts, .. }) if longest(texts) + text.len() <= WIDEST => {
-                for own in texts {
-                    own.extend_from_slice(text);
+            Some(Draft::RequestField { texts, .. }) if longest(texts) + text.len() <= MAX_WIDTH => {
+                for value in texts {
+                    value.extend_from_slice(text);
                 }
             }
-            Some(Draft::Text(before) | Draft::Own { after: before, .. }) => {
+            Some(Draft::Text(before) | Draft::PerRequestField { after: before, .. }) => {
                 before.extend_from_slice(text);
             }
             Some(Draft::Begin(stamp) | Draft::End(stamp)) => {
                 self.stamps[*stamp].followed_by(text);
             }
-            None | Some(Draft::Fact { .. } | Draft::Conditional(_)) => {
+            None | Some(Draft::RequestField { .. } | Draft::Conditional(_)) => {
                 self.columns.push(Draft::Text(text.to_vec()));
             }
         }
     }
 
-    /// A fact, each of whose values is written as this says.
-    pub(super) fn fact(&mut self, fact: &Fact<'_>, write: impl Fn(&[u8]) -> Vec<u8>) {
-        self.uses.note(fact.pick);
-        let mut texts: Vec<Vec<u8>> = fact.values.iter().map(|value| write(value)).collect();
+    /// A field; `write` formats each of its values.
+    pub(super) fn field(&mut self, field: &RequestField<'_>, write: impl Fn(&[u8]) -> Vec<u8>) {
+        self.needed.note(field.draw_of);
+        let mut texts: Vec<Vec<u8>> = field.values.iter().map(|value| write(value)).collect();
         if let [only] = &texts[..] {
             return self.text(only);
         }
         match self.columns.last_mut() {
-            Some(Draft::Fact { pick, texts: before })
-                if *pick == fact.pick && longest(before) + longest(&texts) <= WIDEST =>
+            Some(Draft::RequestField { draw_of, texts: before })
+                if *draw_of == field.draw_of && longest(before) + longest(&texts) <= MAX_WIDTH =>
             {
-                for (before, own) in before.iter_mut().zip(&mut texts) {
-                    before.append(own);
+                for (before, value) in before.iter_mut().zip(&mut texts) {
+                    before.append(value);
                 }
             }
-            _ => self.columns.push(Draft::Fact { pick: fact.pick, texts }),
+            _ => self.columns.push(Draft::RequestField { draw_of: field.draw_of, texts }),
         }
     }
 
-    /// When the request began or ended.
-    pub(super) fn time(&mut self, moment: Moment, stamp: AccessStamp) {
+    /// The time of the start or the end of the request.
+    pub(super) fn time(&mut self, moment: RequestTime, stamp: AccessStamp) {
         let number = self.stamps.len();
         self.stamps.push(stamp);
         match moment {
-            Moment::Begin => {
-                self.uses.duration = true;
+            RequestTime::Begin => {
+                self.needed.duration = true;
                 self.columns.push(Draft::Begin(number));
             }
-            Moment::End => self.columns.push(Draft::End(number)),
+            RequestTime::End => self.columns.push(Draft::End(number)),
         }
     }
 
-    /// A number of the request's own.
-    pub(super) fn own(&mut self, own: Own) {
-        self.uses.note_own(own);
-        self.columns.push(Draft::Own { own, after: Vec::new() });
+    /// A per-request field.
+    pub(super) fn per_request(&mut self, per_request: PerRequestField) {
+        self.needed.note_per_request(per_request);
+        self.columns.push(Draft::PerRequestField { per_request, after: Vec::new() });
     }
 
-    /// What `add` adds, for those exchanges alone that are admitted; for the others `-`.
+    /// What `add` adds, for the admitted exchanges only; `-` for the others.
     pub(super) fn only_if(&mut self, admitted: Box<[bool]>, add: impl FnOnce(&mut Self)) {
         let before = mem::take(&mut self.columns);
         add(self);
@@ -277,7 +276,7 @@ impl Builder {
         Columns {
             all: self.columns.into_iter().map(Draft::finish).collect(),
             stamps: self.stamps.into(),
-            uses: self.uses,
+            needed: self.needed,
         }
     }
 }
@@ -285,40 +284,44 @@ impl Builder {
 impl Draft {
     fn finish(self) -> Column {
         match self {
-            Self::Fact { pick, texts } => Column::of(pick, &texts),
+            Self::RequestField { draw_of, texts } => Column::of(draw_of, &texts),
             Self::Text(text) => Column::Text(Text::new(&text)),
             Self::Begin(stamp) => Column::Begin(stamp),
             Self::End(stamp) => Column::End(stamp),
-            Self::Own { own, after } => Column::Own { own, after: Text::new(&after) },
+            Self::PerRequestField { per_request, after } => {
+                Column::PerRequestField { per_request, after: Text::new(&after) }
+            }
             Self::Conditional(conditional) => Column::Conditional(conditional),
         }
     }
 }
 
-impl Uses {
-    fn note(&mut self, pick: Pick) {
-        match pick {
-            Pick::USER => self.user = true,
-            Pick::REFERER => self.referer = true,
-            Pick::USER_AGENT => self.user_agent = true,
-            Pick::VIRTUAL_HOST => self.virtual_host = true,
-            Pick::TLS => self.tls = true,
+impl NeededDraws {
+    fn note(&mut self, draw_of: Draw) {
+        match draw_of {
+            Draw::USER => self.user = true,
+            Draw::REFERER => self.referer = true,
+            Draw::USER_AGENT => self.user_agent = true,
+            Draw::VIRTUAL_HOST => self.virtual_host = true,
+            Draw::TLS => self.tls = true,
             _ => {}
         }
     }
 
-    fn note_own(&mut self, own: Own) {
-        match own {
-            Own::Duration(_) | Own::TimeToFirstByte => self.duration = true,
-            Own::BytesIn | Own::BytesTransferred => self.bytes_in = true,
-            Own::UniqueId | Own::Uuid => self.id = true,
-            Own::RemotePort
-            | Own::ProcessId
-            | Own::ThreadId
-            | Own::ThreadIdHexadecimal
-            | Own::KeepAliveRequests
-            | Own::ConnectionStatus => self.connection = true,
-            Own::BodyBytesOrDash | Own::BodyBytes | Own::BytesOut => {}
+    fn note_per_request(&mut self, per_request: PerRequestField) {
+        match per_request {
+            PerRequestField::Duration(_) | PerRequestField::TimeToFirstByte => self.duration = true,
+            PerRequestField::BytesIn | PerRequestField::BytesTransferred => self.bytes_in = true,
+            PerRequestField::UniqueId | PerRequestField::Uuid => self.id = true,
+            PerRequestField::RemotePort
+            | PerRequestField::ProcessId
+            | PerRequestField::ThreadId
+            | PerRequestField::ThreadIdHexadecimal
+            | PerRequestField::KeepAliveRequests
+            | PerRequestField::ConnectionStatus => self.connection = true,
+            PerRequestField::BodyBytesOrDash
+            | PerRequestField::BodyBytes
+            | PerRequestField::BytesOut => {}
         }
     }
 }
@@ -330,21 +333,21 @@ fn longest(texts: &[Vec<u8>]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{access_log::facts::Picks, access_log::request::Connection, time::Time};
+    use crate::{access_log::fields::Draws, access_log::request::Connection, time::Time};
     use proptest::prelude::*;
 
-    const PICKS: [Pick; 4] = [Pick::CLIENT, Pick::EXCHANGE, Pick::RESOURCE, Pick::named(1)];
+    const DRAWS: [Draw; 4] = [Draw::CLIENT, Draw::EXCHANGE, Draw::TARGET, Draw::named(1)];
 
-    /// What may stand in a line.
+    /// A part of a line.
     #[derive(Debug, Clone)]
     enum Part {
         Text(Vec<u8>),
-        /// The fact of this one of the picks: values of these lengths.
-        Fact(usize, [usize; 3]),
-        /// One that is the same in every request.
+        /// A field of this draw, with values of these lengths.
+        RequestField(usize, [usize; 3]),
+        /// A constant field.
         Constant(Vec<u8>),
         BodyBytes,
-        /// The fact of the exchange, but for its first value.
+        /// A field of the exchange, without its first value.
         Conditional([usize; 3]),
     }
 
@@ -353,8 +356,8 @@ mod tests {
         let length = prop_oneof![8 => 0usize..40, 1 => 100usize..300];
         prop_oneof![
             text.clone().prop_map(Part::Text),
-            (0..PICKS.len(), prop::array::uniform3(length.clone()))
-                .prop_map(|(pick, lengths)| Part::Fact(pick, lengths)),
+            (0..DRAWS.len(), prop::array::uniform3(length.clone()))
+                .prop_map(|(draw_of, lengths)| Part::RequestField(draw_of, lengths)),
             text.prop_map(Part::Constant),
             Just(Part::BodyBytes),
             prop::array::uniform3(length).prop_map(Part::Conditional),
@@ -365,9 +368,9 @@ mod tests {
         lengths.iter().zip(b'0'..).map(|(length, byte)| vec![byte; *length]).collect()
     }
 
-    fn request(picks: &Picks) -> Request<'_> {
+    fn request(draws: &Draws) -> Request<'_> {
         Request {
-            picks,
+            draws,
             time: Time::EPOCH,
             duration: 0,
             body_bytes: 4_711,
@@ -379,15 +382,15 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever stands beside what, a line is all of it in order, written as it should be.
+        /// In any combination, a line consists of all parts in order.
         #[test]
         fn a_line_is_its_parts(
             parts in prop::collection::vec(part(), 0..12),
             numbers in prop::array::uniform4(0usize..3),
         ) {
-            let mut picks = Picks::with_named(2);
-            for (pick, number) in PICKS.into_iter().zip(numbers) {
-                picks.set(pick, number);
+            let mut draws = Draws::with_named(2);
+            for (draw_of, number) in DRAWS.into_iter().zip(numbers) {
+                draws.set(draw_of, number);
             }
             let (mut columns, mut wanted) = (Builder::default(), Vec::new());
             for part in parts {
@@ -396,25 +399,25 @@ mod tests {
                         columns.text(&text);
                         wanted.extend(text);
                     }
-                    Part::Fact(pick, lengths) => {
-                        let fact = Fact::new(PICKS[pick], values(lengths));
-                        columns.fact(&fact, |value| [value, b"."].concat());
-                        wanted.extend_from_slice(&values(lengths)[numbers[pick]]);
+                    Part::RequestField(draw_of, lengths) => {
+                        let field = RequestField::new(DRAWS[draw_of], values(lengths));
+                        columns.field(&field, |value| [value, b"."].concat());
+                        wanted.extend_from_slice(&values(lengths)[numbers[draw_of]]);
                         wanted.push(b'.');
                     }
                     Part::Constant(text) => {
-                        columns.fact(&Fact::only(Pick::USER, text.clone()), <[u8]>::to_vec);
+                        columns.field(&RequestField::only(Draw::USER, text.clone()), <[u8]>::to_vec);
                         wanted.extend(text);
                     }
                     Part::BodyBytes => {
-                        columns.own(Own::BodyBytes);
+                        columns.per_request(PerRequestField::BodyBytes);
                         wanted.extend_from_slice(b"4711");
                     }
                     Part::Conditional(lengths) => {
-                        let fact = Fact::new(Pick::EXCHANGE, values(lengths));
+                        let field = RequestField::new(Draw::EXCHANGE, values(lengths));
                         columns.only_if([false, true, true].into(), |columns| {
                             columns.text(b"<");
-                            columns.fact(&fact, <[u8]>::to_vec);
+                            columns.field(&field, <[u8]>::to_vec);
                         });
                         match numbers[1] {
                             0 => wanted.push(b'-'),
@@ -427,7 +430,7 @@ mod tests {
                 }
             }
             let mut lines = Lines::default();
-            Writer::new(Arc::new(columns.finish())).write(&request(&picks), &mut lines);
+            LineWriter::new(Arc::new(columns.finish())).write(&request(&draws), &mut lines);
             prop_assert_eq!(
                 String::from_utf8_lossy(lines.as_bytes()),
                 String::from_utf8_lossy(&wanted)
@@ -437,23 +440,23 @@ mod tests {
 
     #[test]
     fn what_hangs_together_is_one_column_and_what_never_changes_is_none() {
-        let fact = |pick, values: [&'static [u8]; 2]| Fact::new(pick, values);
+        let field = |draw_of, values: [&'static [u8]; 2]| RequestField::new(draw_of, values);
         let mut columns = Builder::default();
         columns.text(b"begin ");
-        columns.fact(&Fact::only(Pick::CLIENT, b"-".as_slice()), <[u8]>::to_vec);
-        columns.fact(&fact(Pick::RESOURCE, [b"/a", b"/b"]), <[u8]>::to_vec);
+        columns.field(&RequestField::only(Draw::CLIENT, b"-".as_slice()), <[u8]>::to_vec);
+        columns.field(&field(Draw::TARGET, [b"/a", b"/b"]), <[u8]>::to_vec);
         columns.text(b" ");
-        columns.fact(&fact(Pick::RESOURCE, [b"?c", b""]), <[u8]>::to_vec);
-        columns.fact(&fact(Pick::USER, [b"frank", b"-"]), <[u8]>::to_vec);
+        columns.field(&field(Draw::TARGET, [b"?c", b""]), <[u8]>::to_vec);
+        columns.field(&field(Draw::USER, [b"frank", b"-"]), <[u8]>::to_vec);
         columns.text(b"\n");
         let columns = columns.finish();
         assert!(
             matches!(
                 &*columns.all,
-                [Column::Text(_), Column::Of32(Pick::RESOURCE, _), Column::Of32(Pick::USER, _)]
+                [Column::Text(_), Column::Of32(Draw::TARGET, _), Column::Of32(Draw::USER, _)]
             ),
             "{columns:?}"
         );
-        assert_eq!(columns.uses, Uses { user: true, ..Uses::default() });
+        assert_eq!(columns.needed, NeededDraws { user: true, ..NeededDraws::default() });
     }
 }

@@ -1,17 +1,17 @@
-//! What requests are made of where a document says nothing: the default server's tables.
+//! The default choices for requests: the default server's tables.
 
 use std::sync::{Arc, OnceLock};
 
 use super::{
     exchange::Exchanges,
-    resource::{Range, Resource},
+    target::{Range, RequestTarget},
 };
 use crate::{
-    choice::{NothingToDraw, Table},
+    choice::{InvalidWeights, Table},
     server::traffic,
 };
 
-/// What a TLS connection was made with.
+/// The parameters of a TLS connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Tls {
     pub(super) protocol: &'static str,
@@ -23,7 +23,7 @@ pub(super) struct Tls {
 #[derive(Debug)]
 pub(super) struct Defaults {
     pub(super) users: Arc<Table<String>>,
-    pub(super) resources: Arc<Table<Resource>>,
+    pub(super) targets: Arc<Table<RequestTarget>>,
     pub(super) exchanges: Arc<Exchanges>,
     pub(super) protocols: Arc<Table<String>>,
     pub(super) referers: Arc<Table<String>>,
@@ -35,13 +35,13 @@ pub(super) struct Defaults {
 }
 
 impl Defaults {
-    /// The tables, made when the first stream asks, and shared by all.
-    pub(super) fn get() -> Result<&'static Self, NothingToDraw> {
-        static DEFAULTS: OnceLock<Result<Defaults, NothingToDraw>> = OnceLock::new();
+    /// The tables, created on first use and shared by all streams.
+    pub(super) fn get() -> Result<&'static Self, InvalidWeights> {
+        static DEFAULTS: OnceLock<Result<Defaults, InvalidWeights>> = OnceLock::new();
         DEFAULTS.get_or_init(Self::new).as_ref().map_err(|error| *error)
     }
 
-    fn new() -> Result<Self, NothingToDraw> {
+    fn new() -> Result<Self, InvalidWeights> {
         let texts = |texts: &[(&str, u32)]| {
             Table::new(texts.iter().map(|(text, w)| ((*text).to_owned(), u64::from(*w))))
                 .map(Arc::new)
@@ -52,7 +52,7 @@ impl Defaults {
         let sizes = traffic::SIZES.iter().map(|(min, max, w)| range(*min, *max, *w));
         Ok(Self {
             users: texts(traffic::USERS)?,
-            resources: Arc::new(Self::resources(|page| {
+            targets: Arc::new(Self::targets(|page| {
                 Some(Range { min: page.size.0, max: page.size.1 })
             })?),
             exchanges: Arc::new(Exchanges::new(None, None)?),
@@ -68,13 +68,13 @@ impl Defaults {
         })
     }
 
-    /// Its resources, each with the size of its body or one that is to be drawn.
-    pub(super) fn resources(
+    /// Its request targets, each with the size of its body, or without one to draw it.
+    pub(super) fn targets(
         size: impl Fn(&traffic::Page) -> Option<Range>,
-    ) -> Result<Table<Resource>, NothingToDraw> {
-        Table::new(traffic::RESOURCES.iter().map(|page| {
+    ) -> Result<Table<RequestTarget>, InvalidWeights> {
+        Table::new(traffic::TARGETS.iter().map(|page| {
             let class = page.class as usize;
-            (Resource::new(page.target, class, size(page)), u64::from(page.weight))
+            (RequestTarget::new(page.target, class, size(page)), u64::from(page.weight))
         }))
     }
 }

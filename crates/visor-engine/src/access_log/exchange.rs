@@ -1,36 +1,36 @@
-//! How a resource is asked for and how that ends: method, status, and what becomes of the body.
+//! An exchange: method, status, and the response body.
 
 use visor_api::resolved::Choices;
 
 use crate::{
-    choice::{NothingToDraw, Table},
+    choice::{InvalidWeights, Table},
     server::traffic,
 };
 
-/// All exchanges of a content, and how often the resources of each class have which.
+/// All exchanges of a model, with weights for each class of targets.
 #[derive(Debug)]
 pub(super) struct Exchanges {
     all: Box<[Exchange]>,
     of_class: Box<[Table<usize>]>,
 }
 
-/// How a resource is asked for, and how that ends.
+/// A method and its status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Exchange {
     pub(super) method: String,
     pub(super) status: u16,
     pub(super) has_request_body: bool,
     pub(super) response: Response,
-    /// The bytes of the response's head.
+    /// The size of the response's head.
     pub(super) head_bytes: u64,
 }
 
-/// What a response's body is.
+/// The body of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Response {
-    /// So many bytes whatever was asked for: none, or httpd's own page about the status.
+    /// A fixed size: empty, or httpd's page for the status.
     Bytes(u64),
-    /// The resource.
+    /// The complete target.
     Whole,
     /// A part of it.
     Part,
@@ -48,7 +48,7 @@ impl Exchange {
     }
 }
 
-/// The bytes of a response's head: a not-modified one has fewer headers.
+/// The size of a response's head: a 304 has fewer headers.
 const fn head_bytes(status: u16) -> u64 {
     match status {
         304 => 181,
@@ -59,8 +59,8 @@ const fn head_bytes(status: u16) -> u64 {
 }
 
 impl Response {
-    /// None where HTTP has none, the resource or a part of it where it was served, else httpd's own
-    /// page about the status.
+    /// Empty if HTTP requires that, the target or a part of it for a success, else httpd's page for
+    /// the status.
     fn to(method: &str, status: u16) -> Self {
         match status {
             _ if method == "HEAD" => Self::Bytes(0),
@@ -73,21 +73,21 @@ impl Response {
 }
 
 impl Exchanges {
-    /// The document's methods and statuses where it has any, else the default server's. A method that
-    /// a class doesn't know is answered as a GET is.
+    /// The configured methods and statuses, else the default server's. A method that a class
+    /// doesn't have gets the statuses of a GET.
     pub(super) fn new(
         methods: Option<&Choices<String>>,
         statuses: Option<&Choices<u16>>,
-    ) -> Result<Self, NothingToDraw> {
+    ) -> Result<Self, InvalidWeights> {
         let mut all = Vec::new();
         let statuses: Option<Vec<(u16, u64)>> = statuses.map(|statuses| {
             statuses.iter().map(|(status, weight)| (*status, u64::from(weight))).collect()
         });
-        let of_class = traffic::BEHAVIOURS.iter().map(|behaviour| {
+        let of_class = traffic::BEHAVIORS.iter().map(|behavior| {
             let first = all.len();
             let mut shares_of_all = Vec::new();
-            for (method, method_weight) in weighted_methods(methods, behaviour) {
-                let statuses = statuses.clone().unwrap_or_else(|| own_statuses(behaviour, method));
+            for (method, method_weight) in weighted_methods(methods, behavior) {
+                let statuses = statuses.clone().unwrap_or_else(|| own_statuses(behavior, method));
                 for (status, share) in shares(&statuses, method_weight) {
                     all.push(Exchange::new(method, status));
                     shares_of_all.push(share);
@@ -99,14 +99,14 @@ impl Exchanges {
         Ok(Self { all: all.into(), of_class })
     }
 
-    /// The number of the exchange that a resource of this class has by this chance.
+    /// The index of the exchange for a target of this class and a random number.
     #[inline]
     pub(super) fn index(&self, class: usize, chance: u32) -> usize {
         let table = &self.of_class[class];
         table.values()[table.index(chance)]
     }
 
-    /// All of them, by number.
+    /// All exchanges, by index.
     #[inline]
     pub(super) fn all(&self) -> &[Exchange] {
         &self.all
@@ -115,9 +115,9 @@ impl Exchanges {
 
 fn weighted_methods<'a>(
     methods: Option<&'a Choices<String>>,
-    behaviour: &'static traffic::Behaviour,
+    behavior: &'static traffic::Behavior,
 ) -> Vec<(&'a str, u64)> {
-    let known = behaviour.methods.iter().map(|(name, weight, _)| (*name, u64::from(*weight)));
+    let known = behavior.methods.iter().map(|(name, weight, _)| (*name, u64::from(*weight)));
     match methods {
         None => known.collect(),
         Some(methods) => {
@@ -126,16 +126,16 @@ fn weighted_methods<'a>(
     }
 }
 
-/// How the default server answers a method.
-fn own_statuses(behaviour: &traffic::Behaviour, method: &str) -> Vec<(u16, u64)> {
-    let known = behaviour.methods;
+/// The default server's statuses for a method.
+fn own_statuses(behavior: &traffic::Behavior, method: &str) -> Vec<(u16, u64)> {
+    let known = behavior.methods;
     let own = known.iter().find(|(name, ..)| *name == method).or(known.first());
     let statuses = own.map_or(&[][..], |(.., statuses)| statuses);
     statuses.iter().map(|(status, weight)| (*status, u64::from(*weight))).collect()
 }
 
-/// The shares of a method's weight that its statuses have. In units of 2^-32, so that cutting the
-/// fractions off doesn't show.
+/// Distributes a method's weight over its statuses. In units of 2^-32, so that rounding is
+/// negligible.
 fn shares(statuses: &[(u16, u64)], method_weight: u64) -> Vec<(u16, u64)> {
     let sum: u64 = statuses.iter().map(|(_, weight)| weight).sum();
     let share = |weight: u64| {

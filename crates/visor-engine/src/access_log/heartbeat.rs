@@ -1,5 +1,5 @@
-//! Signs of life in an access log: a kubelet's probe, httpd's wake-up call to itself, or a bare
-//! message in place of a request.
+//! Heartbeats in an access log: a kubelet's probe, httpd's internal dummy connection, or a message
+//! instead of a request.
 
 use visor_api::{
     resolved::{self, Choices},
@@ -7,8 +7,8 @@ use visor_api::{
 };
 
 use super::{
-    columns::Uses,
-    facts::{Fact, Facts, Pick, Picks},
+    columns::NeededDraws,
+    fields::{Draw, Draws, RequestField, RequestFields},
     request::{Connection, Request},
 };
 use crate::{
@@ -21,13 +21,13 @@ use crate::{
 /// The heartbeats of a stream.
 #[derive(Debug)]
 pub enum Heartbeat {
-    /// The same request again and again.
+    /// A constant request.
     Request(Box<Probe>),
-    /// The server's own words in place of a request line.
+    /// A message instead of a request line.
     Message(Table<String>),
 }
 
-/// A request that something makes of itself.
+/// A request that isn't a user's.
 #[derive(Debug)]
 pub struct Probe {
     client: &'static str,
@@ -41,7 +41,7 @@ pub struct Probe {
 }
 
 impl Heartbeat {
-    /// The heartbeats that a document asks for.
+    /// The configured heartbeats.
     pub fn new(heartbeat: &resolved::Heartbeat) -> Self {
         match heartbeat {
             resolved::Heartbeat::KubeProbe => Self::Request(Box::new(Probe {
@@ -69,15 +69,15 @@ impl Heartbeat {
         }
     }
 
-    /// What formats can say of them.
-    pub fn facts(&self) -> Facts<'_> {
+    /// The fields of its heartbeats.
+    pub fn fields(&self) -> RequestFields<'_> {
         match self {
-            Self::Request(probe) => probe.facts(),
+            Self::Request(probe) => probe.fields(),
             Self::Message(messages) => {
                 let messages = messages.values().iter().map(String::as_bytes);
-                Facts {
-                    message: Some(Fact::new(Pick::MESSAGE, messages)),
-                    ..Facts::of_the_server()
+                RequestFields {
+                    message: Some(RequestField::new(Draw::MESSAGE, messages)),
+                    ..RequestFields::defaults()
                 }
             }
         }
@@ -87,17 +87,17 @@ impl Heartbeat {
     pub fn draw<'a>(
         &self,
         time: Time,
-        uses: Uses,
+        needed: NeededDraws,
         random: &mut Random,
-        picks: &'a mut Picks,
+        draws: &'a mut Draws,
     ) -> Request<'a> {
-        // A message is the server's own; the others are requests.
+        // A message is logged by the server itself; the others are requests.
         let (thread, remote_port) = match self {
             Self::Message(messages) => {
-                picks.set(Pick::MESSAGE, messages.draw_index(random));
+                draws.set(Draw::MESSAGE, messages.draw_index(random));
                 (Thread::PARENT, 0)
             }
-            Self::Request(_) if uses.connection => {
+            Self::Request(_) if needed.connection => {
                 (Thread::draw(random), server::client_port(random))
             }
             Self::Request(_) => (Thread::PARENT, 0),
@@ -107,7 +107,7 @@ impl Heartbeat {
             Self::Message(_) => (0, 0, 0),
         };
         Request {
-            picks,
+            draws,
             time,
             duration: 0,
             body_bytes,
@@ -126,23 +126,26 @@ impl Heartbeat {
 }
 
 impl Probe {
-    fn facts(&self) -> Facts<'_> {
-        let client = Fact::only(Pick::CLIENT, self.client.as_bytes());
-        let path = Fact::only(Pick::RESOURCE, self.path.as_bytes());
-        let status = Fact::only(Pick::EXCHANGE, b"200".as_slice());
-        Facts {
+    fn fields(&self) -> RequestFields<'_> {
+        let client = RequestField::only(Draw::CLIENT, self.client.as_bytes());
+        let path = RequestField::only(Draw::TARGET, self.path.as_bytes());
+        let status = RequestField::only(Draw::EXCHANGE, b"200".as_slice());
+        RequestFields {
             remote_host: client.clone(),
             client_address: client,
-            method: Fact::only(Pick::EXCHANGE, self.method.as_bytes()),
+            method: RequestField::only(Draw::EXCHANGE, self.method.as_bytes()),
             target: path.clone(),
             path,
-            query: Fact::only(Pick::RESOURCE, b"".as_slice()),
-            filename: Fact::only(Pick::RESOURCE, [DOCUMENT_ROOT, self.path].concat().into_bytes()),
-            protocol: Fact::only(Pick::PROTOCOL, self.protocol.as_bytes()),
+            query: RequestField::only(Draw::TARGET, b"".as_slice()),
+            filename: RequestField::only(
+                Draw::TARGET,
+                [DOCUMENT_ROOT, self.path].concat().into_bytes(),
+            ),
+            protocol: RequestField::only(Draw::PROTOCOL, self.protocol.as_bytes()),
             status: status.clone(),
             original_status: status,
-            user_agent: Fact::only(Pick::USER_AGENT, self.user_agent.as_bytes()),
-            ..Facts::of_the_server()
+            user_agent: RequestField::only(Draw::USER_AGENT, self.user_agent.as_bytes()),
+            ..RequestFields::defaults()
         }
     }
 }

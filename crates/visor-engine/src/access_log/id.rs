@@ -1,4 +1,4 @@
-//! What tells one request from all others: as `mod_unique_id` writes it, and as proxies do.
+//! Unique ids of requests: as written by `mod_unique_id`, and by proxies.
 
 use super::request::Request;
 use crate::text::Line;
@@ -23,7 +23,7 @@ pub(super) fn write_unique_id(request: &Request<'_>, line: &mut Line<'_>) {
     }
 }
 
-/// A UUID of version 4, as proxies put it into `X-Request-Id`.
+/// A UUID of version 4, as proxies set it in `X-Request-Id`.
 pub(super) fn write_uuid(id: u128, line: &mut Line<'_>) {
     let id = id & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
     line.hexadecimal(id >> 96, 8);

@@ -1,16 +1,16 @@
-//! A request as it is written: which value each of its facts has, and the numbers that are its own.
+//! A drawn request: the values of its fields, and its per-request numbers.
 
-use super::{facts::Picks, id};
+use super::{fields::Draws, id};
 use crate::{text::Line, time::Time};
 
 /// One request.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    /// Which values its facts have.
-    pub picks: &'a Picks,
-    /// When it began (`%t`).
+    /// The values of its fields.
+    pub draws: &'a Draws,
+    /// Its start (`%t`).
     pub time: Time,
-    /// How long it took, in nanoseconds (`%D`, `%T`).
+    /// Its duration in nanoseconds (`%D`, `%T`).
     pub duration: u64,
     /// Bytes of the body sent (`%b`, `%B`).
     pub body_bytes: u64,
@@ -18,13 +18,13 @@ pub struct Request<'a> {
     pub bytes_in: u64,
     /// Bytes sent (`%O`).
     pub bytes_out: u64,
-    /// How it came.
+    /// Its connection.
     pub connection: Connection,
-    /// A number that no other request has (`%{UNIQUE_ID}e`, `%{X-Request-Id}i`).
+    /// A unique number (`%{UNIQUE_ID}e`, `%{X-Request-Id}i`).
     pub id: u128,
 }
 
-/// How a request came, and who served it.
+/// The connection of a request, and the process that served it.
 #[derive(Debug, Clone, Copy)]
 pub struct Connection {
     /// The client's port (`%{remote}p`).
@@ -33,35 +33,35 @@ pub struct Connection {
     pub process_id: u32,
     /// The thread (`%{tid}P`).
     pub thread_id: u64,
-    /// How many requests the connection had before (`%k`).
+    /// The number of previous requests of the connection (`%k`).
     pub keep_alive_requests: u32,
     /// `X` aborted, `+` kept alive, `-` closed (`%X`).
     pub status: u8,
 }
 
 impl Connection {
-    /// None that shows.
+    /// A placeholder that isn't written.
     pub const NONE: Self =
         Self { remote_port: 0, process_id: 0, thread_id: 0, keep_alive_requests: 0, status: b'+' };
 }
 
 impl Request<'_> {
-    /// How long it took to the first byte of the response, in nanoseconds: most of the time, but for
+    /// The time to the first byte of the response in nanoseconds: most of the duration, except for
     /// large bodies.
     pub fn time_to_first_byte(&self) -> u64 {
         self.duration - self.duration / 8
     }
 
-    /// When it ended.
+    /// Its end.
     #[inline]
     pub fn end(&self) -> Time {
         self.time.saturating_add(i64::try_from(self.duration).unwrap_or(i64::MAX))
     }
 }
 
-/// A number, or something alike, that is a request's own.
+/// A field with a value of its own in each request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Own {
+pub enum PerRequestField {
     /// Bytes of the body, `-` for none (`%b`).
     BodyBytesOrDash,
     /// Bytes of the body (`%B`).
@@ -70,11 +70,11 @@ pub enum Own {
     BytesIn,
     /// Bytes sent (`%O`).
     BytesOut,
-    /// Both together (`%S`).
+    /// Bytes received and sent (`%S`).
     BytesTransferred,
-    /// How long it took, in units of so many nanoseconds (`%D`, `%T`).
+    /// The duration in units of this many nanoseconds (`%D`, `%T`).
     Duration(u64),
-    /// How long it took to the first byte, in microseconds (`%^FB`).
+    /// The time to the first byte in microseconds (`%^FB`).
     TimeToFirstByte,
     /// The client's port (`%{remote}p`).
     RemotePort,
@@ -84,18 +84,18 @@ pub enum Own {
     ThreadId,
     /// The thread in hexadecimal (`%{hextid}P`).
     ThreadIdHexadecimal,
-    /// How many requests the connection had before (`%k`).
+    /// The number of previous requests of the connection (`%k`).
     KeepAliveRequests,
-    /// What became of the connection (`%X`).
+    /// The connection status (`%X`).
     ConnectionStatus,
-    /// What no other request has, as `mod_unique_id` writes it.
+    /// The unique id, as `mod_unique_id` writes it.
     UniqueId,
-    /// The same as a UUID.
+    /// The unique id as a UUID.
     Uuid,
 }
 
-impl Own {
-    /// Writes it. The size of a body is what nearly every format has.
+impl PerRequestField {
+    /// Writes it. The size of the body comes first, because nearly every format has it.
     #[inline]
     pub(super) fn write<'l>(self, request: &Request<'_>, mut line: Line<'l>) -> Line<'l> {
         match self {
@@ -107,7 +107,7 @@ impl Own {
         }
     }
 
-    /// Apart from the loop over columns, which stays small so.
+    /// Not inlined, so that the loop over columns stays small.
     #[inline(never)]
     fn write_any<'l>(self, request: &Request<'_>, mut line: Line<'l>) -> Line<'l> {
         let connection = &request.connection;

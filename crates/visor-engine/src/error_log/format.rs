@@ -1,4 +1,4 @@
-//! How a message is written in an error log: the default formats of httpd 2.4 and 2.2.
+//! The default formats of error logs in httpd 2.4 and 2.2.
 //!
 //! As `do_errorlog_default` of httpd 2.4's `server/log.c` has it, and `log_error_core` of 2.2's.
 
@@ -12,37 +12,37 @@ use crate::{
     time::Time,
 };
 
-/// What fits httpd's buffer (`MAX_STRING_LEN`, less the byte that ends a C string).
+/// The size of httpd's buffer (`MAX_STRING_LEN`, less the terminating byte).
 const BUFFER: usize = 8191;
-/// The longest line, newline left out: what httpd writes of a full buffer.
-const LONGEST_LINE: usize = 8190;
+/// The maximum length of a line without its newline: what httpd writes of a full buffer.
+const MAX_LINE_BYTES: usize = 8190;
 
-/// The facts of one message. Texts are escaped already.
+/// The fields of one message. Texts are already escaped.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
     /// When.
     pub time: Time,
-    /// The module that says it; `None` where httpd knows none.
+    /// The module that logs it; `None` if httpd doesn't know it.
     pub module: Option<&'a str>,
     /// The level by httpd's name.
     pub level: &'a str,
     /// The process.
     pub pid: u32,
-    /// The thread; `None` where httpd has none, as under the prefork MPM.
+    /// The thread; `None` without threads, as with the prefork MPM.
     pub tid: Option<u64>,
     /// The source file and line; written at debug and below.
     pub source: Option<(&'a str, u32)>,
     /// The system's error number and text.
     pub errno: Option<(i32, &'a str)>,
-    /// The client's address and port, where there is a connection.
+    /// The client's address and port, if there is a connection.
     pub client: Option<(&'a Text, u16)>,
     /// The message.
     pub text: &'a [u8],
-    /// The page that the request came from.
+    /// The referer.
     pub referer: Option<&'a Text>,
 }
 
-/// An error log's format, ready to write lines.
+/// A writer for the format of an error log.
 #[derive(Debug, Clone)]
 pub struct Format {
     release: ErrorFormat,
@@ -50,13 +50,13 @@ pub struct Format {
 }
 
 impl Format {
-    /// The format of this httpd, with times of this zone.
+    /// The format of this httpd release, with times in this zone.
     pub fn new(release: ErrorFormat, zone: &TimeZone) -> Self {
         let stamp = ErrorStamp::new(release == ErrorFormat::Httpd24, zone.clone());
         Self { release, stamp }
     }
 
-    /// The text that stands in a line for these bytes.
+    /// The escaped text of these bytes.
     pub fn text(&self, plain: impl AsRef<[u8]>) -> Text {
         Text::new(&escape::error_log_item(plain.as_ref()))
     }
@@ -71,25 +71,25 @@ impl Format {
             ErrorFormat::Httpd24 => write_24(message, &mut line),
             ErrorFormat::Httpd22 => write_22(message, &mut line),
         }
-        put_what_fits(message.text, &mut line);
+        put_truncated(message.text, &mut line);
         if let Some(referer) = message.referer {
             let before = line.len();
-            put_what_fits(b", referer: ", &mut line);
+            put_truncated(b", referer: ", &mut line);
             let empty = line.len();
-            put_what_fits(referer, &mut line);
+            put_truncated(referer, &mut line);
             if line.len() == empty {
                 line.truncate(before);
             }
         }
-        line.truncate(LONGEST_LINE);
+        line.truncate(MAX_LINE_BYTES);
         line.push(b'\n');
         line.keep();
     }
 }
 
-/// Appends as much of an escaped text as fits the buffer of the line. As in `ap_escape_errorlog_item`,
-/// an escape that doesn't fit whole is left out.
-fn put_what_fits(text: &[u8], line: &mut Line<'_>) {
+/// Appends as much of an escaped text as fits into the buffer. As in `ap_escape_errorlog_item`, an
+/// escape sequence that doesn't fit completely is left out.
+fn put_truncated(text: &[u8], line: &mut Line<'_>) {
     let room = BUFFER.saturating_sub(line.len());
     if text.len() <= room {
         return line.extend(text);
@@ -109,7 +109,7 @@ fn put_what_fits(text: &[u8], line: &mut Line<'_>) {
     line.extend(&text[..end]);
 }
 
-/// What 2.4 has between the time and the message.
+/// The fields of 2.4 between the time and the message.
 fn write_24(message: &Message<'_>, line: &mut Line<'_>) {
     line.extend(message.module.unwrap_or_default().as_bytes());
     line.push(b':');
@@ -131,7 +131,7 @@ fn write_24(message: &Message<'_>, line: &mut Line<'_>) {
     }
 }
 
-/// What 2.2 has between the time and the message. It knows no levels below debug.
+/// The fields of 2.2 between the time and the message. It has no levels below debug.
 fn write_22(message: &Message<'_>, line: &mut Line<'_>) {
     let level = if message.level.starts_with("trace") { "debug" } else { message.level };
     line.extend(level.as_bytes());
@@ -230,7 +230,7 @@ mod tests {
             let text = "x".repeat(length);
             let line = written(ErrorFormat::Httpd24, &message(text.as_bytes()));
             let whole = written(ErrorFormat::Httpd24, &message(b"")).len() + length;
-            assert_eq!(line.len(), whole.min(LONGEST_LINE + 1), "{length}");
+            assert_eq!(line.len(), whole.min(MAX_LINE_BYTES + 1), "{length}");
         }
     }
 
@@ -242,7 +242,7 @@ mod tests {
             let mut out = Lines::default();
             let mut line = out.line();
             line.extend(&vec![b'.'; BUFFER - room]);
-            put_what_fits(b"a\\n\\x01b", &mut line);
+            put_truncated(b"a\\n\\x01b", &mut line);
             line.keep();
             let written = &out.as_bytes()[BUFFER - room..];
             assert_eq!(std::str::from_utf8(written).unwrap(), fits, "{room}");

@@ -1,52 +1,51 @@
-//! What is asked of the default server, by whom, and how that ends: the traffic of a small web shop
-//! with a blog.
+//! The traffic of the default server: requests, clients and responses of a small web shop with a blog.
 //!
 //! Pure data. All hosts are names and all networks are
-//! addresses that are reserved for documentation and benchmarks, so that no line points at
-//! anybody. Everything is written as it stands in a request; escaping is the format's task.
+//! addresses that are reserved for documentation and benchmarks, so no line refers to a real
+//! host. Everything is unescaped; the format escapes it.
 
-/// What sort of resource a request is for: it decides which methods and statuses occur.
+/// The class of a request target, which determines methods and status codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// A page that the application makes.
+    /// A dynamic page.
     Page,
-    /// A static file that belongs to pages: a style sheet, a script, a picture, a font.
+    /// A static file of a page: a style sheet, a script, an image, a font.
     Asset,
-    /// A big static file that clients also fetch in parts.
+    /// A large static file, also with range requests.
     Download,
-    /// A page with a form that is sent to its own address.
+    /// A page with a form that is posted to the same path.
     Form,
-    /// A resource of the application's programming interface.
+    /// An API endpoint.
     Api,
-    /// A page behind a password.
+    /// A page that requires authentication.
     Admin,
-    /// Something that isn't there and that scanners ask every server for.
+    /// A missing path that scanners request.
     Probe,
-    /// A resource of which nothing is known, such as one from a document. None of [`RESOURCES`] is.
+    /// An unknown class, for targets of a document. None of [`TARGETS`] has it.
     Other,
 }
 
-/// A list of statuses, each with its weight.
+/// Status codes, each with its weight.
 type Statuses = &'static [(u16, u32)];
 
-/// The methods that resources of a class are asked with, and how that ends.
+/// The methods of the targets of a class, and their status codes.
 #[derive(Debug)]
-pub(crate) struct Behaviour {
-    /// The class that behaves so. Its place in [`BEHAVIOURS`] says so, too.
+pub(crate) struct Behavior {
+    /// The class. It is also the index in [`BEHAVIORS`].
     #[cfg_attr(not(test), allow(dead_code, reason = "the tests hold class and place together"))]
     pub class: Class,
-    /// Each method with its weight and the statuses, with theirs, that it is answered with.
+    /// Each method with its weight, and the status codes of its responses with theirs.
     pub methods: &'static [(&'static str, u32, Statuses)],
 }
 
-/// A resource and how often it is asked for.
+/// A request target and its weight.
 #[derive(Debug)]
 pub(crate) struct Page {
-    /// The request target: the path, perhaps with a query.
+    /// The request target: the path, optionally with a query string.
     pub target: &'static str,
-    /// What sort of resource it is.
+    /// Its class.
     pub class: Class,
-    /// How often, in proportion to the sum of all weights.
+    /// Its weight.
     pub weight: u32,
     /// The smallest and the largest size of its body in bytes. Equal for a static file.
     pub size: (u64, u64),
@@ -76,31 +75,31 @@ const fn download(target: &'static str, weight: u32, size: u64) -> Page {
     Page { target, class: Class::Download, weight, size: (size, size) }
 }
 
-/// A probe has no body of its own: what it gets is an error document.
+/// A probe has no body of its own: the response is an error document.
 const fn probe(target: &'static str, weight: u32) -> Page {
     Page { target, class: Class::Probe, weight, size: (0, 0) }
 }
 
-/// How the classes behave: one each, in the order of [`Class`].
+/// The behavior of each class, in the order of [`Class`].
 #[rustfmt::skip]
-pub(crate) const BEHAVIOURS: &[Behaviour] = &[
-    Behaviour { class: Class::Page, methods: &[
+pub(crate) const BEHAVIORS: &[Behavior] = &[
+    Behavior { class: Class::Page, methods: &[
         ("GET", 970, &[(200, 948), (304, 30), (302, 6), (301, 5), (404, 5), (500, 3), (503, 2), (502, 1)]),
         ("HEAD", 30, &[(200, 980), (301, 8), (404, 7), (503, 5)]),
     ] },
-    Behaviour { class: Class::Asset, methods: &[
+    Behavior { class: Class::Asset, methods: &[
         ("GET", 995, &[(200, 700), (304, 290), (404, 8), (206, 2)]),
         ("HEAD", 5, &[(200, 900), (304, 90), (404, 10)]),
     ] },
-    Behaviour { class: Class::Download, methods: &[
+    Behavior { class: Class::Download, methods: &[
         ("GET", 950, &[(206, 560), (200, 380), (304, 40), (404, 12), (416, 5), (403, 3)]),
         ("HEAD", 50, &[(200, 980), (404, 20)]),
     ] },
-    Behaviour { class: Class::Form, methods: &[
+    Behavior { class: Class::Form, methods: &[
         ("GET", 640, &[(200, 975), (302, 15), (500, 5), (503, 5)]),
         ("POST", 360, &[(303, 560), (302, 280), (200, 90), (422, 40), (400, 12), (403, 10), (413, 2), (500, 6)]),
     ] },
-    Behaviour { class: Class::Api, methods: &[
+    Behavior { class: Class::Api, methods: &[
         ("GET", 700, &[(200, 880), (304, 60), (404, 24), (401, 14), (400, 8), (429, 6), (500, 3), (502, 3), (504, 2)]),
         ("POST", 170, &[(201, 620), (200, 270), (400, 30), (422, 30), (401, 20), (409, 12), (429, 8), (500, 6), (502, 4)]),
         ("PUT", 50, &[(200, 560), (204, 370), (404, 24), (409, 20), (401, 14), (412, 8), (500, 4)]),
@@ -108,16 +107,16 @@ pub(crate) const BEHAVIOURS: &[Behaviour] = &[
         ("DELETE", 30, &[(204, 900), (404, 60), (401, 20), (403, 20)]),
         ("OPTIONS", 30, &[(204, 990), (403, 10)]),
     ] },
-    Behaviour { class: Class::Admin, methods: &[
+    Behavior { class: Class::Admin, methods: &[
         ("GET", 880, &[(200, 560), (401, 270), (403, 110), (302, 50), (500, 10)]),
         ("POST", 120, &[(302, 560), (401, 210), (403, 170), (200, 50), (500, 10)]),
     ] },
-    Behaviour { class: Class::Probe, methods: &[
+    Behavior { class: Class::Probe, methods: &[
         ("GET", 860, &[(404, 800), (403, 170), (400, 20), (301, 10)]),
         ("POST", 100, &[(404, 760), (403, 180), (405, 60)]),
         ("HEAD", 40, &[(404, 850), (403, 150)]),
     ] },
-    Behaviour { class: Class::Other, methods: &[
+    Behavior { class: Class::Other, methods: &[
         ("GET", 860, &[(200, 880), (304, 70), (404, 20), (301, 15), (302, 8), (403, 3), (500, 2), (503, 2)]),
         ("POST", 90, &[(200, 420), (201, 260), (303, 160), (302, 90), (400, 30), (422, 20), (403, 10), (500, 10)]),
         ("HEAD", 30, &[(200, 930), (304, 30), (404, 25), (301, 15)]),
@@ -127,9 +126,9 @@ pub(crate) const BEHAVIOURS: &[Behaviour] = &[
     ] },
 ];
 
-/// What is asked for.
+/// The request targets.
 #[rustfmt::skip]
-pub(crate) const RESOURCES: &[Page] = &[
+pub(crate) const TARGETS: &[Page] = &[
     page("/", 620, 18_204, 19_871),
     page("/index.html", 30, 18_204, 19_871),
     page("/products", 180, 31_480, 36_902),
@@ -227,7 +226,7 @@ pub(crate) const RESOURCES: &[Page] = &[
 pub(crate) const PROTOCOLS: &[(&str, u32)] =
     &[("HTTP/1.1", 620), ("HTTP/2.0", 360), ("HTTP/1.0", 20)];
 
-/// What TLS connections are made with: protocol, cipher, weight.
+/// The parameters of TLS connections: protocol, cipher, weight.
 pub(crate) const TLS: &[(&str, &str, u32)] = &[
     ("TLSv1.3", "TLS_AES_256_GCM_SHA384", 620),
     ("TLSv1.3", "TLS_AES_128_GCM_SHA256", 180),
@@ -236,7 +235,7 @@ pub(crate) const TLS: &[(&str, &str, u32)] = &[
     ("TLSv1.2", "ECDHE-RSA-AES128-GCM-SHA256", 50),
 ];
 
-/// The type of what a path leads to, by the ending of its name; pages are HTML.
+/// The content type of a path, by its extension; pages are HTML.
 pub(crate) fn content_type(path: &str) -> &'static str {
     let name = path.rsplit('/').next().unwrap_or_default();
     match name.rsplit_once('.').map_or("", |(_, ending)| ending) {
@@ -273,7 +272,7 @@ pub(crate) const USERS: &[(&str, u32)] = &[
     ("reports", 20),
 ];
 
-/// The pages that requests came from. `-` is a request without one.
+/// The referers. `-` is a request without one.
 #[rustfmt::skip]
 pub(crate) const REFERERS: &[(&str, u32)] = &[
     ("-", 3_600),
@@ -350,7 +349,7 @@ pub(crate) const USER_AGENTS: &[(&str, u32)] = &[
 pub(crate) const VIRTUAL_HOSTS: &[(&str, u32)] =
     &[("shop.example", 700), ("www.shop.example", 180), ("blog.shop.example", 120)];
 
-/// The times to serve a request: shortest and longest in microseconds, and the weight.
+/// The times to serve a request: minimum and maximum in microseconds, and the weight.
 pub(crate) const DURATIONS: &[(u64, u64, u32)] = &[
     (90, 400, 420),
     (400, 2_000, 280),
@@ -361,8 +360,7 @@ pub(crate) const DURATIONS: &[(u64, u64, u32)] = &[
     (5_000_000, 30_000_000, 1),
 ];
 
-/// The sizes of the bodies of resources that don't say theirs: smallest and largest in bytes, and
-/// the weight.
+/// The sizes of the bodies of targets without a size: minimum and maximum in bytes, and the weight.
 pub(crate) const SIZES: &[(u64, u64, u32)] = &[
     (64, 1_023, 180),
     (1_024, 10_240, 420),
@@ -371,7 +369,7 @@ pub(crate) const SIZES: &[(u64, u64, u32)] = &[
     (524_289, 4_194_304, 15),
 ];
 
-/// The size in bytes of the document that httpd 2.4 makes by itself for a redirect or an error,
+/// The size in bytes of httpd 2.4's own document for a redirect or an error,
 /// without `ServerSignature` and with `webmaster@localhost` as `ServerAdmin`; a redirect's is one
 /// to an address of 35 bytes. 0 for a status that has none: 1xx, 2xx and 304.
 pub(crate) fn error_body(status: u16) -> u64 {
@@ -379,13 +377,13 @@ pub(crate) fn error_body(status: u16) -> u64 {
     match (own, status) {
         (Some((_, size)), _) => *size,
         (None, 300..=399) => 243,
-        // Where httpd has no text of its own, it says what it says of a 500.
+        // If httpd has no text for a status, it uses that of a 500.
         (None, 400..=599) => 532,
         (None, _) => 0,
     }
 }
 
-/// The statuses that have a text of their own, and the size of its document in bytes.
+/// The statuses that have a text, and the size of the document in bytes.
 #[rustfmt::skip]
 const ERROR_DOCUMENTS: &[(u16, u64)] = &[
     (301, 243), (302, 219), (303, 242), (304, 0), (307, 245), (308, 245), (400, 226), (401, 381),
@@ -412,17 +410,17 @@ mod tests {
 
     #[test]
     fn each_class_has_its_behaviour_at_its_place() {
-        for (place, behaviour) in BEHAVIOURS.iter().enumerate() {
-            assert_eq!(behaviour.class as usize, place, "{:?}", behaviour.class);
+        for (place, behavior) in BEHAVIORS.iter().enumerate() {
+            assert_eq!(behavior.class as usize, place, "{:?}", behavior.class);
         }
-        assert_eq!(BEHAVIOURS.len(), Class::Other as usize + 1);
+        assert_eq!(BEHAVIORS.len(), Class::Other as usize + 1);
     }
 
     #[test]
     fn every_class_but_other_has_resources() {
-        for behaviour in BEHAVIOURS {
-            let some = RESOURCES.iter().any(|page| page.class == behaviour.class);
-            assert_eq!(some, behaviour.class != Class::Other, "{:?}", behaviour.class);
+        for behavior in BEHAVIORS {
+            let some = TARGETS.iter().any(|page| page.class == behavior.class);
+            assert_eq!(some, behavior.class != Class::Other, "{:?}", behavior.class);
         }
     }
 
@@ -433,13 +431,13 @@ mod tests {
             assert_eq!(values.len(), list.len(), "{name}");
             assert!(list.iter().all(|(_, weight)| *weight > 0), "{name}");
         }
-        let targets: HashSet<_> = RESOURCES.iter().map(|page| page.target).collect();
-        assert_eq!(targets.len(), RESOURCES.len());
-        assert!(RESOURCES.iter().all(|page| page.weight > 0));
-        for behaviour in BEHAVIOURS {
-            for (method, weight, statuses) in behaviour.methods {
+        let targets: HashSet<_> = TARGETS.iter().map(|page| page.target).collect();
+        assert_eq!(targets.len(), TARGETS.len());
+        assert!(TARGETS.iter().all(|page| page.weight > 0));
+        for behavior in BEHAVIORS {
+            for (method, weight, statuses) in behavior.methods {
                 let distinct: HashSet<_> = statuses.iter().map(|(status, _)| status).collect();
-                assert_eq!(distinct.len(), statuses.len(), "{:?} {method}", behaviour.class);
+                assert_eq!(distinct.len(), statuses.len(), "{:?} {method}", behavior.class);
                 assert!(*weight > 0 && statuses.iter().all(|(_, weight)| *weight > 0));
             }
         }
@@ -447,8 +445,8 @@ mod tests {
 
     #[test]
     fn statuses_go_with_their_methods() {
-        for behaviour in BEHAVIOURS {
-            for (method, _, statuses) in behaviour.methods {
+        for behavior in BEHAVIORS {
+            for (method, _, statuses) in behavior.methods {
                 for (status, _) in *statuses {
                     let fits = match status {
                         304 => matches!(*method, "GET" | "HEAD"),
@@ -459,7 +457,7 @@ mod tests {
                         200..=599 => true,
                         _ => false,
                     };
-                    assert!(fits, "{:?} {method} {status}", behaviour.class);
+                    assert!(fits, "{:?} {method} {status}", behavior.class);
                 }
             }
         }
@@ -467,7 +465,7 @@ mod tests {
 
     #[test]
     fn targets_are_what_a_client_may_send() {
-        for page in RESOURCES {
+        for page in TARGETS {
             assert!(page.target.starts_with('/'), "{}", page.target);
             let legal = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}#".contains(&byte);
             assert!(page.target.bytes().all(legal), "{}", page.target);
@@ -476,7 +474,7 @@ mod tests {
 
     #[test]
     fn ranges_are_in_order_and_static_files_have_one_size() {
-        for page in RESOURCES {
+        for page in TARGETS {
             let (min, max) = page.size;
             let file = matches!(page.class, Class::Asset | Class::Download);
             assert!(if file { min == max && min > 0 } else { min <= max }, "{}", page.target);

@@ -1,6 +1,6 @@
-//! The claims that a `StatefulSet` has made for its pods. Its template can't be changed, and claims that
-//! there are stay as they were when it is made anew; so they are looked at here. One that is to be larger
-//! is asked for more; what can't be changed in a claim is said.
+//! The claims that a `StatefulSet` has created for its pods. The claim template is immutable, and
+//! existing claims keep their spec when the `StatefulSet` is recreated, so they are reconciled
+//! here: a claim is expanded if the source asks for more, and any other change is reported.
 
 use k8s_openapi::{
     api::core::v1::PersistentVolumeClaim, apimachinery::pkg::api::resource::Quantity,
@@ -12,52 +12,52 @@ use kube::{
 use serde_json::json;
 use visor_api::{
     amount::amount,
-    source::{PersistentVolumeClaim as Wish, Workload},
+    source::{PersistentVolumeClaim as DesiredClaim, Workload},
 };
 
 use super::{Applier, ApplyError, failed};
 use crate::{
-    build::{self, labels::MANAGER},
+    build::{self, labels::FIELD_MANAGER},
     children::ChildKind,
     metrics::Write,
-    source::{Refusal, ValidSource},
+    source::{Rejection, ValidSource},
 };
 
 /// What to do about a claim.
 #[derive(Debug, PartialEq)]
-enum Step {
-    Keep,
-    /// It is to ask for so much.
-    Grow(Quantity),
-    /// It can't be what is wished, for this reason.
-    Refuse(String),
+enum ClaimAction {
+    Unchanged,
+    /// Request this size.
+    Expand(Quantity),
+    /// It can't become what is desired, for this reason.
+    Reject(String),
 }
 
 impl Applier {
-    /// Has the claims of a source's pods be what the source says now.
+    /// Brings the claims of a source's pods up to date.
     ///
     /// # Errors
     ///
-    /// At the first that can't be.
-    pub(super) async fn put_claims_right(&self, source: ValidSource<'_>) -> Result<(), ApplyError> {
-        let Some(wish) = build::claim_to_make(source) else { return Ok(()) };
+    /// At the first claim that can't be changed.
+    pub(super) async fn ensure_claims(&self, source: ValidSource<'_>) -> Result<(), ApplyError> {
+        let Some(desired) = build::claim_to_create(source) else { return Ok(()) };
         if source.workload() != Workload::StatefulSet {
             return Ok(());
         }
         for claim in self.cache.claims_of_pods(source.namespace(), source.name(), source.uid()) {
-            match step(wish, &claim) {
-                Step::Keep => {}
-                Step::Grow(size) => self.grow(source, &claim, &size).await?,
-                Step::Refuse(why) => {
-                    let refusal = Refusal::new("ClaimUnchanged", why);
-                    return Err(ApplyError::Refused(refusal));
+            match action(desired, &claim) {
+                ClaimAction::Unchanged => {}
+                ClaimAction::Expand(size) => self.expand(source, &claim, &size).await?,
+                ClaimAction::Reject(why) => {
+                    let rejection = Rejection::new("ClaimImmutable", why);
+                    return Err(ApplyError::Rejected(rejection));
                 }
             }
         }
         Ok(())
     }
 
-    async fn grow(
+    async fn expand(
         &self,
         source: ValidSource<'_>,
         claim: &PersistentVolumeClaim,
@@ -69,44 +69,48 @@ impl Applier {
             "spec": {"resources": {"requests": {"storage": size}}},
         });
         let parameters =
-            PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+            PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let api: Api<PersistentVolumeClaim> =
             Api::namespaced(self.client.clone(), source.namespace());
         let written = api.patch(&claim.name_any(), &parameters, &Patch::Merge(patch)).await;
-        written.map_err(failed("growing", kind, source))?;
-        self.metrics.wrote(kind.name(), Write::Apply);
+        written.map_err(failed("expand", kind, source))?;
+        self.metrics.record_write(kind.name(), Write::Apply);
         Ok(())
     }
 }
 
-fn step(wish: &Wish, claim: &PersistentVolumeClaim) -> Step {
-    let Some(spec) = &claim.spec else { return Step::Keep };
+fn action(desired: &DesiredClaim, claim: &PersistentVolumeClaim) -> ClaimAction {
+    let Some(spec) = &claim.spec else { return ClaimAction::Unchanged };
     let name = claim.name_any();
-    let remedy = "delete the claim (its data goes with it) and its pod, or take the change back";
+    let remedy = "delete the claim (this deletes its data) and its pod, or revert the change";
     let class = spec.storage_class_name.as_deref().unwrap_or_default();
-    if let Some(wished) = wish.storage_class_name.as_deref().filter(|wished| *wished != class) {
-        return Step::Refuse(format!(
-            "claim {name} is of the storage class `{class}`, and can't be made one of `{wished}`; {remedy}"
+    if let Some(desired_value) =
+        desired.storage_class_name.as_deref().filter(|desired_value| *desired_value != class)
+    {
+        return ClaimAction::Reject(format!(
+            "claim {name} has the storage class `{class}`, which can't be changed to `{desired_value}`; {remedy}"
         ));
     }
-    let wished = build::claim_spec(wish);
-    if spec.access_modes != wished.access_modes {
+    let desired_value = build::claim_spec(desired);
+    if spec.access_modes != desired_value.access_modes {
         let modes = |modes: &Option<Vec<String>>| modes.clone().unwrap_or_default().join(", ");
-        return Step::Refuse(format!(
-            "claim {name} may be mounted {}, which can't be made {}; {remedy}",
+        return ClaimAction::Reject(format!(
+            "claim {name} has the access modes {}, which can't be changed to {}; {remedy}",
             modes(&spec.access_modes),
-            modes(&wished.access_modes)
+            modes(&desired_value.access_modes)
         ));
     }
     let storage = |spec: &k8s_openapi::api::core::v1::PersistentVolumeClaimSpec| {
         spec.resources.as_ref()?.requests.as_ref()?.get("storage").cloned()
     };
-    let (Some(has), Some(size)) = (storage(spec), storage(&wished)) else { return Step::Keep };
+    let (Some(has), Some(size)) = (storage(spec), storage(&desired_value)) else {
+        return ClaimAction::Unchanged;
+    };
     match amount(&has).cmp(&amount(&size)) {
-        std::cmp::Ordering::Equal => Step::Keep,
-        std::cmp::Ordering::Less => Step::Grow(size),
-        std::cmp::Ordering::Greater => Step::Refuse(format!(
-            "claim {name} asks for {}, and no claim can be made smaller ({}); {remedy}",
+        std::cmp::Ordering::Equal => ClaimAction::Unchanged,
+        std::cmp::Ordering::Less => ClaimAction::Expand(size),
+        std::cmp::Ordering::Greater => ClaimAction::Reject(format!(
+            "claim {name} requests {}, which can't be reduced to {}; {remedy}",
             has.0, size.0
         )),
     }
@@ -117,25 +121,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_claim_grows_and_what_it_can_not_be_is_said() {
-        let wish = |text: &str| -> Wish { serde_json::from_str(text).unwrap() };
+    fn a_claim_is_expanded_and_other_changes_are_reported() {
+        let desired = |text: &str| -> DesiredClaim { serde_json::from_str(text).unwrap() };
         let claim: PersistentVolumeClaim = serde_json::from_value(json!({
             "metadata": {"name": "logs-shop-0"},
             "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "fast",
                      "resources": {"requests": {"storage": "1Gi"}}},
         }))
         .unwrap();
-        let step = |text: &str| super::step(&wish(text), &claim);
+        let action = |text: &str| super::action(&desired(text), &claim);
         for same in ["{}", r#"{"size": "1024Mi"}"#, r#"{"storageClassName": "fast"}"#] {
-            assert_eq!(step(same), Step::Keep, "{same}");
+            assert_eq!(action(same), ClaimAction::Unchanged, "{same}");
         }
-        assert_eq!(step(r#"{"size": "2Gi"}"#), Step::Grow(Quantity("2Gi".to_owned())));
+        assert_eq!(action(r#"{"size": "2Gi"}"#), ClaimAction::Expand(Quantity("2Gi".to_owned())));
         for (other, part) in [
-            (r#"{"size": "1023Mi"}"#, "asks for 1Gi, and no claim can be made smaller"),
-            (r#"{"storageClassName": "slow"}"#, "`fast`, and can't be made one of `slow`"),
-            (r#"{"accessMode": "ReadWriteMany"}"#, "ReadWriteOnce, which can't be made"),
+            (r#"{"size": "1023Mi"}"#, "requests 1Gi, which can't be reduced to 1023Mi"),
+            (r#"{"storageClassName": "slow"}"#, "`fast`, which can't be changed to `slow`"),
+            (r#"{"accessMode": "ReadWriteMany"}"#, "ReadWriteOnce, which can't be changed to"),
         ] {
-            let Step::Refuse(why) = step(other) else { panic!("{other}") };
+            let ClaimAction::Reject(why) = action(other) else { panic!("{other}") };
             assert!(why.contains(part) && why.contains("logs-shop-0"), "{why}");
         }
     }

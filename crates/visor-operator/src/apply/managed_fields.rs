@@ -1,9 +1,10 @@
-//! Whose the fields of a child are, by the server's notes (`metadata.managedFields`).
+//! Field ownership of a child (`metadata.managedFields`).
 //!
-//! A child is made by POST, which fails if there is one of that name; server-side apply would write
-//! into it. But the server notes the fields of a POST for an entry of its own, and a later apply would
-//! leave those there that are no longer wished. So before the first apply that entry is made one of
-//! apply, as client-go does for objects from before server-side apply (`csaupgrade`).
+//! A child is created by POST, which fails if an object of that name exists; server-side apply
+//! would write into it. But the server records the fields of a POST in an entry with the operation
+//! `Update`, and a later apply would not remove those that are no longer desired. So before the
+//! first apply that entry is changed to `Apply`, as client-go does for objects from before
+//! server-side apply (`csaupgrade`).
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, OwnerReference};
 use kube::{
@@ -13,42 +14,43 @@ use kube::{
 };
 use serde_json::json;
 
-use crate::build::labels::MANAGER;
+use crate::build::labels::FIELD_MANAGER;
 
-const CREATED: &str = "Update";
-const APPLIED: &str = "Apply";
+const UPDATE: &str = "Update";
+const APPLY: &str = "Apply";
 
-/// Whether the object is as it was made: nothing of it has been applied since.
-pub(super) fn is_of_a_creation(object: &DynamicObject) -> bool {
+/// Whether the object has been created by us and never applied.
+pub(super) fn needs_upgrade(object: &DynamicObject) -> bool {
     let ours = || object.managed_fields().iter().filter(|entry| is_ours(entry));
-    ours().any(|entry| entry.operation.as_deref() == Some(CREATED))
-        && !ours().any(|entry| entry.operation.as_deref() == Some(APPLIED))
+    ours().any(|entry| entry.operation.as_deref() == Some(UPDATE))
+        && !ours().any(|entry| entry.operation.as_deref() == Some(APPLY))
 }
 
 fn is_ours(entry: &ManagedFieldsEntry) -> bool {
-    entry.manager.as_deref() == Some(MANAGER) && entry.subresource.is_none()
+    entry.manager.as_deref() == Some(FIELD_MANAGER) && entry.subresource.is_none()
 }
 
-/// Makes what was noted for its creation a note of apply, and gives an object without an owner its owners
-/// at once: who may change what is owned alone (`manifests/admission-policy.yaml`) can't write it without.
+/// Changes the entry of the creation to one of apply. An object without an owner gets its owners in
+/// the same request, because the operator may be restricted to objects with an owner
+/// (`manifests/admission-policy.yaml`).
 ///
 /// # Errors
 ///
-/// What the server answers; a conflict, if the object has changed in between.
-pub(super) async fn hand_over(
+/// The server's error; a conflict if the object has changed meanwhile.
+pub(super) async fn upgrade(
     api: &Api<DynamicObject>,
     present: &DynamicObject,
     owners: &[OwnerReference],
 ) -> kube::Result<()> {
     let name = &present.name_any();
-    // The cache is without the fields.
+    // The cache doesn't keep this field.
     let object = api.get_metadata(name).await?;
     let mut entries = object.metadata.managed_fields.unwrap_or_default();
     for entry in entries.iter_mut().filter(|entry| is_ours(entry)) {
-        entry.operation = Some(APPLIED.to_owned());
+        entry.operation = Some(APPLY.to_owned());
     }
     let mut patch = json!({"metadata": {
-        // Should it have been replaced by now, the server refuses.
+        // A precondition: the server rejects the patch if the object has been replaced.
         "uid": present.uid(),
         "resourceVersion": object.metadata.resource_version,
         "managedFields": entries,
@@ -57,7 +59,7 @@ pub(super) async fn hand_over(
         patch["metadata"]["ownerReferences"] = json!(owners);
     }
     let parameters =
-        PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     api.patch_metadata(name, &parameters, &Patch::Merge(patch)).await?;
     Ok(())
 }
@@ -73,17 +75,20 @@ mod tests {
     }
 
     #[test]
-    fn what_was_made_is_told_from_what_was_applied() {
+    fn created_fields_are_distinguished_from_applied_fields() {
         let status = Some("status");
-        assert!(is_of_a_creation(&object(&[(MANAGER, CREATED, None)])));
-        assert!(is_of_a_creation(&object(&[
-            ("kube-controller-manager", CREATED, status),
-            (MANAGER, CREATED, None),
+        assert!(needs_upgrade(&object(&[(FIELD_MANAGER, UPDATE, None)])));
+        assert!(needs_upgrade(&object(&[
+            ("kube-controller-manager", UPDATE, status),
+            (FIELD_MANAGER, UPDATE, None),
         ])));
-        assert!(!is_of_a_creation(&object(&[])));
-        assert!(!is_of_a_creation(&object(&[(MANAGER, APPLIED, None)])));
-        assert!(!is_of_a_creation(&object(&[(MANAGER, CREATED, None), (MANAGER, APPLIED, None)])));
-        assert!(!is_of_a_creation(&object(&[(MANAGER, CREATED, status)])));
-        assert!(!is_of_a_creation(&object(&[("kubectl", CREATED, None)])));
+        assert!(!needs_upgrade(&object(&[])));
+        assert!(!needs_upgrade(&object(&[(FIELD_MANAGER, APPLY, None)])));
+        assert!(!needs_upgrade(&object(&[
+            (FIELD_MANAGER, UPDATE, None),
+            (FIELD_MANAGER, APPLY, None)
+        ])));
+        assert!(!needs_upgrade(&object(&[(FIELD_MANAGER, UPDATE, status)])));
+        assert!(!needs_upgrade(&object(&[("kubectl", UPDATE, None)])));
     }
 }

@@ -1,94 +1,112 @@
-//! Whose a child is. What the source doesn't control is never touched, with one exception: what a
-//! former source of the same name has left behind (`kubectl delete --cascade=orphan`, a backup that was
-//! restored), if the source says that it wants it. Pure.
+//! Ownership of a child. An object that the source doesn't control is never changed, with one
+//! exception: an orphan of a deleted source of the same name (`kubectl delete --cascade=orphan`, a
+//! restored backup), if the source asks to adopt it. Pure.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt, core::DynamicObject};
 use visor_api::FakeLogSource;
 
 use crate::{
-    build::labels::{ADOPT, INSTANCE, MANAGED_BY, MANAGER},
+    build::labels::{ADOPT_ANNOTATION, FIELD_MANAGER, INSTANCE_LABEL, MANAGED_BY_LABEL},
     children::ChildKind,
-    source::{Refusal, ValidSource},
+    source::{Rejection, ValidSource},
 };
 
-/// Whose a child is.
+/// The ownership of an object.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Owner {
-    /// The source's.
-    Source,
-    /// Nobody's, and the source takes it over.
-    Nobody,
-    /// Somebody else's.
-    Foreign(Whose),
+pub(super) enum Ownership {
+    /// Controlled by the source.
+    Owned,
+    /// Orphaned, and the source adopts it.
+    Orphaned,
+    /// Owned by something else.
+    Foreign(ForeignOwner),
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Whose {
-    /// A source's that is no more: it goes.
-    Former,
-    /// This object's, by its kind and name.
-    Object(String),
-    /// Nobody's, but it has the marks of one of our children.
-    LeftBehind,
-    /// Nobody's.
-    Unknown,
+pub(super) enum ForeignOwner {
+    /// A deleted source: the garbage collector is about to delete the object.
+    DeletedSource,
+    /// A controller, by its kind and name.
+    Controller(String),
+    /// None, but the object has the labels of our children.
+    Orphan,
+    /// None.
+    NoController,
 }
 
-pub(super) fn of(source: ValidSource<'_>, object: &DynamicObject) -> Owner {
-    let controller = object.owner_references().iter().find(|owner| owner.controller == Some(true));
+pub(super) fn of(source: ValidSource<'_>, object: &DynamicObject) -> Ownership {
+    let controller = object
+        .owner_references()
+        .iter()
+        .find(|controller_name| controller_name.controller == Some(true));
     let label = |key: &str| object.labels().get(key).map(String::as_str);
-    let is_marked = label(MANAGED_BY) == Some(MANAGER) && label(INSTANCE) == Some(source.name());
+    let is_marked = label(MANAGED_BY_LABEL) == Some(FIELD_MANAGER)
+        && label(INSTANCE_LABEL) == Some(source.name());
     match controller {
-        Some(owner) if owner.uid == source.uid() => Owner::Source,
-        Some(owner) if is_a_source(owner) && owner.name == source.name() => {
-            Owner::Foreign(Whose::Former)
+        Some(controller_name) if controller_name.uid == source.uid() => Ownership::Owned,
+        Some(controller_name)
+            if is_a_source(controller_name) && controller_name.name == source.name() =>
+        {
+            Ownership::Foreign(ForeignOwner::DeletedSource)
         }
-        Some(owner) => Owner::Foreign(Whose::Object(format!("{} {}", owner.kind, owner.name))),
-        None if is_marked && adopts(source) => Owner::Nobody,
-        None if is_marked => Owner::Foreign(Whose::LeftBehind),
-        None => Owner::Foreign(Whose::Unknown),
+        Some(controller_name) => Ownership::Foreign(ForeignOwner::Controller(format!(
+            "{} {}",
+            controller_name.kind, controller_name.name
+        ))),
+        None if is_marked && wants_to_adopt(source) => Ownership::Orphaned,
+        None if is_marked => Ownership::Foreign(ForeignOwner::Orphan),
+        None => Ownership::Foreign(ForeignOwner::NoController),
     }
 }
 
-fn adopts(source: ValidSource<'_>) -> bool {
+fn wants_to_adopt(source: ValidSource<'_>) -> bool {
     let annotations = source.metadata().annotations.as_ref();
-    annotations.and_then(|annotations| annotations.get(ADOPT)).is_some_and(|value| value == "true")
+    annotations
+        .and_then(|annotations| annotations.get(ADOPT_ANNOTATION))
+        .is_some_and(|value| value == "true")
 }
 
-/// Of whatever version, but not of somebody else's kind of the same name.
-fn is_a_source(owner: &OwnerReference) -> bool {
-    let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
-    owner.kind == FakeLogSource::kind(&()) && group == FakeLogSource::group(&())
+/// Of any version, but not of a kind of the same name in another group.
+fn is_a_source(controller_name: &OwnerReference) -> bool {
+    let group = controller_name.api_version.split_once('/').map_or("", |(group, _)| group);
+    controller_name.kind == FakeLogSource::kind(&()) && group == FakeLogSource::group(&())
 }
 
-/// What is said of objects that are in the way: of all of them at once.
-pub(super) fn refusal(source: ValidSource<'_>, foreign: &[(ChildKind, Whose)]) -> Refusal {
+/// The rejection that names all conflicting objects at once.
+pub(super) fn rejection(
+    source: ValidSource<'_>,
+    foreign: &[(ChildKind, ForeignOwner)],
+) -> Rejection {
     let name = source.name();
     let listed: Vec<_> = foreign
         .iter()
-        .map(|(kind, whose)| {
-            let whose = match whose {
-                Whose::Former => "of a former source of this name".to_owned(),
-                Whose::Object(owner) => format!("that {owner} controls"),
-                Whose::LeftBehind => "that a former source of this name has left behind".to_owned(),
-                Whose::Unknown => "that is not of this source".to_owned(),
+        .map(|(kind, owner)| {
+            let owner = match owner {
+                ForeignOwner::DeletedSource => {
+                    "is owned by a deleted source of this name".to_owned()
+                }
+                ForeignOwner::Controller(controller_name) => {
+                    format!("is controlled by {controller_name}")
+                }
+                ForeignOwner::Orphan => "was left by a deleted source of this name".to_owned(),
+                ForeignOwner::NoController => "isn't owned by this source".to_owned(),
             };
-            format!("a {} `{name}` {whose}", kind.name())
+            format!("{} `{name}` already exists and {owner}", kind.name())
         })
         .collect();
-    let all = |is: fn(&Whose) -> bool| foreign.iter().all(|(_, whose)| is(whose));
-    let remedy = if all(|whose| *whose == Whose::Former) {
-        "waiting for Kubernetes to remove it".to_owned()
-    } else if all(|whose| matches!(whose, Whose::LeftBehind | Whose::Former)) {
+    let all = |is: fn(&ForeignOwner) -> bool| foreign.iter().all(|(_, owner)| is(owner));
+    let remedy = if all(|owner| *owner == ForeignOwner::DeletedSource) {
+        "waiting for Kubernetes to delete it".to_owned()
+    } else if all(|owner| matches!(owner, ForeignOwner::Orphan | ForeignOwner::DeletedSource)) {
         format!(
-            "to take it over, annotate this source (`kubectl annotate fls {name} {ADOPT}=true`); \
-             or remove it, or rename this source"
+            "to adopt it, annotate this source (`kubectl annotate fls {name} {ADOPT_ANNOTATION}=true`); \
+             otherwise delete it or rename this source"
         )
     } else {
-        "rename this source, or remove that object".to_owned()
+        "rename this source or delete that object".to_owned()
     };
-    Refusal::new("NameTaken", format!("there is {}; {remedy}", listed.join(", and ")))
+    Rejection::new("NameConflict", format!("{}; {remedy}", listed.join(", ")))
 }
 
 #[cfg(test)]
@@ -97,7 +115,7 @@ mod tests {
     use serde_json::{Value, json};
 
     /// What a source `shop` of the uid `new` makes of an object.
-    fn judged(metadata: &Value, annotations: &Value) -> (Owner, Option<String>) {
+    fn judged(metadata: &Value, annotations: &Value) -> (Ownership, Option<String>) {
         let object: DynamicObject = serde_json::from_value(json!({"metadata": metadata})).unwrap();
         let source: FakeLogSource = serde_json::from_value(json!({
             "apiVersion": "visor.dev/v1alpha1",
@@ -109,14 +127,14 @@ mod tests {
         .unwrap();
         let source = crate::source::check(&source).unwrap();
         let source = ValidSource::of(&source);
-        let owner = of(source, &object);
+        let controller_name = of(source, &object);
         let message = match of(source, &object) {
-            Owner::Foreign(whose) => {
-                Some(refusal(source, &[(ChildKind::ConfigMap, whose)]).message)
+            Ownership::Foreign(owner) => {
+                Some(rejection(source, &[(ChildKind::ConfigMap, owner)]).message)
             }
             _ => None,
         };
-        (owner, message)
+        (controller_name, message)
     }
 
     fn of_a_controller(api_version: &str, kind: &str, uid: &str) -> Value {
@@ -126,42 +144,49 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_taken_says_by_whom_and_what_to_do() {
+    fn a_name_conflict_names_the_owner_and_the_remedy() {
         let judged = |metadata: &Value| super::tests::judged(metadata, &json!({}));
         let own = of_a_controller("visor.dev/v1alpha1", "FakeLogSource", "new");
-        assert_eq!(judged(&own).0, Owner::Source);
+        assert_eq!(judged(&own).0, Ownership::Owned);
         assert_eq!(
             judged(&of_a_controller("visor.dev/v1", "FakeLogSource", "old")).1.as_deref(),
             Some(
-                "there is a ConfigMap `shop` of a former source of this name; \
-                 waiting for Kubernetes to remove it"
+                "ConfigMap `shop` already exists and is owned by a deleted source of this name; \
+                 waiting for Kubernetes to delete it"
             )
         );
-        let rename = "; rename this source, or remove that object";
+        let rename = "; rename this source or delete that object";
         for (api_version, kind) in [("visor.dev/v1", "Shop"), ("example.com/v1", "FakeLogSource")] {
             let others = judged(&of_a_controller(api_version, kind, "old")).1.unwrap();
-            let whose = format!("that {kind} shop controls");
-            assert!(others.contains(&whose) && others.ends_with(rename), "{others}");
+            let owner = format!("is controlled by {kind} shop");
+            assert!(others.contains(&owner) && others.ends_with(rename), "{others}");
         }
-        let nobodys = judged(&json!({"name": "shop"})).1.unwrap();
-        assert!(nobodys.contains("not of this source") && nobodys.ends_with(rename), "{nobodys}");
+        let orphan_message = judged(&json!({"name": "shop"})).1.unwrap();
+        assert!(
+            orphan_message.contains("isn't owned by this source")
+                && orphan_message.ends_with(rename),
+            "{orphan_message}"
+        );
     }
 
     #[test]
-    fn what_was_left_behind_is_taken_over_if_the_source_says_so() {
-        let left = json!({"name": "shop", "labels": {MANAGED_BY: MANAGER, INSTANCE: "shop"}});
-        let (owner, message) = judged(&left, &json!({}));
-        assert_eq!(owner, Owner::Foreign(Whose::LeftBehind));
+    fn an_orphan_is_adopted_if_the_source_requests_it() {
+        let left = json!({"name": "shop", "labels": {MANAGED_BY_LABEL: FIELD_MANAGER, INSTANCE_LABEL: "shop"}});
+        let (controller_name, message) = judged(&left, &json!({}));
+        assert_eq!(controller_name, Ownership::Foreign(ForeignOwner::Orphan));
         assert!(message.unwrap().contains("kubectl annotate fls shop visor.dev/adopt=true"));
-        let wish = json!({ADOPT: "true"});
-        assert_eq!(judged(&left, &wish).0, Owner::Nobody);
+        let adopt = json!({ADOPT_ANNOTATION: "true"});
+        assert_eq!(judged(&left, &adopt).0, Ownership::Orphaned);
         // Nothing else is, whatever the source says.
-        let unmarked = json!({"name": "shop", "labels": {INSTANCE: "shop"}});
-        assert_eq!(judged(&unmarked, &wish).0, Owner::Foreign(Whose::Unknown));
-        let other = json!({"name": "shop", "labels": {MANAGED_BY: MANAGER, INSTANCE: "other"}});
-        assert_eq!(judged(&other, &wish).0, Owner::Foreign(Whose::Unknown));
+        let unmarked = json!({"name": "shop", "labels": {INSTANCE_LABEL: "shop"}});
+        assert_eq!(judged(&unmarked, &adopt).0, Ownership::Foreign(ForeignOwner::NoController));
+        let other = json!({"name": "shop", "labels": {MANAGED_BY_LABEL: FIELD_MANAGER, INSTANCE_LABEL: "other"}});
+        assert_eq!(judged(&other, &adopt).0, Ownership::Foreign(ForeignOwner::NoController));
         let mut theirs = of_a_controller("apps/v1", "Deployment", "old");
         theirs["labels"] = left["labels"].clone();
-        assert!(matches!(judged(&theirs, &wish).0, Owner::Foreign(Whose::Object(_))));
+        assert!(matches!(
+            judged(&theirs, &adopt).0,
+            Ownership::Foreign(ForeignOwner::Controller(_))
+        ));
     }
 }

@@ -1,11 +1,11 @@
-//! Claims of a volume: one that all pods of a source share, or a `StatefulSet`'s template of one
-//! for each pod.
+//! Persistent volume claims: one that all pods of a source share, or the claim template of a
+//! `StatefulSet`.
 
 use k8s_openapi::{
     api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements},
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
 };
-use visor_api::source::{PersistentVolumeClaim as Wish, VolumeAccessMode};
+use visor_api::source::{PersistentVolumeClaim as DesiredClaim, VolumeAccessMode};
 
 use super::{labels, metadata};
 use crate::source::ValidSource;
@@ -14,21 +14,25 @@ use crate::source::ValidSource;
 const DEFAULT_SIZE: &str = "1Gi";
 
 /// The claim of a source whose pods share it.
-pub(super) fn shared(source: ValidSource<'_>, wish: &Wish) -> PersistentVolumeClaim {
+pub(super) fn shared(source: ValidSource<'_>, desired: &DesiredClaim) -> PersistentVolumeClaim {
     PersistentVolumeClaim {
         metadata: metadata(source),
-        spec: Some(spec(wish)),
+        spec: Some(spec(desired)),
         ..PersistentVolumeClaim::default()
     }
 }
 
-/// The template from which a `StatefulSet` makes a claim for each pod. The claims belong to the
-/// source, not to the `StatefulSet`: they live through a change of the pods and are deleted with
-/// the source. No version among the labels: a template can't be changed.
-pub(super) fn template(source: ValidSource<'_>, name: &str, wish: &Wish) -> PersistentVolumeClaim {
+/// The template from which a `StatefulSet` creates a claim for each pod. The claims are owned by
+/// the source, not by the `StatefulSet`: they survive a change of the pods and are deleted with the
+/// source. The labels have no version, because a template is immutable.
+pub(super) fn template(
+    source: ValidSource<'_>,
+    name: &str,
+    desired: &DesiredClaim,
+) -> PersistentVolumeClaim {
     let mut claim_labels = labels::selector(source);
-    // As that of every child, so that the claims are seen.
-    claim_labels.insert(labels::MANAGED_BY.to_owned(), labels::MANAGER.to_owned());
+    // The label of every child, so that the caches hold the claims.
+    claim_labels.insert(labels::MANAGED_BY_LABEL.to_owned(), labels::FIELD_MANAGER.to_owned());
     PersistentVolumeClaim {
         metadata: ObjectMeta {
             name: Some(name.to_owned()),
@@ -36,17 +40,17 @@ pub(super) fn template(source: ValidSource<'_>, name: &str, wish: &Wish) -> Pers
             owner_references: source.owner_reference().map(|reference| vec![reference]),
             ..ObjectMeta::default()
         },
-        spec: Some(spec(wish)),
+        spec: Some(spec(desired)),
         ..PersistentVolumeClaim::default()
     }
 }
 
-/// What is asked of a claim.
-pub(crate) fn spec(wish: &Wish) -> PersistentVolumeClaimSpec {
-    let size = wish.size.clone().unwrap_or_else(|| Quantity(DEFAULT_SIZE.to_owned()));
+/// The spec of a claim.
+pub(crate) fn spec(desired: &DesiredClaim) -> PersistentVolumeClaimSpec {
+    let size = desired.size.clone().unwrap_or_else(|| Quantity(DEFAULT_SIZE.to_owned()));
     PersistentVolumeClaimSpec {
-        access_modes: Some(vec![access_mode(wish.access_mode).to_owned()]),
-        storage_class_name: wish.storage_class_name.clone(),
+        access_modes: Some(vec![access_mode(desired.access_mode).to_owned()]),
+        storage_class_name: desired.storage_class_name.clone(),
         resources: Some(VolumeResourceRequirements {
             requests: Some([("storage".to_owned(), size)].into()),
             ..VolumeResourceRequirements::default()

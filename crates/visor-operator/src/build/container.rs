@@ -1,5 +1,5 @@
-//! The containers of a generator's pod: the generator itself, the one that prepares a directory of
-//! a node for it, and what we add to the containers that a person puts beside it.
+//! The containers of a pod: the generator, the init container that prepares a hostPath directory
+//! for it, and the user's containers from the pod template.
 
 use k8s_openapi::{
     api::core::v1::{
@@ -18,7 +18,7 @@ pub(crate) use visor_api::source::METRICS_PORT;
 
 /// The generator's container.
 pub(crate) const GENERATOR: &str = "visor";
-/// The init container that makes a directory of the node ready.
+/// The init container that prepares the directory of the node.
 pub(super) const PREPARE: &str = "prepare";
 /// The volume of the document, and where it is mounted.
 pub(crate) const DOCUMENT_VOLUME: &str = "document";
@@ -26,57 +26,59 @@ pub(crate) const DOCUMENT_DIRECTORY: &str = "/etc/visor";
 /// The volume of the files, and where it is mounted.
 pub(crate) const LOGS_VOLUME: &str = "logs";
 pub(crate) const LOGS_DIRECTORY: &str = "/var/log/visor";
-/// The name of the metrics port in the pod. In somebody else's there may be a `metrics` of theirs.
+/// The name of the metrics port. Pods of other workloads may have a port `metrics` already.
 pub(super) const METRICS_PORT_NAME: &str = "visor-metrics";
-/// The image's own user and group, as whom a generator runs where nobody says anything else.
+/// The user and group of the image, which the generator runs as by default.
 const USER: i64 = 65532;
 
-/// Where an API server mounts a pod's token in every container that has nothing else there.
+/// Where the API server mounts the token of the service account, unless something else is mounted
+/// there.
 pub(crate) const TOKEN_DIRECTORY: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 const IDENTITY: &str = RESERVED_VARIABLE;
 
-/// As whom a generator runs.
+/// The user and group of the generator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RunAs {
-    /// `None` for whom the cluster or the image chooses.
+    /// `None`: the cluster's or the image's default.
     pub(crate) user: Option<i64>,
-    /// `None` for the one that a node takes for such a user.
+    /// `None`: the default group of that user.
     pub(crate) group: Option<i64>,
 }
 
 impl RunAs {
-    /// As the operator's settings have it.
+    /// The operator's settings.
     pub(crate) const fn own(settings: &Settings) -> Self {
         Self { user: settings.user, group: settings.user }
     }
 }
 
-/// What a generator finds in its pod.
-pub(crate) struct Surroundings<'a> {
+/// What the generator's container depends on in its pod.
+pub(crate) struct GeneratorSpec<'a> {
     /// The volume of the document.
     pub(crate) document_volume: &'a str,
     /// The volume of the files, and where it is mounted.
     pub(crate) logs_volume: &'a str,
     pub(crate) logs_directory: &'a str,
-    /// Whether other pods write to that volume. The files then lie in a directory of the pod's name.
+    /// Whether other pods write to that volume. The files are then in a directory named after the
+    /// pod.
     pub(crate) shared: bool,
-    /// What the container asks for and may use.
+    /// The container's resource requests and limits.
     pub(crate) resources: Option<&'a ResourceRequirements>,
     pub(crate) run_as: RunAs,
     /// More environment variables.
     pub(crate) env: &'a [EnvVar],
     pub(crate) env_from: &'a [EnvFromSource],
-    /// Whether containers of the pod get its token. The generator doesn't.
+    /// Whether containers of the pod get the service account's token. The generator doesn't.
     pub(crate) has_token: bool,
-    /// Whether the pod is somebody else's. Its generator then must not be in its way: it waits for a
-    /// document rather than fail, and no probe of ours decides whether the pod is ready.
-    pub(crate) guest: bool,
+    /// Whether the container is injected into a pod of another workload. It must not disturb that
+    /// pod: it waits for its document instead of failing, and has no probes.
+    pub(crate) sidecar: bool,
 }
 
-/// The generator, in a pod of ours or of somebody else's.
-pub(crate) fn generator(settings: &Settings, surroundings: &Surroundings<'_>) -> Container {
-    let Surroundings {
+/// The generator, in a pod of the source or injected.
+pub(crate) fn generator(settings: &Settings, generator_spec: &GeneratorSpec<'_>) -> Container {
+    let GeneratorSpec {
         document_volume,
         logs_volume,
         logs_directory,
@@ -86,21 +88,21 @@ pub(crate) fn generator(settings: &Settings, surroundings: &Surroundings<'_>) ->
         env,
         env_from,
         has_token,
-        guest,
-    } = *surroundings;
+        sidecar,
+    } = *generator_spec;
     let directory = output_directory(logs_directory, shared);
     let document = format!("{DOCUMENT_DIRECTORY}/{}", document::FILE);
-    // At all addresses of the pod, of whatever family they are.
+    // All addresses of the pod, IPv4 and IPv6.
     let listen = format!(":{METRICS_PORT}");
     let mut arguments = vec!["run", "-f", &document, "--output-dir", &directory];
-    arguments.extend(["--listen", &listen, "--diagnostics", "json"]);
-    // Where a kubelet looks for a container's last word.
+    arguments.extend(["--listen", &listen, "--logging-format", "json"]);
+    // The kubelet copies this file into the container's termination message.
     arguments.extend(["--report", "/dev/termination-log"]);
-    arguments.extend(guest.then_some("--wait"));
+    arguments.extend(sidecar.then_some("--wait"));
     let document_mount = read_only(document_volume, DOCUMENT_DIRECTORY);
     let mut mounts = vec![document_mount, mount(logs_volume, logs_directory)];
-    mounts.extend(has_token.then(|| in_place_of_the_token(document_volume)));
-    let mut variables = vec![identity(), warnings_only()];
+    mounts.extend(has_token.then(|| hide_token(document_volume)));
+    let mut variables = vec![identity(), log_level()];
     variables.retain(|own| env.iter().all(|variable| variable.name != own.name));
     variables.extend_from_slice(env);
     Container {
@@ -116,10 +118,10 @@ pub(crate) fn generator(settings: &Settings, surroundings: &Surroundings<'_>) ->
             protocol: Some("TCP".to_owned()),
             ..ContainerPort::default()
         }]),
-        startup_probe: (!guest).then(startup_probe),
-        liveness_probe: (!guest).then(|| probe("/livez", 10)),
-        readiness_probe: (!guest).then(|| probe("/readyz", 5)),
-        resources: Some(resources.cloned().unwrap_or_else(modest_resources)),
+        startup_probe: (!sidecar).then(startup_probe),
+        liveness_probe: (!sidecar).then(|| probe("/livez", 10)),
+        readiness_probe: (!sidecar).then(|| probe("/readyz", 5)),
+        resources: Some(resources.cloned().unwrap_or_else(default_resources)),
         security_context: Some(SecurityContext {
             run_as_user: run_as.user,
             run_as_group: run_as.group,
@@ -136,12 +138,12 @@ pub(crate) fn generator(settings: &Settings, surroundings: &Surroundings<'_>) ->
     }
 }
 
-/// The one container that is root, and only with a directory of the node: a kubelet makes such a
-/// directory as root, and no other setting gives it to the generator's user.
+/// The only container that runs as root, and only with a hostPath volume: the kubelet creates such
+/// a directory as root, and only root can give it to the generator's user.
 pub(super) fn prepare(settings: &Settings, run_as: RunAs, has_token: bool) -> Container {
     let (user, group) = (run_as.user.unwrap_or(USER), run_as.group.unwrap_or(USER));
     let mut mounts = vec![logs_mount()];
-    mounts.extend(has_token.then(|| in_place_of_the_token(DOCUMENT_VOLUME)));
+    mounts.extend(has_token.then(|| hide_token(DOCUMENT_VOLUME)));
     let arguments = [
         "prepare-directory",
         "--owner",
@@ -154,7 +156,7 @@ pub(super) fn prepare(settings: &Settings, run_as: RunAs, has_token: bool) -> Co
         image_pull_policy: Some(settings.image_pull_policy.clone()),
         args: Some(arguments.map(str::to_owned).to_vec()),
         env: Some(vec![identity()]),
-        resources: Some(modest_resources()),
+        resources: Some(default_resources()),
         security_context: Some(SecurityContext {
             run_as_user: Some(0),
             run_as_group: Some(0),
@@ -171,21 +173,24 @@ pub(super) fn prepare(settings: &Settings, run_as: RunAs, has_token: bool) -> Co
     }
 }
 
-/// A person's container: as it was written, with the volume of the files and the restricted Pod
-/// Security Standard's settings where it says nothing about them.
+/// A container of the pod template: as it was written, with the log volume, and with the settings
+/// of the restricted Pod Security Standard where it doesn't set them itself.
 ///
-/// Where several pods write to that volume, it sees the part of its own pod and no other: that part's
-/// name is in its environment.
-pub(super) fn beside(container: &Container, shared: bool) -> Container {
+/// If several pods write to that volume, the container sees only its own pod's directory; the name
+/// of that directory is in its environment.
+pub(super) fn user_container(container: &Container, shared: bool) -> Container {
     let mut container = container.clone();
     let mounts = container.volume_mounts.get_or_insert_default();
-    let taken =
+    let claimed =
         mounts.iter().any(|mount| mount.name == LOGS_VOLUME || mount.mount_path == LOGS_DIRECTORY);
-    if !taken {
+    if !claimed {
         mounts.push(logs_mount());
     }
     if shared {
-        mounts.iter_mut().filter(|mount| mount.name == LOGS_VOLUME).for_each(keep_to_its_part);
+        mounts
+            .iter_mut()
+            .filter(|mount| mount.name == LOGS_VOLUME)
+            .for_each(restrict_to_own_directory);
         let env = container.env.get_or_insert_default();
         env.retain(|variable| variable.name != IDENTITY);
         env.insert(0, identity());
@@ -203,11 +208,11 @@ pub(super) fn beside(container: &Container, shared: bool) -> Container {
     container
 }
 
-/// Has a mount begin at the part of the volume that is the pod's own.
-fn keep_to_its_part(mount: &mut VolumeMount) {
+/// Restricts a mount to the pod's own directory in the volume.
+fn restrict_to_own_directory(mount: &mut VolumeMount) {
     let below = match (&mount.sub_path_expr, &mount.sub_path) {
         (Some(expression), _) => Some(expression.clone()),
-        // What stands in it is no variable.
+        // A plain path has no variables to expand.
         (None, Some(path)) => Some(path.replace('$', "$$")),
         (None, None) => None,
     };
@@ -220,12 +225,12 @@ fn keep_to_its_part(mount: &mut VolumeMount) {
 }
 
 fn output_directory(logs_directory: &str, shared: bool) -> String {
-    // What a path says of variables is none of ours.
+    // A `$` in the path must not be expanded.
     let directory = logs_directory.replace('$', "$$");
     if shared { format!("{directory}/$({IDENTITY})") } else { directory }
 }
 
-/// The pod's name: it makes the lines of each replica its own.
+/// The pod's name: it makes the lines of each replica different.
 fn identity() -> EnvVar {
     EnvVar {
         name: IDENTITY.to_owned(),
@@ -240,15 +245,15 @@ fn identity() -> EnvVar {
     }
 }
 
-/// What a container says on standard error is in its log, among the lines that it writes on standard
-/// output. A collector should find nothing else there as long as all is well.
-fn warnings_only() -> EnvVar {
+/// The diagnostics of a container are in its log, among the lines that it writes to standard
+/// output. A collector should find only lines there as long as there are no problems.
+fn log_level() -> EnvVar {
     EnvVar { name: "VISOR_LOG".to_owned(), value: Some("warn".to_owned()), ..EnvVar::default() }
 }
 
-/// Something harmless where the API server would mount the pod's token: our containers ask it for
-/// nothing.
-fn in_place_of_the_token(document_volume: &str) -> VolumeMount {
+/// A harmless mount where the API server would mount the service account's token: our containers
+/// don't use the API.
+fn hide_token(document_volume: &str) -> VolumeMount {
     read_only(document_volume, TOKEN_DIRECTORY)
 }
 
@@ -268,8 +273,8 @@ fn mount(volume: &str, directory: &str) -> VolumeMount {
     }
 }
 
-/// Whether the generator has begun. Until then no other probe is asked, and a start that takes long is
-/// no failure. The first one waits: a kubelet warns of each that comes too early.
+/// Until the generator has started, the kubelet doesn't run the other probes, and a slow start is
+/// no failure. The initial delay avoids a Warning event for a probe that comes too early.
 fn startup_probe() -> Probe {
     Probe { initial_delay_seconds: Some(1), failure_threshold: Some(60), ..probe("/livez", 1) }
 }
@@ -287,8 +292,8 @@ fn probe(path: &str, period_seconds: i32) -> Probe {
     }
 }
 
-/// Enough for a source of some thousand lines a second.
-fn modest_resources() -> ResourceRequirements {
+/// Enough for some thousand lines per second.
+fn default_resources() -> ResourceRequirements {
     let quantity = |text: &str| Quantity(text.to_owned());
     ResourceRequirements {
         requests: Some(
@@ -298,7 +303,8 @@ fn modest_resources() -> ResourceRequirements {
     }
 }
 
-/// What the restricted Pod Security Standard wants of every container; the pod says the rest.
+/// The container part of the restricted Pod Security Standard; the pod's security context has the
+/// rest.
 fn restricted() -> SecurityContext {
     SecurityContext {
         allow_privilege_escalation: Some(false),

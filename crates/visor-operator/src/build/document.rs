@@ -1,5 +1,5 @@
-//! The document that a pod's generator reads: the source's own, without what concerns the pods, so
-//! that a change of the pods is none of the document.
+//! The document that a pod's generator reads: the source without the fields about pods, so that
+//! changing those doesn't change the document.
 
 use serde::Serialize;
 use visor_api::source::{FakeLogSourceSpec, Generator, StopAfter};
@@ -39,7 +39,7 @@ struct Spec<'a> {
 ///
 /// # Errors
 ///
-/// What the library says; nothing that a valid source holds should make it.
+/// If serialization fails, which a valid source can't cause.
 pub(crate) fn yaml(source: ValidSource<'_>) -> Result<String, serde_saphyr::ser::Error> {
     let FakeLogSourceSpec { seed, time_zone, suspend, stop_after, generators, .. } = source.spec();
     serde_saphyr::to_string(&Document {

@@ -1,5 +1,5 @@
-//! A hash of a JSON value or a text, for annotations that tell whether something has changed.
-//! FNV-1a, as Kubernetes hashes pod templates: small, and the same in every version of Visor.
+//! Hashes for annotations that detect changes. FNV-1a, as Kubernetes uses for pod templates: small,
+//! and the same in every version of Visor.
 
 use std::hash::Hasher;
 
@@ -13,7 +13,7 @@ pub(crate) fn of_text(text: &str) -> String {
     format!("{:016x}", hasher.finish())
 }
 
-/// The hash of a JSON value: of its text, whose keys are in order.
+/// The hash of a JSON value: of its serialized form, with sorted keys.
 pub(crate) fn of_value(value: &Value) -> String {
     of_text(&value.to_string())
 }

@@ -1,4 +1,4 @@
-//! The `PodMonitor` by which the Prometheus Operator finds a source's pods.
+//! The `PodMonitor` by which the Prometheus Operator discovers a source's pods.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ pub(super) fn pod_monitor(source: ValidSource<'_>) -> Value {
         "kind": "PodMonitor",
         "metadata": metadata(source),
         "spec": {
-            "selector": {"matchLabels": {labels::SOURCE: source.name()}},
+            "selector": {"matchLabels": {labels::SOURCE_LABEL: source.name()}},
             "podMetricsEndpoints": [{"port": container::METRICS_PORT_NAME}],
         },
     })

@@ -1,5 +1,5 @@
-//! The pods of a source: generator, volumes, and what a person puts beside it. They meet the
-//! restricted Pod Security Standard, but for a volume on the node (`hostPath`).
+//! The pod template of a source: generator, volumes, and the user's containers. It complies with
+//! the restricted Pod Security Standard unless there is a hostPath volume.
 
 use std::collections::BTreeMap;
 
@@ -11,118 +11,120 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use visor_api::source::{PodTemplate, Volume as Wish, Workload};
+use visor_api::source::{PodTemplate, Volume as LogVolume, Workload};
 
 use super::{Settings, container, labels};
 use crate::source::ValidSource;
 
-/// The time to flush the last lines and to end. `visor run` needs a second.
+/// The time to write the remaining lines and exit. `visor run` needs one second.
 const GRACE_SECONDS: i64 = 30;
 
 pub(super) fn template(source: ValidSource<'_>, settings: &Settings) -> PodTemplateSpec {
     let nothing = PodTemplate::default();
-    let wishes = source.spec().pod_template.as_ref().unwrap_or(&nothing);
+    let template_spec = source.spec().pod_template.as_ref().unwrap_or(&nothing);
     let finite = source.workload() == Workload::Job;
     let shared = is_shared(source);
-    let has_token =
-        wishes.automount_service_account_token.unwrap_or(wishes.service_account_name.is_some());
-    let security_context = security_context(settings, wishes.security_context.as_ref());
+    let has_token = template_spec
+        .automount_service_account_token
+        .unwrap_or(template_spec.service_account_name.is_some());
+    let security_context = security_context(settings, template_spec.security_context.as_ref());
     let run_as = container::RunAs {
         user: security_context.run_as_user,
         group: security_context.run_as_group,
     };
-    let prepare = on_the_node(source).then(|| container::prepare(settings, run_as, has_token));
-    let surroundings = container::Surroundings {
+    let prepare = is_host_path(source).then(|| container::prepare(settings, run_as, has_token));
+    let generator_spec = container::GeneratorSpec {
         document_volume: container::DOCUMENT_VOLUME,
         logs_volume: container::LOGS_VOLUME,
         logs_directory: container::LOGS_DIRECTORY,
         shared,
-        resources: wishes.resources.as_ref(),
+        resources: template_spec.resources.as_ref(),
         run_as,
-        env: &wishes.env,
-        env_from: &wishes.env_from,
+        env: &template_spec.env,
+        env_from: &template_spec.env_from,
         has_token,
-        guest: false,
+        sidecar: false,
     };
-    let generator = container::generator(settings, &surroundings);
-    let beside = wishes.containers.iter().map(|one| container::beside(one, shared));
+    let generator = container::generator(settings, &generator_spec);
+    let user_container =
+        template_spec.containers.iter().map(|one| container::user_container(one, shared));
 
-    // A Job ends when its containers have ended, and a collector never does. One that is an init
-    // container which goes on running is ended by the kubelet when the generator has ended.
+    // A Job completes when its containers have terminated, and a collector never does. The kubelet
+    // terminates a native sidecar after the generator.
     let mut containers = vec![generator];
-    let before = wishes.init_containers.iter().map(|one| container::beside(one, shared));
+    let before =
+        template_spec.init_containers.iter().map(|one| container::user_container(one, shared));
     let mut init_containers: Vec<Container> = prepare.into_iter().chain(before).collect();
     if finite && settings.native_sidecars {
         init_containers.extend(
-            beside.map(|container| Container {
+            user_container.map(|container| Container {
                 restart_policy: Some("Always".to_owned()),
                 ..container
             }),
         );
     } else {
-        containers.extend(beside);
+        containers.extend(user_container);
     }
 
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
-            labels: Some(labels::of_pods(source)),
-            annotations: some_unless_empty(annotations(source, wishes)),
+            labels: Some(labels::for_pods(source)),
+            annotations: some_unless_empty(annotations(source, template_spec)),
             ..ObjectMeta::default()
         }),
         spec: Some(PodSpec {
             automount_service_account_token: Some(has_token),
-            service_account_name: wishes.service_account_name.clone(),
+            service_account_name: template_spec.service_account_name.clone(),
             enable_service_links: Some(false),
             containers,
             init_containers: some_unless_empty(init_containers),
-            node_selector: some_unless_empty(wishes.node_selector.clone()),
-            tolerations: some_unless_empty(wishes.tolerations.clone()),
-            affinity: wishes.affinity.clone(),
+            node_selector: some_unless_empty(template_spec.node_selector.clone()),
+            tolerations: some_unless_empty(template_spec.tolerations.clone()),
+            affinity: template_spec.affinity.clone(),
             topology_spread_constraints: some_unless_empty(
-                wishes.topology_spread_constraints.clone(),
+                template_spec.topology_spread_constraints.clone(),
             ),
-            scheduler_name: wishes.scheduler_name.clone(),
-            runtime_class_name: wishes.runtime_class_name.clone(),
-            host_aliases: some_unless_empty(wishes.host_aliases.clone()),
-            dns_config: wishes.dns_config.clone(),
-            image_pull_secrets: some_unless_empty(wishes.image_pull_secrets.clone()),
-            priority_class_name: wishes.priority_class_name.clone(),
+            scheduler_name: template_spec.scheduler_name.clone(),
+            runtime_class_name: template_spec.runtime_class_name.clone(),
+            host_aliases: some_unless_empty(template_spec.host_aliases.clone()),
+            dns_config: template_spec.dns_config.clone(),
+            image_pull_secrets: some_unless_empty(template_spec.image_pull_secrets.clone()),
+            priority_class_name: template_spec.priority_class_name.clone(),
             restart_policy: Some(if finite { "Never" } else { "Always" }.to_owned()),
             security_context: Some(security_context),
             termination_grace_period_seconds: Some(
-                wishes.termination_grace_period_seconds.unwrap_or(GRACE_SECONDS),
+                template_spec.termination_grace_period_seconds.unwrap_or(GRACE_SECONDS),
             ),
-            volumes: Some(volumes(source, wishes)),
+            volumes: Some(volumes(source, template_spec)),
             ..PodSpec::default()
         }),
     }
 }
 
-/// A person's security context, and the restricted Pod Security Standard's settings where it says nothing
-/// about them.
-fn security_context(settings: &Settings, wish: Option<&PodSecurityContext>) -> PodSecurityContext {
-    let wish = wish.cloned().unwrap_or_default();
+/// The security context of the pod template, completed by the restricted Pod Security Standard.
+fn security_context(settings: &Settings, given: Option<&PodSecurityContext>) -> PodSecurityContext {
+    let given = given.cloned().unwrap_or_default();
     PodSecurityContext {
-        run_as_non_root: wish.run_as_non_root.or(Some(wish.run_as_user != Some(0))),
-        run_as_user: wish.run_as_user.or(settings.user),
-        run_as_group: wish.run_as_group.or(settings.user),
-        fs_group: wish.fs_group.or(settings.user),
-        fs_group_change_policy: wish
+        run_as_non_root: given.run_as_non_root.or(Some(given.run_as_user != Some(0))),
+        run_as_user: given.run_as_user.or(settings.user),
+        run_as_group: given.run_as_group.or(settings.user),
+        fs_group: given.fs_group.or(settings.user),
+        fs_group_change_policy: given
             .fs_group_change_policy
             .or_else(|| Some("OnRootMismatch".to_owned())),
-        seccomp_profile: wish.seccomp_profile.or_else(|| {
+        seccomp_profile: given.seccomp_profile.or_else(|| {
             Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), ..SeccompProfile::default() })
         }),
-        ..wish
+        ..given
     }
 }
 
-/// The annotations of the pods: the person's and, where their logs live no longer than they do, that these
-/// keep no node.
-fn annotations(source: ValidSource<'_>, wishes: &PodTemplate) -> BTreeMap<String, String> {
-    let mut annotations = wishes.annotations.clone();
-    if matches!(source.spec().volume, None | Some(Wish::EmptyDir(_))) {
-        labels::may_be_lost(&mut annotations, container::LOGS_VOLUME);
+/// The annotations of the pod template. If the log volume is an emptyDir, it must not prevent the
+/// cluster autoscaler from removing the node.
+fn annotations(source: ValidSource<'_>, template_spec: &PodTemplate) -> BTreeMap<String, String> {
+    let mut annotations = template_spec.annotations.clone();
+    if matches!(source.spec().volume, None | Some(LogVolume::EmptyDir(_))) {
+        labels::mark_safe_to_evict(&mut annotations, container::LOGS_VOLUME);
     }
     annotations
 }
@@ -130,22 +132,22 @@ fn annotations(source: ValidSource<'_>, wishes: &PodTemplate) -> BTreeMap<String
 /// Whether several pods may write to the same volume. Each then has a directory of its own.
 fn is_shared(source: ValidSource<'_>) -> bool {
     match &source.spec().volume {
-        None | Some(Wish::EmptyDir(_)) => false,
-        Some(Wish::PersistentVolumeClaim(_)) => !has_claims_of_its_own(source),
-        Some(Wish::HostPath(_)) => true,
+        None | Some(LogVolume::EmptyDir(_)) => false,
+        Some(LogVolume::PersistentVolumeClaim(_)) => !has_own_claims(source),
+        Some(LogVolume::HostPath(_)) => true,
     }
 }
 
-fn on_the_node(source: ValidSource<'_>) -> bool {
-    matches!(source.spec().volume, Some(Wish::HostPath(_)))
+fn is_host_path(source: ValidSource<'_>) -> bool {
+    matches!(source.spec().volume, Some(LogVolume::HostPath(_)))
 }
 
-/// Whether each pod has a claim of its own, which its `StatefulSet` makes and mounts.
-fn has_claims_of_its_own(source: ValidSource<'_>) -> bool {
-    source.workload() == Workload::StatefulSet && super::claim_to_make(source).is_some()
+/// Whether each pod has its own claim, which its `StatefulSet` creates and mounts.
+fn has_own_claims(source: ValidSource<'_>) -> bool {
+    source.workload() == Workload::StatefulSet && super::claim_to_create(source).is_some()
 }
 
-fn volumes(source: ValidSource<'_>, wishes: &PodTemplate) -> Vec<Volume> {
+fn volumes(source: ValidSource<'_>, template_spec: &PodTemplate) -> Vec<Volume> {
     let mut volumes = vec![Volume {
         name: container::DOCUMENT_VOLUME.to_owned(),
         config_map: Some(ConfigMapVolumeSource {
@@ -154,10 +156,10 @@ fn volumes(source: ValidSource<'_>, wishes: &PodTemplate) -> Vec<Volume> {
         }),
         ..Volume::default()
     }];
-    if !has_claims_of_its_own(source) {
+    if !has_own_claims(source) {
         volumes.push(logs(source));
     }
-    volumes.extend(wishes.volumes.iter().map(|volume| Volume {
+    volumes.extend(template_spec.volumes.iter().map(|volume| Volume {
         name: volume.name.clone(),
         config_map: volume.config_map.clone(),
         secret: volume.secret.clone(),
@@ -171,23 +173,23 @@ fn logs(source: ValidSource<'_>) -> Volume {
     let empty = Volume { name: container::LOGS_VOLUME.to_owned(), ..Volume::default() };
     match &source.spec().volume {
         None => Volume { empty_dir: Some(EmptyDirVolumeSource::default()), ..empty },
-        Some(Wish::EmptyDir(wish)) => Volume {
+        Some(LogVolume::EmptyDir(given)) => Volume {
             empty_dir: Some(EmptyDirVolumeSource {
-                size_limit: wish.size_limit.clone(),
+                size_limit: given.size_limit.clone(),
                 ..EmptyDirVolumeSource::default()
             }),
             ..empty
         },
-        Some(Wish::PersistentVolumeClaim(wish)) => Volume {
+        Some(LogVolume::PersistentVolumeClaim(given)) => Volume {
             persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
-                claim_name: wish.claim_name.clone().unwrap_or_else(|| source.name().to_owned()),
+                claim_name: given.claim_name.clone().unwrap_or_else(|| source.name().to_owned()),
                 ..PersistentVolumeClaimVolumeSource::default()
             }),
             ..empty
         },
-        Some(Wish::HostPath(wish)) => Volume {
+        Some(LogVolume::HostPath(given)) => Volume {
             host_path: Some(HostPathVolumeSource {
-                path: wish.path.clone(),
+                path: given.path.clone(),
                 type_: Some("DirectoryOrCreate".to_owned()),
             }),
             ..empty

@@ -1,5 +1,5 @@
-//! The headless Service by which a source's pods are found: their metrics, and the stable names of
-//! a `StatefulSet`'s pods.
+//! The headless Service of a source: it makes the pods' metrics discoverable, and gives the pods of
+//! a `StatefulSet` stable DNS names.
 
 use k8s_openapi::{
     api::core::v1::{Service, ServicePort, ServiceSpec},
@@ -14,7 +14,7 @@ pub(super) fn headless(source: ValidSource<'_>) -> Service {
         metadata: metadata(source),
         spec: Some(ServiceSpec {
             cluster_ip: Some("None".to_owned()),
-            // A pod that isn't ready has metrics all the same, and they say why it isn't.
+            // The metrics of a pod that isn't ready say why.
             publish_not_ready_addresses: Some(true),
             selector: Some(labels::selector(source)),
             ports: Some(vec![ServicePort {

@@ -1,4 +1,4 @@
-//! What runs the pods: a Deployment, a `StatefulSet`, a `DaemonSet` or a Job.
+//! The workload that runs the pods: a Deployment, a `StatefulSet`, a `DaemonSet` or a Job.
 
 use k8s_openapi::{
     api::{
@@ -20,8 +20,8 @@ use crate::{
     source::ValidSource,
 };
 
-/// How often a Job tries again with a new pod. Each pod that fails has written lines already, so
-/// few: a source that can't run should say so soon.
+/// The backoff limit of a Job. Each pod that fails has already written lines, so there are few
+/// retries: a source that can't run should report that soon.
 const JOB_BACKOFF_LIMIT: i32 = 3;
 
 const ROLLING_UPDATE: &str = "RollingUpdate";
@@ -36,7 +36,7 @@ pub(super) fn of(
         Workload::StatefulSet => child(ChildKind::StatefulSet, &stateful_set(source, settings)?)?,
         Workload::DaemonSet => child(ChildKind::DaemonSet, &daemon_set(source, settings))?,
         Workload::Job => child(ChildKind::Job, &job(source, settings, document_hash))?,
-        // Somebody else's runs the pods.
+        // The pods belong to other workloads.
         Workload::Sidecar => return Ok(None),
     }))
 }
@@ -55,13 +55,13 @@ fn deployment(source: ValidSource<'_>, settings: &Settings) -> Deployment {
     }
 }
 
-/// How pods are replaced. Of each strategy all fields are said, so that the server removes those of the
-/// other, which it doesn't allow beside it.
+/// The update strategy. All fields are set, so that the server removes those of the other strategy,
+/// which it doesn't accept beside it.
 fn strategy(source: ValidSource<'_>) -> DeploymentStrategy {
     let quarter = || Some(IntOrString::String("25%".to_owned()));
     match &source.spec().volume {
-        // Pods of two nodes can't have such a claim at once, and a new pod would wait for the old one,
-        // which waits for the new one. Of a claim that exists already nothing is known.
+        // Such a claim can't be mounted on two nodes. In a rolling update the new pod would wait for the
+        // old one, and the old one for the new one. The access mode of an existing claim isn't known.
         Some(Volume::PersistentVolumeClaim(claim))
             if claim.claim_name.is_some()
                 || claim.access_mode != VolumeAccessMode::ReadWriteMany =>
@@ -79,17 +79,21 @@ fn strategy(source: ValidSource<'_>) -> DeploymentStrategy {
 }
 
 fn stateful_set(source: ValidSource<'_>, settings: &Settings) -> Result<StatefulSet, BuildError> {
-    let claims = super::claim_to_make(source)
-        .map(|wish| vec![claim::template(source, container::LOGS_VOLUME, wish)]);
+    let claims = super::claim_to_create(source)
+        .map(|claim| vec![claim::template(source, container::LOGS_VOLUME, claim)]);
     let mut metadata = metadata(source);
-    annotate(&mut metadata, labels::IMMUTABLE, hash::of_value(&serde_json::to_value(&claims)?));
+    annotate(
+        &mut metadata,
+        labels::IMMUTABLE_HASH,
+        hash::of_value(&serde_json::to_value(&claims)?),
+    );
     Ok(StatefulSet {
         metadata,
         spec: Some(StatefulSetSpec {
             replicas: Some(source.spec().replicas),
             selector: selector(source),
             service_name: Some(source.name().to_owned()),
-            // Sources have no order among their pods.
+            // The pods of a source need no order.
             pod_management_policy: Some("Parallel".to_owned()),
             template: pod::template(source, settings),
             volume_claim_templates: claims,
@@ -124,16 +128,16 @@ fn daemon_set(source: ValidSource<'_>, settings: &Settings) -> DaemonSet {
 
 fn job(source: ValidSource<'_>, settings: &Settings, document_hash: &str) -> Job {
     let spec = source.spec();
-    // What the person wishes of the pods, not what we make of it: another version of the operator,
-    // or of the image, must not start a Job again that has ended.
-    let wishes = json!({
+    // The source's own fields rather than the built template: a new version of the operator or of
+    // the image must not rerun a Job that has finished.
+    let relevant = json!({
         "replicas": spec.replicas,
         "volume": spec.volume,
         "podTemplate": spec.pod_template,
     });
     let mut metadata = metadata(source);
-    annotate(&mut metadata, labels::IMMUTABLE, hash::of_value(&wishes));
-    annotate(&mut metadata, labels::DOCUMENT, document_hash.to_owned());
+    annotate(&mut metadata, labels::IMMUTABLE_HASH, hash::of_value(&relevant));
+    annotate(&mut metadata, labels::DOCUMENT_HASH, document_hash.to_owned());
     Job {
         metadata,
         spec: Some(JobSpec {

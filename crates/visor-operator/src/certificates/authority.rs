@@ -1,5 +1,5 @@
-//! An authority: it makes itself, and signs certificates for servers. ECDSA on P-256. It doesn't
-//! read a clock.
+//! A certificate authority: it signs itself, and issues server certificates. ECDSA on P-256. It
+//! reads no clock.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,54 +11,54 @@ use rcgen::{
 use rustls::pki_types::CertificateDer;
 use x509_parser::parse_x509_certificate;
 
-use super::x509::{self, BACKDATED, Life, Moment};
+use super::x509::{self, BACKDATED, UnixSeconds, Validity};
 
-/// The longest that anything is signed for: a hundred years.
+/// The longest validity: a hundred years.
 const LONGEST: Duration = Duration::from_hours(24 * 36525);
 
-/// Why there is no authority or no certificate.
+/// Why there is no CA or no certificate.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AuthorityError {
-    #[error("making a certificate: {0}")]
+    #[error("cannot create a certificate: {0}")]
     Making(#[from] rcgen::Error),
-    #[error("the authority's certificate can't be read")]
+    #[error("cannot parse the CA certificate")]
     Unreadable,
-    #[error("the authority's key is the key of something else")]
+    #[error("the CA key doesn't match the CA certificate")]
     OtherKey,
 }
 
-/// An authority with its key.
+/// A CA with its private key.
 pub(super) struct Authority {
     pub(super) certificate: CertificateDer<'static>,
-    life: Life,
+    validity: Validity,
     issuer: Issuer<'static, KeyPair>,
 }
 
-/// A certificate and its key, both as PEM texts.
+/// A certificate chain and its private key, both as PEM.
 pub(super) struct Signed {
     pub(super) chain: String,
     pub(super) key: String,
 }
 
 impl Authority {
-    /// A new one.
-    pub(super) fn make(now: Moment, validity: Duration) -> Result<Self, AuthorityError> {
+    /// Creates a CA.
+    pub(super) fn create(now: UnixSeconds, validity: Duration) -> Result<Self, AuthorityError> {
         let key = KeyPair::generate()?;
-        let life = life(now, validity);
-        let mut parameters = parameters(&subject(now), life);
-        // It signs servers' certificates, never another authority's.
+        let validity = validity_from(now, validity);
+        let mut parameters = parameters(&subject(now), validity);
+        // It signs server certificates, and no intermediate CA.
         parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = parameters.self_signed(&key)?.der().clone();
-        Ok(Self { certificate, life, issuer: Issuer::new(parameters, key) })
+        Ok(Self { certificate, validity, issuer: Issuer::new(parameters, key) })
     }
 
-    /// One that was made before.
-    pub(super) fn read(
+    /// Loads a CA that was created before.
+    pub(super) fn load(
         certificate: &CertificateDer<'static>,
         key: &str,
     ) -> Result<Self, AuthorityError> {
-        let life = x509::authority_life(certificate).ok_or(AuthorityError::Unreadable)?;
+        let validity = x509::authority_validity(certificate).ok_or(AuthorityError::Unreadable)?;
         let key = KeyPair::from_pem(key)?;
         let (_, parsed) =
             parse_x509_certificate(certificate).map_err(|_| AuthorityError::Unreadable)?;
@@ -66,26 +66,26 @@ impl Authority {
             return Err(AuthorityError::OtherKey);
         }
         let issuer = Issuer::from_ca_cert_der(certificate, key)?;
-        Ok(Self { certificate: certificate.clone(), life, issuer })
+        Ok(Self { certificate: certificate.clone(), validity, issuer })
     }
 
-    /// The key as a PEM text.
+    /// The private key as PEM.
     pub(super) fn key(&self) -> String {
         self.issuer.key().serialize_pem()
     }
 
-    /// A certificate for a server of these names, and a new key for it. It doesn't outlive the
-    /// authority.
+    /// Issues a certificate for these DNS names, with a new key. It doesn't outlive the CA.
     pub(super) fn sign(
         &self,
         names: &[String],
-        now: Moment,
+        now: UnixSeconds,
         validity: Duration,
     ) -> Result<Signed, AuthorityError> {
         let key = KeyPair::generate()?;
-        let wished = life(now, validity);
-        let life = Life { from: wished.from, until: wished.until.min(self.life.until) };
-        let mut parameters = parameters("visor-operator", life);
+        let desired = validity_from(now, validity);
+        let validity =
+            Validity { from: desired.from, until: desired.until.min(self.validity.until) };
+        let mut parameters = parameters("visor-operator", validity);
         for name in names {
             parameters.subject_alt_names.push(SanType::DnsName(name.as_str().try_into()?));
         }
@@ -97,28 +97,29 @@ impl Authority {
     }
 }
 
-/// Authorities have names of their own, so that whoever verifies a certificate knows by which one.
-fn subject(now: Moment) -> String {
+/// The subject is unique, so that a verifier can tell the CAs apart.
+fn subject(now: UnixSeconds) -> String {
     let when = Timestamp::from_second(now).unwrap_or_default();
-    format!("visor-operator webhook authority {when}")
+    format!("visor-operator webhook CA {when}")
 }
 
-fn life(now: Moment, validity: Duration) -> Life {
-    let validity = Moment::try_from(validity.min(LONGEST).as_secs()).unwrap_or(Moment::MAX);
-    Life { from: now.saturating_sub(BACKDATED), until: now.saturating_add(validity) }
+fn validity_from(now: UnixSeconds, duration: Duration) -> Validity {
+    let duration =
+        UnixSeconds::try_from(duration.min(LONGEST).as_secs()).unwrap_or(UnixSeconds::MAX);
+    Validity { from: now.saturating_sub(BACKDATED), until: now.saturating_add(duration) }
 }
 
-fn parameters(common_name: &str, life: Life) -> CertificateParams {
+fn parameters(common_name: &str, validity: Validity) -> CertificateParams {
     let mut parameters = CertificateParams::default();
     parameters.distinguished_name = DistinguishedName::new();
     parameters.distinguished_name.push(DnType::CommonName, common_name);
-    parameters.not_before = system_time(life.from).into();
-    parameters.not_after = system_time(life.until).into();
+    parameters.not_before = system_time(validity.from).into();
+    parameters.not_after = system_time(validity.until).into();
     parameters
 }
 
-/// Within what a certificate can say: from 1970 to the end of the year 9999.
-fn system_time(moment: Moment) -> SystemTime {
+/// Clamped to what a certificate can express: from 1970 to the end of the year 9999.
+fn system_time(moment: UnixSeconds) -> SystemTime {
     const LAST: u64 = 253_402_300_799;
     SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(moment).unwrap_or(0).min(LAST))
 }
@@ -127,55 +128,55 @@ fn system_time(moment: Moment) -> SystemTime {
 mod tests {
     use super::*;
 
-    const NOW: Moment = 1_800_000_000;
+    const NOW: UnixSeconds = 1_800_000_000;
     const DAY: Duration = Duration::from_hours(24);
 
     #[test]
     fn an_authority_that_is_read_again_signs_as_before() {
-        let made = Authority::make(NOW, 10 * DAY).unwrap();
-        let read = Authority::read(&made.certificate, &made.key()).unwrap();
-        for authority in [&made, &read] {
+        let made = Authority::create(NOW, 10 * DAY).unwrap();
+        let load = Authority::load(&made.certificate, &made.key()).unwrap();
+        for authority in [&made, &load] {
             let signed = authority.sign(&["a.b.svc".to_owned()], NOW + 60, DAY).unwrap();
             let certificate = x509::from_pem(signed.chain.as_bytes()).remove(0);
             assert!(x509::is_signed_by(&certificate, &made.certificate));
-            let facts = x509::facts(&certificate).unwrap();
-            assert_eq!(facts.life.made(), NOW + 60);
-            assert_eq!(facts.life.until, NOW + 60 + 86_400);
-            assert!(facts.names.into_iter().eq(["a.b.svc".to_owned()]));
-            assert_eq!(x509::authority_life(&certificate), None);
+            let info = x509::certificate_info(&certificate).unwrap();
+            assert_eq!(info.validity.created_at(), NOW + 60);
+            assert_eq!(info.validity.until, NOW + 60 + 86_400);
+            assert!(info.names.into_iter().eq(["a.b.svc".to_owned()]));
+            assert_eq!(x509::authority_validity(&certificate), None);
         }
-        assert_eq!(x509::authority_life(&made.certificate).unwrap().until, NOW + 864_000);
+        assert_eq!(x509::authority_validity(&made.certificate).unwrap().until, NOW + 864_000);
     }
 
     #[test]
     fn a_certificate_does_not_outlive_its_authority() {
-        let authority = Authority::make(NOW, DAY).unwrap();
+        let authority = Authority::create(NOW, DAY).unwrap();
         let signed = authority.sign(&["a".to_owned()], NOW, 90 * DAY).unwrap();
         let certificate = x509::from_pem(signed.chain.as_bytes()).remove(0);
-        assert_eq!(x509::facts(&certificate).unwrap().life.until, NOW + 86_400);
+        assert_eq!(x509::certificate_info(&certificate).unwrap().validity.until, NOW + 86_400);
     }
 
     #[test]
-    fn what_does_not_fit_together_is_refused() {
-        let one = Authority::make(NOW, DAY).unwrap();
-        let two = Authority::make(NOW, DAY).unwrap();
-        let read = |certificate, key: &str| Authority::read(certificate, key).err().unwrap();
-        assert!(matches!(read(&one.certificate, &two.key()), AuthorityError::OtherKey));
-        assert!(matches!(read(&one.certificate, "no key"), AuthorityError::Making(_)));
+    fn a_mismatched_certificate_and_key_are_rejected() {
+        let one = Authority::create(NOW, DAY).unwrap();
+        let two = Authority::create(NOW, DAY).unwrap();
+        let load = |certificate, key: &str| Authority::load(certificate, key).err().unwrap();
+        assert!(matches!(load(&one.certificate, &two.key()), AuthorityError::OtherKey));
+        assert!(matches!(load(&one.certificate, "no key"), AuthorityError::Making(_)));
         let signed = one.sign(&["a".to_owned()], NOW, DAY).unwrap();
         let no_authority = x509::from_pem(signed.chain.as_bytes()).remove(0);
-        assert!(matches!(read(&no_authority, &signed.key), AuthorityError::Unreadable));
+        assert!(matches!(load(&no_authority, &signed.key), AuthorityError::Unreadable));
         assert!(one.sign(&["ünreadable".to_owned()], NOW, DAY).is_err());
     }
 
     #[test]
     fn times_at_the_ends_of_all_calendars_are_no_harm() {
         for (now, validity) in
-            [(0, DAY), (Moment::MAX, Duration::MAX), (Moment::MIN, Duration::ZERO)]
+            [(0, DAY), (UnixSeconds::MAX, Duration::MAX), (UnixSeconds::MIN, Duration::ZERO)]
         {
-            let made = Authority::make(now, validity).unwrap();
-            assert!(Authority::read(&made.certificate, &made.key()).is_ok(), "{now}");
-            assert!(x509::authority_life(&made.certificate).is_some(), "{now}");
+            let made = Authority::create(now, validity).unwrap();
+            assert!(Authority::load(&made.certificate, &made.key()).is_ok(), "{now}");
+            assert!(x509::authority_validity(&made.certificate).is_some(), "{now}");
         }
     }
 }

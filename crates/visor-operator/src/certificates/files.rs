@@ -1,6 +1,6 @@
-//! Certificates that somebody else makes, such as cert-manager: `tls.crt` and `tls.key` in a
-//! directory. They are read again when they have changed, as a kubelet changes the files of a
-//! mounted Secret. Files are asked, for a mounted directory is swapped as a whole.
+//! Certificates that something else provides, such as cert-manager: `tls.crt` and `tls.key` in a
+//! directory. They are reloaded when they change, as the kubelet updates the files of a mounted
+//! Secret. The files are polled, because the kubelet swaps a mounted directory as a whole.
 
 use std::{
     fs, io,
@@ -14,33 +14,33 @@ use tracing::warn;
 
 use super::resolver::{Loaded, Resolver};
 
-const PAUSE: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The texts of certificate and key.
-type Texts = (Vec<u8>, Vec<u8>);
+/// The contents of both files.
+type FileContents = (Vec<u8>, Vec<u8>);
 
-/// Shows what is in a directory, for ever. What can't be used changes nothing.
+/// Presents what is in a directory, and follows its changes. Invalid files are ignored.
 pub(crate) async fn follow_files(directory: PathBuf, resolver: Arc<Resolver>) {
     let mut files = Files::new(directory);
     loop {
-        let looked = spawn_blocking(move || {
-            let loaded = files.look();
+        let polled = spawn_blocking(move || {
+            let loaded = files.poll();
             (files, loaded)
         });
-        // It ends early only with the whole program.
-        let Ok((back, loaded)) = looked.await else { return };
+        // It fails only when the program is shutting down.
+        let Ok((back, loaded)) = polled.await else { return };
         files = back;
         if let Some(loaded) = loaded {
-            resolver.show(loaded);
+            resolver.set(loaded);
         }
-        sleep(PAUSE).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
-/// Files, and what was found in them the last time.
+/// The files, and what they contained the last time.
 struct Files {
     directory: PathBuf,
-    last: Option<Result<Texts, io::ErrorKind>>,
+    last: Option<Result<FileContents, io::ErrorKind>>,
 }
 
 impl Files {
@@ -48,9 +48,8 @@ impl Files {
         Self { directory, last: None }
     }
 
-    /// What there is to show now, if it is something else than the last time. What is wrong is told
-    /// once.
-    fn look(&mut self) -> Option<Loaded> {
+    /// The certificate to present, if the files have changed. Each problem is logged once.
+    fn poll(&mut self) -> Option<Loaded> {
         let found = read(&self.directory);
         let seen = found.as_ref().map(Clone::clone).map_err(io::Error::kind);
         if self.last.as_ref() == Some(&seen) {
@@ -59,10 +58,10 @@ impl Files {
         let directory = self.directory.display();
         let loaded = match found {
             Ok((certificate, key)) => Loaded::read(&certificate, &key).map_err(|error| {
-                warn!(%directory, %error, "tls.crt and tls.key can't be used; waiting for others");
+                warn!(%directory, %error, "cannot use tls.crt and tls.key; waiting for new ones");
             }),
             Err(error) => {
-                warn!(%directory, %error, "tls.crt and tls.key can't be read; waiting for them");
+                warn!(%directory, %error, "cannot read tls.crt and tls.key; waiting for them");
                 Err(())
             }
         };
@@ -71,11 +70,11 @@ impl Files {
     }
 }
 
-/// Reads both files, from before a change or from after it: until they are the same twice.
-fn read(directory: &Path) -> io::Result<Texts> {
+/// Reads both files consistently: until two reads return the same contents.
+fn read(directory: &Path) -> io::Result<FileContents> {
     const ATTEMPTS: usize = 3;
     let both = || Ok((fs::read(directory.join("tls.crt"))?, fs::read(directory.join("tls.key"))?));
-    let mut last: io::Result<Texts> = both();
+    let mut last: io::Result<FileContents> = both();
     for _ in 1..ATTEMPTS {
         let again = both();
         if let (Ok(last), Ok(again)) = (&last, &again)
@@ -106,23 +105,23 @@ mod tests {
         let directory = TempDir::new().unwrap();
         let place = directory.path().join("certificates");
         let mut files = Files::new(place.clone());
-        assert!(files.look().is_none());
+        assert!(files.poll().is_none());
         let (one, two) = (signed("one"), signed("two"));
         write(&place, &one.chain, &one.key);
-        assert!(files.look().is_some());
-        assert!(files.look().is_none(), "it has not changed");
+        assert!(files.poll().is_some());
+        assert!(files.poll().is_none(), "it has not changed");
         write(&place, &two.chain, &one.key);
-        assert!(files.look().is_none(), "the key is another one's");
+        assert!(files.poll().is_none(), "the key is another one's");
         write(&place, &two.chain, "no key");
-        assert!(files.look().is_none());
+        assert!(files.poll().is_none());
         write(&place, "", &two.key);
-        assert!(files.look().is_none());
+        assert!(files.poll().is_none());
         write(&place, &two.chain, &two.key);
-        assert!(files.look().is_some());
+        assert!(files.poll().is_some());
         fs::remove_dir_all(&place).unwrap();
-        assert!(files.look().is_none());
+        assert!(files.poll().is_none());
         write(&place, &two.chain, &two.key);
-        assert!(files.look().is_some());
+        assert!(files.poll().is_some());
     }
 
     #[test]
@@ -137,10 +136,10 @@ mod tests {
             symlink(Path::new("..data").join(name), place.join(name)).unwrap();
         }
         let mut files = Files::new(place.to_owned());
-        let first = files.look().unwrap();
+        let first = files.poll().unwrap();
         symlink("..2", place.join("..next")).unwrap();
         fs::rename(place.join("..next"), place.join("..data")).unwrap();
-        let second = files.look().unwrap();
+        let second = files.poll().unwrap();
         assert_ne!(first.certificate(), second.certificate());
     }
 }

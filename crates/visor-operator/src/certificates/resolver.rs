@@ -1,5 +1,5 @@
-//! The certificate that the server shows in a handshake. It can be changed while the server runs:
-//! connections that there are go on, and new ones see the new certificate.
+//! The certificate that the server presents in a handshake. It can be replaced while the server
+//! runs: existing connections continue, and new ones get the new certificate.
 
 use std::{
     fmt,
@@ -16,41 +16,41 @@ use rustls::{
 
 use tracing::info;
 
-use super::x509::{self, Moment};
+use super::x509::{self, UnixSeconds};
 
-/// Why a certificate can't be shown.
+/// Why a certificate can't be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoadError {
-    #[error("there is no certificate in it")]
+    #[error("no certificate found")]
     NoCertificate,
-    #[error("there is no private key in it: {0}")]
+    #[error("no private key found: {0}")]
     NoKey(rustls::pki_types::pem::Error),
-    #[error("the certificate can't be read")]
+    #[error("cannot parse the certificate")]
     Unreadable,
-    #[error("certificate and key can't be used: {0}")]
+    #[error("cannot use the certificate and its key: {0}")]
     Unusable(#[from] rustls::Error),
 }
 
-/// What is shown, once there is something to show.
+/// The certificate to present, once there is one.
 pub(crate) struct Resolver {
     current: RwLock<Option<Loaded>>,
-    told: Box<dyn Fn(Moment) + Send + Sync>,
+    on_change: Box<dyn Fn(UnixSeconds) + Send + Sync>,
 }
 
-/// A certificate and its key, that belong together.
+/// A certificate chain and its private key.
 #[derive(Clone)]
 pub(super) struct Loaded {
     key: Arc<CertifiedKey>,
-    expires: Moment,
+    expires: UnixSeconds,
 }
 
 impl Loaded {
-    /// Reads a certificate, with those between it and its authority behind it, and its key; both
-    /// PEM texts.
+    /// Loads a certificate chain, the server's certificate first, and its private key; both are
+    /// PEM.
     pub(super) fn read(chain: &[u8], key: &[u8]) -> Result<Self, LoadError> {
         let chain = x509::from_pem(chain);
         let first = chain.first().ok_or(LoadError::NoCertificate)?;
-        let expires = x509::facts(first).ok_or(LoadError::Unreadable)?.life.until;
+        let expires = x509::certificate_info(first).ok_or(LoadError::Unreadable)?.validity.until;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(LoadError::NoKey)?;
         let key = CertifiedKey::from_der(chain, key, &ring::default_provider())?;
         Ok(Self { key: Arc::new(key), expires })
@@ -63,24 +63,24 @@ impl Loaded {
 }
 
 impl Resolver {
-    /// Shows nothing yet. `told` is told until when a certificate holds, each time that there is
-    /// another one (in seconds since 1970).
-    pub(crate) fn new(told: impl Fn(Moment) + Send + Sync + 'static) -> Self {
-        Self { current: RwLock::default(), told: Box::new(told) }
+    /// Without a certificate. `on_change` is called with the expiry of each new certificate, in seconds
+    /// since 1970.
+    pub(crate) fn new(on_change: impl Fn(UnixSeconds) + Send + Sync + 'static) -> Self {
+        Self { current: RwLock::default(), on_change: Box::new(on_change) }
     }
 
-    /// Whether there is a certificate to show.
+    /// Whether there is a certificate.
     pub(crate) fn is_loaded(&self) -> bool {
         self.current().is_some()
     }
 
-    /// Until when what is shown holds, in seconds since 1970.
-    pub(crate) fn expires(&self) -> Option<Moment> {
+    /// When the certificate expires, in seconds since 1970.
+    pub(crate) fn expires(&self) -> Option<UnixSeconds> {
         self.current().map(|current| current.expires)
     }
 
-    /// Shows another certificate from now on.
-    pub(super) fn show(&self, loaded: Loaded) {
+    /// Presents another certificate from now on.
+    pub(super) fn set(&self, loaded: Loaded) {
         let expires = loaded.expires;
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         if current.as_ref().is_some_and(|current| current.key.cert == loaded.key.cert) {
@@ -89,8 +89,8 @@ impl Resolver {
         *current = Some(loaded);
         drop(current);
         let until = Timestamp::from_second(expires).unwrap_or(Timestamp::MAX);
-        info!(%until, "the webhook's certificate is loaded");
-        (self.told)(expires);
+        info!(%until, "webhook certificate loaded");
+        (self.on_change)(expires);
     }
 
     fn current(&self) -> Option<Loaded> {
@@ -99,7 +99,7 @@ impl Resolver {
 }
 
 impl ResolvesServerCert for Resolver {
-    /// Whatever name is asked for: the Service's are the only ones there are.
+    /// The requested name doesn't matter: only the Service's names are used.
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.current().map(|current| current.key)
     }

@@ -1,11 +1,11 @@
-//! The Secret in which authority and certificate are kept. Reading is lenient: what can't be read
-//! isn't there, and is made anew.
+//! The Secret that holds CA and certificate. Reading is lenient: what can't be parsed is treated as
+//! missing, and is created again.
 //!
 //! | key | |
 //! |---|---|
-//! | `ca.crt` | the present authority, then those before it as long as they are trusted |
-//! | `ca.key` | the present authority's key |
-//! | `tls.crt`, `tls.key` | what the server shows |
+//! | `ca.crt` | the current CA, then the previous ones as long as they are trusted |
+//! | `ca.key` | the private key of the current CA |
+//! | `tls.crt`, `tls.key` | the certificate that the server presents |
 
 use std::collections::BTreeMap;
 
@@ -14,11 +14,11 @@ use k8s_openapi::{
 };
 use rustls::pki_types::CertificateDer;
 
-use crate::build::labels::{MANAGED_BY, MANAGER};
+use crate::build::labels::{FIELD_MANAGER, MANAGED_BY_LABEL};
 
 use super::{
+    action::{ServingCertificate, StoredCertificates, Trusted},
     authority::{Authority, AuthorityError, Signed},
-    plan::{Held, Kept, Trusted},
     resolver::{LoadError, Loaded},
     x509,
 };
@@ -28,12 +28,12 @@ const AUTHORITY_KEY: &str = "ca.key";
 const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
 
-/// What is written into the Secret; the rest of it stays as it is.
+/// Changes to the Secret's keys; the others stay as they are.
 #[derive(Default)]
 pub(super) struct Changes(BTreeMap<String, ByteString>);
 
 impl Changes {
-    /// The authorities, the present one first.
+    /// The CAs, the current one first.
     pub(super) fn authorities<'a>(
         &mut self,
         authorities: impl IntoIterator<Item = &'a CertificateDer<'static>>,
@@ -54,8 +54,8 @@ impl Changes {
         self.0.insert(key.to_owned(), ByteString(text.into_bytes()));
     }
 
-    /// The Secret with these changes. It has the version that it was read with, so that it is
-    /// refused if somebody else has written it since.
+    /// The Secret with these changes. It keeps its resourceVersion, so that the server rejects the
+    /// write if it has changed meanwhile.
     pub(super) fn to(self, secret: Option<Secret>, name: &str) -> Secret {
         let mut secret = secret.unwrap_or_else(|| Secret {
             metadata: ObjectMeta {
@@ -76,51 +76,54 @@ fn labels() -> BTreeMap<String, String> {
         ("app.kubernetes.io/name", "visor"),
         ("app.kubernetes.io/component", "injector"),
         ("app.kubernetes.io/part-of", "visor"),
-        (MANAGED_BY, MANAGER),
+        (MANAGED_BY_LABEL, FIELD_MANAGER),
     ];
     labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
-/// What a Secret holds. Who signed its certificate is looked for among its authorities and these.
-pub(super) fn read(secret: Option<&Secret>, others: &[Trusted]) -> Kept {
-    let Some(secret) = secret else { return Kept::default() };
+/// Reads a Secret. The issuer of its certificate is searched among its CAs and `others`.
+pub(super) fn read(secret: Option<&Secret>, others: &[Trusted]) -> StoredCertificates {
+    let Some(secret) = secret else { return StoredCertificates::default() };
     let authorities = authorities(text(secret, AUTHORITIES));
     let certificate = loaded(secret).ok().and_then(|loaded| {
         let certificate = loaded.certificate()?;
         let mut known = authorities.iter().chain(others);
         let issuer = known.find(|known| x509::is_signed_by(certificate, &known.certificate));
-        Some(Held { facts: x509::facts(certificate)?, issuer: issuer.cloned() })
+        Some(ServingCertificate {
+            info: x509::certificate_info(certificate)?,
+            issuer: issuer.cloned(),
+        })
     });
-    Kept { signs: authority(secret).is_ok(), authorities, certificate }
+    StoredCertificates { signs: authority(secret).is_ok(), authorities, certificate }
 }
 
-/// The authorities in a PEM text.
+/// The CAs in a PEM text.
 pub(super) fn authorities(text: &[u8]) -> Vec<Trusted> {
     let certificates = x509::from_pem(text).into_iter();
     let trusted = certificates.filter_map(|certificate| {
-        x509::authority_life(&certificate).map(|life| Trusted { certificate, life })
+        x509::authority_validity(&certificate).map(|validity| Trusted { certificate, validity })
     });
     trusted.collect()
 }
 
-/// The text of the authorities, as it is published.
+/// The CA bundle to publish, as PEM.
 pub(super) fn bundle(secret: &Secret) -> &[u8] {
     text(secret, AUTHORITIES)
 }
 
-/// The present authority.
+/// The current CA.
 pub(super) fn authority(secret: &Secret) -> Result<Authority, AuthorityError> {
     let present = authorities(bundle(secret)).into_iter().next();
     let present = present.ok_or(AuthorityError::Unreadable)?;
-    Authority::read(&present.certificate, &String::from_utf8_lossy(text(secret, AUTHORITY_KEY)))
+    Authority::load(&present.certificate, &String::from_utf8_lossy(text(secret, AUTHORITY_KEY)))
 }
 
-/// Whether there is a certificate, be it good or bad.
+/// Whether there is a certificate, valid or not.
 pub(super) fn has_certificate(secret: &Secret) -> bool {
     !text(secret, CERTIFICATE).is_empty()
 }
 
-/// What the server shows.
+/// The certificate to present.
 pub(super) fn loaded(secret: &Secret) -> Result<Loaded, LoadError> {
     Loaded::read(text(secret, CERTIFICATE), text(secret, KEY))
 }

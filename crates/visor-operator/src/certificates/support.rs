@@ -15,8 +15,8 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use super::{
     Resolver,
     authority::{Authority, Signed},
+    reconciler::now,
     resolver::Loaded,
-    writer::now,
 };
 
 /// The name that the certificates here are for.
@@ -24,12 +24,12 @@ pub(crate) const NAME: &str = "visor-webhook.visor-system.svc";
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// An authority that trusts nobody else.
+/// A CA that is trusted by no other.
 pub(crate) struct Signer(Authority);
 
 impl Signer {
     pub(crate) fn new() -> Self {
-        Self(Authority::make(now(), DAY).unwrap())
+        Self(Authority::create(now(), DAY).unwrap())
     }
 
     pub(crate) fn certificate(&self) -> CertificateDer<'static> {
@@ -39,7 +39,7 @@ impl Signer {
     /// Signs a certificate and has it shown from now on.
     pub(crate) fn show(&self, resolver: &Resolver) {
         let Signed { chain, key } = self.0.sign(&[NAME.to_owned()], now(), DAY).unwrap();
-        resolver.show(Loaded::read(chain.as_bytes(), key.as_bytes()).unwrap());
+        resolver.set(Loaded::read(chain.as_bytes(), key.as_bytes()).unwrap());
     }
 }
 

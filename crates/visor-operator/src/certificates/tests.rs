@@ -1,11 +1,11 @@
 //! Certificates on their way from the plan to a handshake: real ones, against as much of an API
-//! server as that takes. That no step is too early is tested by `plan`.
+//! server as that takes. That no step is too early is tested by `action`.
 
 use super::Configuration;
 use super::{
+    reconciler::{CertificateReconciler, Reconciled},
     support::{NAME, Signer, connect, server::Server},
-    writer::{Looked, Writer},
-    x509::Moment,
+    x509::UnixSeconds,
     *,
 };
 use crate::metrics::Metrics;
@@ -27,11 +27,11 @@ use std::{
 use tokio::sync::watch;
 use visor_http::ListenAddress;
 
-const BEGIN: Moment = 1_800_000_000;
-const DAY: Moment = 86_400;
+const BEGIN: UnixSeconds = 1_800_000_000;
+const DAY: UnixSeconds = 86_400;
 
-fn settings() -> Settings {
-    Settings {
+fn settings() -> CertificateSettings {
+    CertificateSettings {
         namespace: "visor-system".to_owned(),
         secret: "visor-webhook".to_owned(),
         configurations: vec![Configuration::Mutating("visor".to_owned())],
@@ -41,15 +41,15 @@ fn settings() -> Settings {
     }
 }
 
-fn writer(server: &Server) -> Writer {
+fn reconciler(server: &Server) -> CertificateReconciler {
     let client = server.client("one");
     let secrets: Api<Secret> = Api::namespaced(client.clone(), "visor-system");
-    Writer::new(secrets, &client, settings(), Arc::new(Metrics::new().unwrap()))
+    CertificateReconciler::new(secrets, &client, settings(), Arc::new(Metrics::new().unwrap()))
 }
 
 /// Whether an API server that trusts these authorities would be content with the Secret's
 /// certificate.
-fn is_trusted(server: &Server, trusted: &[CertificateDer<'static>], now: Moment) -> bool {
+fn is_trusted(server: &Server, trusted: &[CertificateDer<'static>], now: UnixSeconds) -> bool {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(trusted.iter().cloned());
     let provider = Arc::new(ring::default_provider());
@@ -67,22 +67,22 @@ fn is_trusted(server: &Server, trusted: &[CertificateDer<'static>], now: Moment)
 #[tokio::test]
 async fn a_writer_makes_renews_and_rotates() {
     let server = Server::new();
-    let mut writer = writer(&server);
+    let mut reconciler = reconciler(&server);
     let mut now = BEGIN;
-    let looked = writer.look(|| BEGIN).await.unwrap();
-    assert_eq!(looked, Looked { again: BEGIN + 60 * DAY, wrote: true });
+    let looked = reconciler.reconcile(|| BEGIN).await.unwrap();
+    assert_eq!(looked, Reconciled { next_check: BEGIN + 60 * DAY, has_finished: true });
     assert_eq!(server.writes(), [("one", "create"), ("one", "patch")]);
     assert!(is_trusted(&server, &server.bundle(), now));
-    assert!(!writer.look(|| BEGIN).await.unwrap().wrote);
+    assert!(!reconciler.reconcile(|| BEGIN).await.unwrap().has_finished);
 
     // Everything that happens within the life of five authorities.
     let (mut renewed, mut rotated) = (0, 0);
-    let mut again = looked.again;
+    let mut next_check = looked.next_check;
     while now < BEGIN + 5 * 365 * DAY {
         let before = server.bundle();
-        now = again;
+        now = next_check;
         assert!(is_trusted(&server, &before, now - 1));
-        again = writer.look(|| now).await.unwrap().again;
+        next_check = reconciler.reconcile(|| now).await.unwrap().next_check;
         for (_, write) in server.writes() {
             renewed += usize::from(write == "replace");
             rotated += usize::from(write == "patch");
@@ -96,75 +96,75 @@ async fn a_writer_makes_renews_and_rotates() {
 }
 
 #[tokio::test]
-async fn who_was_not_quick_enough_looks_again() {
+async fn a_write_conflict_is_retried() {
     let server = Server::new();
-    let mut one = writer(&server);
-    one.look(|| BEGIN).await.unwrap();
+    let mut one = reconciler(&server);
+    one.reconcile(|| BEGIN).await.unwrap();
     server.writes();
     server.interfere();
     let renewal = BEGIN + 61 * DAY;
-    assert!(one.look(|| renewal).await.unwrap_err().is_conflict());
+    assert!(one.reconcile(|| renewal).await.unwrap_err().is_conflict());
     assert!(server.writes().is_empty());
-    assert!(one.look(|| renewal).await.unwrap().wrote);
+    assert!(one.reconcile(|| renewal).await.unwrap().has_finished);
     assert_eq!(server.writes(), [("one", "replace")]);
     server.install();
     server.interfere();
-    assert!(one.look(|| renewal).await.unwrap_err().is_conflict());
-    assert!(one.look(|| renewal).await.unwrap().wrote);
+    assert!(one.reconcile(|| renewal).await.unwrap_err().is_conflict());
+    assert!(one.reconcile(|| renewal).await.unwrap().has_finished);
     assert_eq!(server.writes(), [("one", "patch")]);
     assert!(is_trusted(&server, &server.bundle(), renewal));
 }
 
 #[tokio::test]
-async fn another_writer_goes_on_where_the_last_one_ended() {
+async fn another_leader_continues_where_the_last_one_ended() {
     let server = Server::new();
-    let mut one = writer(&server);
+    let mut one = reconciler(&server);
     let mut now = BEGIN;
-    one.look(|| BEGIN).await.unwrap();
+    one.reconcile(|| BEGIN).await.unwrap();
     // Until a new authority is there, and hasn't signed anything yet.
     while server.bundle().len() == 1 {
-        now = one.look(|| now).await.unwrap().again;
+        now = one.reconcile(|| now).await.unwrap().next_check;
     }
     let looked = now;
-    let mut two = writer(&server);
-    let again = two.look(|| looked - 30).await.unwrap().again;
-    assert_eq!(again, looked + 30, "it can't know since when the bundle is known");
+    let mut two = reconciler(&server);
+    let next_check = two.reconcile(|| looked - 30).await.unwrap().next_check;
+    assert_eq!(next_check, looked + 30, "it can't know since when the bundle is known");
     let old = server.bundle().split_off(1);
     assert!(is_trusted(&server, &old, looked));
-    two.look(|| again).await.unwrap();
+    two.reconcile(|| next_check).await.unwrap();
     assert!(!is_trusted(&server, &old, looked));
     assert!(is_trusted(&server, &server.bundle(), looked));
 }
 
 #[tokio::test]
-async fn what_somebody_else_made_of_the_secret_is_put_right() {
+async fn a_secret_that_was_changed_is_repaired() {
     let server = Server::new();
-    writer(&server).look(|| BEGIN).await.unwrap();
+    reconciler(&server).reconcile(|| BEGIN).await.unwrap();
     let (trusted, shown) = (server.bundle(), server.secret("tls.crt"));
     server.delete_secret();
-    let mut writer = writer(&server);
-    let again = writer.look(|| BEGIN + 10).await.unwrap().again;
-    assert_eq!(server.secret("tls.crt"), None, "operators go on showing the one that was there");
+    let mut reconciler = reconciler(&server);
+    let next_check = reconciler.reconcile(|| BEGIN + 10).await.unwrap().next_check;
+    assert_eq!(server.secret("tls.crt"), None, "operators keep presenting the existing one");
     assert_eq!(server.bundle()[1..], trusted);
-    writer.look(|| again).await.unwrap();
+    reconciler.reconcile(|| next_check).await.unwrap();
     assert!(server.secret("tls.crt").is_some_and(|now| Some(now) != shown));
-    assert!(is_trusted(&server, &server.bundle()[..1], again));
+    assert!(is_trusted(&server, &server.bundle()[..1], next_check));
 }
 
 /// Waits for something.
 async fn wait_for(what: &str, is: impl Fn() -> bool) {
-    const PATIENCE: Duration = Duration::from_mins(1);
+    const TIME_LIMIT: Duration = Duration::from_mins(1);
     let wait = async {
         while !is() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "{what} never came");
+    assert!(tokio::time::timeout(TIME_LIMIT, wait).await.is_ok(), "{what} never came");
 }
 
 /// An operator that keeps certificates.
 struct Operator {
-    leads: watch::Sender<bool>,
+    is_leader: watch::Sender<bool>,
     resolver: Arc<Resolver>,
     /// What it was told last.
     told: Arc<AtomicI64>,
@@ -173,21 +173,21 @@ struct Operator {
 impl Operator {
     fn start(server: &Server, who: &'static str) -> Self {
         let told = Arc::new(AtomicI64::new(0));
-        let tell = Arc::clone(&told);
-        let resolver = Arc::new(Resolver::new(move |until| tell.store(until, Ordering::Relaxed)));
+        let expiry = Arc::clone(&told);
+        let resolver = Arc::new(Resolver::new(move |until| expiry.store(until, Ordering::Relaxed)));
         let metrics = Arc::new(Metrics::new().unwrap());
-        let (leads, led) = watch::channel(false);
+        let (is_leader, led) = watch::channel(false);
         let (client, shown) = (server.client(who), Arc::clone(&resolver));
-        tokio::spawn(keep(client, settings(), led, shown, metrics));
-        Self { leads, resolver, told }
+        tokio::spawn(manage(client, settings(), led, shown, metrics));
+        Self { is_leader, resolver, told }
     }
 }
 
 #[tokio::test]
-async fn all_show_what_the_one_who_leads_has_made() {
+async fn all_present_the_certificate_of_the_leader() {
     let server = Server::new();
     let (one, two) = (Operator::start(&server, "one"), Operator::start(&server, "two"));
-    one.leads.send_replace(true);
+    one.is_leader.send_replace(true);
     let loaded = || one.resolver.is_loaded() && two.resolver.is_loaded();
     wait_for("a certificate", loaded).await;
     assert_eq!(one.resolver.expires(), two.resolver.expires());
@@ -197,8 +197,8 @@ async fn all_show_what_the_one_who_leads_has_made() {
     wait_for("the bundle that was lost", || server.bundle().len() == 1).await;
     assert!(server.writes().iter().all(|(who, _)| *who == "one"));
 
-    one.leads.send_replace(false);
-    two.leads.send_replace(true);
+    one.is_leader.send_replace(false);
+    two.is_leader.send_replace(true);
     let before = one.resolver.expires();
     server.delete_secret();
     wait_for("another authority", || server.bundle().len() == 2).await;
@@ -211,10 +211,16 @@ async fn all_show_what_the_one_who_leads_has_made() {
 #[tokio::test]
 async fn what_is_kept_is_good_for_a_handshake() {
     let server = Server::new();
-    let (_lead, leads) = watch::channel(true);
+    let (_lead, is_leader) = watch::channel(true);
     let resolver = Arc::new(Resolver::new(|_| {}));
     let metrics = Arc::new(Metrics::new().unwrap());
-    tokio::spawn(keep(server.client("one"), settings(), leads, Arc::clone(&resolver), metrics));
+    tokio::spawn(manage(
+        server.client("one"),
+        settings(),
+        is_leader,
+        Arc::clone(&resolver),
+        metrics,
+    ));
     wait_for("a bundle", || resolver.is_loaded() && !server.bundle().is_empty()).await;
     let anywhere = ListenAddress::One(([127, 0, 0, 1], 0).into());
     let address =

@@ -1,5 +1,5 @@
-//! The authorities that the API server trusts when it calls the webhooks: `caBundle` in each webhook
-//! of their configurations. Nothing else of these is ours to change.
+//! The CAs that the API server trusts when it calls the webhooks: `caBundle` in each webhook of
+//! their configurations. Nothing else in these objects is changed.
 
 use k8s_openapi::{
     ByteString,
@@ -12,11 +12,11 @@ use rustls::pki_types::CertificateDer;
 use serde_json::{Value, json};
 
 use super::{
-    plan::{Bundle, Trusted},
+    action::{Bundle, Trusted},
     store,
 };
 
-/// A configuration of webhooks, by its kind and its name.
+/// A webhook configuration by its kind and name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Configuration {
     Mutating(String),
@@ -45,7 +45,7 @@ impl Configuration {
     }
 }
 
-/// The authorities that at least one webhook trusts; none if there is no webhook.
+/// The CAs that at least one webhook trusts; `None` if there is no webhook.
 pub(super) fn trusted(configurations: &[DynamicObject]) -> Option<Vec<Trusted>> {
     let mut trusted = Vec::new();
     let mut any = false;
@@ -60,7 +60,7 @@ pub(super) fn trusted(configurations: &[DynamicObject]) -> Option<Vec<Trusted>> 
     any.then_some(trusted)
 }
 
-/// Whether every webhook trusts an authority.
+/// Whether every webhook trusts a CA.
 pub(super) fn is_trusted(
     configurations: &[DynamicObject],
     authority: &CertificateDer<'static>,
@@ -70,25 +70,25 @@ pub(super) fn is_trusted(
     })
 }
 
-/// How the configurations are, beside the authorities that are kept.
+/// The state of the configurations' bundles.
 pub(super) fn read(
     configurations: &[DynamicObject],
     authorities: Vec<Trusted>,
-    kept: &[u8],
+    stored: &[u8],
 ) -> Bundle {
-    let is_kept = configurations.iter().all(|configuration| trusts(configuration, kept));
-    Bundle { authorities, is_kept, since: None }
+    let is_current = configurations.iter().all(|configuration| trusts(configuration, stored));
+    Bundle { authorities, is_current, since: None }
 }
 
-/// Whether every webhook of a configuration trusts just these authorities.
-pub(super) fn trusts(configuration: &DynamicObject, kept: &[u8]) -> bool {
-    webhooks(configuration).all(|webhook| bundle(webhook) == kept)
+/// Whether every webhook of a configuration trusts exactly these CAs.
+pub(super) fn trusts(configuration: &DynamicObject, stored: &[u8]) -> bool {
+    webhooks(configuration).all(|webhook| bundle(webhook) == stored)
 }
 
-/// A strategic merge patch: webhooks are merged by their names. It names the version that was read,
-/// so that none is brought back that was removed meanwhile.
-pub(super) fn patch(configuration: &DynamicObject, kept: &[u8]) -> Value {
-    let bundle = ByteString(kept.to_vec());
+/// A strategic merge patch: webhooks are merged by name. It has the resourceVersion that was read,
+/// so that it doesn't bring back a webhook that has been removed.
+pub(super) fn patch(configuration: &DynamicObject, stored: &[u8]) -> Value {
+    let bundle = ByteString(stored.to_vec());
     let webhooks: Vec<Value> = webhooks(configuration)
         .map(|webhook| json!({"name": webhook["name"], "clientConfig": {"caBundle": bundle}}))
         .collect();
@@ -126,13 +126,13 @@ mod tests {
 
     #[test]
     fn all_webhooks_of_both_kinds_are_looked_at() {
-        let (kept, none) = (configuration(&[Some("a"), Some("a")]), configuration(&[None]));
-        assert!(trusts(&kept, b"a") && !trusts(&none, b"a"));
-        assert!(read(std::slice::from_ref(&kept), vec![], b"a").is_kept);
-        assert!(!read(&[kept.clone(), none.clone()], vec![], b"a").is_kept);
+        let (stored, none) = (configuration(&[Some("a"), Some("a")]), configuration(&[None]));
+        assert!(trusts(&stored, b"a") && !trusts(&none, b"a"));
+        assert!(read(std::slice::from_ref(&stored), vec![], b"a").is_current);
+        assert!(!read(&[stored.clone(), none.clone()], vec![], b"a").is_current);
         assert_eq!(trusted(&[]), None);
         assert_eq!(trusted(&[configuration(&[])]), None);
-        assert_eq!(trusted(&[kept, none.clone()]), Some(vec![]), "none of them can be read");
+        assert_eq!(trusted(&[stored, none.clone()]), Some(vec![]), "none of them can be read");
         let patch = patch(&none, b"b");
         assert_eq!(patch["metadata"]["resourceVersion"], "7");
         let bundle = json!(ByteString(b"b".to_vec()));

@@ -1,5 +1,4 @@
-//! What a certificate says: how long it holds, for which names, who signed it. Reads certificates
-//! and makes none.
+//! Reads certificates: their validity, their names, their issuer. It creates none.
 
 use std::collections::BTreeSet;
 
@@ -7,45 +6,45 @@ use pem::{EncodeConfig, LineEnding, Pem};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName, parse_x509_certificate};
 
-/// A moment in seconds since 1970: a certificate knows no finer ones.
-pub(crate) type Moment = i64;
+/// Seconds since 1970: certificates have no finer times.
+pub(crate) type UnixSeconds = i64;
 
-/// Certificates are said to hold since so many seconds before they are made, for clocks differ.
-pub(super) const BACKDATED: Moment = 300;
+/// Certificates are backdated by this many seconds, because clocks differ.
+pub(super) const BACKDATED: UnixSeconds = 300;
 
-/// How long a certificate holds, both ends included.
+/// The validity of a certificate, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Life {
-    pub(super) from: Moment,
-    pub(super) until: Moment,
+pub(super) struct Validity {
+    pub(super) from: UnixSeconds,
+    pub(super) until: UnixSeconds,
 }
 
-impl Life {
-    pub(super) fn holds(self, now: Moment) -> bool {
+impl Validity {
+    pub(super) fn contains(self, now: UnixSeconds) -> bool {
         (self.from..=self.until).contains(&now)
     }
 
-    /// When it was made.
-    pub(super) fn made(self) -> Moment {
+    /// When it was created.
+    pub(super) fn created_at(self) -> UnixSeconds {
         self.from.saturating_add(BACKDATED).min(self.until)
     }
 
-    /// When there should be another one: two thirds of its time are over.
-    pub(super) fn renewal(self) -> Moment {
-        let lasts = self.until.saturating_sub(self.made());
+    /// When it is to be renewed: after two thirds of its validity.
+    pub(super) fn renewal_at(self) -> UnixSeconds {
+        let lasts = self.until.saturating_sub(self.created_at());
         self.until.saturating_sub(lasts / 3)
     }
 }
 
-/// What a certificate of a server says.
+/// The contents of a server certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Facts {
-    pub(super) life: Life,
+pub(super) struct CertificateInfo {
+    pub(super) validity: Validity,
     pub(super) names: BTreeSet<String>,
 }
 
-/// Reads a certificate; none if it can't be read.
-pub(super) fn facts(certificate: &CertificateDer<'_>) -> Option<Facts> {
+/// Parses a certificate.
+pub(super) fn certificate_info(certificate: &CertificateDer<'_>) -> Option<CertificateInfo> {
     let parsed = parse(certificate)?;
     let names = parsed.subject_alternative_name().ok().flatten();
     let names = names.into_iter().flat_map(|extension| &extension.value.general_names);
@@ -53,16 +52,16 @@ pub(super) fn facts(certificate: &CertificateDer<'_>) -> Option<Facts> {
         GeneralName::DNSName(name) => Some((*name).to_owned()),
         _ => None,
     });
-    Some(Facts { life: life(&parsed), names: names.collect() })
+    Some(CertificateInfo { validity: validity(&parsed), names: names.collect() })
 }
 
-/// How long an authority holds; none if the certificate can't be read or isn't an authority's.
-pub(super) fn authority_life(certificate: &CertificateDer<'_>) -> Option<Life> {
+/// The validity of a CA; `None` if the certificate can't be parsed or isn't a CA's.
+pub(super) fn authority_validity(certificate: &CertificateDer<'_>) -> Option<Validity> {
     let parsed = parse(certificate)?;
-    parsed.is_ca().then(|| life(&parsed))
+    parsed.is_ca().then(|| validity(&parsed))
 }
 
-/// Whether a certificate was signed by an authority.
+/// Whether a certificate was signed by a CA.
 pub(super) fn is_signed_by(
     certificate: &CertificateDer<'_>,
     authority: &CertificateDer<'_>,
@@ -74,7 +73,7 @@ pub(super) fn is_signed_by(
         && certificate.verify_signature(Some(authority.public_key())).is_ok()
 }
 
-/// The certificates in a PEM text. What can't be read is left out.
+/// The certificates in a PEM text. Invalid ones are skipped.
 pub(super) fn from_pem(text: &[u8]) -> Vec<CertificateDer<'static>> {
     CertificateDer::pem_slice_iter(text).filter_map(Result::ok).collect()
 }
@@ -86,7 +85,7 @@ pub(super) fn to_pem<'a>(
     let certificates = certificates.into_iter();
     let blocks: Vec<Pem> =
         certificates.map(|certificate| Pem::new("CERTIFICATE", certificate.as_ref())).collect();
-    // Without the empty lines that there would be between them.
+    // The default would separate them by empty lines.
     let config = EncodeConfig::new().set_line_ending(LineEnding::LF);
     blocks.iter().map(|block| pem::encode_config(block, config)).collect()
 }
@@ -95,9 +94,9 @@ fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Option<X509Certificate<'a>>
     parse_x509_certificate(certificate).ok().map(|(_, parsed)| parsed)
 }
 
-fn life(certificate: &X509Certificate<'_>) -> Life {
+fn validity(certificate: &X509Certificate<'_>) -> Validity {
     let validity = certificate.validity();
-    Life { from: validity.not_before.timestamp(), until: validity.not_after.timestamp() }
+    Validity { from: validity.not_before.timestamp(), until: validity.not_after.timestamp() }
 }
 
 #[cfg(test)]
@@ -106,13 +105,13 @@ mod tests {
 
     #[test]
     fn two_thirds_of_a_life_are_counted_from_when_it_was_made() {
-        let life = Life { from: -BACKDATED, until: 900 };
-        assert_eq!(life.made(), 0);
-        assert_eq!(life.renewal(), 600);
-        assert!(life.holds(900));
-        assert!(!life.holds(901));
-        // One that somebody else made, for a minute.
-        assert_eq!(Life { from: 0, until: 60 }.renewal(), 60);
+        let validity = Validity { from: -BACKDATED, until: 900 };
+        assert_eq!(validity.created_at(), 0);
+        assert_eq!(validity.renewal_at(), 600);
+        assert!(validity.contains(900));
+        assert!(!validity.contains(901));
+        // One of another tool, valid for a minute.
+        assert_eq!(Validity { from: 0, until: 60 }.renewal_at(), 60);
     }
 
     #[test]
@@ -122,8 +121,8 @@ mod tests {
         let found = from_pem(text.as_bytes());
         assert_eq!(found.len(), 1);
         assert_eq!(to_pem(&found), text);
-        assert_eq!(facts(&found[0]), None);
-        assert_eq!(authority_life(&found[0]), None);
+        assert_eq!(certificate_info(&found[0]), None);
+        assert_eq!(authority_validity(&found[0]), None);
         assert!(!is_signed_by(&found[0], &found[0]));
     }
 }

@@ -1,8 +1,9 @@
-//! A pod with a generator in it, from one without. Pure: the pod as JSON, so that nothing is lost
-//! that this version of the operator doesn't know.
+//! Adds the generator to a pod. Pure: the pod is JSON, so that fields that this version of the
+//! operator doesn't know are preserved.
 //!
-//! What is added: the container, the volume of its document, a volume for its files unless the pod
-//! has one for it, and labels and an annotation that tell of it. Nothing that was there is changed.
+//! It adds the container, the volume of its document, an emptyDir for its files unless the pod
+//! names a volume, labels, and an annotation. Existing fields are not changed.
+//! has one for it, and labels and an annotation for it. Nothing else is changed.
 
 use std::path::{Component, Path};
 
@@ -10,11 +11,11 @@ use k8s_openapi::api::core::v1::{LimitRangeItem, ResourceRequirements};
 use kube::{ResourceExt, core::DynamicObject};
 use serde_json::{Map, Value, json};
 
-use super::{Form, INJECTED, wish::Wish};
+use super::{Form, INJECTED_ANNOTATION, request::InjectionRequest};
 use crate::build::{
     GENERATOR, METRICS_PORT, Settings,
     container::{
-        DOCUMENT_DIRECTORY, LOGS_DIRECTORY, RunAs, Surroundings, TOKEN_DIRECTORY, generator,
+        DOCUMENT_DIRECTORY, GeneratorSpec, LOGS_DIRECTORY, RunAs, TOKEN_DIRECTORY, generator,
     },
     labels,
 };
@@ -23,54 +24,55 @@ use resources::{PodResources, QosClass};
 mod resources;
 mod run_as;
 
-/// The volumes that are added. The pod's own may be called `document` or `logs`.
+/// The volumes that are added. The pod may have volumes `document` and `logs` of its own.
 const DOCUMENT_VOLUME: &str = "visor-document";
 const LOGS_VOLUME: &str = "visor-logs";
 
-/// What a container has there that isn't the pod's.
-const TAKEN_DIRECTORIES: [&str; 5] = [DOCUMENT_DIRECTORY, TOKEN_DIRECTORY, "/dev", "/proc", "/sys"];
+/// Directories in which the generator's container has mounts of its own.
+const RESERVED_DIRECTORIES: [&str; 5] =
+    [DOCUMENT_DIRECTORY, TOKEN_DIRECTORY, "/dev", "/proc", "/sys"];
 
-/// The source that a pod gets, and what counts in its namespace.
+/// The source to inject, and the limits of the namespace.
 #[derive(Debug, Clone)]
-pub(crate) struct Guest<'a> {
+pub(crate) struct SidecarSource<'a> {
     pub(crate) name: &'a str,
     pub(crate) uid: &'a str,
-    /// What the source says of its containers' resources.
+    /// The resource requirements of the source.
     pub(crate) resources: Option<&'a ResourceRequirements>,
-    /// What its namespace allows containers and pods.
-    pub(crate) bounds: &'a [LimitRangeItem],
+    /// The limits that the namespace has for containers and pods.
+    pub(crate) limits: &'a [LimitRangeItem],
 }
 
-/// A pod with a generator in it.
+/// A pod with a generator.
 #[derive(Debug)]
 pub(crate) struct Injected {
     pub(crate) pod: DynamicObject,
-    /// What the pod isn't any more, in words for whoever wrote it.
+    /// What injection has changed about the pod, for its author.
     pub(crate) warning: Option<String>,
 }
 
-/// Puts the generator into a pod.
+/// Adds the generator to a pod.
 ///
 /// # Errors
 ///
-/// Why it doesn't go into this pod, in words for whoever wrote it. The pod is as it was.
+/// Why it can't be added, for the author of the pod.
 pub(crate) fn inject(
     pod: &DynamicObject,
-    wish: &Wish,
-    guest: &Guest<'_>,
+    request: &InjectionRequest,
+    sidecar: &SidecarSource<'_>,
     settings: &Settings,
     form: Form,
 ) -> Result<Injected, String> {
     let spec = pod.data.get("spec").and_then(Value::as_object).ok_or("the pod has no spec")?;
     let own = RunAs::own(settings);
-    let logs = Logs::of(spec, wish.volume.as_deref(), pod.metadata.name.as_deref(), own)?;
+    let logs = Logs::of(spec, request.volume.as_deref(), pod.metadata.name.as_deref(), own)?;
     check(spec)?;
-    let said = wish.resources.as_ref().or(guest.resources);
+    let specified = request.resources.as_ref().or(sidecar.resources);
     let before = PodResources::of(spec);
-    let resources = before.generators(said, guest.bounds);
+    let resources = before.for_generator(specified, sidecar.limits);
     let mut container = generator(
         settings,
-        &Surroundings {
+        &GeneratorSpec {
             document_volume: DOCUMENT_VOLUME,
             logs_volume: &logs.volume,
             logs_directory: &logs.directory,
@@ -80,7 +82,7 @@ pub(crate) fn inject(
             env: &[],
             env_from: &[],
             has_token: true,
-            guest: true,
+            sidecar: true,
         },
     );
     if form == Form::Native {
@@ -90,9 +92,9 @@ pub(crate) fn inject(
 
     let mut injected = pod.clone();
     let metadata = &mut injected.metadata;
-    metadata.labels.get_or_insert_default().extend(labels::of_source(guest.name, guest.uid));
+    metadata.labels.get_or_insert_default().extend(labels::for_source(sidecar.name, sidecar.uid));
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    metadata.annotations.get_or_insert_default().insert(INJECTED.to_owned(), version);
+    metadata.annotations.get_or_insert_default().insert(INJECTED_ANNOTATION.to_owned(), version);
     let list = if form == Form::Native { "initContainers" } else { "containers" };
     let mut after = spec.clone();
     push(&mut after, list, container);
@@ -101,48 +103,48 @@ pub(crate) fn inject(
         "volumes",
         json!({
             "name": DOCUMENT_VOLUME,
-            // The pod starts without it, too, and the generator waits.
-            "configMap": {"name": guest.name, "optional": true},
+            // The pod starts without it as well, and the generator waits for it.
+            "configMap": {"name": sidecar.name, "optional": true},
         }),
     );
     if logs.added {
         push(&mut after, "volumes", json!({"name": LOGS_VOLUME, "emptyDir": {}}));
         let annotations = injected.metadata.annotations.get_or_insert_default();
-        labels::may_be_lost(annotations, LOGS_VOLUME);
+        labels::mark_safe_to_evict(annotations, LOGS_VOLUME);
     }
-    let with_it = PodResources::of(&after);
-    with_it.fits(guest.bounds)?;
-    let warning = other_class(before.class(), with_it.class());
+    let resources_after = PodResources::of(&after);
+    resources_after.fits(sidecar.limits)?;
+    let warning = qos_class_changed(before.class(), resources_after.class());
     injected.data["spec"] = Value::Object(after);
     Ok(Injected { pod: injected, warning })
 }
 
-/// What an injected pod isn't any more.
-pub(crate) fn other_class_of(pod: &DynamicObject) -> Option<String> {
-    let with_it = pod.data.get("spec")?.as_object()?;
-    let mut before = with_it.clone();
-    let mut had_it = false;
+/// How injection has changed the QoS class of a pod that has been injected.
+pub(crate) fn qos_class_change(pod: &DynamicObject) -> Option<String> {
+    let resources_after = pod.data.get("spec")?.as_object()?;
+    let mut before = resources_after.clone();
+    let mut was_injected = false;
     for field in ["containers", "initContainers"] {
         if let Some(Value::Array(containers)) = before.get_mut(field) {
             let count = containers.len();
             containers.retain(|container| text(container, "name") != Some(GENERATOR));
-            had_it |= containers.len() < count;
+            was_injected |= containers.len() < count;
         }
     }
-    let other = other_class(PodResources::of(&before).class(), PodResources::of(with_it).class());
-    other.filter(|_| had_it && pod.annotations().contains_key(INJECTED))
+    let other = qos_class_changed(
+        PodResources::of(&before).class(),
+        PodResources::of(resources_after).class(),
+    );
+    other.filter(|_| was_injected && pod.annotations().contains_key(INJECTED_ANNOTATION))
 }
 
-fn other_class(before: QosClass, after: QosClass) -> Option<String> {
+fn qos_class_changed(before: QosClass, after: QosClass) -> Option<String> {
     (before != after).then(|| {
-        format!(
-            "by what its generator asks for and may use, this pod's quality of service class is \
-             {after}; without it, it would be {before}"
-        )
+        format!("the injected container changes the pod's QoS class from {before} to {after}")
     })
 }
 
-/// Where the files go.
+/// Where the files are written.
 struct Logs {
     volume: String,
     directory: String,
@@ -155,83 +157,86 @@ struct Logs {
 impl Logs {
     fn of(
         spec: &Map<String, Value>,
-        wished: Option<&str>,
+        volume_name: Option<&str>,
         pod: Option<&str>,
         own: RunAs,
     ) -> Result<Self, String> {
-        let Some(wished) = wished else {
-            // Everybody may write to it, and nobody else has it.
+        let Some(volume_name) = volume_name else {
+            // An emptyDir is writable by every user, and not shared.
             let (volume, directory) = (LOGS_VOLUME.to_owned(), LOGS_DIRECTORY.to_owned());
             return Ok(Self { volume, directory, shared: false, run_as: own, added: true });
         };
-        let volume = items(spec, "volumes").find(|volume| text(volume, "name") == Some(wished));
+        let volume =
+            items(spec, "volumes").find(|volume| text(volume, "name") == Some(volume_name));
         let volume = volume.ok_or_else(|| {
             let names: Vec<_> =
                 items(spec, "volumes").filter_map(|volume| text(volume, "name")).collect();
-            format!("the pod has no volume `{wished}`; its volumes are {}", names.join(", "))
+            format!("the pod has no volume `{volume_name}`; its volumes are: {}", names.join(", "))
         })?;
-        check_writable(volume, wished)?;
+        check_writable(volume, volume_name)?;
         let mount_in = |container| {
             list(Value::get(container, "volumeMounts"))
-                .find(|mount| text(mount, "name") == Some(wished))
+                .find(|mount| text(mount, "name") == Some(volume_name))
         };
         let mount = containers(spec).find_map(mount_in);
-        let lasting: Vec<_> =
-            lasting(spec).map(|container| (container, mount_in(container).is_some())).collect();
+        let running: Vec<_> =
+            running(spec).map(|container| (container, mount_in(container).is_some())).collect();
         if mount.is_some_and(|mount| {
             mount.get("subPath").is_some() || mount.get("subPathExpr").is_some()
         }) {
-            return Err(format!("the volume `{wished}` is mounted by a part of it (subPath)"));
+            return Err(format!(
+                "volume `{volume_name}` is mounted with a subPath; mount the whole volume"
+            ));
         }
         let directory = mount.and_then(|mount| text(mount, "mountPath")).unwrap_or(LOGS_DIRECTORY);
-        check_directory(wished, directory)?;
+        check_directory(volume_name, directory)?;
         Ok(Self {
-            volume: wished.to_owned(),
+            volume: volume_name.to_owned(),
             directory: directory.trim_end_matches('/').to_owned(),
-            shared: is_shared(volume, wished, pod),
-            run_as: run_as::run_as(spec, &lasting, own),
+            shared: is_shared(volume, volume_name, pod),
+            run_as: run_as::run_as(spec, &running, own),
             added: false,
         })
     }
 }
 
-/// Kinds of volume that nobody ever writes to.
+/// Kinds of volume that are never writable.
 const NEVER_WRITABLE: [&str; 5] = ["configMap", "downwardAPI", "image", "projected", "secret"];
 
-/// Whether anybody can write to a volume.
+/// Whether a volume is writable.
 fn check_writable(volume: &Value, name: &str) -> Result<(), String> {
     let mut kinds = volume.as_object().into_iter().flatten();
     let why = kinds.find_map(|(kind, source)| {
         if NEVER_WRITABLE.contains(&kind.as_str()) {
-            return Some(format!("is of the kind {kind}, which nobody can write to"));
+            return Some(format!("is of type {kind}, which is never writable"));
         }
         let is_read_only = source.get("readOnly") == Some(&Value::Bool(true));
         is_read_only.then(|| format!("is read-only ({kind}.readOnly)"))
     });
-    why.map_or(Ok(()), |why| Err(format!("the volume `{name}` {why}; choose another")))
+    why.map_or(Ok(()), |why| Err(format!("volume `{name}` {why}; choose another")))
 }
 
-/// Whether the generator can have the volume where the pod has it.
+/// Whether the generator can mount the volume at the directory where the pod mounts it.
 fn check_directory(volume: &str, directory: &str) -> Result<(), String> {
     let path = Path::new(directory);
     let names: Vec<_> = path.components().collect();
     let is_plain =
         names.iter().all(|name| matches!(name, Component::RootDir | Component::Normal(_)));
-    let taken = TAKEN_DIRECTORIES.iter().find(|taken| path.starts_with(taken));
+    let reserved = RESERVED_DIRECTORIES.iter().find(|reserved| path.starts_with(reserved));
     let why = if names.len() < 2 || !path.is_absolute() || !is_plain {
-        "where nothing but a whole file system can be".to_owned()
-    } else if let Some(taken) = taken {
-        format!("and the generator has something else at {taken}")
+        "which is not an absolute path of plain names".to_owned()
+    } else if let Some(reserved) = reserved {
+        format!("and the generator uses {reserved} itself")
     } else if Path::new(DOCUMENT_DIRECTORY).starts_with(path) {
-        format!("and the generator's document is below that, at {DOCUMENT_DIRECTORY}")
+        format!("which contains the generator's document at {DOCUMENT_DIRECTORY}")
     } else {
         return Ok(());
     };
-    Err(format!("the volume `{volume}` is mounted at {directory}, {why}; mount it elsewhere"))
+    Err(format!("volume `{volume}` is mounted at {directory}, {why}; mount it elsewhere"))
 }
 
-/// Whether other pods may write to a volume. A claim that a `StatefulSet` made for this pod is its
-/// own, and is called by both names.
+/// Whether other pods may write to a volume. A claim that a `StatefulSet` created for this pod is
+/// its own; its name consists of the names of the volume and the pod.
 fn is_shared(volume: &Value, name: &str, pod: Option<&str>) -> bool {
     let claim = volume.get("persistentVolumeClaim").and_then(|claim| text(claim, "claimName"));
     match claim {
@@ -240,40 +245,42 @@ fn is_shared(volume: &Value, name: &str, pod: Option<&str>) -> bool {
     }
 }
 
-/// What is in the way.
+/// Conflicts that prevent injection.
 fn check(spec: &Map<String, Value>) -> Result<(), String> {
     let system = spec.get("os").and_then(|system| text(system, "name"));
     if let Some(system) = system.filter(|system| *system != "linux") {
-        return Err(format!("the generator runs on Linux, and the pod is for {system}"));
+        return Err(format!(
+            "the generator runs on Linux only, and the pod's operating system is {system}"
+        ));
     }
     if spec.get("hostNetwork") == Some(&Value::Bool(true)) {
         return Err(format!(
-            "the pod has the network of its node (hostNetwork), where one pod alone can have port \
+            "the pod uses hostNetwork, where only one pod can listen on port \
              {METRICS_PORT}"
         ));
     }
     for container in containers(spec) {
         if text(container, "name") == Some(GENERATOR) {
-            return Err(format!("the pod has a container `{GENERATOR}` already; rename it"));
+            return Err(format!("the pod already has a container `{GENERATOR}`; rename it"));
         }
         let mut ports = list(container.get("ports"));
         if ports.any(|port| port.get("containerPort") == Some(&METRICS_PORT.into())) {
             let name = text(container, "name").unwrap_or_default();
             return Err(format!(
-                "container `{name}` has port {METRICS_PORT}, where a generator serves its metrics"
+                "container `{name}` uses port {METRICS_PORT}, on which the generator serves its metrics"
             ));
         }
     }
-    let taken = [DOCUMENT_VOLUME, LOGS_VOLUME];
+    let reserved = [DOCUMENT_VOLUME, LOGS_VOLUME];
     let mut names = items(spec, "volumes").filter_map(|volume| text(volume, "name"));
-    match names.find(|name| taken.contains(name)) {
-        Some(name) => Err(format!("the pod has a volume `{name}` already; rename it")),
+    match names.find(|name| reserved.contains(name)) {
+        Some(name) => Err(format!("the pod already has a volume `{name}`; rename it")),
         None => Ok(()),
     }
 }
 
-/// The containers that go on running.
-fn lasting(spec: &Map<String, Value>) -> impl Iterator<Item = &Value> {
+/// The containers that keep running: not ordinary init containers.
+fn running(spec: &Map<String, Value>) -> impl Iterator<Item = &Value> {
     let sidecars = items(spec, "initContainers")
         .filter(|container| text(container, "restartPolicy") == Some("Always"));
     items(spec, "containers").chain(sidecars)
@@ -300,7 +307,7 @@ fn push(spec: &mut Map<String, Value>, field: &str, item: Value) {
     if let Value::Array(items) = list {
         items.push(item);
     } else {
-        // Missing, or null as some clients write it.
+        // Missing, or null as some clients send it.
         *list = Value::Array(vec![item]);
     }
 }

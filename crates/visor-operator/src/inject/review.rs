@@ -1,10 +1,9 @@
-//! An `AdmissionReview` in, an answer out. The answer always lets the pod in.
+//! An `AdmissionReview` in, an answer out. The answer always admits the pod.
 //!
-//! Nobody has shown that a review is the API server's: whoever reaches the port can send one. So it
-//! makes nothing but an answer, of what is read of it little is kept ([`needed`]), and of all that is
-//! done for reviews so much is done at once and no more.
+//! Reviews aren't authenticated: every client of the port can send one. So a review causes nothing
+//! but an answer, little of it is kept ([`filter`]), and the work for all reviews is bounded.
 
-mod needed;
+mod filter;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -21,57 +20,57 @@ use kube::core::{
 };
 use tokio::{sync::Semaphore, task::spawn_blocking};
 use tracing::{debug, error};
-use visor_http::{Budget, HeldBody, Progress};
+use visor_http::{Budget, CompleteBody, Progress};
 
 use super::{
-    Form, INJECT,
-    known::{Known, NoSource},
-    mutate::{self, Guest, Injected},
+    Form, INJECT_LABEL,
+    cache::{InjectorCache, NoSource},
+    mutate::{self, Injected, SidecarSource},
     names::is_label,
-    wish::Wish,
+    request::InjectionRequest,
 };
 use crate::{
+    admission::{self, ReviewError},
     build::Settings,
     metrics::{Injection, Metrics},
-    reviews::{self, NoReview},
-    source::place,
+    source::namespaced_name,
 };
 
-/// The largest review that is read: an object is at most 3 MiB or so in a request to the API server,
-/// and a review holds it once (`object`) or twice.
-const MOST_BYTES: usize = 8 << 20;
-/// The bytes of reviews that are held at once.
-const MOST_BYTES_OF_ALL: usize = 32 << 20;
-/// A review of more bytes is parsed in a thread that may take its time, one after the other.
-const LARGE: usize = 256 << 10;
-/// Reviews that are being answered at once, from their parsing to their answer.
-const AT_ONCE: usize = 32;
-/// The namespaces whose pods are left alone, whatever they ask for: a node's own.
-const NEVER: [&str; 2] = ["kube-system", "kube-node-lease"];
+/// The maximum size of a review: an object in a request to the API server is at most about 3 MiB,
+/// and a review has it once (`object`) or twice.
+const MAX_BYTES: usize = 8 << 20;
+/// The maximum size of all reviews in memory.
+const MAX_BYTES_OF_ALL: usize = 32 << 20;
+/// Larger reviews are parsed on a blocking thread, one after the other.
+const LARGE_BYTES: usize = 256 << 10;
+/// The maximum number of reviews that are answered concurrently.
+const MAX_CONCURRENT: usize = 32;
+/// Namespaces of the nodes' own pods, in which nothing is injected.
+const EXCLUDED_NAMESPACES: [&str; 2] = ["kube-system", "kube-node-lease"];
 
 /// Answers reviews.
 pub(crate) struct Injector {
-    pub(crate) known: Arc<Known>,
+    pub(crate) cache: Arc<InjectorCache>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) settings: Settings,
     pub(crate) form: Form,
-    /// The operator's own, which is left alone as well.
+    /// The operator's own namespace, in which nothing is injected either.
     pub(crate) own_namespace: String,
     budget: Budget,
-    at_once: Semaphore,
-    large: Semaphore,
+    concurrency: Semaphore,
+    large_reviews: Semaphore,
 }
 
-/// What becomes of a pod.
-pub(super) enum Verdict {
-    /// It didn't ask for anything that it hasn't got.
+/// The decision about a pod.
+pub(super) enum Decision {
+    /// It didn't request injection, or has been injected already.
     Skipped,
     Injected(Box<Injected>),
-    /// It asked, and goes in without.
-    Without(Injection, String),
+    /// It requested injection, and is admitted without.
+    NotInjected(Injection, String),
 }
 
-/// The one path that the API server calls.
+/// The path that the API server calls.
 pub(crate) fn router(injector: Arc<Injector>) -> Router {
     Router::new().route("/inject", post(inject)).with_state(injector)
 }
@@ -90,30 +89,30 @@ async fn inject(
     }
 }
 
-fn request(body: &HeldBody) -> Result<AdmissionRequest<DynamicObject>, String> {
-    let review = needed::read(body.bytes()).map_err(|error| error.to_string())?;
+fn request(body: &CompleteBody) -> Result<AdmissionRequest<DynamicObject>, String> {
+    let review = filter::read(body.bytes()).map_err(|error| error.to_string())?;
     let review: AdmissionReview<DynamicObject> =
         serde_json::from_value(review).map_err(|error| error.to_string())?;
-    review.try_into().map_err(|_| "it has no request".to_owned())
+    review.try_into().map_err(|_| "the review has no request".to_owned())
 }
 
 impl Injector {
     pub(crate) fn new(
-        known: Arc<Known>,
+        cache: Arc<InjectorCache>,
         metrics: Arc<Metrics>,
         settings: Settings,
         form: Form,
         own_namespace: String,
     ) -> Self {
         Self {
-            known,
+            cache,
             metrics,
             settings,
             form,
             own_namespace,
-            budget: Budget::new(MOST_BYTES_OF_ALL),
-            at_once: Semaphore::new(AT_ONCE),
-            large: Semaphore::new(1),
+            budget: Budget::new(MAX_BYTES_OF_ALL),
+            concurrency: Semaphore::new(MAX_CONCURRENT),
+            large_reviews: Semaphore::new(1),
         }
     }
 
@@ -121,23 +120,23 @@ impl Injector {
         &self,
         body: Body,
         progress: &Progress,
-    ) -> Result<AdmissionReview<DynamicObject>, NoReview> {
-        let body = reviews::read(&self.budget, body, MOST_BYTES, progress).await?;
-        // It may be ended for another one while it waits for its turn.
-        progress.waits();
-        // It is never closed.
-        let _turn = self.at_once.acquire().await;
-        progress.works();
-        let request = self.parse(body).await.map_err(|why| reviews::no_review(&why))?;
+    ) -> Result<AdmissionReview<DynamicObject>, ReviewError> {
+        let body = admission::read(&self.budget, body, MAX_BYTES, progress).await?;
+        // The connection may be closed in favor of another one while it waits.
+        progress.waiting();
+        // The semaphore is never closed.
+        let _turn = self.concurrency.acquire().await;
+        progress.answering();
+        let request = self.parse(body).await.map_err(|why| admission::malformed(&why))?;
         Ok(self.answer(&request).await)
     }
 
-    async fn parse(&self, body: HeldBody) -> Result<AdmissionRequest<DynamicObject>, String> {
-        if body.bytes().len() <= LARGE {
+    async fn parse(&self, body: CompleteBody) -> Result<AdmissionRequest<DynamicObject>, String> {
+        if body.bytes().len() <= LARGE_BYTES {
             return request(&body);
         }
-        // It is never closed.
-        let _turn = self.large.acquire().await;
+        // The semaphore is never closed.
+        let _turn = self.large_reviews.acquire().await;
         let parsed = spawn_blocking(move || request(&body)).await;
         parsed.unwrap_or_else(|error| Err(error.to_string()))
     }
@@ -152,86 +151,87 @@ impl Injector {
             self.metrics.injection(Injection::Skipped);
             return response.into_review();
         };
-        // The pod itself may not say where it goes.
+        // The pod itself may not have a namespace.
         let namespace = request.namespace.as_deref().or(pod.metadata.namespace.as_deref());
-        let verdict = self.judge(namespace.unwrap_or_default(), pod).await;
-        let (outcome, after, warning) = match verdict {
-            Verdict::Skipped => (Injection::Skipped, None, None),
-            Verdict::Injected(injected) => {
-                (Injection::Injected, Some(asking(injected.pod)), injected.warning)
+        let decision = self.decide(namespace.unwrap_or_default(), pod).await;
+        let (result, after, warning) = match decision {
+            Decision::Skipped => (Injection::Skipped, None, None),
+            Decision::Injected(injected) => {
+                (Injection::Injected, Some(labeled(injected.pod)), injected.warning)
             }
-            Verdict::Without(outcome, why) => {
-                (outcome, Some(asking(pod.clone())), Some(without(&why)))
+            Decision::NotInjected(result, why) => {
+                (result, Some(labeled(pod.clone())), Some(not_injected_message(&why)))
             }
         };
         let patched = match after {
             Some(after) => patched(response.clone(), pod, &after),
             None => Ok(response.clone()),
         };
-        let (outcome, mut response) = match patched {
-            Ok(patched) => (outcome, patched),
-            // A mistake of ours. The pod goes in as it is.
+        let (result, mut response) = match patched {
+            Ok(patched) => (result, patched),
+            // A bug. The pod is admitted unchanged.
             Err(error) => {
-                error!(%error, "a pod could not be injected");
+                error!(%error, "cannot inject the pod");
                 (Injection::Error, response)
             }
         };
         response.warnings = warning.map(|warning| vec![warning]);
-        self.metrics.injection(outcome);
+        self.metrics.injection(result);
         response.into_review()
     }
 
-    /// What becomes of a pod that is made in a namespace.
-    pub(super) async fn judge(&self, namespace: &str, pod: &DynamicObject) -> Verdict {
-        let is_left_alone = NEVER.contains(&namespace) || namespace == self.own_namespace;
-        if is_left_alone || !is_label(namespace) {
-            return Verdict::Skipped;
+    /// The decision about a pod that is created in a namespace.
+    pub(super) async fn decide(&self, namespace: &str, pod: &DynamicObject) -> Decision {
+        let is_excluded =
+            EXCLUDED_NAMESPACES.contains(&namespace) || namespace == self.own_namespace;
+        if is_excluded || !is_label(namespace) {
+            return Decision::Skipped;
         }
         let nothing = BTreeMap::new();
         let labels = pod.metadata.labels.as_ref().unwrap_or(&nothing);
         let annotations = pod.metadata.annotations.as_ref().unwrap_or(&nothing);
-        let around = match self.known.namespace(namespace).await {
-            Ok(around) => around,
-            Err(unknown) => return Verdict::Without(Injection::Error, unknown.to_string()),
+        let defaults = match self.cache.namespace(namespace).await {
+            Ok(defaults) => defaults,
+            Err(unknown) => return Decision::NotInjected(Injection::Error, unknown.to_string()),
         };
-        let wish = match Wish::read(labels, annotations, &around) {
-            Ok(Some(wish)) => wish,
-            Ok(None) => return Verdict::Skipped,
-            Err(why) => return Verdict::Without(Injection::Refused, why),
+        let injection = match InjectionRequest::read(labels, annotations, &defaults) {
+            Ok(Some(injection)) => injection,
+            Ok(None) => return Decision::Skipped,
+            Err(why) => return Decision::NotInjected(Injection::Rejected, why),
         };
-        let source = match self.known.source(namespace, &wish.source).await {
+        let source = match self.cache.source(namespace, &injection.source).await {
             Ok(source) => source,
             Err(why @ NoSource::Missing(_)) => {
-                return Verdict::Without(Injection::MissingSource, why.to_string());
+                return Decision::NotInjected(Injection::MissingSource, why.to_string());
             }
-            Err(why @ NoSource::Unknown(_)) => {
-                return Verdict::Without(Injection::Error, why.to_string());
+            Err(why @ NoSource::LookupError(_)) => {
+                return Decision::NotInjected(Injection::Error, why.to_string());
             }
         };
         let template = source.spec.pod_template.as_ref();
-        let guest = Guest {
-            name: &wish.source,
+        let sidecar = SidecarSource {
+            name: &injection.source,
             uid: source.metadata.uid.as_deref().unwrap_or_default(),
             resources: template.and_then(|template| template.resources.as_ref()),
-            bounds: &self.known.bounds(namespace),
+            limits: &self.cache.limits(namespace),
         };
-        match mutate::inject(pod, &wish, &guest, &self.settings, self.form) {
-            Ok(injected) => Verdict::Injected(Box::new(injected)),
-            Err(why) => Verdict::Without(Injection::Refused, why),
+        match mutate::inject(pod, &injection, &sidecar, &self.settings, self.form) {
+            Ok(injected) => Decision::Injected(Box::new(injected)),
+            Err(why) => Decision::NotInjected(Injection::Rejected, why),
         }
     }
 }
 
-/// What is told of a pod that has no generator.
-pub(super) fn without(why: &str) -> String {
-    format!("no logs are written by Visor in this pod: {why}")
+/// The message about a pod without a generator.
+pub(super) fn not_injected_message(why: &str) -> String {
+    format!("no generator was injected into this pod: {why}")
 }
 
-/// The pod, saying itself that it asks, as its namespace does for it: so whoever watches pods that
-/// ask sees all of them.
-fn asking(mut pod: DynamicObject) -> DynamicObject {
+/// The pod, labeled as requesting injection itself where its namespace does so for it: whoever
+/// watches pods that request injection sees all of them.
+fn labeled(mut pod: DynamicObject) -> DynamicObject {
     let labels = pod.metadata.labels.get_or_insert_default();
-    labels.entry(INJECT.to_owned()).or_insert_with(|| "true".to_owned());
+    labels.entry(INJECT_LABEL.to_owned()).or_insert_with(|| "true".to_owned());
     pod
 }
 
@@ -242,7 +242,7 @@ fn is_new_pod(request: &AdmissionRequest<DynamicObject>) -> bool {
         && request.sub_resource.as_deref().unwrap_or_default().is_empty()
 }
 
-/// The answer that makes of a pod the injected one.
+/// The answer with the patch from the pod to the injected one.
 fn patched(
     response: AdmissionResponse,
     pod: &DynamicObject,
@@ -250,7 +250,7 @@ fn patched(
 ) -> anyhow::Result<AdmissionResponse> {
     let (before, after) = (serde_json::to_value(pod)?, serde_json::to_value(injected)?);
     let patched = response.with_patch(json_patch::diff(&before, &after))?;
-    debug!(pod = place(&pod.metadata), "injected");
+    debug!(pod = namespaced_name(&pod.metadata), "injected");
     Ok(patched)
 }
 

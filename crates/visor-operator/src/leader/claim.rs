@@ -1,4 +1,4 @@
-//! Whether a Lease may be taken, by what was seen of it. Pure.
+//! Whether a Lease may be acquired, from what has been observed of it. Pure.
 
 use std::time::Duration;
 
@@ -7,33 +7,35 @@ use tokio::time::Instant;
 
 /// What to do about a Lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
-    /// Nobody holds it.
-    Take,
-    /// Somebody does, or may.
+pub(super) enum Decision {
+    /// It is free.
+    Acquire,
+    /// It is held, or may be.
     Wait(Duration),
 }
 
-/// The last change of a Lease that was seen, and when.
+/// The last observed change of a Lease, and when it was observed.
 #[derive(Debug, Default)]
 pub(super) struct Observation {
     last: Option<(String, Instant)>,
 }
 
 impl Observation {
-    /// Decides by the Lease as it is now. A holder's own clock is not believed: the Lease has run out
-    /// if it hasn't changed for its duration since it was first seen so.
-    pub(super) fn step(
+    /// Decides by the current Lease. The holder's clock isn't trusted: the Lease has expired if it
+    /// hasn't changed for its duration since it was first observed.
+    pub(super) fn decide(
         &mut self,
         lease: Option<&Lease>,
         identity: &str,
         retry: Duration,
         now: Instant,
-    ) -> Step {
-        let Some(spec) = lease.and_then(|lease| lease.spec.as_ref()) else { return Step::Take };
+    ) -> Decision {
+        let Some(spec) = lease.and_then(|lease| lease.spec.as_ref()) else {
+            return Decision::Acquire;
+        };
         let holder = spec.holder_identity.as_deref().unwrap_or_default();
         if holder.is_empty() || holder == identity {
-            return Step::Take;
+            return Decision::Acquire;
         }
         let version = lease.and_then(|lease| lease.metadata.resource_version.clone());
         let version = version.unwrap_or_default();
@@ -46,7 +48,7 @@ impl Observation {
         };
         let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
         let runs_out = since + Duration::from_secs(seconds.unwrap_or(0));
-        if now >= runs_out { Step::Take } else { Step::Wait(retry.min(runs_out - now)) }
+        if now >= runs_out { Decision::Acquire } else { Decision::Wait(retry.min(runs_out - now)) }
     }
 }
 
@@ -66,13 +68,13 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_that_nobody_holds_is_taken_at_once() {
+    fn a_lease_without_a_holder_is_acquired_at_once() {
         let now = Instant::now();
         let mut seen = Observation::default();
-        assert_eq!(seen.step(None, "a", RETRY, now), Step::Take);
-        assert_eq!(seen.step(Some(&Lease::default()), "a", RETRY, now), Step::Take);
-        assert_eq!(seen.step(Some(&lease("", "1")), "a", RETRY, now), Step::Take);
-        assert_eq!(seen.step(Some(&lease("a", "1")), "a", RETRY, now), Step::Take);
+        assert_eq!(seen.decide(None, "a", RETRY, now), Decision::Acquire);
+        assert_eq!(seen.decide(Some(&Lease::default()), "a", RETRY, now), Decision::Acquire);
+        assert_eq!(seen.decide(Some(&lease("", "1")), "a", RETRY, now), Decision::Acquire);
+        assert_eq!(seen.decide(Some(&lease("a", "1")), "a", RETRY, now), Decision::Acquire);
     }
 
     #[test]
@@ -80,10 +82,16 @@ mod tests {
         let begin = Instant::now();
         let at = |seconds| begin + Duration::from_secs(seconds);
         let mut seen = Observation::default();
-        assert_eq!(seen.step(Some(&lease("b", "1")), "a", RETRY, at(0)), Step::Wait(RETRY));
-        assert_eq!(seen.step(Some(&lease("b", "1")), "a", RETRY, at(14)), Step::Wait(RETRY / 2));
-        assert_eq!(seen.step(Some(&lease("b", "2")), "a", RETRY, at(15)), Step::Wait(RETRY));
-        assert_eq!(seen.step(Some(&lease("b", "2")), "a", RETRY, at(29)), Step::Wait(RETRY / 2));
-        assert_eq!(seen.step(Some(&lease("b", "2")), "a", RETRY, at(30)), Step::Take);
+        assert_eq!(seen.decide(Some(&lease("b", "1")), "a", RETRY, at(0)), Decision::Wait(RETRY));
+        assert_eq!(
+            seen.decide(Some(&lease("b", "1")), "a", RETRY, at(14)),
+            Decision::Wait(RETRY / 2)
+        );
+        assert_eq!(seen.decide(Some(&lease("b", "2")), "a", RETRY, at(15)), Decision::Wait(RETRY));
+        assert_eq!(
+            seen.decide(Some(&lease("b", "2")), "a", RETRY, at(29)),
+            Decision::Wait(RETRY / 2)
+        );
+        assert_eq!(seen.decide(Some(&lease("b", "2")), "a", RETRY, at(30)), Decision::Acquire);
     }
 }

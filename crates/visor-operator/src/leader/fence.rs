@@ -1,12 +1,12 @@
-//! What keeps a leader's requests from outliving its lead. A process may be stopped at any point and
-//! go on later, with a request made up but not sent yet. So each write asks as it is sent whether the
+//! Prevents requests of a former leader. A process may be stopped at any point and continue later,
+//! with a request that is built but not sent yet. So each write checks when it is sent whether the
 //! Lease, as far as this operator knows, is still its own.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::Instant;
 
-/// Closed until somebody leads, and again when its time is up.
+/// Closed until this operator leads, and again when its time is over.
 #[derive(Clone, Default)]
 pub(crate) struct Fence(Arc<Mutex<Option<Instant>>>);
 
@@ -35,7 +35,7 @@ mod tests {
     use std::time::Duration;
 
     #[tokio::test(start_paused = true)]
-    async fn it_is_open_for_as_long_as_was_said() {
+    async fn it_is_open_for_the_given_time() {
         let fence = Fence::default();
         assert!(!fence.is_open());
         fence.open_until(Instant::now() + Duration::from_secs(10));

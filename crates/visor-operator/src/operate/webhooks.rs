@@ -1,5 +1,5 @@
-//! Starts the webhooks: what they know, their certificate, their server. Every operator does, whether
-//! it leads or not.
+//! Starts the webhooks: their caches, their certificate, their server. Every operator does, leader
+//! or not.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -12,40 +12,41 @@ use tracing::{info, warn};
 use visor_http::Readiness;
 
 use crate::{
+    api_server::ApiCapabilities,
     build::Settings,
     certificates::{self, Configuration, Resolver},
     cli::{Run, SidecarForm},
-    cluster::Abilities,
-    inject::{self, Form, Injector, Known},
+    inject::{self, Form, Injector, InjectorCache},
     metrics::Metrics,
     validate::{self, Validator},
     webhook,
 };
 
-/// The pause between two looks whether there is a certificate.
-const PAUSE: Duration = Duration::from_millis(100);
+/// The interval of checks whether there is a certificate.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long somebody who leads has to make a first certificate.
-const NOBODY: Duration = Duration::from_secs(3);
+/// How long a leader has to create the first certificate.
+const LEADER_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What the webhooks share with the rest of the operator.
 pub(super) struct Shared {
     pub(super) client: Client,
     pub(super) metrics: Arc<Metrics>,
     pub(super) settings: Settings,
-    pub(super) abilities: Abilities,
-    /// For what isn't known, apart from all else that is asked.
+    pub(super) api_capabilities: ApiCapabilities,
+    /// For lookups, which are throttled separately.
     pub(super) asking: Client,
     /// The operator's own namespace.
     pub(super) namespace: String,
-    pub(super) leads: watch::Receiver<bool>,
+    pub(super) is_leader: watch::Receiver<bool>,
 }
 
-/// Starts the webhooks that are wished for, in tasks of their own that end with the program. Returns
-/// the injector, if there is one.
+/// Starts the enabled webhooks, in tasks that run until the end of the process. Returns the
+/// injector, if injection is enabled.
 ///
 /// # Errors
 ///
+/// If the address can't be listened on.
 /// When the address can't be listened on.
 pub(super) fn start(
     options: &Run,
@@ -53,7 +54,7 @@ pub(super) fn start(
     readiness: Arc<Readiness>,
 ) -> anyhow::Result<Option<Arc<Injector>>> {
     let resolver = certificate(options, &shared);
-    let Shared { client, metrics, settings, abilities, asking, namespace, .. } = shared;
+    let Shared { client, metrics, settings, api_capabilities, asking, namespace, .. } = shared;
     let mut router = Router::new();
     if options.validate {
         let policy = settings.policy.clone();
@@ -61,11 +62,11 @@ pub(super) fn start(
         router = router.merge(validate::router(Arc::new(validator)));
     }
     let injector = options.inject.then(|| {
-        let (known, watching) = Known::watch(&client, asking, &metrics);
+        let (injector_cache, watching) = InjectorCache::watch(&client, asking, &metrics);
         tokio::spawn(watching);
-        let form = form(options.sidecar_form, abilities);
-        info!(?form, "generators are put into pods that ask for it");
-        Arc::new(Injector::new(known, metrics, settings, form, namespace))
+        let sidecar_form_of = sidecar_form_of(options.sidecar_form, api_capabilities);
+        info!(?sidecar_form_of, "sidecar injection is enabled");
+        Arc::new(Injector::new(injector_cache, metrics, settings, sidecar_form_of, namespace))
     });
     if let Some(injector) = &injector {
         router = router.merge(inject::router(Arc::clone(injector)));
@@ -73,30 +74,30 @@ pub(super) fn start(
     let address = webhook::serve(options.webhook_listen, Arc::clone(&resolver), router)
         .with_context(|| {
             let address = options.webhook_listen;
-            format!("cannot listen on {address}; choose another --webhook-listen")
+            format!("cannot listen on {address}; choose another address with --webhook-listen")
         })?;
-    info!(%address, "the webhook is listening");
+    info!(%address, "webhook listening");
 
-    let known = injector.as_ref().map(|injector| Arc::clone(&injector.known));
+    let injector_cache = injector.as_ref().map(|injector| Arc::clone(&injector.cache));
     tokio::spawn(async move {
         let certificate = async {
             while !resolver.is_loaded() {
-                sleep(PAUSE).await;
+                sleep(CHECK_INTERVAL).await;
             }
         };
         let synced = async {
-            if let Some(known) = known {
-                known.synced().await;
+            if let Some(injector_cache) = injector_cache {
+                injector_cache.synced().await;
             }
         };
         future::join(synced, certificate).await;
         readiness.set(true);
-        info!("the webhook is ready");
+        info!("webhook ready");
     });
     Ok(injector)
 }
 
-/// The certificate, which is there in a while: somebody else's, or one of the operator's own.
+/// The certificate, which will be loaded: from a directory, or the operator's own.
 fn certificate(options: &Run, shared: &Shared) -> Arc<Resolver> {
     let counted = Arc::clone(&shared.metrics);
     let resolver = Arc::new(Resolver::new(move |expires| counted.certificate_ends(expires)));
@@ -107,7 +108,7 @@ fn certificate(options: &Run, shared: &Shared) -> Arc<Resolver> {
     let name = || options.webhook_configuration.clone();
     let mutating = options.inject.then(|| Configuration::Mutating(name()));
     let validating = options.validate.then(|| Configuration::Validating(name()));
-    let kept = certificates::Settings {
+    let certificate_settings = certificates::CertificateSettings {
         secret: options.webhook_secret.clone(),
         configurations: mutating.into_iter().chain(validating).collect(),
         names: certificates::names(&options.webhook_service, &shared.namespace),
@@ -115,32 +116,42 @@ fn certificate(options: &Run, shared: &Shared) -> Arc<Resolver> {
         certificate_validity: options.webhook_certificate_validity,
         authority_validity: options.webhook_authority_validity,
     };
-    let writes = writes(shared.leads.clone(), Arc::clone(&resolver));
+    let may_write_certificates =
+        may_write_certificates(shared.is_leader.clone(), Arc::clone(&resolver));
     let metrics = Arc::clone(&shared.metrics);
     let client = shared.client.clone();
-    tokio::spawn(certificates::keep(client, kept, writes, Arc::clone(&resolver), metrics));
+    tokio::spawn(certificates::manage(
+        client,
+        certificate_settings,
+        may_write_certificates,
+        Arc::clone(&resolver),
+        metrics,
+    ));
     resolver
 }
 
-/// Whether this operator is to write certificates: if it leads, or if nobody has written any. The one
-/// that leads may be of an earlier release, without an injector, and would wait for this one to be
-/// ready, as this one for a certificate. Two that write don't harm each other.
-fn writes(mut leads: watch::Receiver<bool>, resolver: Arc<Resolver>) -> watch::Receiver<bool> {
-    let (writes, written) = watch::channel(*leads.borrow());
+/// Whether this operator reconciles the certificates: if it is the leader, or if nobody else has
+/// created any. The leader may be of an earlier release without an injector, and would wait for
+/// this operator to become ready, which waits for a certificate. Two writers don't harm each other.
+fn may_write_certificates(
+    mut is_leader: watch::Receiver<bool>,
+    resolver: Arc<Resolver>,
+) -> watch::Receiver<bool> {
+    let (may_write_certificates, written) = watch::channel(*is_leader.borrow());
     tokio::spawn(async move {
-        let mut waited = pin!(sleep(NOBODY));
+        let mut waited = pin!(sleep(LEADER_TIMEOUT));
         loop {
             select! {
-                changed = leads.changed() => {
+                changed = is_leader.changed() => {
                     if changed.is_err() {
                         return;
                     }
-                    writes.send_replace(*leads.borrow());
+                    may_write_certificates.send_replace(*is_leader.borrow());
                 }
                 () = &mut waited, if !waited.is_elapsed() => {
                     if !resolver.is_loaded() {
-                        info!("nobody has made a certificate for the webhook; making one");
-                        writes.send_replace(true);
+                        info!("no other operator has created a certificate for the webhook; creating one");
+                        may_write_certificates.send_replace(true);
                     }
                 }
             }
@@ -149,15 +160,13 @@ fn writes(mut leads: watch::Receiver<bool>, resolver: Arc<Resolver>) -> watch::R
     written
 }
 
-/// The form that was asked for, if the server can have it.
-fn form(wished: SidecarForm, abilities: Abilities) -> Form {
-    match (wished, abilities.native_sidecars) {
+/// The kind of sidecar that was asked for, if the API server supports it.
+fn sidecar_form_of(desired: SidecarForm, api_capabilities: ApiCapabilities) -> Form {
+    match (desired, api_capabilities.native_sidecars) {
         (SidecarForm::Plain, _) | (SidecarForm::Auto, false) => Form::Plain,
         (SidecarForm::Auto | SidecarForm::Native, true) => Form::Native,
         (SidecarForm::Native, false) => {
-            warn!(
-                "this server has no native sidecars, and pods with one would never start: plain ones it is"
-            );
+            warn!("this API server has no native sidecars; injecting plain containers");
             Form::Plain
         }
     }

@@ -1,5 +1,5 @@
-//! The privileges that a source asks for, field by field. Every struct is taken apart whole: a field that
-//! a release adds has to be looked at here before anything is built of it.
+//! The privileges that a source asks for, field by field. Every struct is destructured completely:
+//! a field that a new release adds must be considered here before it compiles.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use visor_api::source::{FakeLogSourceSpec, PodTemplate, PodVolume, Volume, Workl
 
 use super::Privilege;
 
-/// The capabilities that the baseline Pod Security Standard lets containers add.
+/// The capabilities that the baseline Pod Security Standard allows containers to add.
 const BASELINE_CAPABILITIES: [&str; 13] = [
     "AUDIT_WRITE",
     "CHOWN",
@@ -27,7 +27,7 @@ const BASELINE_CAPABILITIES: [&str; 13] = [
     "SETUID",
     "SYS_CHROOT",
 ];
-/// The kernel parameters that it lets pods set.
+/// The sysctls that it allows.
 const BASELINE_SYSCTLS: [&str; 10] = [
     "kernel.shm_rmid_forced",
     "net.ipv4.ip_local_port_range",
@@ -40,23 +40,23 @@ const BASELINE_SYSCTLS: [&str; 10] = [
     "net.ipv4.tcp_keepalive_time",
     "net.ipv4.tcp_syncookies",
 ];
-/// The types (`seLinuxOptions.type`) that it lets them have.
+/// The SELinux types (`seLinuxOptions.type`) that it allows.
 const BASELINE_TYPES: [&str; 5] =
     ["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
-/// Annotations of pods by which older servers take a container's confinement away.
+/// Annotations by which older servers disable a container's confinement.
 const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
 const SECCOMP: [&str; 2] =
     ["seccomp.security.alpha.kubernetes.io/pod", "container.seccomp.security.alpha.kubernetes.io/"];
 
-/// What was found, by its path in the document.
-pub(super) type Found = Vec<(Privilege, String)>;
+/// The privileges with their paths in the document.
+pub(super) type RequestedPrivileges = Vec<(Privilege, String)>;
 
-/// All of a source.
-pub(super) fn of(spec: &FakeLogSourceSpec) -> Found {
+/// All privileges of a source.
+pub(super) fn of(spec: &FakeLogSourceSpec) -> RequestedPrivileges {
     let FakeLogSourceSpec {
         pod_template,
         volume,
-        // What there is of it, and what it writes.
+        // These need no privilege.
         replicas: _,
         workload: _,
         seed: _,
@@ -65,27 +65,27 @@ pub(super) fn of(spec: &FakeLogSourceSpec) -> Found {
         stop_after: _,
         generators: _,
     } = spec;
-    let mut found = Found::new();
+    let mut record_request = RequestedPrivileges::new();
     match volume {
         Some(Volume::HostPath(_)) => {
-            found.push((Privilege::HostPath, "spec.volume.hostPath".to_owned()));
+            record_request.push((Privilege::HostPath, "spec.volume.hostPath".to_owned()));
         }
         Some(Volume::PersistentVolumeClaim(_)) => {
             let path = "spec.volume.persistentVolumeClaim".to_owned();
-            found.push((Privilege::PersistentVolumeClaims, path));
+            record_request.push((Privilege::PersistentVolumeClaims, path));
         }
         Some(Volume::EmptyDir(_)) | None => {}
     }
     if spec.resolved_workload() == Workload::DaemonSet {
-        found.push((Privilege::NodePlacement, "spec.workload".to_owned()));
+        record_request.push((Privilege::NodePlacement, "spec.workload".to_owned()));
     }
     if let Some(template) = pod_template {
-        of_template(template, "spec.podTemplate", &mut found);
+        of_template(template, "spec.podTemplate", &mut record_request);
     }
-    found
+    record_request
 }
 
-fn of_template(template: &PodTemplate, path: &str, found: &mut Found) {
+fn of_template(template: &PodTemplate, path: &str, record_request: &mut RequestedPrivileges) {
     let PodTemplate {
         labels: _,
         annotations,
@@ -105,7 +105,7 @@ fn of_template(template: &PodTemplate, path: &str, found: &mut Found) {
         containers,
         volumes,
         image_pull_secrets,
-        // What the pod itself has of it.
+        // These need no privilege.
         resources: _,
         termination_grace_period_seconds: _,
         host_aliases: _,
@@ -113,7 +113,7 @@ fn of_template(template: &PodTemplate, path: &str, found: &mut Found) {
     } = template;
     let mut add = |is: bool, privilege, field: &str| {
         if is {
-            found.push((privilege, format!("{path}.{field}")));
+            record_request.push((privilege, format!("{path}.{field}")));
         }
     };
     add(!node_selector.is_empty(), Privilege::NodePlacement, "nodeSelector");
@@ -135,19 +135,23 @@ fn of_template(template: &PodTemplate, path: &str, found: &mut Found) {
         let PodVolume { name: _, config_map: _, secret, empty_dir: _ } = volume;
         add(secret.is_some(), Privilege::Secrets, &format!("volumes[{index}].secret"));
     }
-    of_annotations(annotations, path, found);
-    of_environment(env, env_from, path, found);
+    of_annotations(annotations, path, record_request);
+    of_environment(env, env_from, path, record_request);
     if let Some(context) = security_context {
-        of_pod_security_context(context, &format!("{path}.securityContext"), found);
+        of_pod_security_context(context, &format!("{path}.securityContext"), record_request);
     }
     for (field, containers) in [("initContainers", init_containers), ("containers", containers)] {
         for (index, container) in containers.iter().enumerate() {
-            of_container(container, &format!("{path}.{field}[{index}]"), found);
+            of_container(container, &format!("{path}.{field}[{index}]"), record_request);
         }
     }
 }
 
-fn of_annotations(annotations: &BTreeMap<String, String>, path: &str, found: &mut Found) {
+fn of_annotations(
+    annotations: &BTreeMap<String, String>,
+    path: &str,
+    record_request: &mut RequestedPrivileges,
+) {
     for (key, value) in annotations {
         let loose = if key.starts_with(APP_ARMOR) {
             value != "runtime/default" && !value.starts_with("localhost/")
@@ -155,12 +159,13 @@ fn of_annotations(annotations: &BTreeMap<String, String>, path: &str, found: &mu
             SECCOMP.iter().any(|prefix| key.starts_with(prefix)) && value == "unconfined"
         };
         if loose {
-            found.push((Privilege::PrivilegedContainers, format!("{path}.annotations[{key}]")));
+            record_request
+                .push((Privilege::PrivilegedContainers, format!("{path}.annotations[{key}]")));
         }
     }
 }
 
-fn of_container(container: &Container, path: &str, found: &mut Found) {
+fn of_container(container: &Container, path: &str, record_request: &mut RequestedPrivileges) {
     let Container {
         env,
         env_from,
@@ -172,7 +177,7 @@ fn of_container(container: &Container, path: &str, found: &mut Found) {
         startup_probe,
         volume_devices,
         volume_mounts,
-        // What it runs, within its own walls.
+        // These need no privilege.
         args: _,
         command: _,
         image: _,
@@ -190,7 +195,7 @@ fn of_container(container: &Container, path: &str, found: &mut Found) {
     } = container;
     let mut add = |is: bool, privilege, field: String| {
         if is {
-            found.push((privilege, format!("{path}.{field}")));
+            record_request.push((privilege, format!("{path}.{field}")));
         }
     };
     for (index, port) in ports.iter().flatten().enumerate() {
@@ -232,28 +237,33 @@ fn of_container(container: &Container, path: &str, found: &mut Found) {
         }
     }
     let (env, env_from) = (env.as_deref(), env_from.as_deref());
-    of_environment(env.unwrap_or_default(), env_from.unwrap_or_default(), path, found);
+    of_environment(env.unwrap_or_default(), env_from.unwrap_or_default(), path, record_request);
     if let Some(context) = security_context {
-        of_security_context(context, &format!("{path}.securityContext"), found);
+        of_security_context(context, &format!("{path}.securityContext"), record_request);
     }
 }
 
-fn of_environment(env: &[EnvVar], env_from: &[EnvFromSource], path: &str, found: &mut Found) {
+fn of_environment(
+    env: &[EnvVar],
+    env_from: &[EnvFromSource],
+    path: &str,
+    record_request: &mut RequestedPrivileges,
+) {
     for (index, EnvVar { name: _, value: _, value_from }) in env.iter().enumerate() {
         if value_from.as_ref().is_some_and(|from| from.secret_key_ref.is_some()) {
             let path = format!("{path}.env[{index}].valueFrom.secretKeyRef");
-            found.push((Privilege::Secrets, path));
+            record_request.push((Privilege::Secrets, path));
         }
     }
     for (index, from) in env_from.iter().enumerate() {
         let EnvFromSource { config_map_ref: _, prefix: _, secret_ref } = from;
         if secret_ref.is_some() {
-            found.push((Privilege::Secrets, format!("{path}.envFrom[{index}].secretRef")));
+            record_request.push((Privilege::Secrets, format!("{path}.envFrom[{index}].secretRef")));
         }
     }
 }
 
-/// Whether a kubelet would ask another host than the pod.
+/// Whether a probe makes the kubelet connect to another host.
 fn asks_a_host(probe: &Probe) -> bool {
     let Probe {
         exec: _,
@@ -278,14 +288,18 @@ fn calls_a_host(handler: &LifecycleHandler) -> bool {
 fn name_a_host(http: Option<&HTTPGetAction>, tcp: Option<&TCPSocketAction>) -> bool {
     let http = http.and_then(|get| get.host.as_deref());
     let tcp = tcp.and_then(|socket| socket.host.as_deref());
-    is_said(http) || is_said(tcp)
+    is_set(http) || is_set(tcp)
 }
 
-fn is_said(text: Option<&str>) -> bool {
+fn is_set(text: Option<&str>) -> bool {
     text.is_some_and(|text| !text.is_empty())
 }
 
-fn of_pod_security_context(context: &PodSecurityContext, path: &str, found: &mut Found) {
+fn of_pod_security_context(
+    context: &PodSecurityContext,
+    path: &str,
+    record_request: &mut RequestedPrivileges,
+) {
     let PodSecurityContext {
         app_armor_profile,
         run_as_non_root,
@@ -294,7 +308,7 @@ fn of_pod_security_context(context: &PodSecurityContext, path: &str, found: &mut
         seccomp_profile,
         sysctls,
         windows_options,
-        // The baseline standard leaves these to the author.
+        // The baseline standard doesn't restrict these.
         fs_group: _,
         fs_group_change_policy: _,
         run_as_group: _,
@@ -306,10 +320,10 @@ fn of_pod_security_context(context: &PodSecurityContext, path: &str, found: &mut
     for (index, sysctl) in sysctls {
         if !BASELINE_SYSCTLS.contains(&sysctl.name.as_str()) {
             let path = format!("{path}.sysctls[{index}]");
-            found.push((Privilege::PrivilegedContainers, path));
+            record_request.push((Privilege::PrivilegedContainers, path));
         }
     }
-    // The rest says the same as that of a container.
+    // The remaining fields are the same as in a container.
     let context = SecurityContext {
         app_armor_profile: app_armor_profile.clone(),
         run_as_non_root: *run_as_non_root,
@@ -319,10 +333,14 @@ fn of_pod_security_context(context: &PodSecurityContext, path: &str, found: &mut
         windows_options: windows_options.clone(),
         ..SecurityContext::default()
     };
-    of_security_context(&context, path, found);
+    of_security_context(&context, path, record_request);
 }
 
-fn of_security_context(context: &SecurityContext, path: &str, found: &mut Found) {
+fn of_security_context(
+    context: &SecurityContext,
+    path: &str,
+    record_request: &mut RequestedPrivileges,
+) {
     let SecurityContext {
         app_armor_profile,
         capabilities,
@@ -333,14 +351,14 @@ fn of_security_context(context: &SecurityContext, path: &str, found: &mut Found)
         se_linux_options,
         seccomp_profile,
         windows_options,
-        // The baseline standard leaves these to the author.
+        // The baseline standard doesn't restrict these.
         allow_privilege_escalation: _,
         read_only_root_filesystem: _,
         run_as_group: _,
     } = context;
     let mut add = |is: bool, privilege, field: &str| {
         if is {
-            found.push((privilege, format!("{path}.{field}")));
+            record_request.push((privilege, format!("{path}.{field}")));
         }
     };
     add(*run_as_user == Some(0), Privilege::RootContainers, "runAsUser");
@@ -361,8 +379,8 @@ fn of_security_context(context: &SecurityContext, path: &str, found: &mut Found)
     if let Some(options) = se_linux_options {
         let type_ = options.type_.as_deref().unwrap_or_default();
         privileges(!BASELINE_TYPES.contains(&type_), "seLinuxOptions.type");
-        privileges(is_said(options.user.as_deref()), "seLinuxOptions.user");
-        privileges(is_said(options.role.as_deref()), "seLinuxOptions.role");
+        privileges(is_set(options.user.as_deref()), "seLinuxOptions.user");
+        privileges(is_set(options.role.as_deref()), "seLinuxOptions.role");
     }
     privileges(windows_options.is_some(), "windowsOptions");
 }

@@ -259,9 +259,9 @@ fn what_lifts_an_author_above_a_pod_s_is_forbidden_unless_it_is_allowed() {
         let (spec, policy) = (spec(&more), Policy::default());
         let refused = policy.check(&spec);
         assert_eq!(refused.is_err(), privilege.is_forbidden_by_default(), "{more}");
-        if let Err(refusal) = refused {
+        if let Err(rejection) = refused {
             let told = format!("--allow {}", privilege.name());
-            assert!(refusal.message.contains(&told), "{}", refusal.message);
+            assert!(rejection.message.contains(&told), "{}", rejection.message);
         }
         let allowing = Policy { allowed: vec![privilege], forbidden: Vec::new() };
         assert_eq!(allowing.check(&spec), Ok(()), "{more}");
@@ -303,7 +303,7 @@ fn only_what_is_forbidden_can_be_allowed() {
 
 /// Each has a case above, and a row in docs/security.md.
 #[test]
-fn every_gain_is_tested_and_told_of() {
+fn every_privilege_is_tested_and_documented() {
     let tested: BTreeSet<String> =
         cases().into_iter().map(|(_, privilege, _)| privilege.name()).collect();
     let all: BTreeSet<String> =

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     certificates::support::{Signer, connect},
-    documented::says,
+    documented::row_contains,
 };
 use axum::routing::get;
 use rustls::pki_types::CertificateDer;
@@ -147,20 +147,20 @@ async fn garbage_within_tls_is_answered_or_hung_up_on() {
 }
 
 #[tokio::test]
-async fn only_so_many_connections_are_held_at_once_and_silent_ones_make_room() {
+async fn connections_are_limited_and_idle_ones_are_closed() {
     const FEW: usize = 4;
     let limits = Limits { connections: FEW, ..LIMITS };
     let (address, resolver) = start_within(limits);
     let signer = Signer::new();
     signer.show(&resolver);
     let trusted = [signer.certificate()];
-    let mut silent = Vec::new();
+    let mut unreachable = Vec::new();
     for _ in 0..FEW {
-        silent.push(connect(address, &trusted).await.unwrap());
+        unreachable.push(connect(address, &trusted).await.unwrap());
     }
     assert!(is_good(&ask(address, &trusted).await), "there is no room for it");
-    // Whoever has made room was told so, and will not take it for an answer that was lost.
-    let ends = silent
+    // A client whose connection was closed is notified, and does not assume that a response was lost.
+    let ends = unreachable
         .iter_mut()
         .map(|stream| Box::pin(async { stream.read_to_end(&mut Vec::new()).await }));
     let (ended, _, _) = futures::future::select_all(ends).await;
@@ -170,16 +170,16 @@ async fn only_so_many_connections_are_held_at_once_and_silent_ones_make_room() {
 #[test]
 fn its_bounds_are_documented() {
     let Limits { connections, head, body, answer, buffer, socket_buffer, .. } = LIMITS;
-    says("port 9443 (webhook) | connections at once", &format!("{connections};"));
+    row_contains("port 9443 (webhook) | concurrent connections", &format!("{connections};"));
     for (cells, time) in [
-        ("every port | time for the head of a request", head),
-        ("every port | time for its body", body),
-        ("every port | time for an answer to be read", answer),
+        ("all ports | timeout for the headers of a request", head),
+        ("all ports | timeout for the body of a request", body),
+        ("all ports | timeout for reading a response", answer),
     ] {
-        says(cells, &format!("{} s (webhook)", time.as_secs()));
+        row_contains(cells, &format!("{} s (webhook)", time.as_secs()));
     }
-    let cells = "every port | bytes of a head; bytes kept of a connection";
+    let cells = "all ports | bytes of headers; socket buffers";
     // The kernel doubles what it is told.
     let kernels = 2 * socket_buffer / 1024;
-    says(cells, &format!("{} KiB; in the system's buffers {kernels} and", buffer / 1024));
+    row_contains(cells, &format!("{} KiB; {kernels} KiB (webhook)", buffer / 1024));
 }

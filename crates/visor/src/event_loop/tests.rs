@@ -10,7 +10,7 @@ use crate::testing::{every, on_a_loop, plan};
 
 /// A loop that runs, and the directory that it writes to.
 struct Running {
-    sender: UnboundedSender<Instruction>,
+    sender: UnboundedSender<LoopCommand>,
     metrics: Arc<Metrics>,
     activity: Arc<Activity>,
     directory: tempfile::TempDir,
@@ -24,32 +24,32 @@ fn generator(name: &str, file: &str, interval: &str) -> Value {
 impl Running {
     fn start() -> Self {
         let metrics = Arc::new(Metrics::new().unwrap());
-        let persistence = Arc::new(Persistence::default());
-        persistence.set(None);
+        let retry_limit = Arc::new(RetryLimit::default());
+        retry_limit.set(None);
         let activity = Arc::new(Activity::default());
         let shared = Shared {
             metrics: Arc::clone(&metrics),
             activity: Arc::clone(&activity),
-            sinks: Arc::new(Sinks::new().unwrap()),
-            persistence,
-            longest_lag: None,
+            output_writers: Arc::new(OutputWriters::new().unwrap()),
+            retry_limit,
+            max_lag: None,
         };
-        let (sender, instructions) = mpsc::unbounded_channel();
-        spawn_local(EventLoop::new(shared).run(instructions));
+        let (sender, commands) = mpsc::unbounded_channel();
+        spawn_local(EventLoop::new(shared).run(commands));
         Self { sender, metrics, activity, directory: tempfile::tempdir().unwrap() }
     }
 
     /// Has the loop follow these generators, of one source with a seed.
-    fn follow(&self, generators: &[Value]) {
+    fn apply(&self, generators: &[Value]) {
         let plan = plan(&json!({"seed": 1, "generators": generators}), self.directory.path());
         self.activity.begin();
         let now = tokio::time::Instant::now().into_std();
-        self.sender.send(Instruction::Follow(plan.generators, now)).unwrap();
+        self.sender.send(LoopCommand::Apply(plan.generators, now)).unwrap();
     }
 
-    async fn end(&self) -> Vec<Remainder> {
+    async fn end(&self) -> Vec<UnfinishedOutput> {
         let (done, answer) = oneshot::channel();
-        self.sender.send(Instruction::End(done)).unwrap();
+        self.sender.send(LoopCommand::OutputEnd(done)).unwrap();
         answer.await.unwrap()
     }
 
@@ -75,7 +75,7 @@ async fn seconds(seconds: u64) {
 fn a_loop_runs_all_generators_of_its_plan_and_ends_with_every_line_written() {
     on_a_loop(async {
         let running = Running::start();
-        running.follow(&[generator("one", "one.log", "1s"), generator("two", "two.log", "100ms")]);
+        running.apply(&[generator("one", "one.log", "1s"), generator("two", "two.log", "100ms")]);
         seconds(10).await;
         assert!(running.end().await.is_empty());
         assert_eq!((running.lines_in("one.log"), running.lines_in("two.log")), (10, 100));
@@ -84,12 +84,12 @@ fn a_loop_runs_all_generators_of_its_plan_and_ends_with_every_line_written() {
 }
 
 #[test]
-fn what_a_new_plan_doesn_t_change_goes_on() {
+fn unchanged_streams_continue_with_a_new_plan() {
     on_a_loop(async {
         let running = Running::start();
-        running.follow(&[generator("one", "one.log", "1s"), generator("two", "two.log", "1s")]);
+        running.apply(&[generator("one", "one.log", "1s"), generator("two", "two.log", "1s")]);
         seconds(10).await;
-        running.follow(&[generator("one", "one.log", "1s"), generator("three", "three.log", "1s")]);
+        running.apply(&[generator("one", "one.log", "1s"), generator("three", "three.log", "1s")]);
         seconds(10).await;
         assert!(running.end().await.is_empty());
         let lines = ["one.log", "two.log", "three.log"].map(|file| running.lines_in(file));
@@ -107,9 +107,9 @@ fn what_a_new_plan_doesn_t_change_goes_on() {
 fn a_stream_moves_to_another_output_without_losing_a_line() {
     on_a_loop(async {
         let running = Running::start();
-        running.follow(&[generator("one", "before.log", "1s")]);
+        running.apply(&[generator("one", "before.log", "1s")]);
         seconds(10).await;
-        running.follow(&[generator("one", "after.log", "1s")]);
+        running.apply(&[generator("one", "after.log", "1s")]);
         seconds(10).await;
         assert!(running.end().await.is_empty());
         assert_eq!((running.lines_in("before.log"), running.lines_in("after.log")), (10, 10));
@@ -118,14 +118,14 @@ fn a_stream_moves_to_another_output_without_losing_a_line() {
 }
 
 #[test]
-fn a_file_that_was_renamed_is_made_anew_when_the_loop_is_told() {
+fn a_renamed_file_is_recreated_on_reopen() {
     on_a_loop(async {
         let running = Running::start();
-        running.follow(&[generator("one", "one.log", "1s")]);
+        running.apply(&[generator("one", "one.log", "1s")]);
         seconds(10).await;
         let path = running.directory.path().join("one.log");
         fs::rename(&path, path.with_extension("old")).unwrap();
-        running.sender.send(Instruction::Reopen).unwrap();
+        running.sender.send(LoopCommand::Reopen).unwrap();
         seconds(10).await;
         assert!(running.end().await.is_empty());
         assert_eq!((lines_in(&path.with_extension("old")), lines_in(&path)), (10, 10));
@@ -142,9 +142,9 @@ fn all_is_finished_when_the_last_stream_has_ended_by_itself() {
         });
         let plan = plan(&spec, running.directory.path());
         let now = tokio::time::Instant::now().into_std();
-        plan.generators.iter().for_each(|generator| generator.limits.begin(now));
+        plan.generators.iter().for_each(|generator| generator.limits.start(now));
         running.activity.begin();
-        running.sender.send(Instruction::Follow(plan.generators, now)).unwrap();
+        running.sender.send(LoopCommand::Apply(plan.generators, now)).unwrap();
         let early = timeout(Duration::from_secs(4), running.activity.finished.notified()).await;
         assert!(early.is_err());
         running.activity.finished.notified().await;
@@ -154,18 +154,18 @@ fn all_is_finished_when_the_last_stream_has_ended_by_itself() {
 }
 
 #[test]
-fn a_hurried_end_says_what_could_not_be_written() {
+fn an_aborted_run_reports_unwritten_lines() {
     on_a_loop(async {
         let running = Running::start();
         fs::create_dir(running.directory.path().join("one.log")).unwrap();
-        running.follow(&[generator("one", "one.log", "1s"), generator("two", "two.log", "1s")]);
+        running.apply(&[generator("one", "one.log", "1s"), generator("two", "two.log", "1s")]);
         seconds(10).await;
         let (done, answer) = oneshot::channel();
-        running.sender.send(Instruction::End(done)).unwrap();
-        running.sender.send(Instruction::Hurry).unwrap();
+        running.sender.send(LoopCommand::OutputEnd(done)).unwrap();
+        running.sender.send(LoopCommand::Abort).unwrap();
         let left: Vec<_> = answer.await.unwrap();
         let left: Vec<_> = left.iter().map(|left| (&*left.output, left.lines, left.end)).collect();
-        assert_eq!(left, [("one.log", 10, Some(End::GivenUp))]);
+        assert_eq!(left, [("one.log", 10, Some(OutputEnd::Canceled))]);
         assert_eq!((running.lines_in("two.log"), running.counted()), (10, 10));
     });
 }

@@ -1,11 +1,11 @@
-//! Time is wound forward, and the outlet is one that nobody empties: what it holds is what the
+//! Time is advanced, and the output buffer is never emptied: its contents are what the
 //! stream has written.
 
 use super::*;
 use crate::{
     metrics::Metrics,
     plan::GeneratorPlan,
-    testing::{every, on_a_loop, outlet, plan},
+    testing::{every, on_a_loop, output_buffer, plan},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -18,7 +18,7 @@ use tokio::{
 struct Running {
     task: JoinHandle<()>,
     control: Rc<Control>,
-    outlet: Rc<Outlet>,
+    output: Rc<OutputBuffer>,
     meter: Arc<StreamMeter>,
     limits: Limits,
     _directory: TempDir,
@@ -35,28 +35,28 @@ fn start(plan: GeneratorPlan) -> Running {
     let directory = tempfile::tempdir().unwrap();
     let metrics = Metrics::new().unwrap();
     let clock = Rc::new(Clock::start());
-    let (outlet, _) = outlet(&directory.path().join("access.log"), &metrics, &clock);
+    let (output, _) = output_buffer(&directory.path().join("access.log"), &metrics, &clock);
     let named = plan.streams.into_iter().next().unwrap();
     let meter = metrics.stream(&plan.key.stream(&named));
-    plan.limits.begin(Instant::now().into_std());
+    plan.limits.start(Instant::now().into_std());
     let control = Rc::new(Control::default());
     let live = LiveStream {
         stream: named.start(clock.now()),
         meter: Arc::clone(&meter),
-        outlet: Rc::clone(&outlet),
+        output: Rc::clone(&output),
         limits: plan.limits.clone(),
         suspended: plan.suspended,
         clock,
-        longest_lag: Some(Duration::from_secs(10)),
+        max_lag: Some(Duration::from_secs(10)),
         control: Rc::clone(&control),
     };
     let task = spawn_local(Box::new(live).run());
-    Running { task, control, outlet, meter, limits: plan.limits, _directory: directory }
+    Running { task, control, output, meter, limits: plan.limits, _directory: directory }
 }
 
 impl Running {
     fn lines(&self) -> u64 {
-        self.outlet.unwritten()
+        self.output.unwritten()
     }
 
     /// The lines that it writes within so many seconds.
@@ -81,13 +81,13 @@ fn lines_come_when_they_are_due_and_no_sooner() {
 }
 
 #[test]
-fn a_stream_that_is_told_to_stop_writes_no_more() {
+fn a_stopped_stream_writes_no_more_lines() {
     on_a_loop(async {
         let running = start(generator(&every("1s"), json!({})));
         assert_eq!(running.lines_within(5).await, 5);
-        running.control.tell(Change::Stop);
+        running.control.send(Change::Stop);
         running.task.await.unwrap();
-        assert_eq!(running.outlet.unwritten(), 5);
+        assert_eq!(running.output.unwritten(), 5);
     });
 }
 
@@ -96,26 +96,26 @@ fn a_source_ends_with_its_last_line_or_with_its_time() {
     on_a_loop(async {
         let running = start(generator(&every("1s"), json!({"stopAfter": {"lines": 3}})));
         running.task.await.unwrap();
-        assert_eq!(running.outlet.unwritten(), 3);
+        assert_eq!(running.output.unwritten(), 3);
         let running = start(generator(&every("10ms"), json!({"stopAfter": {"duration": "2s"}})));
         running.task.await.unwrap();
-        assert_eq!(running.outlet.unwritten(), 200);
+        assert_eq!(running.output.unwritten(), 200);
         let stream = json!({"name": "requests", "kind": "Access", "interval": {"unlimited": {}}});
         let running = start(generator(&stream, json!({"stopAfter": {"lines": 1000}})));
         running.task.await.unwrap();
-        assert_eq!(running.outlet.unwritten(), 1000);
+        assert_eq!(running.output.unwritten(), 1000);
     });
 }
 
 #[test]
-fn a_stream_that_sleeps_ends_when_another_takes_the_last_line() {
+fn a_sleeping_stream_ends_when_another_one_writes_the_last_line() {
     on_a_loop(async {
         let running = start(generator(&every("1h"), json!({"stopAfter": {"lines": 3}})));
         sleep(Duration::from_secs(1)).await;
         assert_eq!(running.limits.take(3), 3);
         sleep(Duration::from_secs(1)).await;
         assert!(running.task.is_finished());
-        assert_eq!(running.outlet.unwritten(), 0);
+        assert_eq!(running.output.unwritten(), 0);
     });
 }
 
@@ -124,9 +124,9 @@ fn a_suspension_is_silence_and_leaves_no_backlog() {
     on_a_loop(async {
         let running = start(generator(&every("1s"), json!({"suspend": true})));
         assert_eq!(running.lines_within(100).await, 0);
-        running.control.tell(Change::Suspend(false));
+        running.control.send(Change::Suspend(false));
         assert_eq!(running.lines_within(10).await, 10);
-        running.control.tell(Change::Suspend(true));
+        running.control.send(Change::Suspend(true));
         assert_eq!(running.lines_within(100).await, 0);
         assert_eq!(running.meter.skipped.get(), 0);
     });
@@ -143,22 +143,22 @@ fn a_change_of_the_document_counts_from_then_on() {
         };
         // The same again changes nothing: the line that is due in 200 ms still is.
         sleep(Duration::from_millis(300)).await;
-        running.control.tell(changed("1s"));
+        running.control.send(changed("1s"));
         sleep(Duration::from_millis(300)).await;
         assert_eq!(running.lines(), 11);
-        running.control.tell(changed("100ms"));
+        running.control.send(changed("100ms"));
         assert_eq!(running.lines_within(10).await, 100);
-        running.control.tell(changed("1h"));
+        running.control.send(changed("1h"));
         assert_eq!(running.lines_within(60).await, 0);
     });
 }
 
 #[test]
-fn lines_that_a_full_output_made_too_late_are_skipped_and_counted() {
+fn lines_that_are_too_late_are_skipped_and_counted() {
     on_a_loop(async {
         let running = start(generator(&every("1s"), json!({})));
         assert_eq!(running.lines_within(10).await, 10);
-        running.outlet.append(&running.meter, crate::clock::wall(), |out| {
+        running.output.append(&running.meter, crate::clock::wall(), |out| {
             let mut line = out.line();
             line.extend(&vec![b'x'; 600_000]);
             line.push(b'\n');
@@ -166,8 +166,8 @@ fn lines_that_a_full_output_made_too_late_are_skipped_and_counted() {
             1
         });
         assert_eq!(running.lines_within(60).await, 0, "there is no room");
-        let outlet = Rc::clone(&running.outlet);
-        spawn_local(async move { outlet.write().await });
+        let output = Rc::clone(&running.output);
+        spawn_local(async move { output.write().await });
         while running.meter.skipped.get() == 0 {
             tokio::task::yield_now().await;
         }

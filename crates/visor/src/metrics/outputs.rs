@@ -1,4 +1,4 @@
-//! What is known of each output: its counters, and whether lines get into it at present.
+//! The metrics of outputs, and whether they accept lines at present.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +9,7 @@ use prometheus::{Counter, CounterVec, IntCounter, IntCounterVec, IntGauge, IntGa
 use prometheus::{Registry, core::Collector};
 
 /// The metrics of all outputs.
-pub(super) struct Outputs {
+pub(super) struct OutputMetrics {
     blocked: CounterVec,
     errors: IntCounterVec,
     rotations: IntCounterVec,
@@ -17,11 +17,11 @@ pub(super) struct Outputs {
     reasons: Arc<Reasons>,
 }
 
-/// Why outputs take no lines, by their names.
+/// The reasons of failing outputs, by their names.
 #[derive(Default)]
 struct Reasons(Mutex<BTreeMap<String, String>>);
 
-/// The metrics of one output; clones count together.
+/// The metrics of one output; clones share the counters.
 #[derive(Clone)]
 pub(crate) struct OutputMeter {
     name: String,
@@ -32,8 +32,8 @@ pub(crate) struct OutputMeter {
     reasons: Arc<Reasons>,
 }
 
-impl Outputs {
-    /// No output as yet.
+impl OutputMetrics {
+    /// No output yet.
     pub(super) fn new() -> prometheus::Result<Self> {
         let output = ["output"];
         let opts = |name: &str, help: &str| Opts::new(name, help);
@@ -41,13 +41,13 @@ impl Outputs {
             blocked: CounterVec::new(
                 opts(
                     "visor_write_blocked_seconds_total",
-                    "Time that writes to the output took beyond the first moment: nobody reads, \
-                     or the disk is slow.",
+                    "Time that writes to the output were blocked for more than 50 ms: the reader is slow, \
+                     or the disk is.",
                 ),
                 &output,
             )?,
             errors: IntCounterVec::new(
-                opts("visor_write_errors_total", "Writes to the output that failed."),
+                opts("visor_write_errors_total", "Failed writes to the output."),
                 &output,
             )?,
             rotations: IntCounterVec::new(
@@ -57,7 +57,7 @@ impl Outputs {
             failing: IntGaugeVec::new(
                 opts(
                     "visor_output_failing",
-                    "1 while no line can be written to the output; /readyz says why. Otherwise 0.",
+                    "1 while no line can be written to the output (/readyz has the reason), else 0.",
                 ),
                 &output,
             )?,
@@ -86,21 +86,21 @@ impl Outputs {
         }
     }
 
-    /// Why some outputs take no lines, one after the other.
+    /// The reasons of failing outputs, one for each.
     pub(super) fn failing(&self) -> Vec<String> {
         self.reasons.with(|reasons| reasons.values().cloned().collect())
     }
 }
 
 impl OutputMeter {
-    /// Says that no line can be written at present, and why.
-    pub(crate) fn fails(&self, why: &str) {
+    /// Marks the output as failing, with the reason.
+    pub(crate) fn set_failing(&self, why: &str) {
         self.failing.set(1);
         self.reasons.with(|reasons| reasons.insert(self.name.clone(), why.to_owned()));
     }
 
-    /// Says that lines are written again, or that there are none to write any more.
-    pub(crate) fn works(&self) {
+    /// Marks the output as working, or as having no lines to write.
+    pub(crate) fn clear_failing(&self) {
         self.failing.set(0);
         self.reasons.with(|reasons| reasons.remove(&self.name));
     }
@@ -108,7 +108,7 @@ impl OutputMeter {
 
 impl Reasons {
     fn with<T>(&self, then: impl FnOnce(&mut BTreeMap<String, String>) -> T) -> T {
-        // Nothing in here panics with the map half changed.
+        // No code in here panics with an inconsistent map.
         then(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -1,6 +1,6 @@
-//! What is counted of streams. There may be tens of thousands of them, and a counter of the library
-//! has its name, its help and its labels with it each time; so these are bare numbers that become the
-//! library's only while somebody asks.
+//! The metrics of streams. There may be tens of thousands of streams, and each counter of the
+//! library has a copy of its name, help and labels; so these are plain numbers that are converted
+//! only for a scrape.
 
 use std::{
     borrow::Borrow,
@@ -15,7 +15,7 @@ use prometheus::{
     proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType},
 };
 
-/// The names that a stream goes by in metrics, tables and summaries.
+/// The labels of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct StreamName {
     /// The `FakeLogSource`.
@@ -34,12 +34,12 @@ pub(crate) struct StreamMeter {
     pub(crate) lines: Count<AtomicU64>,
     pub(crate) bytes: Count<AtomicU64>,
     pub(crate) skipped: Count<AtomicU64>,
-    /// The wanted lines a second.
-    pub(crate) target: Count<AtomicF64>,
+    /// The configured rate in lines per second.
+    pub(crate) configured_rate: Count<AtomicF64>,
     pub(crate) lag: Histogram,
 }
 
-/// A number that is counted up, or set.
+/// A counter or a gauge.
 pub(crate) struct Count<A>(A);
 
 impl<A: Atomic> Count<A> {
@@ -60,75 +60,75 @@ impl<A: Atomic> Count<A> {
     }
 }
 
-/// The meters of all streams, in the order in which they came.
+/// The meters of all streams, in order of creation.
 #[derive(Default)]
-pub(super) struct Streams(Mutex<Known>);
+pub(super) struct StreamMetrics(Mutex<Meters>);
 
 #[derive(Default)]
-struct Known {
+struct Meters {
     meters: Vec<Arc<StreamMeter>>,
-    places: HashMap<Named, usize>,
+    indexes: HashMap<ByName, usize>,
 }
 
-/// A meter, found by its name.
-struct Named(Arc<StreamMeter>);
+/// A meter as a key, by its name.
+struct ByName(Arc<StreamMeter>);
 
-impl PartialEq for Named {
+impl PartialEq for ByName {
     fn eq(&self, other: &Self) -> bool {
         self.0.name == other.0.name
     }
 }
 
-impl Eq for Named {}
+impl Eq for ByName {}
 
-impl Hash for Named {
+impl Hash for ByName {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.name.hash(state);
     }
 }
 
-impl Borrow<StreamName> for Named {
+impl Borrow<StreamName> for ByName {
     fn borrow(&self) -> &StreamName {
         &self.0.name
     }
 }
 
-impl Streams {
-    /// The meter of a stream; the same one each time for the same name. `lag` is its generator's.
+impl StreamMetrics {
+    /// The meter of a stream; always the same one for the same name. `lag` is its generator's.
     pub(super) fn meter(
         &self,
         name: &StreamName,
         lag: impl FnOnce() -> Histogram,
     ) -> Arc<StreamMeter> {
-        let mut known = self.known();
-        if let Some(place) = known.places.get(name) {
-            return Arc::clone(&known.meters[*place]);
+        let mut meters_locked = self.meters_locked();
+        if let Some(index) = meters_locked.indexes.get(name) {
+            return Arc::clone(&meters_locked.meters[*index]);
         }
         let meter = Arc::new(StreamMeter {
             name: name.clone(),
             lines: Count::zero(),
             bytes: Count::zero(),
             skipped: Count::zero(),
-            target: Count::zero(),
+            configured_rate: Count::zero(),
             lag: lag(),
         });
-        let place = known.meters.len();
-        known.places.insert(Named(Arc::clone(&meter)), place);
-        known.meters.push(Arc::clone(&meter));
+        let index = meters_locked.meters.len();
+        meters_locked.indexes.insert(ByName(Arc::clone(&meter)), index);
+        meters_locked.meters.push(Arc::clone(&meter));
         meter
     }
 
-    /// All meters there were.
+    /// All meters so far.
     pub(super) fn meters(&self) -> Vec<Arc<StreamMeter>> {
-        self.known().meters.clone()
+        self.meters_locked().meters.clone()
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn meters_locked(&self) -> MutexGuard<'_, Meters> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Appends them to a page in Prometheus' text format, one metric after the other: with many
-    /// streams, the library's form of one is large enough.
+    /// streams, the library's form of a single one is large enough.
     pub(super) fn render(&self, page: &mut String) -> prometheus::Result<()> {
         let meters = self.meters();
         let mut family = |name: &str, help: &str, kind, value: fn(&StreamMeter) -> f64| {
@@ -137,38 +137,35 @@ impl Streams {
             family.set_help(help.to_owned());
             family.set_field_type(kind);
             family.set_metric(meters.iter().map(|meter| meter.metric(kind, value)).collect());
-            // The library refuses a family without metrics.
+            // The library rejects a family without metrics.
             if meters.is_empty() { Ok(()) } else { TextEncoder::new().encode_utf8(&[family], page) }
         };
-        family(
-            "visor_lines_total",
-            "Lines whose write succeeded.",
-            MetricType::COUNTER,
-            |meter| meter.lines.get().into_f64(),
-        )?;
+        family("visor_lines_total", "Lines written.", MetricType::COUNTER, |meter| {
+            meter.lines.get().into_f64()
+        })?;
         family(
             "visor_bytes_total",
-            "Bytes of the lines whose write succeeded, newlines included.",
+            "Bytes of the lines written, newlines included.",
             MetricType::COUNTER,
             |meter| meter.bytes.get().into_f64(),
         )?;
         family(
             "visor_lines_skipped_total",
-            "Lines that were due too long ago to be made up for, and never written.",
+            "Lines that were skipped because they were due too long ago.",
             MetricType::COUNTER,
             |meter| meter.skipped.get().into_f64(),
         )?;
         family(
-            "visor_target_lines_per_second",
-            "Wanted lines a second, surges left out; +Inf for an unlimited stream.",
+            "visor_configured_lines_per_second",
+            "Configured rate in lines per second, without surges; +Inf for an unlimited stream.",
             MetricType::GAUGE,
-            |meter| meter.target.get(),
+            |meter| meter.configured_rate.get(),
         )
     }
 }
 
 impl StreamMeter {
-    /// One of its numbers as the library has it.
+    /// One of its numbers in the library's form.
     fn metric(&self, kind: MetricType, value: fn(&Self) -> f64) -> Metric {
         let StreamName { source, generator, stream, kind: lines } = &self.name;
         let label = |(name, value): (&str, &str)| {
@@ -177,7 +174,7 @@ impl StreamMeter {
             label.set_value(value.to_owned());
             label
         };
-        // By their names, as the library sorts those of its own.
+        // Sorted by name, as in the library's own metrics.
         let labels =
             [("generator", &**generator), ("kind", lines), ("source", source), ("stream", stream)];
         let mut metric = Metric::from_label(labels.map(label).into());

@@ -1,30 +1,30 @@
-//! How a live run has ended: what is left unwritten or unread is said, and whether that is a failure.
+//! The end of a live run: reports lines that were not written or not read, and whether that is a
+//! failure.
 
 use std::process::ExitCode;
 
-use crate::{event_loop::Remainder, outlet::End};
+use crate::{event_loop::UnfinishedOutput, output_buffer::OutputEnd};
 
-/// Says what became of the outputs that didn't end as they should. `None` is that loops gave no
-/// answer.
+/// Reports the outputs that didn't complete. `None`: the loops gave no answer.
 ///
-/// It is a failure if an output failed, or if the count is not what was written and read. Lines that
-/// a signal has ended the wait for are neither: who sends it wants no more of them, and they don't
-/// count. `counts_are_shown` says whether anybody sees a count.
-pub(super) fn tell(remainders: Option<&[Remainder]>, counts_are_shown: bool) -> ExitCode {
-    let Some(remainders) = remainders else {
+/// It is a failure if an output failed, or if the counts don't match what was written and read.
+/// Lines that were discarded after a signal are no failure and aren't counted. `counts_are_shown`:
+/// whether a summary shows counts.
+pub(super) fn report(unfinished: Option<&[UnfinishedOutput]>, counts_are_shown: bool) -> ExitCode {
+    let Some(unfinished) = unfinished else {
         tracing::error!(
-            "some outputs are stuck; more lines may have been written than were counted"
+            "some outputs are blocked; more lines may have been written than were counted"
         );
         return ExitCode::FAILURE;
     };
     let mut failed = false;
-    for Remainder { output, lines, end, unread } in remainders {
+    for UnfinishedOutput { output, lines, end, unread } in unfinished {
         if *unread > 0 && counts_are_shown {
             failed = true;
             tracing::warn!(
                 output,
                 bytes = unread,
-                "counted as written, but its reader went away without reading them"
+                "bytes counted as written, but not read: the reader has gone"
             );
         }
         match end {
@@ -34,17 +34,21 @@ pub(super) fn tell(remainders: Option<&[Remainder]>, counts_are_shown: bool) -> 
                 tracing::error!(
                     output,
                     lines,
-                    "the output is stuck; up to so many lines may have been written, not counted"
+                    "the output is blocked; up to this many lines may have been written, not counted"
                 );
             }
-            Some(End::Failed) => {
+            Some(OutputEnd::Failed) => {
                 failed = true;
-                tracing::error!(output, lines, "could not be written; not counted");
+                tracing::error!(output, lines, "lines lost: the output failed (not counted)");
             }
-            // Nobody wants them any more.
-            Some(End::NobodyReads) => {}
-            Some(End::GivenUp | End::Whole) => {
-                tracing::warn!(output, lines, "that the output didn't take in time; not counted");
+            // They would not be read.
+            Some(OutputEnd::ReaderGone) => {}
+            Some(OutputEnd::Canceled | OutputEnd::Complete) => {
+                tracing::warn!(
+                    output,
+                    lines,
+                    "lines discarded at shutdown: the output was too slow (not counted)"
+                );
             }
         }
     }

@@ -1,5 +1,5 @@
-//! A live run: event loops on threads of their own, and here what they need nothing of: signals,
-//! reloads, metrics, the table.
+//! A live run: event loops on their own threads, and on the main thread signals, reloads, metrics
+//! and the table.
 
 use std::{
     collections::HashMap,
@@ -18,21 +18,21 @@ use tokio::{
 use visor_http::Readiness;
 
 use super::{
-    Run, endings, extent::Extent, serve, signals::StopSignals, table_ticker::TableTicker, ticker,
+    Run, endings, length::RunLength, serve, signals::StopSignals, table_ticker::TableTicker, ticker,
 };
 use crate::{
     documents::Documents,
-    event_loop::{self, Activity, Instruction, Remainder, Shared},
+    event_loop::{self, Activity, LoopCommand, Shared, UnfinishedOutput},
     metrics::{Metrics, Reload},
-    outlet::Persistence,
+    output_buffer::RetryLimit,
+    output_writers::OutputWriters,
     plan::{GeneratorKey, Plan},
-    sinks::Sinks,
     table::Table,
 };
 
-/// How often documents are looked at.
+/// How often documents are checked for changes.
 const DOCUMENT_CHECK: Duration = Duration::from_millis(500);
-/// When the end is hurried, all loops have ended by then, or never will.
+/// After an abort, all loops have ended by then, or never will.
 const END_TIME: Duration = Duration::from_millis(900);
 
 /// Runs until a signal, or until all sources have ended by themselves.
@@ -42,23 +42,23 @@ pub(super) async fn run(
     metrics: &Arc<Metrics>,
     table: Option<Table>,
 ) -> anyhow::Result<ExitCode> {
-    let mut hang_up = signal(SignalKind::hangup()).context("catching SIGHUP")?;
+    let mut hang_up = signal(SignalKind::hangup()).context("cannot handle SIGHUP")?;
     let mut stop = StopSignals::new()?;
     let readiness = Arc::new(Readiness::default());
     serve(run.listen()?, metrics, &readiness);
 
     let activity = Arc::new(Activity::default());
-    let persistence = Arc::new(Persistence::default());
-    persistence.set(run.longest_failure());
+    let retry_limit = Arc::new(RetryLimit::default());
+    retry_limit.set(run.max_failure());
     let shared = Shared {
         metrics: Arc::clone(metrics),
         activity: Arc::clone(&activity),
-        sinks: Arc::new(Sinks::new().context("setting up the outputs")?),
-        persistence: Arc::clone(&persistence),
-        longest_lag: run.longest_lag,
+        output_writers: Arc::new(OutputWriters::new().context("cannot set up the outputs")?),
+        retry_limit: Arc::clone(&retry_limit),
+        max_lag: run.max_lag,
     };
     let mut loops = Loops::start(run.threads, &shared)?;
-    loops.follow(plan);
+    loops.apply(plan);
     readiness.set(true);
 
     let mut document_check = ticker(DOCUMENT_CHECK);
@@ -66,18 +66,18 @@ pub(super) async fn run(
     let started = Instant::now();
     let has_finished = loop {
         tokio::select! {
-            () = stop.asked() => break false,
-            () = activity.nobody_reads.notified() => break false,
+            () = stop.requested() => break false,
+            () = activity.reader_gone.notified() => break false,
             () = activity.finished.notified() => break true,
             _ = hang_up.recv() => {
                 reload(&mut run, &mut loops, metrics, true);
-                persistence.set(run.longest_failure());
-                loops.tell(|| Instruction::Reopen);
+                retry_limit.set(run.max_failure());
+                loops.report(|| LoopCommand::Reopen);
             }
             _ = document_check.tick() => {
                 if run.documents.as_mut().is_some_and(Documents::changed) {
                     reload(&mut run, &mut loops, metrics, false);
-                    persistence.set(run.longest_failure());
+                    retry_limit.set(run.max_failure());
                 }
             }
             () = table.is_due() => {
@@ -86,62 +86,62 @@ pub(super) async fn run(
         }
     };
     readiness.set(false);
-    let mut remainders = pin!(loops.end());
-    let remainders = 'ended: {
+    let mut unfinished = pin!(loops.end());
+    let unfinished = 'ended: {
         if has_finished {
-            // The outputs have all the time that they take, unless a signal says otherwise; and
-            // nobody needs it if nobody reads.
+            // The outputs take as long as they need, unless there is a signal, or nobody
+            // reads them.
             tokio::select! {
-                all = &mut remainders => break 'ended Some(all),
-                () = stop.asked() => {}
-                () = activity.nobody_reads.notified() => {}
+                all = &mut unfinished => break 'ended Some(all),
+                () = stop.requested() => {}
+                () = activity.reader_gone.notified() => {}
             }
         }
-        loops.tell(|| Instruction::Hurry);
+        loops.report(|| LoopCommand::Abort);
         tokio::select! {
-            all = timeout(END_TIME, &mut remainders) => all.ok(),
-            never = stop.asked_again() => match never {},
+            all = timeout(END_TIME, &mut unfinished) => all.ok(),
+            never = stop.requested_again() => match never {},
         }
     };
     drop(table);
-    Ok(endings::tell(remainders.as_deref(), run.summary))
+    Ok(endings::report(unfinished.as_deref(), run.summary))
 }
 
-/// Reads the documents again and follows them, or says why not and goes on as before.
+/// Reloads the documents, or logs why not and continues as before.
 fn reload(run: &mut Run, loops: &mut Loops, metrics: &Metrics, asked_for: bool) {
     let Some(documents) = &mut run.documents else { return };
     let read = match documents.read_if_different() {
         None if asked_for => {
-            tracing::info!("the documents haven't changed");
+            tracing::info!("the documents have not changed");
             return;
         }
         None => return,
         Some(read) => read.map_err(anyhow::Error::from),
     };
     let planned = read.and_then(|sources| {
-        let plan = Plan::new(&sources, &run.settings, &mut run.memory)?;
+        let plan = Plan::new(&sources, &run.settings, &mut run.carry_over)?;
         Ok((sources, plan))
     });
     match planned {
         Ok((sources, plan)) => {
             tracing::info!(sources = sources.len(), "reloaded the documents");
             documents.log_notes();
-            run.extent = Extent::of(&sources, run.settings.duration);
-            loops.follow(plan);
-            metrics.reloaded(Reload::Success);
+            run.length = RunLength::of(&sources, run.settings.duration);
+            loops.apply(plan);
+            metrics.record_reload(Reload::Success);
         }
         Err(problems) => {
-            tracing::error!("the changed documents are refused, the old ones go on:\n{problems}");
-            metrics.reloaded(Reload::Failure);
+            tracing::error!("reload failed; keeping the previous configuration:\n{problems}");
+            metrics.record_reload(Reload::Failure);
         }
     }
 }
 
-/// The event loops, and which generator lives on which.
+/// The event loops, and the assignment of generators to them.
 struct Loops {
-    senders: Vec<mpsc::UnboundedSender<Instruction>>,
+    senders: Vec<mpsc::UnboundedSender<LoopCommand>>,
     activity: Arc<Activity>,
-    homes: HashMap<GeneratorKey, usize>,
+    assignments: HashMap<GeneratorKey, usize>,
 }
 
 impl Loops {
@@ -152,58 +152,59 @@ impl Loops {
         });
         let senders: std::io::Result<Vec<_>> = senders.collect();
         Ok(Self {
-            senders: senders.context("starting the event loops")?,
+            senders: senders.context("cannot start the event loops")?,
             activity: Arc::clone(&shared.activity),
-            homes: HashMap::new(),
+            assignments: HashMap::new(),
         })
     }
 
-    /// Has the loops follow a plan: a generator stays where it is, a new one goes where there are
-    /// fewest streams.
-    fn follow(&mut self, plan: Plan) {
+    /// Makes the loops run a plan: a generator stays on its loop, a new one is assigned to the loop
+    /// with the fewest streams.
+    fn apply(&mut self, plan: Plan) {
         let mut parts: Vec<Vec<_>> = self.senders.iter().map(|_| Vec::new()).collect();
         let mut streams = vec![0; parts.len()];
-        let earlier = std::mem::take(&mut self.homes);
+        let earlier = std::mem::take(&mut self.assignments);
         let (settled, new): (Vec<_>, Vec<_>) =
             plan.generators.into_iter().partition(|generator| earlier.contains_key(&generator.key));
         for generator in settled.into_iter().chain(new) {
-            let emptiest = (0..parts.len()).min_by_key(|home| streams[*home]).unwrap_or(0);
-            let home = earlier.get(&generator.key).copied().unwrap_or(emptiest);
-            self.homes.insert(generator.key.clone(), home);
-            streams[home] += generator.streams.len();
-            parts[home].push(generator);
+            let least_loaded =
+                (0..parts.len()).min_by_key(|assigned| streams[*assigned]).unwrap_or(0);
+            let assigned = earlier.get(&generator.key).copied().unwrap_or(least_loaded);
+            self.assignments.insert(generator.key.clone(), assigned);
+            streams[assigned] += generator.streams.len();
+            parts[assigned].push(generator);
         }
         let now = Instant::now();
-        parts.iter().flatten().for_each(|generator| generator.limits.begin(now));
-        // All of them, before the first of them can be done.
+        parts.iter().flatten().for_each(|generator| generator.limits.start(now));
+        // Counted before the first loop can finish.
         self.senders.iter().for_each(|_| self.activity.begin());
         for (sender, part) in self.senders.iter().zip(parts) {
-            // A loop that doesn't listen any more is ending with the program.
-            let _ = sender.send(Instruction::Follow(part, now));
+            // A loop that has ended ends with the program.
+            let _ = sender.send(LoopCommand::Apply(part, now));
         }
     }
 
-    fn tell(&self, instruction: impl Fn() -> Instruction) {
+    fn report(&self, command: impl Fn() -> LoopCommand) {
         for sender in &self.senders {
-            let _ = sender.send(instruction());
+            let _ = sender.send(command());
         }
     }
 
-    /// Ends all loops, and waits for what they say of it.
-    fn end(&self) -> impl Future<Output = Vec<Remainder>> + use<> {
+    /// Ends all loops, and returns their unfinished outputs.
+    fn end(&self) -> impl Future<Output = Vec<UnfinishedOutput>> + use<> {
         let mut answers = Vec::new();
         for sender in &self.senders {
             let (done, answer) = oneshot::channel();
-            if sender.send(Instruction::End(done)).is_ok() {
+            if sender.send(LoopCommand::OutputEnd(done)).is_ok() {
                 answers.push(answer);
             }
         }
         async {
-            let mut remainders = Vec::new();
+            let mut unfinished = Vec::new();
             for answer in answers {
-                remainders.extend(answer.await.unwrap_or_default());
+                unfinished.extend(answer.await.unwrap_or_default());
             }
-            remainders
+            unfinished
         }
     }
 }

@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT: the first asks for an orderly end, a second one for an end at once.
+//! SIGTERM and SIGINT: the first one ends the run in order, a second one at once.
 
 use std::{
     convert::Infallible,
@@ -10,11 +10,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::early_signals;
 
-/// A signal that comes so soon after the first is the same wish said twice, as by timeout(1), which
+/// A signal that arrives this soon after the first is a duplicate, as from timeout(1), which
 /// signals a process and then its group.
 const SAME_SIGNAL: Duration = Duration::from_millis(100);
 
-/// The signals that end the program.
+/// The signals that end the process.
 pub(super) struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
@@ -24,18 +24,17 @@ pub(super) struct StopSignals {
 impl StopSignals {
     pub(super) fn new() -> anyhow::Result<Self> {
         let signals = Self {
-            terminate: signal(SignalKind::terminate()).context("catching SIGTERM")?,
-            interrupt: signal(SignalKind::interrupt()).context("catching SIGINT")?,
+            terminate: signal(SignalKind::terminate()).context("cannot handle SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("cannot handle SIGINT")?,
             first: None,
         };
         early_signals::unwatch();
         Ok(signals)
     }
 
-    /// Waits for the wish that the program end with every line whole and written. Another signal
-    /// after it ends the process now, with 128 and the signal's number as exit code, as a shell would
-    /// have it.
-    pub(super) async fn asked(&mut self) {
+    /// Waits for the signal to end with every line complete and written. A second signal exits at
+    /// once, with 128 plus the signal's number as in a shell.
+    pub(super) async fn requested(&mut self) {
         loop {
             let signal = tokio::select! {
                 _ = self.terminate.recv() => SignalKind::terminate(),
@@ -54,10 +53,10 @@ impl StopSignals {
         }
     }
 
-    /// As [`asked`](Self::asked), when the wish is being fulfilled already.
-    pub(super) async fn asked_again(&mut self) -> Infallible {
+    /// Like [`requested`](Self::requested), while the run is ending.
+    pub(super) async fn requested_again(&mut self) -> Infallible {
         loop {
-            self.asked().await;
+            self.requested().await;
         }
     }
 }

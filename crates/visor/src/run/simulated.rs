@@ -1,4 +1,5 @@
-//! A simulated run: the driver on threads of its own, and here signals, metrics and the table.
+//! A simulated run: the driver on threads of its own, and on the main thread signals, metrics and
+//! the table.
 
 use std::{future::pending, process::ExitCode, sync::Arc, time::Duration};
 
@@ -14,16 +15,16 @@ use visor_http::Readiness;
 
 use crate::{
     metrics::Metrics,
+    output::OutputError,
     plan::Plan,
-    simulation::{self, Course, SimulationError},
-    sink::SinkError,
+    simulation::{self, SimulationError, SimulationHandle},
     table::Table,
 };
 
-/// When the run is to end, outputs have this long to take what they are being given.
+/// How long outputs may take after a signal.
 const FLUSH_TIME: Duration = Duration::from_millis(600);
 
-/// Runs until the simulated time is over, or until a signal.
+/// Runs until the end of simulated time, or until a signal.
 pub(super) async fn run(
     run: Run,
     plan: Plan,
@@ -36,42 +37,42 @@ pub(super) async fn run(
     serve(run.listen()?, metrics, &readiness);
     readiness.set(true);
 
-    let course = Arc::new(Course::new().context("setting up the outputs")?);
+    let handle = Arc::new(SimulationHandle::new().context("cannot set up the outputs")?);
     let (done, mut ended) = oneshot::channel();
     let driver = {
-        let (course, metrics, threads) = (Arc::clone(&course), Arc::clone(metrics), run.threads);
+        let (handle, metrics, threads) = (Arc::clone(&handle), Arc::clone(metrics), run.threads);
         move || {
-            // Nobody waits for the answer if the program is ending in haste.
-            let _ = done.send(simulation::run(plan, start, threads, &metrics, &course));
+            // There is no receiver after a signal.
+            let _ = done.send(simulation::run(plan, start, threads, &metrics, &handle));
         }
     };
     std::thread::Builder::new().name("simulation".to_owned()).spawn(driver)?;
 
     let mut table = TableTicker::new(table, metrics);
-    let mut patience: Option<Instant> = None;
+    let mut deadline: Option<Instant> = None;
     let outcome = loop {
         tokio::select! {
             outcome = &mut ended => break outcome,
-            () = stop.asked() => {
-                course.stop();
-                patience = Some(Instant::now() + FLUSH_TIME);
+            () = stop.requested() => {
+                handle.stop();
+                deadline = Some(Instant::now() + FLUSH_TIME);
             }
-            () = async { match patience { Some(end) => sleep_until(end).await, None => pending().await } } => {
-                course.give_up();
-                patience = None;
+            () = async { match deadline { Some(end) => sleep_until(end).await, None => pending().await } } => {
+                handle.cancel();
+                deadline = None;
             }
-            () = table.is_due() => table.draw(&run, course.reached().nanos_since(start) / 1_000_000),
+            () = table.is_due() => table.draw(&run, handle.reached().nanos_since(start) / 1_000_000),
         }
     };
     drop(table);
-    let (remainders, outcome) =
-        outcome.context("the simulation ended without a word; that is a defect of visor")?;
-    let code = endings::tell(Some(&remainders), run.summary);
+    let (unfinished, outcome) =
+        outcome.context("the simulation exited without a result; this is a bug in visor")?;
+    let code = endings::report(Some(&unfinished), run.summary);
     match outcome {
-        Err(SimulationError::Sink(SinkError::NoReader { .. } | SinkError::GivenUp { .. })) => {
-            Ok(code)
-        }
-        Err(SimulationError::Sink(error)) if error.is_broken_pipe() => Ok(code),
+        Err(SimulationError::Output(
+            OutputError::NoReader { .. } | OutputError::Canceled { .. },
+        )) => Ok(code),
+        Err(SimulationError::Output(error)) if error.is_broken_pipe() => Ok(code),
         outcome => outcome.map(|()| code).map_err(Into::into),
     }
 }

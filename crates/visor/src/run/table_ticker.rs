@@ -1,16 +1,16 @@
-//! The table on the terminal while a run goes on, live or simulated.
+//! The table on the terminal during a run.
 
 use std::{future::pending, sync::Arc};
 
 use tokio::time::Interval;
 
-use super::{Run, extent::Extent, ticker};
+use super::{Run, length::RunLength, ticker};
 use crate::{
     metrics::Metrics,
     table::{self, Table},
 };
 
-/// The table, if there is one, and when it is to be drawn anew.
+/// The table, if there is one, and its redraw timer.
 pub(super) struct TableTicker {
     table: Option<Table>,
     tick: Interval,
@@ -22,7 +22,7 @@ impl TableTicker {
         Self { table, tick: ticker(table::TICK), metrics: Arc::clone(metrics) }
     }
 
-    /// Waits until the table is to be drawn anew; for good where there is none.
+    /// Waits until the table is to be redrawn; forever if there is none.
     pub(super) async fn is_due(&mut self) {
         match self.table {
             Some(_) => _ = self.tick.tick().await,
@@ -30,11 +30,11 @@ impl TableTicker {
         }
     }
 
-    /// Draws the table anew. A run that is so many lines long has come as far as its lines, any other
-    /// as far as its time, in milliseconds.
+    /// Redraws the table. The progress of a run with a number of lines is its lines, that of any
+    /// other is its time in milliseconds.
     pub(super) fn draw(&mut self, run: &Run, elapsed: i64) {
-        let position = match run.extent {
-            Extent::Lines(_) => self.metrics.streams().iter().map(|m| m.lines.get()).sum(),
+        let position = match run.length {
+            RunLength::Lines(_) => self.metrics.streams().iter().map(|m| m.lines.get()).sum(),
             _ => u64::try_from(elapsed).unwrap_or(0),
         };
         if let Some(table) = &mut self.table {
@@ -44,7 +44,7 @@ impl TableTicker {
 }
 
 impl Drop for TableTicker {
-    /// Takes the table off the terminal.
+    /// Removes the table from the terminal.
     fn drop(&mut self) {
         self.table.iter().for_each(Table::clear);
     }

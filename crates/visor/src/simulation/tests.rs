@@ -13,10 +13,10 @@ fn run_spec(
     threads: usize,
 ) -> (tempfile::TempDir, Metrics, Result<(), SimulationError>) {
     let directory = tempfile::tempdir().unwrap();
-    let (metrics, course) = (Metrics::new().unwrap(), Course::new().unwrap());
+    let (metrics, handle) = (Metrics::new().unwrap(), SimulationHandle::new().unwrap());
     let plan = plan(spec, directory.path());
-    let (remainders, outcome) = run(plan, Time::EPOCH, threads, &metrics, &course);
-    assert!(remainders.is_empty());
+    let (unfinished, outcome) = run(plan, Time::EPOCH, threads, &metrics, &handle);
+    assert!(unfinished.is_empty());
     (directory, metrics, outcome)
 }
 
@@ -61,7 +61,7 @@ fn a_limit_of_lines_is_for_all_generators_together() {
 }
 
 #[test]
-fn what_has_no_end_is_refused_before_a_line_is_written() {
+fn an_endless_simulation_is_rejected_before_a_line_is_written() {
     let endless = json!({"generators": [generator("web", "a.log", &json!([every("1s")]))]});
     let (directory, _, outcome) = run_spec(&endless, 1);
     assert!(matches!(outcome, Err(SimulationError::Endless(name)) if name == "shop"));
@@ -77,38 +77,38 @@ fn what_has_no_end_is_refused_before_a_line_is_written() {
 }
 
 #[test]
-fn a_run_that_is_told_to_stop_ends_with_the_piece_it_is_writing() {
+fn a_stopped_simulation_ends_with_the_current_chunk() {
     let directory = tempfile::tempdir().unwrap();
-    let (metrics, course) = (Metrics::new().unwrap(), Course::new().unwrap());
+    let (metrics, handle) = (Metrics::new().unwrap(), SimulationHandle::new().unwrap());
     let spec = json!({
         "generators": [generator("web", "a.log", &json!([every("1ms")]))],
         "stopAfter": {"duration": "1000h"},
     });
-    course.stop();
+    handle.stop();
     let plan = plan(&spec, directory.path());
-    let (remainders, outcome) = run(plan, Time::EPOCH, 1, &metrics, &course);
+    let (unfinished, outcome) = run(plan, Time::EPOCH, 1, &metrics, &handle);
     outcome.unwrap();
-    assert!(remainders.is_empty());
+    assert!(unfinished.is_empty());
     let written = fs::read(directory.path().join("a.log")).unwrap();
-    assert!(written.ends_with(b"\n") && written.len() < 2 * PIECE, "{}", written.len());
+    assert!(written.ends_with(b"\n") && written.len() < 2 * WRITE_BYTES, "{}", written.len());
     let lines = memchr::memchr_iter(b'\n', &written).count() as u64;
     assert_eq!(lines, metrics.streams()[0].lines.get());
-    assert!(course.reached() > Time::EPOCH);
+    assert!(handle.reached() > Time::EPOCH);
 }
 
 #[test]
-fn an_output_that_fails_ends_the_run_and_says_what_is_missing() {
+fn a_failing_output_ends_the_simulation_and_reports_missing_lines() {
     let directory = tempfile::tempdir().unwrap();
     fs::create_dir(directory.path().join("a.log")).unwrap();
-    let (metrics, course) = (Metrics::new().unwrap(), Course::new().unwrap());
+    let (metrics, handle) = (Metrics::new().unwrap(), SimulationHandle::new().unwrap());
     let spec = json!({
         "generators": [generator("web", "a.log", &json!([every("1s")]))],
         "stopAfter": {"lines": 5},
     });
     let plan = plan(&spec, directory.path());
-    let (remainders, outcome) = run(plan, Time::EPOCH, 1, &metrics, &course);
-    assert!(matches!(outcome, Err(SimulationError::Sink(SinkError::Failed { .. }))));
-    let left: Vec<_> = remainders.iter().map(|left| (left.lines, left.end)).collect();
-    assert_eq!(left, [(5, Some(End::Failed))]);
+    let (unfinished, outcome) = run(plan, Time::EPOCH, 1, &metrics, &handle);
+    assert!(matches!(outcome, Err(SimulationError::Output(OutputError::Failed { .. }))));
+    let left: Vec<_> = unfinished.iter().map(|left| (left.lines, left.end)).collect();
+    assert_eq!(left, [(5, Some(OutputEnd::Failed))]);
     assert_eq!(metrics.streams()[0].lines.get(), 0);
 }

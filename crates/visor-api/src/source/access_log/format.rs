@@ -1,4 +1,4 @@
-//! The formats of an access log: how a document names them, and what each of them is.
+//! The formats of an access log.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use strum::{EnumString, VariantNames};
 
 use crate::log_format::LogFormat;
 
-/// The formats of an access log: Apache's by its own nicknames, and others.
+/// The formats of an access log: Apache's, by their nicknames, and others.
 #[derive(
     Serialize,
     Deserialize,
@@ -31,40 +31,41 @@ pub enum AccessFormat {
     CombinedIo,
     /// `%v:%p %h %l %u %t "%r" %>s %O "%{Referer}i" "%{User-Agent}i"`
     VhostCombined,
-    /// A JSON object a line, with the names of the Elastic Common Schema and times in UTC.
+    /// One JSON object per line, with the field names of the Elastic Common Schema and times in UTC
     Json,
-    /// The string in `logFormat`.
+    /// The format string in `logFormat`
     Custom,
 }
 
-/// A format that no LogFormat can say, because it escapes or leaves out what Apache doesn't.
+/// A format that LogFormat can't express, because its escaping or its optional fields differ from
+/// Apache's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ForeignFormat {
     /// [`AccessFormat::Json`]
     Json,
 }
 
-/// A format, checked.
+/// A valid format.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Format {
     /// One of Apache's LogFormat directive.
     LogFormat(LogFormat),
-    /// None of Apache's.
+    /// Another one.
     Foreign(ForeignFormat),
 }
 
-/// What the name of a format stands for.
+/// The meaning of a format's name.
 pub(crate) enum Definition {
     /// A string of Apache's LogFormat directive.
     LogFormat(&'static str),
-    /// The string of the document.
+    /// The string in the document.
     Custom,
-    /// None of Apache's.
+    /// Another one.
     Foreign(ForeignFormat),
 }
 
 impl AccessFormat {
-    /// What the name stands for. The strings are those of httpd's own configuration.
+    /// The meaning of the name. The strings are those of httpd's default configuration.
     pub(crate) const fn definition(self) -> Definition {
         Definition::LogFormat(match self {
             Self::Common => r#"%h %l %u %t "%r" %>s %b"#,

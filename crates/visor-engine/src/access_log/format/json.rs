@@ -1,103 +1,103 @@
 //! JSON: an object a line, whose fields are those of the Elastic Common Schema that Elastic's own
-//! integration makes of an Apache access log (decision 0012). What is absent is left out.
+//! integration makes of an Apache access log (decision 0012). Absent fields are left out.
 
 use crate::{
     access_log::{
-        columns::{Builder, Columns, Moment},
-        facts::{Fact, Facts},
-        request::Own,
+        columns::{Builder, Columns, RequestTime},
+        fields::{RequestField, RequestFields},
+        request::PerRequestField,
     },
     stamp::AccessStamp,
 };
 
 /// The columns of a JSON object.
-pub(super) fn columns(facts: &Facts<'_>) -> Columns {
+pub(super) fn columns(fields: &RequestFields<'_>) -> Columns {
     let mut columns = Builder::default();
     columns.text(br#"{"@timestamp":""#);
-    columns.time(Moment::Begin, AccessStamp::utc());
+    columns.time(RequestTime::Begin, AccessStamp::utc());
     columns.text(br#"","ecs":{"version":"8.11.0"},"event":{"#);
-    if let Some(message) = &facts.message {
+    if let Some(message) = &fields.message {
         columns.text(br#""dataset":"apache.access","kind":"event","module":"apache"},"message":""#);
-        columns.fact(message, string);
+        columns.field(message, string);
         columns.text(br#"","#);
     } else {
-        add_event(facts, &mut columns);
-        add_http(facts, &mut columns);
-        add_url(facts, &mut columns);
+        add_event(fields, &mut columns);
+        add_http(fields, &mut columns);
+        add_url(fields, &mut columns);
     }
-    add_who(facts, &mut columns);
+    add_who(fields, &mut columns);
     columns.text(br#""process":{"pid":"#);
-    columns.own(Own::ProcessId);
+    columns.per_request(PerRequestField::ProcessId);
     columns.text(br#","thread":{"id":"#);
-    columns.own(Own::ThreadId);
+    columns.per_request(PerRequestField::ThreadId);
     columns.text(b"}}}\n");
     columns.finish()
 }
 
-fn add_event(facts: &Facts<'_>, columns: &mut Builder) {
+fn add_event(fields: &RequestFields<'_>, columns: &mut Builder) {
     columns.text(br#""category":["web"],"dataset":"apache.access","duration":"#);
-    columns.own(Own::Duration(1));
+    columns.per_request(PerRequestField::Duration(1));
     columns.text(br#","kind":"event","module":"apache","outcome":""#);
-    columns.fact(&facts.status, |status| match status {
+    columns.field(&fields.status, |status| match status {
         [b'4'..=b'9', ..] => b"failure".to_vec(),
         _ => b"success".to_vec(),
     });
     columns.text(br#"","type":["access"]},"#);
 }
 
-fn add_http(facts: &Facts<'_>, columns: &mut Builder) {
+fn add_http(fields: &RequestFields<'_>, columns: &mut Builder) {
     columns.text(br#""http":{"request":{"bytes":"#);
-    columns.own(Own::BytesIn);
+    columns.per_request(PerRequestField::BytesIn);
     columns.text(br#","method":""#);
-    columns.fact(&facts.method, string);
+    columns.field(&fields.method, string);
     columns.text(br#"""#);
-    add_if_present(br#","referrer":""#, &facts.referer, br#"""#, columns);
+    add_if_present(br#","referrer":""#, &fields.referer, br#"""#, columns);
     columns.text(br#"},"response":{"body":{"bytes":"#);
-    columns.own(Own::BodyBytes);
+    columns.per_request(PerRequestField::BodyBytes);
     columns.text(br#"},"bytes":"#);
-    columns.own(Own::BytesOut);
+    columns.per_request(PerRequestField::BytesOut);
     columns.text(br#","status_code":"#);
-    columns.fact(&facts.status, <[u8]>::to_vec);
+    columns.field(&fields.status, <[u8]>::to_vec);
     columns.text(br#"},"version":""#);
-    columns.fact(&facts.protocol, |protocol| {
+    columns.field(&fields.protocol, |protocol| {
         string(protocol.strip_prefix(b"HTTP/").unwrap_or(protocol))
     });
     columns.text(br#""},"#);
 }
 
-fn add_url(facts: &Facts<'_>, columns: &mut Builder) {
+fn add_url(fields: &RequestFields<'_>, columns: &mut Builder) {
     columns.text(br#""url":{"#);
-    add_if_present(br#""domain":""#, &facts.virtual_host, br#"","#, columns);
+    add_if_present(br#""domain":""#, &fields.virtual_host, br#"","#, columns);
     columns.text(br#""original":""#);
-    columns.fact(&facts.target, string);
+    columns.field(&fields.target, string);
     columns.text(br#"","path":""#);
-    columns.fact(&facts.target, |target| string(split_query(target).0));
+    columns.field(&fields.target, |target| string(split_query(target).0));
     columns.text(br#"""#);
-    columns.fact(&facts.target, |target| match split_query(target).1 {
+    columns.field(&fields.target, |target| match split_query(target).1 {
         Some(query) => between(br#","query":""#, query, br#"""#),
         None => Vec::new(),
     });
     columns.text(b"},");
 }
 
-/// Who asked: the client, as whom, and with what program.
-fn add_who(facts: &Facts<'_>, columns: &mut Builder) {
-    if !facts.client_address.is_absent() {
+/// The client: address, user, and user agent.
+fn add_who(fields: &RequestFields<'_>, columns: &mut Builder) {
+    if !fields.client_address.is_absent() {
         columns.text(br#""source":{"address":""#);
-        columns.fact(&facts.remote_host, string);
+        columns.field(&fields.remote_host, string);
         columns.text(br#"","ip":""#);
-        columns.fact(&facts.client_address, string);
+        columns.field(&fields.client_address, string);
         columns.text(br#"","port":"#);
-        columns.own(Own::RemotePort);
+        columns.per_request(PerRequestField::RemotePort);
         columns.text(b"},");
     }
-    add_if_present(br#""user":{"name":""#, &facts.remote_user, br#""},"#, columns);
-    add_if_present(br#""user_agent":{"original":""#, &facts.user_agent, br#""},"#, columns);
+    add_if_present(br#""user":{"name":""#, &fields.remote_user, br#""},"#, columns);
+    add_if_present(br#""user_agent":{"original":""#, &fields.user_agent, br#""},"#, columns);
 }
 
-/// A field of a fact that some requests don't have: its text is empty there.
-fn add_if_present(before: &[u8], fact: &Fact<'_>, after: &[u8], columns: &mut Builder) {
-    columns.fact(fact, |value| match value {
+/// An optional field: its text is empty if it is absent.
+fn add_if_present(before: &[u8], field: &RequestField<'_>, after: &[u8], columns: &mut Builder) {
+    columns.field(field, |value| match value {
         b"-" => Vec::new(),
         value => between(before, value, after),
     });
@@ -115,8 +115,7 @@ fn between(before: &[u8], text: &[u8], after: &[u8]) -> Vec<u8> {
     [before, &string(text), after].concat()
 }
 
-/// What stands between the quotes of a string. Bytes that are no UTF-8 can't be said in JSON:
-/// U+FFFD stands in their place.
+/// The content of a JSON string. Invalid UTF-8 is replaced by U+FFFD.
 fn string(plain: &[u8]) -> Vec<u8> {
     let quoted = serde_json::Value::from(String::from_utf8_lossy(plain)).to_string();
     quoted.as_bytes()[1..quoted.len() - 1].to_vec()
@@ -145,7 +144,7 @@ mod tests {
             "referers": choice("-"),
             "userAgents": choice("-"),
             "virtualHosts": choice("-"),
-            "resources": choice("/a"),
+            "targets": choice("/a"),
         });
         for line in lines(&log, &json!({"name": "requests", "kind": "Access"})) {
             assert_eq!((line.get("user"), line.get("user_agent")), (None, None));

@@ -1,4 +1,4 @@
-//! Apache's formats: the columns of a `LogFormat`, escaped as httpd escapes.
+//! Compiles a `LogFormat`, with httpd's escaping.
 //!
 //! Each directive is written as its `log_...` function in `modules/loggers/mod_log_config.c` (and
 //! `mod_logio.c`) writes it.
@@ -8,24 +8,24 @@ use visor_api::log_format::{self, Condition, DurationUnit, Field, Item, LogForma
 
 use crate::{
     access_log::{
-        columns::{Builder, Columns, Moment},
-        facts::Facts,
-        request::Own,
+        columns::{Builder, Columns, RequestTime},
+        fields::RequestFields,
+        request::PerRequestField,
     },
     escape::log_item,
     stamp::AccessStamp,
 };
 
-/// The columns of a format of Apache's.
-pub(super) fn columns(format: &LogFormat, facts: &Facts<'_>, zone: &TimeZone) -> Columns {
+/// The columns of a `LogFormat`.
+pub(super) fn columns(format: &LogFormat, fields: &RequestFields<'_>, zone: &TimeZone) -> Columns {
     let mut columns = Builder::default();
     for item in &format.items {
         match item {
             Item::Literal(text) => columns.text(text.as_bytes()),
             Item::Directive(directive) => match &directive.condition {
-                None => add(directive, facts, zone, &mut columns),
-                Some(condition) => columns.only_if(admitted(condition, facts), |columns| {
-                    add(directive, facts, zone, columns);
+                None => add(directive, fields, zone, &mut columns),
+                Some(condition) => columns.only_if(admitted(condition, fields), |columns| {
+                    add(directive, fields, zone, columns);
                 }),
             },
         }
@@ -35,103 +35,107 @@ pub(super) fn columns(format: &LogFormat, facts: &Facts<'_>, zone: &TimeZone) ->
 }
 
 /// For each exchange, whether its status is one of the condition's.
-fn admitted(condition: &Condition, facts: &Facts<'_>) -> Box<[bool]> {
+fn admitted(condition: &Condition, fields: &RequestFields<'_>) -> Box<[bool]> {
     let status = |text: &[u8]| std::str::from_utf8(text).ok()?.parse().ok();
-    let statuses = facts.status.values.iter();
+    let statuses = fields.status.values.iter();
     statuses.map(|text| condition.admits(status(text).unwrap_or(0))).collect()
 }
 
-/// Adds what a line has in place of a directive.
+/// Adds the column of a directive.
 fn add(
     directive: &log_format::Directive,
-    facts: &Facts<'_>,
+    fields: &RequestFields<'_>,
     zone: &TimeZone,
     columns: &mut Builder,
 ) {
     match &directive.field {
-        Field::RemoteHost => columns.fact(&facts.remote_host, log_item),
-        Field::ClientAddress => columns.fact(&facts.client_address, log_item),
-        Field::LocalAddress => columns.fact(&facts.local_address, log_item),
-        Field::RemoteLogname => columns.fact(&facts.remote_logname, log_item),
-        Field::RemoteUser => columns.fact(&facts.remote_user, |user| match user {
+        Field::RemoteHost => columns.field(&fields.remote_host, log_item),
+        Field::ClientAddress => columns.field(&fields.client_address, log_item),
+        Field::LocalAddress => columns.field(&fields.local_address, log_item),
+        Field::RemoteLogname => columns.field(&fields.remote_logname, log_item),
+        Field::RemoteUser => columns.field(&fields.remote_user, |user| match user {
             // `log_remote_user` writes two quotes for an empty name.
             b"" => b"\"\"".to_vec(),
             user => log_item(user),
         }),
         Field::Time { end, format } => {
-            let moment = if *end { Moment::End } else { Moment::Begin };
+            let moment = if *end { RequestTime::End } else { RequestTime::Begin };
             columns.time(moment, AccessStamp::new(format.clone(), zone.clone()));
         }
-        Field::RequestLine => add_request_line(facts, columns),
-        Field::Status if directive.original => columns.fact(&facts.original_status, log_item),
-        Field::Status => columns.fact(&facts.status, log_item),
-        Field::BodyBytes => columns.own(Own::BodyBytes),
-        Field::BodyBytesOrDash => columns.own(Own::BodyBytesOrDash),
-        Field::BytesIn => columns.own(Own::BytesIn),
-        Field::BytesOut => columns.own(Own::BytesOut),
-        Field::BytesTransferred => columns.own(Own::BytesTransferred),
-        Field::Named(namespace, name) => add_named(*namespace, name, facts, columns),
-        Field::VirtualHost => columns.fact(&facts.virtual_host, log_item),
-        Field::ServerName => columns.fact(&facts.server_name, log_item),
-        Field::Port => columns.fact(&facts.port, log_item),
-        Field::LocalPort => columns.fact(&facts.local_port, log_item),
-        Field::RemotePort => columns.own(Own::RemotePort),
-        Field::ProcessId => columns.own(Own::ProcessId),
-        Field::ThreadId => columns.own(Own::ThreadId),
-        Field::ThreadIdHexadecimal => columns.own(Own::ThreadIdHexadecimal),
-        Field::Protocol => columns.fact(&facts.protocol, log_item),
-        Field::Method => columns.fact(&facts.method, log_item),
-        Field::Path => columns.fact(&facts.path, log_item),
-        Field::Query => columns.fact(&facts.query, log_item),
-        Field::Filename => columns.fact(&facts.filename, log_item),
-        Field::Duration(unit) => columns.own(Own::Duration(match unit {
+        Field::RequestLine => add_request_line(fields, columns),
+        Field::Status if directive.original => columns.field(&fields.original_status, log_item),
+        Field::Status => columns.field(&fields.status, log_item),
+        Field::BodyBytes => columns.per_request(PerRequestField::BodyBytes),
+        Field::BodyBytesOrDash => columns.per_request(PerRequestField::BodyBytesOrDash),
+        Field::BytesIn => columns.per_request(PerRequestField::BytesIn),
+        Field::BytesOut => columns.per_request(PerRequestField::BytesOut),
+        Field::BytesTransferred => columns.per_request(PerRequestField::BytesTransferred),
+        Field::Named(namespace, name) => add_named(*namespace, name, fields, columns),
+        Field::VirtualHost => columns.field(&fields.virtual_host, log_item),
+        Field::ServerName => columns.field(&fields.server_name, log_item),
+        Field::Port => columns.field(&fields.port, log_item),
+        Field::LocalPort => columns.field(&fields.local_port, log_item),
+        Field::RemotePort => columns.per_request(PerRequestField::RemotePort),
+        Field::ProcessId => columns.per_request(PerRequestField::ProcessId),
+        Field::ThreadId => columns.per_request(PerRequestField::ThreadId),
+        Field::ThreadIdHexadecimal => columns.per_request(PerRequestField::ThreadIdHexadecimal),
+        Field::Protocol => columns.field(&fields.protocol, log_item),
+        Field::Method => columns.field(&fields.method, log_item),
+        Field::Path => columns.field(&fields.path, log_item),
+        Field::Query => columns.field(&fields.query, log_item),
+        Field::Filename => columns.field(&fields.filename, log_item),
+        Field::Duration(unit) => columns.per_request(PerRequestField::Duration(match unit {
             DurationUnit::Seconds => 1_000_000_000,
             DurationUnit::Milliseconds => 1_000_000,
             DurationUnit::Microseconds => 1_000,
         })),
-        Field::TimeToFirstByte => columns.own(Own::TimeToFirstByte),
-        Field::Handler => columns.fact(&facts.handler, log_item),
-        Field::LogId => columns.fact(&facts.log_id, log_item),
-        Field::ConnectionStatus => columns.own(Own::ConnectionStatus),
-        Field::KeepAliveRequests => columns.own(Own::KeepAliveRequests),
+        Field::TimeToFirstByte => columns.per_request(PerRequestField::TimeToFirstByte),
+        Field::Handler => columns.field(&fields.handler, log_item),
+        Field::LogId => columns.field(&fields.log_id, log_item),
+        Field::ConnectionStatus => columns.per_request(PerRequestField::ConnectionStatus),
+        Field::KeepAliveRequests => columns.per_request(PerRequestField::KeepAliveRequests),
         Field::Verbatim(text) => columns.text(text.as_bytes()),
     }
 }
 
-fn add_request_line(facts: &Facts<'_>, columns: &mut Builder) {
-    if let Some(message) = &facts.message {
-        return columns.fact(message, log_item);
+fn add_request_line(fields: &RequestFields<'_>, columns: &mut Builder) {
+    if let Some(message) = &fields.message {
+        return columns.field(message, log_item);
     }
-    columns.fact(&facts.method, log_item);
+    columns.field(&fields.method, log_item);
     columns.text(b" ");
-    columns.fact(&facts.target, log_item);
+    columns.field(&fields.target, log_item);
     columns.text(b" ");
-    columns.fact(&facts.protocol, log_item);
+    columns.field(&fields.protocol, log_item);
 }
 
-/// What a document gives for the name, else what every request has of that name, else `-`.
-fn add_named(namespace: Namespace, name: &str, facts: &Facts<'_>, columns: &mut Builder) {
-    if let Some(fact) = facts.named(namespace, name) {
-        return columns.fact(fact, log_item);
+/// The configured field of the name, else a built-in one, else `-`.
+fn add_named(namespace: Namespace, name: &str, fields: &RequestFields<'_>, columns: &mut Builder) {
+    if let Some(field) = fields.named(namespace, name) {
+        return columns.field(field, log_item);
     }
     let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
     match namespace {
-        Namespace::RequestHeader if is("Referer") => columns.fact(&facts.referer, log_item),
-        Namespace::RequestHeader if is("User-Agent") => columns.fact(&facts.user_agent, log_item),
-        Namespace::RequestHeader if is("Host") => columns.fact(&facts.virtual_host, log_item),
+        Namespace::RequestHeader if is("Referer") => columns.field(&fields.referer, log_item),
+        Namespace::RequestHeader if is("User-Agent") => columns.field(&fields.user_agent, log_item),
+        Namespace::RequestHeader if is("Host") => columns.field(&fields.virtual_host, log_item),
         Namespace::RequestHeader if is("X-Forwarded-For") => {
-            columns.fact(&facts.client_address, log_item);
+            columns.field(&fields.client_address, log_item);
         }
-        Namespace::RequestHeader if is("X-Request-Id") => columns.own(Own::Uuid),
+        Namespace::RequestHeader if is("X-Request-Id") => {
+            columns.per_request(PerRequestField::Uuid);
+        }
         Namespace::ResponseHeader if is("Content-Type") => {
-            columns.fact(&facts.content_type, log_item);
+            columns.field(&fields.content_type, log_item);
         }
-        Namespace::Environment if name == "UNIQUE_ID" => columns.own(Own::UniqueId),
+        Namespace::Environment if name == "UNIQUE_ID" => {
+            columns.per_request(PerRequestField::UniqueId);
+        }
         Namespace::TlsVariable if name == "SSL_PROTOCOL" => {
-            columns.fact(&facts.tls_protocol, log_item);
+            columns.field(&fields.tls_protocol, log_item);
         }
         Namespace::TlsVariable if name == "SSL_CIPHER" => {
-            columns.fact(&facts.tls_cipher, log_item);
+            columns.field(&fields.tls_cipher, log_item);
         }
         _ => columns.text(b"-"),
     }
@@ -151,7 +155,7 @@ mod tests {
             "logFormat": log_format,
             "users": choice(""),
             "methods": choice("GET"),
-            "resources": choice("/a%20b?c=\"d\""),
+            "targets": choice("/a%20b?c=\"d\""),
             "protocols": choice("HTTP/1.1"),
             "statuses": [{"value": status}],
             "sizes": [{"min": 700, "max": 700}],

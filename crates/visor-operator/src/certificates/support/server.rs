@@ -36,7 +36,7 @@ struct Objects {
     present: HashMap<Kind, Value>,
     /// What happened, each with the version that it made.
     events: Vec<(u64, Kind, Value)>,
-    /// Somebody else writes just before the next write is heard.
+    /// Another client writes just before the next write is handled.
     interfere: bool,
     writes: Vec<(&'static str, &'static str)>,
 }
@@ -47,7 +47,7 @@ enum Kind {
     Configuration,
 }
 
-type Known = State<(Server, Kind)>;
+type InjectorCache = State<(Server, Kind)>;
 
 impl Server {
     /// With a configuration, and without a Secret.
@@ -158,39 +158,41 @@ impl Server {
         let version =
             |object: &Value| object["metadata"]["resourceVersion"].as_str().map(str::to_owned);
         if present.as_ref().and_then(version) != version(written) {
-            return Err(Box::new(refusal(StatusCode::CONFLICT)));
+            return Err(Box::new(rejection(StatusCode::CONFLICT)));
         }
         self.objects().writes.push((self.who, what));
         Ok(())
     }
 }
 
-fn refusal(status: StatusCode) -> Response {
+fn rejection(status: StatusCode) -> Response {
     let reason = if status == StatusCode::CONFLICT { "Conflict" } else { "NotFound" };
     let code = status.as_u16();
     let body = json!({"kind": "Status", "status": "Failure", "reason": reason, "code": code});
     (status, body.to_string()).into_response()
 }
 
-async fn read(State((server, kind)): Known) -> Response {
+async fn read(State((server, kind)): InjectorCache) -> Response {
     let present = server.objects().present.get(&kind).cloned();
-    present
-        .map_or_else(|| refusal(StatusCode::NOT_FOUND), |object| object.to_string().into_response())
+    present.map_or_else(
+        || rejection(StatusCode::NOT_FOUND),
+        |object| object.to_string().into_response(),
+    )
 }
 
-async fn create(State((server, kind)): Known, body: Bytes) -> Response {
+async fn create(State((server, kind)): InjectorCache, body: Bytes) -> Response {
     let object: Value = serde_json::from_slice(&body).unwrap();
     match server.check(kind, &object, "create") {
         Ok(()) => server.put(kind, "ADDED", object).to_string().into_response(),
-        Err(refusal) => *refusal,
+        Err(rejection) => *rejection,
     }
 }
 
-async fn replace(State((server, kind)): Known, body: Bytes) -> Response {
+async fn replace(State((server, kind)): InjectorCache, body: Bytes) -> Response {
     let object: Value = serde_json::from_slice(&body).unwrap();
     match server.check(kind, &object, "replace") {
         Ok(()) => server.put(kind, "MODIFIED", object).to_string().into_response(),
-        Err(refusal) => *refusal,
+        Err(rejection) => *rejection,
     }
 }
 
@@ -201,11 +203,15 @@ fn of<'a>(query: Option<&'a str>, name: &str) -> Option<&'a str> {
 }
 
 /// A strategic merge of webhooks by their names.
-async fn patch(State((server, kind)): Known, RawQuery(query): RawQuery, body: Bytes) -> Response {
+async fn patch(
+    State((server, kind)): InjectorCache,
+    RawQuery(query): RawQuery,
+    body: Bytes,
+) -> Response {
     assert_eq!(of(query.as_deref(), "fieldManager"), Some("visor-operator-certificates"));
     let patch: Value = serde_json::from_slice(&body).unwrap();
-    if let Err(refusal) = server.check(kind, &patch, "patch") {
-        return *refusal;
+    if let Err(rejection) = server.check(kind, &patch, "patch") {
+        return *rejection;
     }
     let mut object = server.objects().present[&kind].clone();
     for change in patch["webhooks"].as_array().unwrap() {
@@ -217,7 +223,7 @@ async fn patch(State((server, kind)): Known, RawQuery(query): RawQuery, body: By
 }
 
 /// What there is; or, as a watch, what happens after that.
-async fn list(State((server, kind)): Known, RawQuery(query): RawQuery) -> Response {
+async fn list(State((server, kind)): InjectorCache, RawQuery(query): RawQuery) -> Response {
     let query = query.as_deref();
     assert!(of(query, "fieldSelector").unwrap().starts_with("metadata.name%3D"));
     if of(query, "watch").is_none() {

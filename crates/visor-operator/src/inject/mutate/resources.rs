@@ -1,6 +1,5 @@
-//! What the generator asks for and may use in somebody else's pod, so that the pod stays what it was:
-//! to a node of the same quality of service class, by which it chooses whom to end when memory is
-//! short; to its namespace within the bounds of a `LimitRange`. Pure.
+//! Resource requirements of an injected generator. They preserve the QoS class of the pod, by which
+//! the kubelet chooses pods to evict, and stay within the limit ranges of the namespace. Pure.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -13,11 +12,11 @@ use serde_json::{Map, Value};
 use super::{items, text};
 use visor_api::amount::{ONE, amount};
 
-/// The resources that make up a class. Of others a generator has none.
+/// The resources that determine the QoS class. The generator requests no others.
 const NAMES: [&str; 2] = ["cpu", "memory"];
 
-/// What it has unless somebody says something else: enough for some hundred thousand lines a second.
-/// A quota of the namespace counts it, so it is little.
+/// The defaults: enough for some hundred thousand lines per second. They are small, because they
+/// count against a quota of the namespace.
 const REQUESTS: [&str; 2] = ["10m", "32Mi"];
 const LIMITS: [&str; 2] = ["100m", "64Mi"];
 
@@ -37,29 +36,29 @@ impl fmt::Display for QosClass {
     }
 }
 
-/// What a pod asks for and may use.
+/// The resource requirements of a pod.
 pub(super) struct PodResources {
-    /// As a whole, which its containers then share out.
+    /// At the pod level, shared by its containers.
     whole: ResourceRequirements,
-    /// Those that prepare it first, in their order.
+    /// Of its containers: first the init containers, in order.
     containers: Vec<ContainerResources>,
 }
 
 struct ContainerResources {
     resources: ResourceRequirements,
-    /// Not one that ends before the next begins.
-    stays: bool,
+    /// Whether it keeps running: not an ordinary init container.
+    keeps_running: bool,
 }
 
 impl PodResources {
     pub(super) fn of(spec: &Map<String, Value>) -> Self {
         let preparing = items(spec, "initContainers").map(|container| ContainerResources {
             resources: requirements(container.get("resources")),
-            stays: text(container, "restartPolicy") == Some("Always"),
+            keeps_running: text(container, "restartPolicy") == Some("Always"),
         });
         let working = items(spec, "containers").map(|container| ContainerResources {
             resources: requirements(container.get("resources")),
-            stays: true,
+            keeps_running: true,
         });
         Self {
             whole: requirements(spec.get("resources")),
@@ -67,14 +66,14 @@ impl PodResources {
         }
     }
 
-    /// As a kubelet sorts it.
+    /// The QoS class, by the kubelet's rules.
     pub(super) fn class(&self) -> QosClass {
-        let all: Vec<_> = if says_nothing(&self.whole) {
+        let all: Vec<_> = if is_empty(&self.whole) {
             self.containers.iter().map(|container| &container.resources).collect()
         } else {
             vec![&self.whole]
         };
-        if all.iter().all(|each| says_nothing(each)) {
+        if all.iter().all(|each| is_empty(each)) {
             QosClass::BestEffort
         } else if all.iter().all(|each| is_guaranteed(each)) {
             QosClass::Guaranteed
@@ -83,46 +82,44 @@ impl PodResources {
         }
     }
 
-    /// Resources for a generator in this pod: what somebody `said`, filled up where that keeps the
-    /// pod's class, or else little, moved into the bounds of the namespace.
-    pub(super) fn generators(
+    /// The requirements of a generator in this pod: what was specified, completed where that
+    /// preserves the QoS class, or else small defaults within the limits of the namespace.
+    pub(super) fn for_generator(
         &self,
-        said: Option<&ResourceRequirements>,
-        bounds: &[LimitRangeItem],
+        specified: Option<&ResourceRequirements>,
+        limits_of: &[LimitRangeItem],
     ) -> ResourceRequirements {
-        let has_its_own = !says_nothing(&self.whole);
-        match (self.class(), said) {
-            (QosClass::Guaranteed, said) if !has_its_own => guaranteed(said, bounds),
-            (_, Some(said)) => said.clone(),
-            (QosClass::Burstable, None) if !has_its_own => modest(bounds),
+        let has_its_own = !is_empty(&self.whole);
+        match (self.class(), specified) {
+            (QosClass::Guaranteed, specified) if !has_its_own => guaranteed(specified, limits_of),
+            (_, Some(specified)) => specified.clone(),
+            (QosClass::Burstable, None) if !has_its_own => small_defaults(limits_of),
             (_, None) => ResourceRequirements::default(),
         }
     }
 
-    /// Whether it is within the bounds that its namespace has for pods.
+    /// Whether the pod is within the limits that its namespace has for pods.
     ///
     /// # Errors
     ///
-    /// Which bound the server would refuse the pod for.
-    pub(super) fn fits(&self, bounds: &[LimitRangeItem]) -> Result<(), String> {
-        for bounds in bounds.iter().filter(|bounds| bounds.type_ == "Pod") {
-            for (name, most) in bounds.max.iter().flatten() {
+    /// The limit for which the API server would reject the pod.
+    pub(super) fn fits(&self, limits_of: &[LimitRangeItem]) -> Result<(), String> {
+        for limits_of in limits_of.iter().filter(|limits_of| limits_of.type_ == "Pod") {
+            for (name, maximum) in limits_of.max.iter().flatten() {
                 let sum = self.limit(name).max(self.request(name));
-                if amount(most).is_some_and(|most| sum > most) {
+                if amount(maximum).is_some_and(|maximum| sum > maximum) {
                     return Err(format!(
-                        "with it the pod would have more {name} than a LimitRange of its \
-                         namespace allows a pod ({})",
-                        most.0
+                        "injecting would exceed the LimitRange's Pod maximum for {name} ({})",
+                        maximum.0
                     ));
                 }
             }
-            for (name, most) in bounds.max_limit_request_ratio.iter().flatten() {
-                let most_of_it = times(self.request(name), most);
-                if most_of_it.is_some_and(|most_of_it| self.limit(name) > most_of_it) {
+            for (name, maximum) in limits_of.max_limit_request_ratio.iter().flatten() {
+                let max_limit = times(self.request(name), maximum);
+                if max_limit.is_some_and(|max_limit| self.limit(name) > max_limit) {
                     return Err(format!(
-                        "with it the pod's limit of {name} would be more times its request than a \
-                         LimitRange of its namespace allows a pod ({})",
-                        most.0
+                        "injecting would exceed the LimitRange's Pod maxLimitRequestRatio for {name} ({})",
+                        maximum.0
                     ));
                 }
             }
@@ -131,99 +128,99 @@ impl PodResources {
     }
 
     fn limit(&self, name: &str) -> i128 {
-        self.at_once(name, |resources| &resources.limits)
+        self.in_use(name, |resources| &resources.limits)
     }
 
     fn request(&self, name: &str) -> i128 {
-        self.at_once(name, |resources| &resources.requests)
+        self.in_use(name, |resources| &resources.requests)
     }
 
-    /// The most that there is of a resource at one time.
-    fn at_once(&self, name: &str, of: fn(&ResourceRequirements) -> &Quantities) -> i128 {
+    /// The maximum of a resource that is in use at any time.
+    fn in_use(&self, name: &str, of: fn(&ResourceRequirements) -> &Quantities) -> i128 {
         if let Some(whole) = of(&self.whole).as_ref().and_then(|whole| whole.get(name)) {
             return amount(whole).unwrap_or_default();
         }
-        let (mut staying, mut most) = (0_i128, 0);
+        let (mut staying, mut maximum) = (0_i128, 0);
         for container in &self.containers {
             let now = staying.saturating_add(has(of(&container.resources), name));
-            most = now.max(most);
-            if container.stays {
+            maximum = now.max(maximum);
+            if container.keeps_running {
                 staying = now;
             }
         }
-        most
+        maximum
     }
 }
 
 fn guaranteed(
-    said: Option<&ResourceRequirements>,
-    bounds: &[LimitRangeItem],
+    specified: Option<&ResourceRequirements>,
+    limits_of: &[LimitRangeItem],
 ) -> ResourceRequirements {
-    let mut filled = said.cloned().unwrap_or_default();
+    let mut filled = specified.cloned().unwrap_or_default();
     for (name, default) in NAMES.into_iter().zip(LIMITS) {
         let limits = filled.limits.get_or_insert_default();
         let requests = filled.requests.get_or_insert_default();
         let limit = limits.get(name).or(requests.get(name)).cloned();
-        let limit = limit.unwrap_or_else(|| moved(name, default, bounds));
+        let limit = limit.unwrap_or_else(|| clamped(name, default, limits_of));
         requests.entry(name.to_owned()).or_insert_with(|| limit.clone());
         limits.entry(name.to_owned()).or_insert(limit);
     }
     filled
 }
 
-fn modest(bounds: &[LimitRangeItem]) -> ResourceRequirements {
-    let mut modest = ResourceRequirements::default();
+fn small_defaults(limits_of: &[LimitRangeItem]) -> ResourceRequirements {
+    let mut small_defaults = ResourceRequirements::default();
     for ((name, request), limit) in NAMES.into_iter().zip(REQUESTS).zip(LIMITS) {
-        let limit = moved(name, limit, bounds);
-        let mut request = moved(name, request, bounds);
-        // Those of whole pods as well: a pod that keeps its ratio doesn't lose it by a container that
-        // keeps it, too.
-        let least = bounds.iter().filter_map(|bounds| {
-            let ratio = amount(bounds.max_limit_request_ratio.as_ref()?.get(name)?)?;
+        let limit = clamped(name, limit, limits_of);
+        let mut request = clamped(name, request, limits_of);
+        // The ratios for pods as well: a pod within its ratio stays within it if the container added to
+        // it is within it, too.
+        let minimum = limits_of.iter().filter_map(|limits_of| {
+            let ratio = amount(limits_of.max_limit_request_ratio.as_ref()?.get(name)?)?;
             divided(amount(&limit)?, ratio)
         });
-        // No more than that takes: what is asked for is taken from others.
-        if let Some(least) = least.max()
-            && amount(&request).is_some_and(|request| request < least)
+        // No more than necessary: a request reserves resources.
+        if let Some(minimum) = minimum.max()
+            && amount(&request).is_some_and(|request| request < minimum)
         {
-            request = rounded_up(name, least);
+            request = rounded_up(name, minimum);
         }
-        modest.requests.get_or_insert_default().insert(name.to_owned(), request);
-        modest.limits.get_or_insert_default().insert(name.to_owned(), limit);
+        small_defaults.requests.get_or_insert_default().insert(name.to_owned(), request);
+        small_defaults.limits.get_or_insert_default().insert(name.to_owned(), limit);
     }
-    modest
+    small_defaults
 }
 
-/// A quantity, or the bound that it is beyond.
-fn moved(name: &str, quantity: &str, bounds: &[LimitRangeItem]) -> Quantity {
-    let mut moved = Quantity(quantity.to_owned());
-    for bounds in of_containers(bounds) {
-        if let Some(least) = bounds.min.as_ref().and_then(|least| least.get(name))
-            && amount(least) > amount(&moved)
+/// A quantity, clamped to the limits.
+fn clamped(name: &str, quantity: &str, limits_of: &[LimitRangeItem]) -> Quantity {
+    let mut clamped = Quantity(quantity.to_owned());
+    for limits_of in of_containers(limits_of) {
+        if let Some(minimum) = limits_of.min.as_ref().and_then(|minimum| minimum.get(name))
+            && amount(minimum) > amount(&clamped)
         {
-            moved = least.clone();
+            clamped = minimum.clone();
         }
-        if let Some(most) = bounds.max.as_ref().and_then(|most| most.get(name))
-            && amount(most) < amount(&moved)
+        if let Some(maximum) = limits_of.max.as_ref().and_then(|maximum| maximum.get(name))
+            && amount(maximum) < amount(&clamped)
         {
-            moved = most.clone();
+            clamped = maximum.clone();
         }
     }
-    moved
+    clamped
 }
 
-fn of_containers(bounds: &[LimitRangeItem]) -> impl Iterator<Item = &LimitRangeItem> {
-    bounds.iter().filter(|bounds| bounds.type_ == "Container")
+fn of_containers(limits_of: &[LimitRangeItem]) -> impl Iterator<Item = &LimitRangeItem> {
+    limits_of.iter().filter(|limits_of| limits_of.type_ == "Container")
 }
 
 fn requirements(resources: Option<&Value>) -> ResourceRequirements {
-    // What can't be read, the server has refused before it asks.
+    // The API server has validated these already.
     resources
         .and_then(|resources| serde_json::from_value(resources.clone()).ok())
         .unwrap_or_default()
 }
 
-fn says_nothing(resources: &ResourceRequirements) -> bool {
+fn is_empty(resources: &ResourceRequirements) -> bool {
     NAMES
         .iter()
         .all(|name| has(&resources.limits, name) == 0 && has(&resources.requests, name) == 0)
@@ -238,25 +235,25 @@ fn is_guaranteed(resources: &ResourceRequirements) -> bool {
     })
 }
 
-/// How much there is of a resource; none where nothing is said.
+/// The amount of a resource; 0 if it isn't set.
 fn has(quantities: &Quantities, name: &str) -> i128 {
     quantities.as_ref().and_then(|quantities| amount(quantities.get(name)?)).unwrap_or_default()
 }
 
-/// The least of which a resource is no more than the ratio's many times.
+/// The smallest amount of which `resource` is at most `ratio` times as much.
 fn divided(resource: i128, ratio: i128) -> Option<i128> {
-    let most = resource.checked_mul(ONE)?;
-    let rest = i128::from(most.checked_rem(ratio)? > 0);
-    Some(most / ratio + rest).filter(|_| ratio > 0)
+    let maximum = resource.checked_mul(ONE)?;
+    let rest = i128::from(maximum.checked_rem(ratio)? > 0);
+    Some(maximum / ratio + rest).filter(|_| ratio > 0)
 }
 
-/// The next quantity that people would write: whole thousandths of a core, whole kibibytes.
+/// Rounds up to whole thousandths of a core or whole kibibytes.
 fn rounded_up(name: &str, amount: i128) -> Quantity {
     let (unit, suffix) = if name == "cpu" { (ONE / 1000, "m") } else { (ONE << 10, "Ki") };
     Quantity(format!("{}{suffix}", amount / unit + i128::from(amount % unit > 0)))
 }
 
-/// A resource as often as a ratio says.
+/// A resource times a ratio.
 fn times(resource: i128, ratio: &Quantity) -> Option<i128> {
     Some(resource.saturating_mul(amount(ratio)?) / ONE)
 }

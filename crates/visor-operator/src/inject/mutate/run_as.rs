@@ -1,38 +1,44 @@
-//! As whom the generator runs in somebody else's pod: as whoever mounts the volume there. So it can
-//! write where they can, and they can read what it wrote. It is root only where a container is that
-//! goes on running: one that prepares the pod often is, and nobody is after it. Pure.
+//! The user of an injected generator: the user that mounts the volume. So it can write where that
+//! user can, and that user can read what it wrote. It runs as root only if a container that keeps
+//! running does: an init container often is root, but nothing that follows it. Pure.
 
 use serde_json::{Map, Value};
 
 use crate::build::container::RunAs;
 
-/// By the first container of those that mount the volume of which a user is said, or by the pod. Where
-/// nobody says one, the user is that of an image, which can't be known here; then it is our `own`.
-/// `lasting` are the containers that go on running, each with whether it mounts the volume.
-pub(super) fn run_as(spec: &Map<String, Value>, lasting: &[(&Value, bool)], own: RunAs) -> RunAs {
-    let of_pod = Said::of(spec.get("securityContext"));
-    let of = |container: &Value| Said::of(container.get("securityContext")).or(of_pod);
-    let mounting = lasting.iter().filter(|(_, mounts)| *mounts);
-    let said = mounting
+/// The user of the first container that mounts the volume and has one, else the pod's. Without any,
+/// the user is that of an image, which isn't known here; then `default_ids` is used. `running` are the
+/// containers that keep running, each with whether it mounts the volume.
+pub(super) fn run_as(
+    spec: &Map<String, Value>,
+    running: &[(&Value, bool)],
+    default_ids: RunAs,
+) -> RunAs {
+    let of_pod = SpecifiedIds::of(spec.get("securityContext"));
+    let of = |container: &Value| SpecifiedIds::of(container.get("securityContext")).or(of_pod);
+    let mounting = running.iter().filter(|(_, mounts)| *mounts);
+    let specified = mounting
         .map(|(container, _)| of(container))
-        .find(|said| said.user.is_some())
+        .find(|specified| specified.user.is_some())
         .unwrap_or(of_pod);
-    let may_be_root = || lasting.iter().any(|(container, _)| of(container).user == Some(0));
-    match said {
-        Said { user: Some(0), .. } if !may_be_root() => own,
-        // Such a container is in the group of its image, or in 0; so is ours.
-        Said { user: Some(user), group } => RunAs { user: Some(user), group },
-        Said { user: None, group } => RunAs { group: group.or(own.group), ..own },
+    let may_be_root = || running.iter().any(|(container, _)| of(container).user == Some(0));
+    match specified {
+        SpecifiedIds { user: Some(0), .. } if !may_be_root() => default_ids,
+        // Such a container has the group of its image, or 0; so has ours.
+        SpecifiedIds { user: Some(user), group } => RunAs { user: Some(user), group },
+        SpecifiedIds { user: None, group } => {
+            RunAs { group: group.or(default_ids.group), ..default_ids }
+        }
     }
 }
 
 #[derive(Clone, Copy)]
-struct Said {
+struct SpecifiedIds {
     user: Option<i64>,
     group: Option<i64>,
 }
 
-impl Said {
+impl SpecifiedIds {
     fn of(context: Option<&Value>) -> Self {
         let number = |field| context.and_then(|context| context.get(field)?.as_i64());
         Self { user: number("runAsUser"), group: number("runAsGroup") }
@@ -57,11 +63,11 @@ mod tests {
             let contexts = contexts.as_array().unwrap().clone();
             contexts.into_iter().map(move |context| (json!({"securityContext": context}), mounts))
         };
-        let lasting: Vec<_> = of(mounting, true).chain(of(others, false)).collect();
-        let lasting: Vec<_> =
-            lasting.iter().map(|(container, mounts)| (container, *mounts)).collect();
-        let own = RunAs { user: Some(65532), group: Some(65532) };
-        let run_as = run_as(spec.as_object().unwrap(), &lasting, own);
+        let running: Vec<_> = of(mounting, true).chain(of(others, false)).collect();
+        let running: Vec<_> =
+            running.iter().map(|(container, mounts)| (container, *mounts)).collect();
+        let default_ids = RunAs { user: Some(65532), group: Some(65532) };
+        let run_as = run_as(spec.as_object().unwrap(), &running, default_ids);
         (run_as.user.unwrap(), run_as.group)
     }
 

@@ -1,7 +1,7 @@
 //! Pods before and after.
 
 use super::*;
-use crate::inject::wish::NamespaceWish;
+use crate::inject::request::NamespaceDefaults;
 
 fn settings() -> Settings {
     Settings {
@@ -15,7 +15,8 @@ fn settings() -> Settings {
     }
 }
 
-const GUEST: Guest<'static> = Guest { name: "shop", uid: "b2a7c0de", resources: None, bounds: &[] };
+const GUEST: SidecarSource<'static> =
+    SidecarSource { name: "shop", uid: "b2a7c0de", resources: None, limits: &[] };
 
 fn pod(spec: &Value) -> DynamicObject {
     serde_json::from_value(json!({
@@ -44,12 +45,16 @@ fn web() -> DynamicObject {
     }))
 }
 
-fn wish(volume: Option<&str>) -> Wish {
-    Wish { source: "shop".to_owned(), volume: volume.map(str::to_owned), resources: None }
+fn request(volume: Option<&str>) -> InjectionRequest {
+    InjectionRequest {
+        source: "shop".to_owned(),
+        volume: volume.map(str::to_owned),
+        resources: None,
+    }
 }
 
 fn injected(pod: &DynamicObject, volume: Option<&str>, form: Form) -> Result<Value, String> {
-    let injected = inject(pod, &wish(volume), &GUEST, &settings(), form)?;
+    let injected = inject(pod, &request(volume), &GUEST, &settings(), form)?;
     Ok(serde_json::to_value(injected.pod).unwrap())
 }
 
@@ -87,14 +92,14 @@ fn nothing_that_was_there_is_changed() {
 
 #[test]
 fn an_injected_pod_asks_for_nothing_more() {
-    let after = inject(&web(), &wish(None), &GUEST, &settings(), Form::Plain).unwrap().pod;
-    let nobody = NamespaceWish::default();
+    let after = inject(&web(), &request(None), &GUEST, &settings(), Form::Plain).unwrap().pod;
+    let no_defaults = NamespaceDefaults::default();
     let metadata = &after.metadata;
     let (labels, annotations) =
         (metadata.labels.clone().unwrap(), metadata.annotations.clone().unwrap());
-    assert_eq!(Wish::read(&labels, &annotations, &nobody), Ok(None));
-    // Even if somebody took the annotation away, there is no second container of that name.
-    assert!(inject(&after, &wish(None), &GUEST, &settings(), Form::Plain).is_err());
+    assert_eq!(InjectionRequest::read(&labels, &annotations, &no_defaults), Ok(None));
+    // Even if the annotation was removed, there is no second container of that name.
+    assert!(inject(&after, &request(None), &GUEST, &settings(), Form::Plain).is_err());
 }
 
 #[test]
@@ -126,40 +131,40 @@ fn the_generator_writes_where_the_pod_mounts_the_volume() {
 }
 
 #[test]
-fn resources_are_the_pods_or_else_the_sources_wish() {
-    let of = |wish: &Wish, guest: &Guest<'_>| {
-        let pod = inject(&web(), wish, guest, &settings(), Form::Plain).unwrap().pod;
+fn resources_are_those_of_the_pod_or_else_of_the_source() {
+    let of = |request: &InjectionRequest, sidecar: &SidecarSource<'_>| {
+        let pod = inject(&web(), request, sidecar, &settings(), Form::Plain).unwrap().pod;
         pod.data["spec"]["containers"][1]["resources"]["limits"]["memory"].clone()
     };
     let resources =
         |memory: &str| serde_json::from_value(json!({"limits": {"memory": memory}})).unwrap();
     let sources = resources("80Mi");
-    let guest = Guest { resources: Some(&sources), ..GUEST };
-    assert_eq!(of(&wish(None), &GUEST), "64Mi");
-    assert_eq!(of(&wish(None), &guest), "80Mi");
-    let own = Wish { resources: Some(resources("96Mi")), ..wish(None) };
-    assert_eq!(of(&own, &guest), "96Mi");
+    let sidecar = SidecarSource { resources: Some(&sources), ..GUEST };
+    assert_eq!(of(&request(None), &GUEST), "64Mi");
+    assert_eq!(of(&request(None), &sidecar), "80Mi");
+    let own = InjectionRequest { resources: Some(resources("96Mi")), ..request(None) };
+    assert_eq!(of(&own, &sidecar), "96Mi");
 }
 
 #[test]
-fn a_pod_that_becomes_of_another_class_is_told() {
+fn a_change_of_the_class_is_reported() {
     let resources = serde_json::from_value(json!({"limits": {"memory": "96Mi"}})).unwrap();
-    let asking = Wish { resources: Some(resources), ..wish(None) };
-    let warning = |wish: &Wish, containers: Value| {
+    let asking = InjectionRequest { resources: Some(resources), ..request(None) };
+    let warning = |request: &InjectionRequest, containers: Value| {
         let pod = pod(&json!({"containers": containers}));
-        inject(&pod, wish, &GUEST, &settings(), Form::Native).unwrap().warning
+        inject(&pod, request, &GUEST, &settings(), Form::Native).unwrap().warning
     };
     let best_effort = json!([{"name": "web"}]);
     let told = warning(&asking, best_effort.clone()).unwrap();
-    assert!(told.contains("is Burstable;") && told.ends_with("would be BestEffort"), "{told}");
-    assert_eq!(warning(&wish(None), best_effort), None);
+    assert!(told.ends_with("from BestEffort to Burstable"), "{told}");
+    assert_eq!(warning(&request(None), best_effort), None);
     let limits = json!({"limits": {"cpu": "1", "memory": "1Gi"}});
     assert_eq!(warning(&asking, json!([{"name": "web", "resources": limits}])), None);
 }
 
-/// As whoever mounts the volume, root as well, and then without a capability.
+/// As the user that mounts the volume, even root, and then without capabilities.
 #[test]
-fn the_generator_runs_as_whoever_mounts_the_volume() {
+fn the_generator_runs_as_the_user_that_mounts_the_volume() {
     let context = |user: &Value| {
         let after = injected(
             &pod(&json!({
@@ -175,8 +180,8 @@ fn the_generator_runs_as_whoever_mounts_the_volume() {
         );
         after.unwrap()["spec"]["containers"][2]["securityContext"].clone()
     };
-    for (said, user) in [(Value::Null, 7), (json!(1000), 1000), (json!(0), 0)] {
-        let context = context(&said);
+    for (specified, user) in [(Value::Null, 7), (json!(1000), 1000), (json!(0), 0)] {
+        let context = context(&specified);
         assert_eq!(context["runAsUser"], user);
         assert_eq!(context["runAsGroup"], Value::Null);
         assert_eq!(context["runAsNonRoot"], user != 0);
@@ -184,7 +189,7 @@ fn the_generator_runs_as_whoever_mounts_the_volume() {
     }
 }
 
-/// An init container often is root, for a `chown`; and a volume of the generator's own needs nobody.
+/// An init container is often root, for a `chown`; and the generator's own volume needs no user.
 #[test]
 fn the_generator_is_not_root_because_something_before_it_was() {
     let spec = |pod: Value| {
@@ -198,40 +203,40 @@ fn the_generator_is_not_root_because_something_before_it_was() {
             "volumes": [{"name": "logs", "emptyDir": {}}],
         })
     };
-    for (said, volume, user) in [
+    for (specified, volume, user) in [
         (json!({}), Some("logs"), 65532),
         (json!({"runAsUser": 0}), Some("logs"), 65532),
         (json!({"runAsUser": 7}), Some("logs"), 7),
         (json!({"runAsUser": 0}), None, 65532),
     ] {
-        let after = injected(&pod(&spec(said.clone())), volume, Form::Plain).unwrap();
+        let after = injected(&pod(&spec(specified.clone())), volume, Form::Plain).unwrap();
         let context = &after["spec"]["containers"][1]["securityContext"];
-        assert_eq!(context["runAsUser"], user, "{said}");
+        assert_eq!(context["runAsUser"], user, "{specified}");
         assert_eq!(context["runAsNonRoot"], true);
     }
 }
 
 #[test]
-fn what_is_in_the_way_is_told() {
+fn obstacles_to_injection_are_reported() {
     let refused = |spec: Value, volume| injected(&pod(&spec), volume, Form::Plain).unwrap_err();
     let containers = json!([{"name": "web"}]);
     let why = refused(json!({"containers": containers, "os": {"name": "windows"}}), None);
-    assert!(why.contains("runs on Linux, and the pod is for windows"), "{why}");
+    assert!(why.contains("on Linux only"), "{why}");
     let why = refused(json!({"containers": [{"name": "visor"}]}), None);
-    assert!(why.contains("container `visor` already"), "{why}");
+    assert!(why.contains("already has a container `visor`"), "{why}");
     let ports = json!([{"name": "web", "ports": [{"containerPort": 9464}]}]);
     let why = refused(json!({"containers": ports}), None);
-    assert!(why.contains("container `web` has port 9464"), "{why}");
+    assert!(why.contains("container `web` uses port 9464"), "{why}");
     let why = refused(
         json!({"containers": containers, "volumes": [{"name": "a"}, {"name": "b"}]}),
         Some("logs"),
     );
-    assert_eq!(why, "the pod has no volume `logs`; its volumes are a, b");
+    assert_eq!(why, "the pod has no volume `logs`; its volumes are: a, b");
     let why = refused(
         json!({"containers": containers, "volumes": [{"name": "visor-logs", "emptyDir": {}}]}),
         None,
     );
-    assert!(why.contains("volume `visor-logs` already"), "{why}");
+    assert!(why.contains("already has a volume `visor-logs`"), "{why}");
     let part = json!([{"name": "web", "volumeMounts": [
         {"name": "logs", "mountPath": "/logs", "subPath": "web"},
     ]}]);
@@ -241,14 +246,14 @@ fn what_is_in_the_way_is_told() {
     );
     assert!(why.contains("subPath"), "{why}");
     for (path, part) in [
-        ("/", "whole file system"),
-        ("//", "whole file system"),
-        ("/logs/../etc", "whole file system"),
-        ("/etc", "document is below that"),
-        ("/etc/visor", "something else at /etc/visor"),
-        ("/etc/visor/logs/", "something else at /etc/visor"),
-        ("/dev/shm", "something else at /dev"),
-        ("/var/run/secrets/kubernetes.io/serviceaccount", "something else at"),
+        ("/", "not an absolute path of plain names"),
+        ("//", "not an absolute path of plain names"),
+        ("/logs/../etc", "not an absolute path of plain names"),
+        ("/etc", "contains the generator's document"),
+        ("/etc/visor", "uses /etc/visor itself"),
+        ("/etc/visor/logs/", "uses /etc/visor itself"),
+        ("/dev/shm", "uses /dev itself"),
+        ("/var/run/secrets/kubernetes.io/serviceaccount", "uses /var/run"),
     ] {
         let mounted =
             json!([{"name": "web", "volumeMounts": [{"name": "logs", "mountPath": path}]}]);
@@ -258,9 +263,9 @@ fn what_is_in_the_way_is_told() {
     }
     let most = json!([{"type": "Pod", "max": {"memory": "150Mi"}}]);
     let most: Vec<LimitRangeItem> = serde_json::from_value(most).unwrap();
-    let guest = Guest { bounds: &most, ..GUEST };
-    let why = inject(&web(), &wish(None), &guest, &settings(), Form::Plain).unwrap_err();
-    assert!(why.contains("more memory than a LimitRange"), "{why}");
+    let sidecar = SidecarSource { limits: &most, ..GUEST };
+    let why = inject(&web(), &request(None), &sidecar, &settings(), Form::Plain).unwrap_err();
+    assert!(why.contains("maximum for memory"), "{why}");
 }
 
 /// A guest meets the restricted Pod Security Standard by itself, for the pod around it is not ours,
@@ -284,13 +289,13 @@ fn a_guest_asks_nothing_of_its_host() {
 }
 
 #[test]
-fn a_volume_that_nobody_can_write_to_is_declined() {
+fn a_volume_that_is_never_writable_is_rejected() {
     for (volume, why) in [
-        (json!({"configMap": {"name": "a"}}), "is of the kind configMap"),
-        (json!({"secret": {"secretName": "a"}}), "is of the kind secret"),
-        (json!({"downwardAPI": {}}), "is of the kind downwardAPI"),
-        (json!({"projected": {"sources": []}}), "is of the kind projected"),
-        (json!({"image": {"reference": "a"}}), "is of the kind image"),
+        (json!({"configMap": {"name": "a"}}), "is of type configMap"),
+        (json!({"secret": {"secretName": "a"}}), "is of type secret"),
+        (json!({"downwardAPI": {}}), "is of type downwardAPI"),
+        (json!({"projected": {"sources": []}}), "is of type projected"),
+        (json!({"image": {"reference": "a"}}), "is of type image"),
         (json!({"persistentVolumeClaim": {"claimName": "a", "readOnly": true}}), "is read-only"),
         (json!({"csi": {"driver": "a", "readOnly": true}}), "is read-only (csi.readOnly)"),
     ] {

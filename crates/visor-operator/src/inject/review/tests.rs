@@ -1,4 +1,4 @@
-//! Reviews as the API server sends them, and as nobody should: the answer is always clear, and lets
+//! Valid and invalid reviews: the response is always clear, and lets
 //! the pod in.
 
 use axum::body::{Body, to_bytes};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tower::{ServiceExt, service_fn};
 
 use super::*;
-use crate::documented::says;
+use crate::documented::row_contains;
 
 /// An API server that has one source, `shop`, which rides along, and one, `stays`, which doesn't. No
 /// watch of it ever answers: what is not known is asked for.
@@ -54,7 +54,7 @@ fn client() -> Client {
 fn injector() -> Arc<Injector> {
     let client = client();
     let metrics = Arc::new(Metrics::new().unwrap());
-    let (known, _) = Known::watch(&client, client.clone(), &metrics);
+    let (cache, _) = InjectorCache::watch(&client, client.clone(), &metrics);
     let settings = Settings {
         image: "visor:1".to_owned(),
         image_pull_policy: "IfNotPresent".to_owned(),
@@ -65,7 +65,7 @@ fn injector() -> Arc<Injector> {
         operator: "a/b".to_owned(),
     };
     let own = "visor-system".to_owned();
-    Arc::new(Injector::new(known, metrics, settings, Form::Native, own))
+    Arc::new(Injector::new(cache, metrics, settings, Form::Native, own))
 }
 
 /// A review of a pod that asks for `shop`, as Kubernetes 1.36 sends it.
@@ -148,7 +148,10 @@ async fn a_pod_that_asks_is_given_its_generator() {
     assert_eq!((&sidecar["name"], &sidecar["restartPolicy"]), (&json!("visor"), &json!("Always")));
     assert_eq!(pod["metadata"]["labels"]["visor.dev/source"], "shop");
     assert_eq!(pod["metadata"]["labels"]["visor.dev/source-uid"], "b2a7c0de");
-    assert_eq!(pod["metadata"]["annotations"][super::super::INJECTED], env!("CARGO_PKG_VERSION"));
+    assert_eq!(
+        pod["metadata"]["annotations"][super::super::INJECTED_ANNOTATION],
+        env!("CARGO_PKG_VERSION")
+    );
     assert_eq!(pod["spec"]["resizePolicyOfTheFuture"][0]["restartPolicy"], "NotRequired");
     // The same question about the pod as it is now, as reinvocation asks it.
     let mut again = review();
@@ -159,11 +162,11 @@ async fn a_pod_that_asks_is_given_its_generator() {
 }
 
 #[tokio::test]
-async fn a_pod_whose_wish_cannot_be_met_goes_in_with_a_warning() {
+async fn a_pod_whose_request_fails_is_admitted_with_a_warning() {
     for (annotations, warning) in [
-        (json!({"visor.dev/source": "nowhere"}), "there is no FakeLogSource `nowhere`"),
-        (json!({"visor.dev/source": "stays"}), "set `workload: Sidecar`"),
-        (json!({}), "which source?"),
+        (json!({"visor.dev/source": "nowhere"}), "FakeLogSource `nowhere` not found"),
+        (json!({"visor.dev/source": "stays"}), "is not of `workload: Sidecar`"),
+        (json!({}), "annotation visor.dev/source is missing"),
         (json!({"visor.dev/source": "shop", "visor.dev/volume": "x"}), "has no volume `x`"),
     ] {
         let mut review = review();
@@ -174,16 +177,16 @@ async fn a_pod_whose_wish_cannot_be_met_goes_in_with_a_warning() {
     }
 }
 
-/// So whoever watches pods that ask sees it, and can tell of it.
+/// So the operator, which watches pods with the label, sees it and records an event.
 #[tokio::test]
-async fn a_pod_whose_namespace_asks_for_it_says_so_itself_afterwards() {
+async fn a_pod_whose_namespace_requests_injection_is_labeled() {
     for metadata in [json!({"name": "web"}), json!({"name": "web", "labels": {"app": "web"}})] {
         let mut review = review();
         review["request"]["namespace"] = json!("asking");
         review["request"]["object"]["metadata"] = metadata;
         let (response, pod) = answer(&review).await;
         let warning = response["warnings"][0].as_str().unwrap();
-        assert!(warning.contains("no FakeLogSource `nowhere`"), "{warning}");
+        assert!(warning.contains("FakeLogSource `nowhere` not found"), "{warning}");
         assert_eq!(pod["metadata"]["labels"]["visor.dev/inject"], "true");
         let app = review["request"]["object"]["metadata"].pointer("/labels/app");
         assert_eq!(pod.pointer("/metadata/labels/app"), app);
@@ -193,7 +196,7 @@ async fn a_pod_whose_namespace_asks_for_it_says_so_itself_afterwards() {
 
 /// It is given its generator all the same.
 #[tokio::test]
-async fn a_pod_that_leaves_its_class_goes_in_with_a_warning() {
+async fn a_pod_whose_class_changes_is_admitted_with_a_warning() {
     let mut review = review();
     review["request"]["object"]["metadata"]["annotations"]["visor.dev/container-resources"] =
         json!(r#"{"limits": {"memory": "64Mi"}}"#);
@@ -252,7 +255,7 @@ fn json_patch_merge(target: &mut Value, patch: &Value) {
 }
 
 #[tokio::test]
-async fn what_is_no_review_is_a_clear_refusal() {
+async fn an_invalid_review_has_a_clear_error() {
     let whole = review().to_string();
     let bodies = [
         String::new(),
@@ -266,9 +269,9 @@ async fn what_is_no_review_is_a_clear_refusal() {
     for body in bodies {
         let (status, said) = post(body).await;
         assert_eq!(status, StatusCode::BAD_REQUEST);
-        assert!(said.contains("no AdmissionReview"), "{said}");
+        assert!(said.contains("not an AdmissionReview"), "{said}");
     }
-    let (status, _) = post(vec![b' '; MOST_BYTES + 1]).await;
+    let (status, _) = post(vec![b' '; MAX_BYTES + 1]).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
 }
 
@@ -329,7 +332,7 @@ proptest! {
             }
         } else {
             prop_assert_eq!(status, StatusCode::BAD_REQUEST);
-            prop_assert!(body.contains("no AdmissionReview"));
+            prop_assert!(body.contains("not an AdmissionReview"));
         }
     }
 
@@ -343,8 +346,8 @@ proptest! {
 
 #[test]
 fn the_bounds_of_reviews_are_documented() {
-    let (one, all) = (MOST_BYTES >> 20, MOST_BYTES_OF_ALL >> 20);
-    says("webhook | bytes of a review; of all reviews", &format!("{one} MiB; {all} MiB"));
-    let cells = "webhook | reviews that are being answered";
-    says(cells, &format!("{AT_ONCE}; of more than {} KiB", LARGE >> 10));
+    let (one, all) = (MAX_BYTES >> 20, MAX_BYTES_OF_ALL >> 20);
+    row_contains("webhook | bytes of a review; of all reviews", &format!("{one} MiB; {all} MiB"));
+    let cells = "webhook | concurrent reviews";
+    row_contains(cells, &format!("{MAX_CONCURRENT}; of more than {} KiB", LARGE_BYTES >> 10));
 }

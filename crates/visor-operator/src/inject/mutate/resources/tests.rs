@@ -13,7 +13,7 @@ fn generators(
     said: Option<&ResourceRequirements>,
     bounds: &[LimitRangeItem],
 ) -> ResourceRequirements {
-    PodResources::of(spec).generators(said, bounds)
+    PodResources::of(spec).for_generator(said, bounds)
 }
 
 fn fits(spec: &Map<String, Value>, bounds: &[LimitRangeItem]) -> Result<(), String> {
@@ -57,7 +57,7 @@ fn a_class_is_what_a_kubelet_makes_of_it() {
     assert_eq!(class(&[nothing, Value::Null]), QosClass::BestEffort);
 }
 
-/// Every container that counts is looked at: those that prepare the pod, too.
+/// All relevant containers are considered, including init containers.
 #[test]
 fn an_init_container_counts() {
     let mut pod = with(&[even("1", "1Gi")]);
@@ -79,7 +79,7 @@ fn a_generator_keeps_the_class_of_its_pod() {
 }
 
 #[test]
-fn what_is_said_is_kept_and_filled_up_where_that_keeps_the_class() {
+fn given_resources_are_kept_and_completed_if_that_keeps_the_class() {
     let pod = with(&[even("1", "1Gi")]);
     let said = read(json!({"limits": {"memory": "96Mi"}, "requests": {"cpu": "50m"}}));
     assert_eq!(generators(&pod, Some(&said), &[]), read(even("50m", "96Mi")));
@@ -108,7 +108,7 @@ fn bounds(kind: &str, bounds: Value) -> Vec<LimitRangeItem> {
 }
 
 #[test]
-fn little_is_moved_into_the_bounds_of_the_namespace() {
+fn defaults_are_adjusted_to_the_limits_of_the_namespace() {
     let burstable = with(&[json!({"requests": {"cpu": "1"}})]);
     let guaranteed = with(&[even("1", "1Gi")]);
     let least = bounds("Container", json!({"min": {"cpu": "200m", "memory": "48Mi"}}));
@@ -127,7 +127,7 @@ fn little_is_moved_into_the_bounds_of_the_namespace() {
     let requests = moved.requests.unwrap();
     assert_eq!((&*requests["cpu"].0, &*requests["memory"].0), ("12m", "32Mi"));
     assert_eq!(generators(&guaranteed, None, &ratio), read(even("100m", "64Mi")));
-    // What is said counts, bounds or not: the server's words will tell.
+    // Given values are used even if they exceed the limits: the server reports that.
     let said = read(even("1m", "1Mi"));
     assert_eq!(generators(&burstable, Some(&said), &least), said);
     // Bounds of claims and of whole pods are others.
@@ -136,12 +136,12 @@ fn little_is_moved_into_the_bounds_of_the_namespace() {
 }
 
 #[test]
-fn a_pod_that_would_grow_out_of_its_bounds_is_told() {
+fn a_pod_that_would_exceed_its_limits_is_rejected() {
     let pod = with(&[even("1", "1Gi"), even("100m", "64Mi")]);
     let most = |cpu: &str| bounds("Pod", json!({"max": {"cpu": cpu}}));
     assert_eq!(fits(&pod, &most("1100m")), Ok(()));
     let why = fits(&pod, &most("1")).unwrap_err();
-    assert!(why.contains("more cpu") && why.contains("(1)"), "{why}");
+    assert!(why.contains("maximum for cpu (1)"), "{why}");
     assert_eq!(fits(&pod, &bounds("Container", json!({"max": {"cpu": "1"}}))), Ok(()));
     let mut native = with(&[even("1", "1Gi")]);
     let sidecar = json!([{"restartPolicy": "Always", "resources": even("100m", "64Mi")}]);
@@ -192,5 +192,5 @@ fn a_pods_ratio_of_limit_and_request_is_kept() {
     assert_eq!(fits(&both(&generator), &ratio), Ok(()));
     let said = read(json!({"requests": {"cpu": "10m"}, "limits": {"cpu": "100m"}}));
     let why = fits(&both(&generators(&burstable, Some(&said), &ratio)), &ratio).unwrap_err();
-    assert!(why.contains("limit of cpu") && why.contains("(1.5)"), "{why}");
+    assert!(why.contains("maxLimitRequestRatio for cpu (1.5)"), "{why}");
 }

@@ -1,0 +1,69 @@
+//! Errors of outputs: the action, the location, the cause, and what to do.
+
+use std::{fmt, io};
+
+use rustix::io::Errno;
+
+/// Why a destination didn't accept a write.
+///
+/// The message is complete; the cause is part of it and not a `source`, so that a report of the
+/// chain doesn't repeat it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OutputError {
+    /// A failed action on a destination, or on a file beside it.
+    #[error("cannot {action} {location}: {cause}{}", advice(.cause))]
+    Failed {
+        /// The action, such as `write to`.
+        action: &'static str,
+        /// The location.
+        location: String,
+        /// The system's error.
+        cause: io::Error,
+    },
+    /// A named pipe without a reader. Nothing is lost: the next reader gets everything.
+    #[error("{location} is a named pipe without a reader; waiting for one")]
+    NoReader {
+        /// The pipe.
+        location: String,
+    },
+    /// A destination that had no room until the write was canceled.
+    #[error("{location} did not accept more lines in time")]
+    Canceled {
+        /// The destination.
+        location: String,
+    },
+}
+
+impl OutputError {
+    /// For `map_err`: an error of `action` (such as `"write to"`) at `location`.
+    pub(super) fn at(
+        action: &'static str,
+        location: impl fmt::Display,
+    ) -> impl FnOnce(io::Error) -> Self {
+        move |cause| Self::Failed { action, location: location.to_string(), cause }
+    }
+
+    /// Whether the reader of a pipe has gone (`| head -5`): a reason to end without an error.
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Failed { cause, .. } if cause.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+fn advice(cause: &io::Error) -> &'static str {
+    if cause.raw_os_error() == Some(Errno::LOOP.raw_os_error()) {
+        return "; it is a symbolic link, which is not followed: remove it, or use another path";
+    }
+    match cause.kind() {
+        io::ErrorKind::PermissionDenied => "; check the directory's owner and mode",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; free some space, or rotate with a smaller maxSize or keep"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "; mount it writable, or use another path",
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            "; a component of the path is not a directory, or a symbolic link"
+        }
+        io::ErrorKind::IsADirectory => "; it is a directory",
+        io::ErrorKind::BrokenPipe => "; its reader has gone",
+        _ => "",
+    }
+}

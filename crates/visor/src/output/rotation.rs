@@ -1,0 +1,245 @@
+//! Rotation of a file: by rename or by copy and truncate.
+//!
+//! The steps of each method are in an order in which an error at any step, or a kill after it,
+//! loses no line. It touches the log file and the files with names derived from its name.
+
+use std::ffi::OsStr;
+
+use jiff::Timestamp;
+use visor_api::{
+    quantity::Size,
+    resolved::Rotation,
+    source::{Compression, RotationMethod},
+};
+
+use super::{
+    OutputError,
+    compress::Compressor,
+    destination::OpenDestination,
+    directory::{Directory, FileId, FileLocation},
+    first_line,
+    names::Names,
+    whole_lines,
+};
+
+/// Seconds between a failed rotation and the next attempt.
+const RETRY_SECONDS: u64 = 1;
+
+/// If a file has this many more bytes than were written to it, another program has appended to it.
+const MAX_FOREIGN_BYTES: u64 = 64 << 20;
+
+/// Rotates one file by its rule, if it has one.
+pub(super) struct Rotator {
+    location: FileLocation,
+    names: Names,
+    rule: Option<Rotation>,
+    compressor: Compressor,
+    failed: Option<Timestamp>,
+    cleaned_up: bool,
+}
+
+impl Rotator {
+    pub(super) fn new(location: &FileLocation, rule: Option<Rotation>) -> Self {
+        let names = Names::new(location.name());
+        let compressor = Compressor::default();
+        Self {
+            location: location.clone(),
+            names,
+            rule,
+            compressor,
+            failed: None,
+            cleaned_up: false,
+        }
+    }
+
+    pub(super) fn set_rule(&mut self, rule: Option<Rotation>) {
+        self.rule = rule;
+        self.failed = None;
+    }
+
+    /// Removes what a killed process may have left: a partial file, and a file whose compressed
+    /// form is complete. Once only: later ones are this process's, and in use.
+    pub(super) fn clean_up(&mut self) {
+        if self.cleaned_up || self.rule.is_none() {
+            return;
+        }
+        self.cleaned_up = true;
+        // What can't be removed does no harm; the next write reports a directory that is
+        // read-only.
+        let Ok(directory) = Directory::of(&self.location) else { return };
+        let _ = directory.clear(&self.names.partial());
+        let plain = self.names.plain(1);
+        if directory.has_file(&self.names.compressed(1)) && directory.has_file(&plain) {
+            let _ = directory.clear(&plain);
+        }
+    }
+
+    /// Waits for a compression in progress.
+    pub(super) fn wait(&mut self) {
+        self.compressor.wait();
+    }
+
+    /// How many bytes of `rest`, as complete lines, may be written before the next rotation; `None`
+    /// if the file is to be rotated first. An empty file accepts a line of any size.
+    pub(super) fn room(
+        &self,
+        output: &OpenDestination,
+        rest: &[u8],
+        now: Timestamp,
+    ) -> Option<usize> {
+        let rule = match &self.rule {
+            Some(rule) if !self.is_backing_off(now) => rule,
+            _ => return Some(rest.len()),
+        };
+        let empty = output.size() == 0;
+        let age = now.duration_since(output.since()).as_nanos();
+        if !empty && rule.max_age.is_some_and(|most| age >= i128::from(most.as_nanos())) {
+            return None;
+        }
+        let most = rule.max_size.map_or(u64::MAX, Size::as_bytes);
+        let room = usize::try_from(most.saturating_sub(output.size())).unwrap_or(usize::MAX);
+        if rest.len() <= room {
+            return Some(rest.len());
+        }
+        whole_lines(&rest[..room]).or_else(|| empty.then(|| first_line(rest)))
+    }
+
+    /// Whether a rotation has just failed. In both directions, because the clock may be set back.
+    fn is_backing_off(&self, now: Timestamp) -> bool {
+        self.failed
+            .is_some_and(|at| now.duration_since(at).unsigned_abs().as_secs() < RETRY_SECONDS)
+    }
+
+    /// Rotates now. Returns the number of rotations: 0 if something else has removed or truncated
+    /// the file, because then `output` is already the file to write to.
+    ///
+    /// # Errors
+    ///
+    /// If a step fails. `output` can still be written to, and no line is lost.
+    pub(super) fn rotate(
+        &mut self,
+        output: &mut OpenDestination,
+        now: Timestamp,
+    ) -> Result<u32, OutputError> {
+        let result = self.attempt(output, now);
+        self.failed = result.is_err().then_some(now);
+        result
+    }
+
+    fn attempt(
+        &mut self,
+        output: &mut OpenDestination,
+        now: Timestamp,
+    ) -> Result<u32, OutputError> {
+        let Some(rule) = &self.rule else { return Ok(0) };
+        let Rotation { keep, method, compress, .. } = *rule;
+        let live = self.names.live();
+        // The compression must finish before the names shift.
+        self.compressor.wait();
+        let directory = Directory::of(&self.location)?;
+        if !output.is_in(&directory, live).map_err(directory.failed("examine", live))? {
+            *output = OpenDestination::open_file(&self.location, now)?;
+            return Ok(0);
+        }
+        let known = output.size();
+        if output.was_cut().map_err(directory.failed("examine", live))? {
+            return Ok(0);
+        }
+        let size = output.size();
+        // Copying a file of unbounded size would take forever.
+        let is_ours = size - known <= MAX_FOREIGN_BYTES && !output.has_hole();
+        if !is_ours {
+            tracing::warn!(
+                "another program has appended to {}; renaming it without compression",
+                directory.show(live)
+            );
+        }
+        let rotated = match method {
+            RotationMethod::CopyTruncate if is_ours => {
+                by_copy(&directory, &self.names, keep, output)?
+            }
+            _ => Some(by_rename(&directory, &self.location, &self.names, keep, output, now)?),
+        };
+        if let Some(rotated) = rotated
+            && keep > 0
+            && compress == Compression::Gzip
+            && is_ours
+        {
+            self.compressor.start(&directory, &self.names, rotated, size);
+        }
+        Ok(1)
+    }
+}
+
+/// Returns which file generation 1 is then, if it is kept.
+fn by_rename(
+    directory: &Directory,
+    location: &FileLocation,
+    names: &Names,
+    keep: u32,
+    output: &mut OpenDestination,
+    now: Timestamp,
+) -> Result<FileId, OutputError> {
+    let rotated = output.id().map_err(directory.failed("examine", names.live()))?;
+    // With `keep` 0 the file is removed only when the new one exists.
+    let aside = if keep == 0 { names.partial() } else { names.plain(1) };
+    names.make_room(directory, keep)?;
+    directory.set_aside_if_foreign(&aside)?;
+    directory.rename(names.live(), &aside)?;
+    match OpenDestination::open_file(location, now) {
+        Ok(new) => *output = new,
+        Err(error) => {
+            // Lines continue in the old file, under its old name if possible.
+            let _ = directory.rename(&aside, names.live());
+            return Err(error);
+        }
+    }
+    if keep == 0 {
+        directory.clear(&aside)?;
+    }
+    Ok(rotated)
+}
+
+/// Returns which file generation 1 is then, if there is one.
+fn by_copy(
+    directory: &Directory,
+    names: &Names,
+    keep: u32,
+    output: &mut OpenDestination,
+) -> Result<Option<FileId>, OutputError> {
+    let (partial, first) = (names.partial(), names.plain(1));
+    // The names shift only when the copy is complete: on a full disk, repeated failures must not
+    // remove the older files.
+    let copied = if keep == 0 {
+        names.make_room(directory, keep).map(|()| None)
+    } else {
+        copy_content(directory, output, names, &partial).and_then(|copy| {
+            names.make_room(directory, keep)?;
+            directory.rename(&partial, &first)?;
+            Ok(Some(copy))
+        })
+    };
+    if copied.is_err() {
+        let _ = directory.clear(&partial);
+        return copied;
+    }
+    output.truncate().map_err(|cause| {
+        // The lines are still in the file; the copy would duplicate them.
+        if keep > 0 {
+            let _ = directory.clear(&first);
+        }
+        directory.failed("empty", names.live())(cause)
+    })?;
+    copied
+}
+
+fn copy_content(
+    directory: &Directory,
+    output: &mut OpenDestination,
+    names: &Names,
+    to: &OsStr,
+) -> Result<FileId, OutputError> {
+    let mut copy = directory.create(to)?;
+    let copied = output.copy_to(&mut copy).and_then(|()| FileId::of(&copy));
+    copied.map_err(directory.failed("copy", names.live()))
+}
