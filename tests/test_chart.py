@@ -1,6 +1,5 @@
-"""The chart, rendered by a real Helm: what it makes of its values, what it refuses, what it allows
-the operator to do. No cluster is needed. What the chart does for the injector is tested in
-test_chart_injector.py."""
+"""The chart, rendered by a real Helm: its objects, the values that it rejects, and the permissions of
+the operator. No cluster is needed. The injector is tested in test_chart_injector.py."""
 
 from __future__ import annotations
 
@@ -53,7 +52,7 @@ def default() -> Rendered:
     return Rendered()
 
 
-# --- What is refused, and what is not -------------------------------------------------------------
+# --- Rejected and accepted values -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("values", [{}, EVERYTHING, ONE_NAMESPACE], ids=["none", "all", "one"])
@@ -246,7 +245,7 @@ def test_every_object_has_what_is_configured_for_all(field: str) -> None:
     with_all = Rendered({**EVERYTHING, common: own}, *KNOWS_MONITORS)
     without = Rendered(EVERYTHING, *KNOWS_MONITORS)
     for made, before in zip(with_all.objects, without.objects, strict=True):
-        # What the chart itself says stays.
+        # The chart's own values stay.
         output_text = before["metadata"].get(field, {})
         assert made["metadata"].pop(field) == {**own, **output_text}, made["metadata"]
         before["metadata"].pop(field, None)
@@ -435,7 +434,7 @@ def test_pod_monitors_are_a_right_only_where_they_are_configured() -> None:
     assert rights == {**RIGHTS, ("monitoring.coreos.com", "podmonitors"): MAKES}
 
 
-# One that is a number where nobody quotes it.
+# A name that is a number unless it is quoted.
 @pytest.mark.parametrize("namespace", ["team-a", "2026"])
 def test_one_namespace_takes_no_cluster_role(namespace: str) -> None:
     rendered = Rendered({"watchNamespaces": [namespace]})

@@ -130,7 +130,7 @@ def test_the_operator_is_asked_once_about_who_asks_for_it_and_never_about_others
         ]
         wanted: list[str] = []
         if name not in UNOWNED_PODS:
-            # Whoever writes `yes` is told what it should be.
+            # Any other value returns a warning.
             if pod in ("true", "yes"):
                 wanted = ["pods.inject.visor.dev"]
             elif pod is None and namespace == "true":
@@ -139,7 +139,7 @@ def test_the_operator_is_asked_once_about_who_asks_for_it_and_never_about_others
 
 
 def test_the_namespace_of_the_release_is_quoted() -> None:
-    # One that is a number where nobody quotes it.
+    # A name that is a number unless it is quoted.
     rendered = Rendered({}, "--namespace", "2026")
     for webhook in webhooks(rendered):
         assert webhook["clientConfig"]["service"]["namespace"] == "2026"
@@ -195,7 +195,7 @@ def test_sources_are_reviewed_as_they_are_written_and_scaled(default: Rendered) 
     for value, wanted in ((None, True), ("true", True), ("false", False)):
         labels = {"visor.dev/validate": value} if value else {}
         assert selects(webhook["namespaceSelector"], labels) == wanted
-    # What nobody answers for is taken.
+    # Without a response, it is admitted.
     assert webhook["failurePolicy"] == "Ignore" and webhook["sideEffects"] == "None"
     assert default.arguments()["--validate"] == ""
     alone = Rendered(OFF)
@@ -228,11 +228,11 @@ def test_the_operator_keeps_the_certificate_by_itself(default: Rendered) -> None
 )
 @pytest.mark.parametrize("options", [[], ["--is-upgrade"]], ids=["install", "upgrade"])
 def test_helm_leaves_alone_whom_the_api_server_trusts(values: Object, options: list[str]) -> None:
-    """`helm upgrade` merges three ways: what the last release said, what this one says, and what is
-    in the cluster. It deletes what the last release said and this one doesn't, and writes what this
-    one says; a field that neither has ever said is in no patch. Webhooks are merged by their names.
-    So the operator's caBundle stays exactly if no release ever has such a field, not even an empty
-    one, and the webhooks are called the same in all of them."""
+    """`helm upgrade` performs a three-way merge of the last release, this one, and the cluster. It
+    deletes fields that only the last release has, and writes those of this one; a field that neither
+    has ever had is in no patch. Webhooks are merged by their names. So the operator's caBundle is kept
+    exactly if no release ever has this field, not even an empty one, and the webhooks have the same
+    names in all of them."""
     rendered = Rendered(values, *options)
     assert "caBundle" not in text_of(rendered)
     names = [webhook["name"] for webhook in webhooks(rendered)]

@@ -1,5 +1,5 @@
-"""What `helm install` tells a person: a first source that is a good one, and warnings only where
-there is something to warn of."""
+"""The notes of `helm install`: a valid first source, and warnings only if there is something to warn
+about."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ NO_INJECTOR: Object = {"injector": {"enabled": False}}
 
 
 def notes(directory: Path, values: Object, version: str = "1.37.0") -> str:
-    """What a person is told after the installation. `helm template` leaves that out, so here it is
-    an object's text."""
+    """The notes after the installation. `helm template` omits them, so here they are the text of an
+    object."""
     chart = shutil.copytree(CHART, directory / "visor")
     (chart / "templates" / "NOTES.txt").rename(chart / "notes")
     output_text = '{"kind": "Notes", "text": {{ tpl (.Files.Get "notes") . | toJson }}}'

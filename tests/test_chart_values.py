@@ -1,5 +1,5 @@
-"""The space of the chart's values: each one changes something, any two switches go together, and a
-wrong one is refused by its name."""
+"""The values of the chart: each one has an effect, any two switches can be combined, and an invalid one
+is rejected by its name."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ FOR_ALL_NAMESPACES = {
 
 
 def leaves(schema: Object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Object]]:
-    """The values that the schema names, and what it says of each."""
+    """The values of the schema, with their schemas."""
     if "properties" not in schema:
         yield ".".join(path), schema
     for name, inner in schema.get("properties", {}).items():
@@ -203,7 +203,7 @@ WRONG_TYPES = {"string": 7, "boolean": "yes", "integer": "two", "object": "x", "
 
 
 def rejected(flat: Object) -> list[str]:
-    """What Helm says of each of the values, one a line."""
+    """Helm's errors about the values, one per line."""
     done = template(nested(flat))
     assert done.returncode != 0
     return [line.removeprefix("- ") for line in done.stderr.splitlines() if line.startswith("- ")]

@@ -39,7 +39,7 @@ def test_a_source_may_have_the_container(collector: str, tmp_path: Path) -> None
     (container,) = pod["containers"]
     mounted = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
     assert mounted.keys() == {volume["name"] for volume in pod["volumes"]}
-    # The file that it is told to read is the one that the page shows.
+    # The file of its arguments is the one that the page shows.
     read = re.findall(rf"{mounted['configuration']}/(\S+?)[],\n]", blocks(collector, "yaml")[0])
     assert f"\n`{read[0]}`:\n" in PAGE
     path = save(tmp_path / "source.yaml", document)

@@ -1,5 +1,5 @@
-"""Whoever reads what the program says about itself may stall, leave, or never have been there: the
-lines go on, and the program ends as it would have."""
+"""The reader of the program's own messages may stop, close the pipe, or never have existed: lines
+continue, and the program ends as usual."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_lines_continue_when_the_diagnostics_are_not_read(tmp_path: Path) -> Non
     with process:
         log = tmp_path / "logs" / "access.log"
         wait_for("lines", lambda: size(log) > 10_000)
-        # Whatever there is to say: documents that are good, bad, and the same.
+        # All kinds of messages: documents that are valid, invalid, and unchanged.
         save(document, shop(pace=600))
         wait_for("lines", grows(log))
         document.write_text(BAD)

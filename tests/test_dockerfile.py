@@ -1,6 +1,5 @@
-"""The Dockerfile: its build command makes a static program, which does what the image's command
-says in a root directory that has nothing else in it, as the image's user. Where there is a
-container engine, it builds the image, too."""
+"""The Dockerfile: its build command creates a static program, which runs the image's command in an empty
+root directory as the image's user. If there is a container engine, the image is built, too."""
 
 from __future__ import annotations
 
@@ -61,7 +60,7 @@ def test_an_image_says_what_it_is(name: str) -> None:
     assert labels["title"] == name
     cargo = (ROOT / "Cargo.toml").read_text()
     assert labels["licenses"] == re.search(r'^license = "(.+)"$', cargo, re.MULTILINE)[1]
-    # What a release says of itself.
+    # The labels of a release.
     declared = {rest.split("=")[0] for rest in image.all("ARG")}
     assert {labels["version"], labels["revision"]} == {f"${argument}" for argument in declared}
 

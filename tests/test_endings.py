@@ -1,8 +1,8 @@
-"""Every ending tells the truth: what was counted is what was read, or the program says by how much
-it may differ, and exits with something else than 0.
+"""Counts are exact however a run ends: the counted lines are those that were read, or the program
+reports the possible difference and fails.
 
-Each ending (lines, duration, SIGTERM, the reader goes, the disk is full), with each output and each
-kind of reader, live and in simulated time.
+Each way to end (lines, duration, SIGTERM, the reader closes, the disk is full), with each output and
+each kind of reader, live and simulated.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MANY = 8_000
 
 @dataclass
 class Reader:
-    """Reads a pipe on a thread of its own, as slowly as it is told."""
+    """Reads a pipe on its own thread, at the given speed."""
 
     descriptor: int
     # When it begins to read, how long it waits after each piece, and after how much it leaves.
@@ -64,7 +64,7 @@ class Reader:
 
 @dataclass
 class Ended:
-    """How the program ended, and what it said."""
+    """How the program ended, and its output."""
 
     code: int
     output_text: str
@@ -107,8 +107,8 @@ class Case:
             source("shop", generator, **({"stopAfter": stop} if stop else {})),
         )
         simulated = ["--simulate", "--start", "2026-01-01T00:00:00Z"]
-        # Diagnostics are counted apart from lines: where lines go to stderr, there is a file of
-        # lines and diagnostics, and `text` tells them from each other.
+        # Diagnostics are counted separately from lines: if lines go to stderr, there is a file with
+        # both, and `text` separates them.
         self.output_text = (self.directory / "said").open("wb+")
         self.process = subprocess.Popen(
             [
@@ -189,7 +189,7 @@ def test_a_pipe_gets_every_line_that_there_is_however_slow_its_reader(
     ended = ending.end()
     assert ended.code == 0, ended.output_text
     left_out = sum(int(event["lines"]) for event in ended.events("skipped"))
-    # What a live run could not hand over until its time was up is left out, and that is said.
+    # Lines that a live run could not write in time are skipped, and that is reported.
     may_leave_out = "duration" in stop and (reader, mode) == ("late", "live")
     assert left_out == 0 or may_leave_out
     assert len(reading.lines()) == ended.lines == (stop.get("lines") or 8000) - left_out
@@ -232,7 +232,7 @@ def test_what_was_counted_until_a_signal_is_what_was_read(
     assert len(reading.lines()) == ended.lines > 0
     assert len(reading.text) == ended.bytes
     if reader == "stalled":
-        # Lines that are left are said.
+        # Discarded lines are reported.
         assert ended.events("not counted"), ended.output_text
 
 
@@ -400,7 +400,7 @@ def test_a_disk_that_is_full_ends_it_with_whole_lines_that_were_counted(
     ending = case(output, mode)
     with small_disk(tmp_path / "logs", "size=100k") as disk:
         if output == "stderr":
-            # What the program says would go there, too; but it can be told to say nothing.
+            # Messages of the program would go there, too; but they can be turned off.
             with (disk / "lines").open("wb") as there:
                 program = [
                     BINARY,
@@ -494,7 +494,7 @@ def test_a_rate_that_cannot_be_reached_takes_no_longer_than_it_was_given(tmp_pat
 def test_a_second_signal_ends_it_at_once_with_its_number(
     kind: signal.Signals, simulated: bool, tmp_path: Path
 ) -> None:
-    """Into a pipe that nobody reads; after the first signal that is borne with for a moment."""
+    """Writes to a pipe that isn't read; after the first signal, it waits for a moment."""
     lines = source("shop", access("web", stream("readers", "Access", UNLIMITED)))
     lines["spec"]["stopAfter"] = {"lines": 1_000_000}
     document = save(tmp_path / "shop.yaml", lines)
@@ -508,7 +508,7 @@ def test_a_second_signal_ends_it_at_once_with_its_number(
             # Of a pipe of 64 KiB: whole lines don't fill it to the last page.
             wait_for("a full pipe", lambda: unread(program.stdout.fileno()) > 32_768)
             program.send_signal(kind)
-            # What comes sooner is the same signal said twice.
+            # An earlier one is the same signal sent twice.
             threading.Event().wait(0.2)
             is_late = program.poll() is not None
             program.send_signal(kind)
@@ -593,8 +593,8 @@ def test_loops_that_have_nothing_to_do_for_a_moment_do_not_end_the_program(
 def test_a_stream_that_moves_to_another_loop_does_not_end_the_program(
     run: Run, tmp_path: Path, attempt: int
 ) -> None:
-    """The only stream that goes on is replaced by one on the other loop: neither must think that
-    all is over."""
+    """The only active stream is replaced by one on the other loop: neither loop must consider the run
+    as finished."""
 
     def one(name: str, streams: int, pace: int, **spec: Any) -> dict:
         names = [stream(f"s{number}", "Access", rate(pace)) for number in range(streams)]

@@ -117,7 +117,7 @@ def fields_of(request: Request, numbers: bytes, server: Httpd) -> dict[str, Any]
 
 
 def filename(request: Request, server: Httpd) -> str | None:
-    """The file that httpd maps a request to; the request says so where it isn't its path."""
+    """The file that httpd maps a request to; the request has it if it isn't its path."""
     path = request.fields.get("path") or request.fields.get("target") or ""
     decoded = text(unquote_to_bytes(path.encode("latin-1"))).lstrip("/")
     name = request.fields.get("filename", decoded)

@@ -165,7 +165,7 @@ def test_a_signal_before_the_documents_are_read_ends_process_1_with_a_report(
 ) -> None:
     need_root()
     place = tmp_path / "report"
-    # Its standard input says nothing, so it is still reading when the signal comes.
+    # Its standard input is empty but open, so it is still reading when the signal arrives.
     with process_1("run", "-f", "-", "--listen", "none", "--report", place) as process:
         child = wait_for("its handlers", lambda: child_with_handlers(process))
         wait_for("the report", place.exists)
@@ -203,7 +203,7 @@ def readiness(program: Running) -> tuple[int, str]:
 
 
 def test_a_program_is_ready_when_all_of_its_outputs_take_lines(run: Run, tmp_path: Path) -> None:
-    # Nobody can write into that, root or not, and its line isn't due for hours.
+    # No user can write to it, not even root, and its line isn't due for hours.
     rare = access("rare", stream("rare", "Access", {"fixed": "5h"}), output=file("rare.log"))
     often = access("often", stream("often", "Access", rate(500)), output=file("often.log"))
     (tmp_path / "logs" / "rare.log").mkdir(parents=True)

@@ -1,6 +1,6 @@
-"""What a line costs in instructions, as callgrind counts them. They are the same on every run, and
-nearly so on every machine: a change that makes lines dearer is seen, where seconds would tell of
-the machine."""
+"""The instructions for a line, as callgrind counts them. They are the same in every run, and nearly the
+same on every machine: a change that makes lines slower is detected, while seconds would depend on the
+machine."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 from support.program import BINARY
 from support.tools import tool
 
-# Instructions for a line of a simulated run by the program that the tests have (which is optimised
-# for less than a release). A change that makes a line dearer by more than the margin has to raise
-# the number here, and to say why it is worth it; one that makes it cheaper lowers it.
+# Instructions for a line of a simulated run, in the tests' build (which is optimized less than a
+# release). A change that makes a line slower by more than the margin must raise the number here,
+# and say why; one that makes it faster lowers it.
 MOST = {
     "Common": 1_335,
     "Combined": 1_525,

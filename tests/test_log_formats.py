@@ -41,7 +41,7 @@ def escaped(log_format: str) -> str:
 
 
 def httpd_takes(directory: Path, *log_formats: str) -> tuple[bool, str]:
-    """The verdict of `apache2 -t` with every module, and what it says."""
+    """The result of `apache2 -t` with every module, and its output."""
     lines = [
         f'ServerRoot "{directory}"',
         "ServerName judge.example",
@@ -72,7 +72,7 @@ def test_the_judge_is_fit(tmp_path: Path) -> None:
 
 def test_the_corpus_has_the_same_verdict(tmp_path: Path) -> None:
     ours = {text: visor_takes(text)[0] for text in CORPUS}
-    # All that we take at once, and each that we refuse by itself.
+    # All accepted strings together, and each rejected one separately.
     taken, output_text = httpd_takes(tmp_path, *(text for text, good in ours.items() if good))
     assert taken, output_text
     rejected = [text for text, good in ours.items() if not good]
@@ -86,7 +86,7 @@ def test_every_letter_has_the_same_verdict(tmp_path: Path, form: str) -> None:
     ours = {text: visor_takes(text)[0] for text in texts}
     taken, output_text = httpd_takes(tmp_path, *(text for text, good in ours.items() if good))
     assert taken, output_text
-    # One that ends within a directive is refused by both for that.
+    # Both reject an incomplete directive.
     rejected = [text for text, good in ours.items() if not good]
     assert [text for text in rejected if httpd_takes(tmp_path, text)[0]] == []
 

@@ -125,7 +125,7 @@ def test_there_is_help_for_every_reason_that_something_is_not_well() -> None:
     reasons = {reason for row in table for reason in re.findall(r"`([A-Z]\w+)`", row.split("|")[3])}
     conditions, events = TROUBLESHOOTING.split("## Events\n")
     assert len(reasons) > 8 and reasons == first_words(conditions)
-    # Those of events that are no condition's; what is told of a condition has its reason.
+    # Other events have reasons of their own; an event about a condition has its reason.
     source = (ROOT / "crates" / "visor-operator" / "src" / "events.rs").read_text()
     reported = set(re.findall(r'reason: "([A-Z]\w+)"', source))
     assert len(reported) > 2 and reported <= first_words(events)

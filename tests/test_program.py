@@ -51,7 +51,7 @@ def test_a_closed_output_ends_quietly(tmp_path: Path, verb: str) -> None:
     wait_for("lines that nobody will read", lambda: unread(process.stdout.fileno()) > 0)
     process.stdout.close()
     output_text = process.stderr.read().decode()
-    # What a run has counted is shown; what of that was never read is said, and a failure.
+    # Lines that were counted but not read are reported, and the run fails.
     is_reported = "the reader has gone" in output_text
     assert is_reported == (verb == "run")
     assert process.wait(TIMEOUT) == int(is_reported), output_text
@@ -89,7 +89,7 @@ def test_a_second_signal_ends_it_even_while_a_pipe_is_stalled(run: Callable[...,
 
 
 def has_answered(program: Running, output_text: int) -> bool:
-    """Whether the program has said more than `said` diagnostics, or has ended."""
+    """Whether the program has logged more than `said` messages, or has ended."""
     return program.process.poll() is not None or len(program.events()) > output_text
 
 

@@ -48,8 +48,7 @@ SHIMS = {
 
 
 def blocks(page: str, language: str) -> Iterator[pytest.param]:
-    """The fenced blocks of a language, each named by its page and line, with the text that it is
-    shown to say."""
+    """The fenced blocks of a language, each named by its page and line, with its expected output."""
     text = (ROOT / page).read_text()
     fence = rf"^```{language}\n(.*?)^```\n(?:\n```text\n(.*?)^```$)?"
     for match in re.finditer(fence, text, re.MULTILINE | re.DOTALL):

@@ -19,7 +19,7 @@ FILES += [str(manifest.relative_to(ROOT)) for manifest in ROOT.glob("crates/*/Ca
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """What is looked at, to be changed."""
+    """The files that are checked, to be changed."""
     for file in FILES:
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / file, tmp_path / file)

@@ -1,4 +1,4 @@
-"""A stalled output holds up nobody else, and takes no memory."""
+"""A blocked output delays no other output, and needs no memory."""
 
 from __future__ import annotations
 
@@ -77,15 +77,15 @@ def test_a_pipe_that_is_not_read_delays_no_other_stream(run: Run) -> None:
         stuck = program.metrics()
         lags = follow(free, 60)
         later = program.metrics()
-        # The stuck one stood still, said so, and the free one kept its law: each line was there
-        # before the next was due.
+        # The blocked one wrote nothing and reported it, and the other one kept its schedule: each
+        # line was written before the next one was due.
         assert later.lines(generator="stuck") == stuck.lines(generator="stuck")
         grown = later.sum(BLOCKED, output="stdout") - stuck.sum(BLOCKED, output="stdout")
         assert grown > 60 * INTERVAL / 2
         assert later.sum(BLOCKED) - later.sum(BLOCKED, output="stdout") < grown / 10
         assert 0 <= statistics.median(lags) < INTERVAL
         assert {round(step, 6) for step in steps(free)} == {INTERVAL}
-        # Read again, it goes on, and no line is lost or cut.
+        # When it is read again, it continues, and no line is lost or torn.
         received: list[bytes] = []
         drain = threading.Thread(target=lambda: received.append(pipe.read()))
         drain.start()

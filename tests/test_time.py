@@ -35,7 +35,7 @@ def simulate(directory: Path, document: dict, duration: str, *arguments: str) ->
 
 
 def busy(count: int = 6, **spec: object) -> dict:
-    """Many generators with streams under every law, surges and rotation."""
+    """Many generators with streams of all intervals, surges and rotation."""
     intervals = [
         {"fixed": "700ms"},
         {"uniform": {"min": "5ms", "max": "500ms"}},

@@ -1,4 +1,4 @@
-"""What the program says it wrote is what is in the files, to the line."""
+"""The counts of the program equal the lines in the files."""
 
 from __future__ import annotations
 

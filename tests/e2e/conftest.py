@@ -19,7 +19,7 @@ from support.kubernetes import Kubernetes, describe
 from support.operators import Operators
 from support.sources import KIND, Source
 
-# The module that removes Visor, and installs it anew.
+# The module that uninstalls Visor and installs it again.
 LAST = "test_helm.py"
 SOCKET = "/run/containerd/containerd.sock"
 
@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     reason = obstacle()
     ours = [item for item in items if Path(__file__).parent in item.path.parents]
     if reason and ours:
-        # One of them says it for all.
+        # One of them reports it for all.
         ours[0].add_marker(pytest.mark.skip(f"{len(ours)} cluster tests are left out: {reason}"))
         items[:] = [item for item in items if item not in ours[1:]]
         config.hook.pytest_deselected(items=ours[1:])
@@ -45,7 +45,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def release(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
     """Visor, installed by Helm for the whole cluster."""
     home = tmp_path_factory.mktemp("helm")
-    # Tests wait for what pods have written to be told. A sample writes to a directory of its node.
+    # Tests wait until the lines of pods are reported. A sample writes to a directory of its node.
     values = {"operator.statusInterval": "2s", "operator.allow": "{HostPath}"}
     made = Release(cluster, home, values=values)
     if cluster.kubernetes.find("crd", KIND):
@@ -90,7 +90,7 @@ def remove_traces(cluster: Cluster, release: Release) -> None:
 
 @pytest.fixture(scope="package")
 def operators(release: Release) -> Operators:
-    """The operators of the release, one of which acts."""
+    """The operators of the release, one of which is the leader."""
     found = Operators(release.cluster.kubernetes.within(release.namespace))
     found.leader()
     return found
@@ -154,7 +154,7 @@ def shared_namespace(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    """Adds to the report of a failed test what its namespaces, operators and the kubelet say."""
+    """Adds the state of namespaces, operators and the kubelet to the report of a failed test."""
     report = yield
     if report.failed:
         fixtures = getattr(item, "funcargs", {})

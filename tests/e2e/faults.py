@@ -1,5 +1,5 @@
-"""A proxy before an API server that answers as badly as it is told to: with an error, late, or
-never. It keeps a record of what it was asked."""
+"""A proxy in front of an API server that injects faults: errors, delays, or no response. It records
+the requests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SILENCE = 0
 REASONS = {409: "Conflict", 429: "TooManyRequests", 500: "InternalError", 503: "ServiceUnavailable"}
 # What is between two hosts, and not between two programs.
 HOP_BY_HOP = {"connection", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
-# What a watch is told whose past the server has forgotten.
+# The response to a watch whose resource version has expired.
 TOO_OLD = {
     "type": "ERROR",
     "object": {
@@ -57,11 +57,11 @@ class FaultyProxy(ThreadingHTTPServer):
         self.ended = threading.Event()
         # How many seconds each answer takes more than it would.
         self.delay = 0.0
-        # How many seconds an overloaded server (429) wishes to be left alone.
+        # The `Retry-After` of an overloaded server (429), in seconds.
         self.retry_after = 0
         # Whether connections are ended without an answer, as by a server that is away.
         self.is_away = False
-        # What every new watch is told at once, before it ends; None for one that goes on.
+        # The events that a new watch returns at once before it ends; None for one that continues.
         self.watches_end_with: bytes | None = None
         self._lock = threading.Lock()
         self._writes: deque[int] = deque()
@@ -211,7 +211,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *_: object) -> None:
-        """Nothing: the operator says what it sees."""
+        """Nothing: the operator logs what it sees."""
 
 
 @contextmanager

@@ -1,4 +1,5 @@
-"""A mistake is refused as it is applied, in the words of `visor validate`; what is odd is a warning."""
+"""Invalid sources are denied on admission, with the messages of `visor validate`; fields without
+effect are warnings."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from support.sources import KIND, Source, apply, shop
 
 
 def applied(kubernetes: Kubernetes, document: Object) -> subprocess.CompletedProcess[str]:
-    """What kubectl says of a document that it applies."""
+    """The output of kubectl for a document that it applies."""
     words = [*kubernetes.command(), "apply", "-f", "-"]
     return subprocess.run(words, input=json.dumps(document), text=True, capture_output=True)
 
@@ -31,12 +32,12 @@ MISTAKES = {
     "label": (
         shop(podTemplate={"labels": {"visor.dev/source-uid": "1"}}),
         "spec.podTemplate.labels",
-        "operator sets itself",
+        "is a label of the operator",
     ),
     "quantity": (
         shop(volume={"persistentVolumeClaim": {"size": "10gb"}}),
         "spec.volume.persistentVolumeClaim.size",
-        "no quantity",
+        "is not a quantity",
     ),
     "mount": (
         shop(

@@ -38,7 +38,7 @@ ALERTS = [rule["alert"] for group in yaml.safe_load(RULES)["groups"] for rule in
 
 @dataclass
 class Watch:
-    """A Prometheus that scrapes all that there is of Visor, and what else it is told to."""
+    """A Prometheus that scrapes all parts of Visor, and additional targets."""
 
     server: Prometheus
     kubernetes: Kubernetes
@@ -46,7 +46,7 @@ class Watch:
     more: list[Object] = field(default_factory=list)
 
     def refresh(self) -> Prometheus:
-        """Tells it of what there is now."""
+        """Configures its targets."""
         new = json.dumps(targets(self.kubernetes) + self.more)
         if new != self.file.read_text():
             # Never half of it.
@@ -131,7 +131,7 @@ def no_operator(place: Place) -> Iterator[None]:
     place.operators.scale(0)
     kubernetes = place.operators.kubernetes
     try:
-        # One that is about to end may still put right what is changed.
+        # One that is terminating may still revert the change.
         kubernetes.wait_for("the end of all", lambda: kubernetes.list("pods") == [])
         yield
     finally:
@@ -146,7 +146,7 @@ def no_right_to_the_lease(place: Place) -> Iterator[None]:
 
 @contextmanager
 def two_that_act(place: Place) -> Iterator[None]:
-    """Two operators of a namespace that don't ask who acts."""
+    """Two operators of a namespace without leader election."""
     dockerfile.build()
     namespace = place.namespace.namespace
     started = []
@@ -207,7 +207,7 @@ def no_right_to_write_to_pods(place: Place) -> Iterator[None]:
 @contextmanager
 def no_right_to_see_workloads(place: Place) -> Iterator[None]:
     with place.without("statefulsets", "list", "watch"):
-        # A watch that there is goes on.
+        # An existing watch continues.
         place.operators.kubernetes.delete("pod", *place.operators.names())
         yield
 
@@ -248,7 +248,7 @@ def a_certificate_that_holds_for_three_days(place: Place) -> Iterator[None]:
 
 @dataclass
 class Pipe:
-    """A named pipe that is open for reading, and read only when it is said."""
+    """A named pipe that is open for reading, and read only on request."""
 
     path: Path
     descriptor: int = -1
@@ -271,7 +271,7 @@ class Pipe:
 
 @contextmanager
 def a_source_with_a_pipe(place: Place) -> Iterator[Pipe]:
-    """Of a source that writes into a named pipe on its node, which nobody reads yet."""
+    """The pod of a source that writes to a named pipe on its node without a reader."""
     path = f"/var/log/{place.namespace.namespace}"
     # A pod that shares a directory of the node writes below one of its own name.
     directory = place.cluster.on_node(path) / "shop-0"
@@ -337,7 +337,7 @@ def a_document_that_is_none(place: Place) -> Iterator[None]:
         bad = text.replace("generators", "generatros")
         assert bad != text
         place.namespace.patch("configmap", source.name, {"data": {name: bad}})
-        # A kubelet looks at once when a pod has changed.
+        # A kubelet updates volumes at once when a pod has changed.
         now = {"metadata": {"annotations": {"shop.example/round": "2"}}}
         place.namespace.patch("pod", pod.name, now)
         yield

@@ -1,6 +1,5 @@
-"""What the API server refuses on somebody's behalf: a quota, a webhook, an administrator, a
-namespace that is about to go. It is told in the server's words, asked again now and then, and well
-again when the reason is gone."""
+"""Rejections by the API server because of a quota, a webhook, an administrator, or a terminating
+namespace. They are reported with the server's message, retried, and resolved when the cause is gone."""
 
 from __future__ import annotations
 
@@ -56,7 +55,7 @@ def test_a_quota(namespace: Kubernetes) -> None:
 def refusing_webhook(
     cluster: Cluster, kubernetes: Kubernetes, directory: Path
 ) -> Iterator[threading.Event]:
-    """A webhook that refuses all Deployments of the namespace, until the event is set."""
+    """A webhook that denies all Deployments of the namespace, until the event is set."""
     cluster.need_own("it serves a webhook from this machine")
     host, relents = f"{NET}.0.1", threading.Event()
     certificate, key = directory / "tls.crt", directory / "tls.key"
@@ -154,14 +153,13 @@ def test_rights_that_are_taken_away_and_given_back(
     audit = Audit(cluster)
     account = f"{operators.kubernetes.namespace}:{operators.release}"
     try:
-        # It may look at workloads, but not make any.
+        # It may read workloads, but not create any.
         reads = [{**r, "verbs": ["get", "list", "watch"]} for r in role["rules"]]
         allow(*(reads[i] if "apps" in r["apiGroups"] else r for i, r in enumerate(role["rules"])))
         source = apply(namespace, {**shop(), "metadata": {"name": "late"}})
         rejected = source.wait_for("Accepted", "False", "Forbidden")
         assert re.search('cannot create resource "deployments"', rejected.message)
-        # It may not write to pods: they get their document all the same, if later, and it is told
-        # how they are.
+        # It may not write pods: they get their document later, and their status is reported.
         allow(*({**r, "verbs": ["list", "watch"]} if is_of_pods(r) else r for r in role["rules"]))
         rejections = audit.count(account, code=403)
         running.change(suspend=True)
@@ -202,7 +200,7 @@ def test_a_namespace_that_is_about_to_go(
     writes = [
         r for r in requests if r.verb in WRITES and r.what.get("namespace") == namespace.namespace
     ]
-    # What goes is told to it one by one, and it tries to put it right at most each time.
+    # Each deletion is an event, and it tries to recreate the object at most once for each.
     assert len(writes) <= 3 * 10, [(r.verb, r.what) for r in writes]
     output_text = operators.logs(200)
     assert "reconcile failed" not in [line for line in output_text.splitlines() if namespace.namespace in line]

@@ -1,4 +1,4 @@
-"""The children of a source stay as it wishes them, and go with it."""
+"""The children of a source are kept in the desired state, and deleted with it."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_a_deleted_child_is_made_again(source: Source, kind: str) -> None:
 
 
 def test_additions_of_others_stay(source: Source) -> None:
-    """What an autoscaler, a mesh or a person adds beside what the source says isn't drift."""
+    """Fields that an autoscaler, a service mesh or a person adds aren't drift."""
     source.kubernetes.run("annotate", "deployment", "shop", "shop.example/note=ours")
     source.change(podTemplate={"labels": {"shop.example/round": "1"}})
     source.kubernetes.wait_for(

@@ -1,6 +1,6 @@
-"""Real collectors beside the generator. They follow a log that rotates, by name and by copying and
-truncating, and what they have read is what the metrics count, to the line; or, where they missed
-something by their own doing, it is in the files that were rotated away, which the numbers say."""
+"""Real collectors next to the generator. They tail a log that is rotated by renaming and by copying
+and truncating, and have read exactly the lines that the metrics count; lines that they have missed
+are in the rotated files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COLLECTORS = {"rsyslog": "collector", "syslog-ng": "collector-syslog-ng"}
 
 
 def collected(pod: Pod, collector: str) -> list[str]:
-    """The lines that a collector has printed, but for what it says itself."""
+    """The lines that a collector has printed, without its own messages."""
     own = ("rsyslogd", "syslog-ng", "[")
     return [line for line in pod.logs(collector) if not line.startswith(own)]
 

@@ -1,5 +1,5 @@
-"""The status tells how many lines were written, to the line: those in files and in the logs of
-containers, whatever became of the pods that wrote them."""
+"""The status has the exact number of lines in files and in the logs of containers, whatever happens to
+the pods."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_lines_in_files_are_the_lines_in_the_status(
     operators.kubernetes.delete("pod", leader)
     operators.leader(leader)
     has_written(shop)
-    # Another container, while no operator acts.
+    # Another container, while there is no leader.
     replicas = len(operators.names())
     operators.scale(0)
     has_written(shop)
@@ -87,8 +87,8 @@ def test_lines_in_files_are_the_lines_in_the_status(
     operators.are_ready()
     killed = namespace.wait_for("a count", shop.settled_status)["killedContainers"]
     if killed:
-        # A kubelet of 1.20 may lose a container whose pod is deleted, and with it the last word.
-        # What it wrote since it was last asked, 2 s before, is missing then.
+        # A kubelet of 1.20 may lose a container whose pod is deleted, with its final report. Its
+        # lines since the last scrape, 2 s before, are missing then.
         assert shop.wait_for("CountsExact", "False").reason == "ContainersKilled"
         assert len(lines) - killed * 400 * 5 < shop.status["lines"] < len(lines)
         pytest.skip(f"the node lost {killed} containers: what is left is counted, and it is said")

@@ -65,7 +65,7 @@ class Operator:
 def operator(
     cluster: Cluster, namespace: Kubernetes, proxy: FaultyProxy, tmp_path: Path
 ) -> Iterator[Operator]:
-    """The one operator of the test's namespace; what it says is shown if the test fails."""
+    """The only operator of the test's namespace; its log is shown if the test fails."""
     dockerfile.build()
     address = f"127.0.0.1:{free_port()}"
     context = {"cluster": "proxy", "user": "nobody"}
@@ -204,7 +204,7 @@ def is_well(namespace: Kubernetes, operator: Operator, source: Source) -> None:
 
 
 def repeated_events(namespace: Kubernetes) -> list[Object]:
-    """Events of the operator that were said before."""
+    """Events of the operator that were recorded before."""
     ours = [e for e in namespace.list("events") if e["source"].get("component") != "kubelet"]
     ours = [e for e in ours if e["involvedObject"]["kind"] == "FakeLogSource"]
     output_text = [(e["involvedObject"].get("uid"), e["reason"], e["message"]) for e in ours]
@@ -250,7 +250,7 @@ def test_a_server_that_has_forgotten_the_past_is_asked_for_the_present(
     proxy.watches_end_with = json.dumps(TOO_OLD).encode() + b"\n"
 
     def change() -> None:
-        # Lists alone tell of it.
+        # Only lists report it.
         source.change(replicas=2)
         namespace.wait_for("another pod", lambda: len(source.pods()) == 2)
 
@@ -269,7 +269,7 @@ def test_a_server_that_is_away_for_minutes_is_waited_for(
     source = apply(namespace, named(1))
     source.is_ready()
     proxy.is_away = True
-    # Something happens that nobody is told of.
+    # A change without an event.
     asked = asked_in_trouble(proxy, AWAY, lambda: namespace.delete("service", source.name))
     proxy.is_away = False
     # Less and less often: on the whole, each watch once in five seconds at most.

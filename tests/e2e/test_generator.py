@@ -128,7 +128,7 @@ def test_a_document_that_is_rejected_leaves_the_last_good_one(
     bare_namespace.wait_for("a refusal", lambda: pod.metrics().sum(rejected, result="failure"))
     reported = [line for line in pod.logs() if is_diagnostic(line) and "generators[1].name" in line]
     assert reported, pod.logs()[-5:]
-    # It goes on as before, and takes the next good one.
+    # It continues as before, and accepts the next valid document.
     wait_for_lines(pod, {"web"}, pod.metrics().lines(generator="web") + 50)
     check(pod, document, pod.suspend(document), tmp_path)
 

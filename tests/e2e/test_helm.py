@@ -1,5 +1,5 @@
-"""The life of a release: tested, upgraded, removed and installed anew, while sources go on. The
-last module of all: Visor goes away meanwhile."""
+"""The life of a release: tested, upgraded, uninstalled and installed again, while sources continue.
+The last module of all, because Visor is uninstalled meanwhile."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_an_upgrade_replaces_the_operators_and_leaves_sources_alone(
 
 
 def test_a_source_has_a_monitor_where_that_is_configured(source: Source, monitors: None) -> None:
-    """The upgrade before has wished it."""
+    """The previous upgrade has requested it."""
     kubernetes = source.kubernetes
     found = kubernetes.wait_for("a PodMonitor", lambda: kubernetes.find(MONITORS, source.name))
     selector = found["spec"]["selector"]["matchLabels"]
@@ -152,7 +152,7 @@ def test_a_removed_release_leaves_definition_sources_and_pods(
     assert definition(source.kubernetes)["metadata"]["name"] == KIND
     lines = before.metrics().lines()
     source.kubernetes.wait_for("more lines", lambda: before.metrics().lines() > lines)
-    # Nobody answers to this yet.
+    # No operator answers it yet.
     source.change(replicas=2)
     release.install()
     operators.leader()

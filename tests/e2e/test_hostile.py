@@ -1,4 +1,4 @@
-"""Hostile neighbours: pods that send, answer and are labelled as none should be. Nothing breaks, no
+"""Hostile neighbours: pods that send, answer and are labeled as none should be. Nothing breaks, no
 count is wrong, and everybody else is served meanwhile."""
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def meanwhile(attack: Any) -> Iterator[list[Any]]:
 
 
 def are_well(operators: Operators, before: dict[str, int]) -> None:
-    """They are ready, and none of them was started anew."""
+    """They are ready, and none of them was restarted."""
     for pod in operators.pods():
         name = pod["metadata"]["name"]
         status = operators.container(name)

@@ -1,5 +1,5 @@
-"""Generators in pods of others: what is put into them, what isn't, and that nobody's pod is ever
-refused or held up for it."""
+"""Sidecar injection: what is added to pods and what isn't, and that no pod is ever rejected or delayed
+because of it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def answering(cluster: Cluster, operators: Operators, namespace: Kubernetes) -> 
 
 
 def rider(pace: int = 50, **spec: Any) -> Object:
-    """A source that rides along."""
+    """A source with `workload: Sidecar`."""
     readers = stream("readers", "Access", rate(pace))
     log = access("web", readers, output=file("access.log"))
     return source("shop", log, seed=7, workload="Sidecar", **spec)
@@ -132,7 +132,7 @@ def wait_until_running(kubernetes: Kubernetes, count: int = 1) -> list[Object]:
 
 
 def wait_for_lines(shop: Source, least: int = 1) -> None:
-    """Waits until the source tells of so many lines."""
+    """Waits until the source reports this many lines."""
     wanted = f"{least} lines of {shop.name}"
     shop.kubernetes.wait_for(wanted, lambda: shop.status.get("lines", 0) >= least)
 
@@ -171,7 +171,7 @@ def test_a_pod_that_asks_writes_logs(
 def test_a_generator_writes_as_the_container_that_mounts_the_volume(
     cluster: Cluster, namespace: Kubernetes
 ) -> None:
-    """Into a directory of the node where nobody else can."""
+    """Writes to a directory of the node that no other user can write to."""
     cluster.need_own("it makes a directory on the node")
     path = f"/var/log/{namespace.namespace}"
     directory = cluster.on_node(path)
@@ -280,7 +280,7 @@ def test_a_change_of_the_source_reaches_injected_pods(
     namespace.wait_for("the new rate", faster, 30)
     same = wait_until_running(namespace, 2)
     assert {p["metadata"]["uid"] for p in same} == {p["metadata"]["uid"] for p in pods}
-    # What the pods wrote is told when they are gone, too.
+    # The lines of deleted pods are reported, too.
     reported = shop.status["lines"]
     namespace.delete("deployment", "deployment")
     namespace.wait_for("no pods", lambda: not namespace.list("pods", "app=web"))
@@ -399,7 +399,7 @@ def test_pods_start_while_no_operator_is_there(
     apply(namespace, rider())
     operators.scale(0)
     try:
-        # Those that were told to end answer for some moments more.
+        # Terminating ones answer for some moments more.
         selector = "app.kubernetes.io/component=operator"
         gone = operators.kubernetes
         gone.wait_for("the last answers", lambda: not gone.list("pods", selector))
@@ -481,7 +481,7 @@ def test_certificates_change_under_load_without_one_pod_that_is_left_out(
     short = {"webhook_certificate_validity": "30s", "webhook_authority_validity": "45s"}
     with variables(operators, **short):
         with Load(cluster, namespace) as load:
-            # What is there holds for long. What is made anew is of the new, short kind.
+            # The existing certificate is valid for long. The new one has the new, short validity.
             keeper.delete("secret", "visor-webhook")
             namespace.wait_for("authorities and certificates to change", changed, 240)
         keeper.delete("secret", "visor-webhook")

@@ -42,7 +42,7 @@ def test_the_operator_runs_from_plain_manifests(
     within = kubernetes.within(release.namespace)
     objects = for_this_server(kubernetes)
     try:
-        # A kubectl of 1.20 knows no rules in CEL, and would refuse the definition for them.
+        # A kubectl of 1.20 doesn't know CEL rules, and would reject the definition.
         within.run("apply", "--validate=false", "-f", "-", stdin=objects)
         within.run("rollout", "status", "deployment/visor")
         kubernetes.apply(ROOT / "manifests" / "samples" / "shop.yaml")

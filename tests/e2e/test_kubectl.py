@@ -51,8 +51,8 @@ def test_what_happens_is_recorded_as_events(namespace: Kubernetes) -> None:
 def test_kubectl_explains_the_fields(namespace: Kubernetes) -> None:
     for path, output_text in (
         ("fls", "FakeLogSource"),
-        ("fls.spec.generators", "All run at once"),
-        ("fls.spec.generators.streams.interval", "law"),
+        ("fls.spec.generators", "concurrently"),
+        ("fls.spec.generators.streams.interval", "distribution"),
         ("fls.status.lines", "lines"),
     ):
         explained = namespace.run("explain", path)

@@ -1,4 +1,5 @@
-"""One operator acts at a time, whatever becomes of it: proved by what the API server noted."""
+"""Only one operator is the leader at a time, whatever happens to it: proved by the audit log of the
+API server."""
 
 from __future__ import annotations
 
@@ -18,14 +19,14 @@ from support.kubernetes import KubectlError, Kubernetes
 from support.operators import Operators
 from support.sources import Source, apply, shop
 
-# What every operator may write, whether it acts or not: the Lease, events about pods that it was
-# asked about, the webhook's certificate and who trusts it.
+# What every operator may write, leader or not: the Lease, events about pods of its reviews, the
+# webhook's certificate and its caBundle.
 ANYBODYS = {"leases", "events", "secrets", "mutatingwebhookconfigurations"}
 
 
 def strays(requests: list[Request], lease: str) -> list[Request]:
-    """The writes of operators that did not hold the lease while they were under way. Whoever holds
-    it does so from when it asked for it until another one has got it."""
+    """The writes of operators that did not hold the Lease at that time. An operator holds it from its
+    request until another one has acquired it."""
     taken = takings(requests)
     assert {taking.what["name"] for taking in taken} == {lease}
     tenures: list[tuple[str, Request, Request | None]] = []
@@ -54,15 +55,15 @@ def takings(requests: list[Request]) -> list[Request]:
     return [r for r in requests if r.verb in WRITES and r.resource == "leases" and r.succeeded]
 
 
-# How much later than the Lease allows somebody may have got it: requests take their time, the more
-# so on a machine that is busy.
+# How much later than the Lease allows another operator may acquire it: requests take time,
+# especially on a busy machine.
 SLACK = 5
 
 
 def first_takeover(requests: list[Request]) -> tuple[float, float]:
-    """How many seconds the Lease had been let alone when another one took it for the first time,
-    and how many it may have been: one that was given back is taken at once, another one once its
-    duration is over. At the first time, whoever stands by has not been hurt yet."""
+    """How many seconds the Lease was not renewed before another operator acquired it for the first time,
+    and the expected number: a released one is acquired at once, another one when its duration is
+    over. At the first time, the other operators have not been disturbed yet."""
     taken = sorted(takings(requests), key=lambda request: request.end)
     for last, taking in pairwise(taken):
         old, new = (r.event["requestObject"]["spec"] for r in (last, taking))
@@ -79,7 +80,7 @@ def leads(requests: list[Request]) -> list[Request]:
 
 @contextmanager
 def restless(sources: list[Source]) -> Iterator[None]:
-    """All the while there is something to do for whoever acts."""
+    """Creates work for the leader all the time."""
     ended = threading.Event()
 
     def change() -> None:
@@ -119,7 +120,7 @@ def test_there_never_are_two_that_act(
     audit = Audit(cluster)
     leaders = [operators.leader()]
     account = f"{operators.kubernetes.namespace}:{operators.release}"
-    # That it holds the Lease must be in the record before it acts.
+    # The audit log must have its Lease before it writes.
     namespace.wait_for("a renewal", lambda: takings(audit.requests(account)))
     sources = [
         apply(namespace, {**shop(pace=5), "metadata": {"name": f"shop-{number}"}})
@@ -145,6 +146,6 @@ def test_there_never_are_two_that_act(
     assert not found, "\n".join(map(str, [*found[:5], *takings(requests)]))
     alone, allowed = first_takeover(requests)
     assert alone <= allowed
-    # It would have been seen: the same, if the last one had been somebody else's doing.
+    # The same would happen if another client had done it.
     other = dataclasses.replace(written[-1], event={**written[-1].event, "userAgent": "(nobody)"})
     assert strays([*requests, other], operators.lease) == [other]

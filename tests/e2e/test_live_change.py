@@ -13,7 +13,7 @@ from support.pods import lines_by_generator
 from support.sources import Source, apply, shop
 from support.waiting import wait_for
 
-# A kubelet that isn't told of a changed ConfigMap needs a minute or more to notice.
+# Without an annotation, a kubelet needs a minute or more to update a changed ConfigMap.
 SECONDS = 30.0
 TARGET = "visor_configured_lines_per_second"
 
@@ -26,8 +26,7 @@ def two_pods(shared_namespace: Kubernetes) -> Source:
 
 
 class Watched:
-    """The pods of a source while something about it is changed: the same ones go on, their
-    counters too."""
+    """The pods of a source while it is changed: the same pods keep running, with their counters."""
 
     def __init__(self, source: Source) -> None:
         self.source = source

@@ -115,7 +115,7 @@ def test_a_role_is_all_that_it_has(limited: Limited) -> None:
         for verb, what in (("list", KIND), ("get", "pods"), ("get", "leases")):
             assert not may(verb, what, home.within(namespace))
     assert not may("get", "secrets", home)
-    # Another operator's Lease may be read there, to find out whether it acts. None is written.
+    # It may read the Lease of another operator there, but not write it.
     assert may("get", "leases", limited.two)
     assert not any(may(verb, "leases", limited.two) for verb in ("create", "patch", "update"))
     bindings = home.list("clusterrolebindings")

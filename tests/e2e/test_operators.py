@@ -1,4 +1,4 @@
-"""The operators themselves: one acts, and whatever ends it, another goes on where it was."""
+"""The operators themselves: one is the leader, and if it ends for any reason, another one continues."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def test_when_the_leader_is_killed_another_continues(
 
 
 def kill(cluster: Cluster, operators: Operators, name: str, number: int = signal.SIGKILL) -> None:
-    """Sends a signal to an operator's process; on a cluster of somebody else, its pod is deleted
-    without a grace."""
+    """Sends a signal to an operator's process; on an existing cluster, its pod is deleted without a grace
+    period."""
     if not cluster.own:
         operators.kubernetes.delete("pod", name, "--grace-period=0", "--force")
         return
@@ -207,13 +207,13 @@ def test_a_source_is_made_by_few_requests(operators: Operators, namespace: Kuber
     leader = operators.leader()
     wait_until_quiet(operators, leader)
     before = requests(operators, leader, *METHODS)
-    # Suspended, so that rounds have no lines to tell of.
+    # Suspended, so that scrape rounds have no new lines.
     apply(namespace, shop(suspend=True)).wait_for("Ready", reason="Suspended")
     wait_until_quiet(operators, leader)
     after = requests(operators, leader, *METHODS)
     used = {method: after[method] - before[method] for method in METHODS}
-    # Three objects and an event; that it is on its way, that it is ready, and, from the first round
-    # in which its pod was asked, what it has written. A round, of which there is one a second here,
-    # may come before the pod is ready: then there is nothing to count, and that is told, too.
+    # Three objects and an event; the statuses Progressing and Ready; and, after the first round in
+    # which its pod was scraped, its lines. A round, of which there is one per second here, may come
+    # before the pod is ready: then there is nothing to count, and that is a status, too.
     assert used["POST"] == 4 and used["PATCH"] <= 4
     assert used["GET"] == used["DELETE"] == 0

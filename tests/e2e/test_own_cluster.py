@@ -92,7 +92,7 @@ def other(cluster: Cluster, cache: Path) -> Kubernetes:
 
 
 def rejected(*words: str, **settings: str) -> str:
-    """What `cluster` says when it refuses."""
+    """The message with which `cluster` rejects a command."""
     with pytest.raises(subprocess.CalledProcessError) as caught:
         run_script(*words, settings={**SETTINGS, **settings}, quiet=True)
     assert caught.value.stderr.startswith("cluster: "), caught.value.stderr
@@ -118,7 +118,7 @@ def test_two_side_by_side_and_nothing_left_behind(
     run_script("down", settings=settings)
     assert not traces()
     assert settings_of_the_machine() == before
-    # The other one goes on.
+    # The other one keeps running.
     assert cluster.kubernetes.raw("/readyz") == "ok"
 
 
@@ -192,7 +192,7 @@ def test_what_is_missing_is_reported(
     cluster: Cluster, settings: dict[str, str], tmp_path: Path
 ) -> None:
     def output_text(prepare: str, *command: str | Path, **environment: str) -> str:
-        """What a command says after something was mounted that only it sees."""
+        """The output of a command after a mount that only it sees."""
         words = ["unshare", "--mount", "sh", "-ec", f'{prepare}\nexec "$@"', "sh", *command]
         whole = {**os.environ, **settings, **environment}
         done = subprocess.run(words, env=whole, capture_output=True, text=True)
@@ -230,7 +230,7 @@ def test_make_cluster_says_how_to_use_it_and_make_cluster_down_removes_it(
         return done.stdout
 
     shown = "\n".join(re.findall(r"^    (.*)$", make("cluster"), re.MULTILINE))
-    # The last command goes on until it is interrupted.
+    # The last command runs until it is interrupted.
     shown = re.sub(r"(kubectl logs -f .*)", r"\1 | head -n 3", shown)
     # Neither does kubectl leave anything in anybody's home.
     typed = {**environment, "VISOR_CACHE": str(build_kubernetes().parent), "HOME": str(tmp_path)}
@@ -252,7 +252,7 @@ def test_the_short_set_runs_on_an_existing_cluster_and_leaves_nothing_there(
     environment = {
         **os.environ,
         **settings,
-        # A cluster that isn't asked for: whoever asks it fails.
+        # A cluster that isn't needed: a test that requests it fails.
         "KUBECONFIG": "/dev/null",
         "VISOR_E2E_KUBECONFIG": str(two.kubeconfig),
         "VISOR_E2E_LOAD": f"{PROGRAM} load-image",

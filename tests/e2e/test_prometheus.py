@@ -1,5 +1,5 @@
-"""A real Prometheus scrapes operators and pods, as by the chart's monitors; what it says agrees
-with the sources, and the dashboard's and the rules' queries have answers."""
+"""A real Prometheus scrapes operators and pods with the chart's monitors; its results agree with the
+sources, and the queries of the dashboard and the rules have results."""
 
 from __future__ import annotations
 

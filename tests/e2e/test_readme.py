@@ -79,7 +79,7 @@ def test_it_is_installed_upgraded_and_removed_as_the_page_says(
     kubernetes = cluster.kubernetes
     assert kubernetes.find("crd", "fakelogsources.visor.dev") is None
     kubernetes.wait_until_gone("namespace", "visor-system")
-    # Of the whole cluster: what nobody would find otherwise.
+    # Cluster-scoped objects, which would remain unnoticed.
     kinds = ("clusterrole", "clusterrolebinding", "mutatingwebhookconfiguration")
     left = kubernetes.list(",".join(kinds), "app.kubernetes.io/part-of=visor")
     assert [each["metadata"]["name"] for each in left] == []

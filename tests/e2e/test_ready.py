@@ -1,5 +1,5 @@
-"""Ready means that lines are written: what is in the way of them is told, in the words of whoever is
-in the way."""
+"""Readiness means that lines are written: obstacles are reported, with the message of the component
+that reports them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_pod_that_cannot_write_is_not_ready_and_its_source_says_why(
     assert not pod.is_ready and pod.restarts == 0
     reported = [e["reason"] for e in events(namespace, "FakeLogSource")]
     assert "OutputsFailing" in reported
-    # As soon as it can write, it does, and says so.
+    # As soon as it can write, it does, and is ready.
     (generator,) = shop(output=file("other.log"))["spec"]["generators"]
     source.change(generators=[generator])
     source.is_ready()
@@ -95,7 +95,7 @@ def test_a_deployment_that_is_paused_is_reported(namespace: Kubernetes) -> None:
 def test_a_deployment_with_a_claim_is_recreated_and_one_without_again_rolled(
     cluster: Cluster, namespace: Kubernetes
 ) -> None:
-    # Older servers keep an emptyDir that nobody applies any more, and refuse the volume for it.
+    # Older servers keep an emptyDir that is no longer applied, and reject the volume.
     cluster.need(22, "volumes that become of another kind")
     source = apply(namespace, shop())
     source.is_ready()
@@ -119,7 +119,7 @@ def test_a_claim_that_cannot_be_what_is_configured_is_reported(namespace: Kubern
     source.change(volume={"persistentVolumeClaim": {"size": "8Mi"}})
     smaller = source.wait_for("Accepted", "False", "ClaimImmutable")
     assert "logs-shop-0" in smaller.message and "reduced" in smaller.message
-    # No claim of this storage class can grow, and the server says so.
+    # No claim of this storage class can be expanded, and the server says so.
     source.change(volume={"persistentVolumeClaim": {"size": "32Mi"}})
     larger = source.wait_for("Accepted", "False", "Forbidden")
     assert "resize" in larger.message, larger

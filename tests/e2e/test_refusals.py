@@ -1,5 +1,4 @@
-"""What can't be done is refused with what is wrong and where; what runs goes on, and so does
-everything else."""
+"""Invalid changes are rejected with their cause and path; running pods and everything else continue."""
 
 from __future__ import annotations
 

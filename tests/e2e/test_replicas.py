@@ -41,7 +41,7 @@ def test_kubectl_scale(namespace: Kubernetes) -> None:
     scale(source, 0)
     source.wait_for("Available", reason="ScaledToZero")
     namespace.wait_for("no pod", lambda: not source.pods())
-    # Pods count until the Deployment says that they have gone.
+    # Pods count until the Deployment reports them as gone.
     source.is_ready()
     assert source.status["readyReplicas"] == 0
 

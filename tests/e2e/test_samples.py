@@ -18,7 +18,7 @@ from support.volumes import are_all_kept, written
 from support.waiting import wait_for
 
 SAMPLES = ROOT / "manifests" / "samples"
-# One that goes on, and one that ends.
+# One that keeps running, and one that terminates.
 SHORT_SET = {"shop", "finite"}
 
 
@@ -31,7 +31,7 @@ def sample(path: Path) -> object:
     return pytest.param(path, id=path.stem, marks=marks)
 
 
-# The one that rides along has no pods of its own: see test_injection.py.
+# The injected one has no pods of its own: see test_injection.py.
 WITH_PODS = [path for path in sorted(SAMPLES.iterdir()) if path.name != "sidecar"]
 
 

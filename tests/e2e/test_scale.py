@@ -42,7 +42,7 @@ DEARER = 1.6
 
 @dataclass(frozen=True)
 class Usage:
-    """What the operator that acts has used since it began."""
+    """The resources that the leader has used since it started."""
 
     requests: Counter[str]
     writes: float
@@ -134,8 +134,8 @@ class Fleet:
         return usage(self.operators.metrics(leader), processor_seconds(uid))
 
     def rest(self) -> Usage:
-        """Waits until nothing is left to be looked at and nothing is asked for, and says what has
-        been used up to then."""
+        """Waits until the queue is empty and there are no more requests, and returns what has been used up
+        to then."""
 
         def resting() -> Usage | None:
             before = self.usage()
@@ -165,7 +165,7 @@ def made(cluster: Cluster, release: Release) -> Iterator[Made]:
     others, seconds = fleet.apply(range(FIRST, SOURCES))
     say(f"{SOURCES - FIRST} more", others, SOURCES - FIRST, seconds)
     yield Made(fleet, first, others)
-    # The namespace takes all that is in it along, before other tests go on.
+    # Deleting the namespace deletes everything in it, before other tests continue.
     options = ("--wait=true", "--timeout=30m")
     kubernetes.run("delete", "namespace", "scale", *options, patience=TIMEOUT)
 

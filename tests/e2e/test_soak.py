@@ -1,6 +1,6 @@
-"""Fifty sources for as long as is wished, with changes, restarts and deletions at random: of
-sources, pods, operators and the API server. In the end all is as the sources wish it, what was
-counted is what is in the files, the operators' memory has not grown, and nothing is left over.
+"""Fifty sources for a long time, with random changes, restarts and deletions of sources, pods,
+operators and the API server. In the end all are up to date, the counts equal the lines in the files,
+the operators' memory has not grown, and nothing is left over.
 
 `make soak` runs it, SOAK_MINUTES long."""
 
@@ -34,8 +34,8 @@ CLAIM = {"persistentVolumeClaim": {"size": "64Mi"}}
 MOST_REPLICAS = 2
 # Lines in a second of a pod.
 MAX_PACE = 8
-# For so many seconds no operator asks, at most: the API server begins anew, and after it both
-# operators, which then wait for the last one's Lease.
+# The longest time without scrapes: the API server restarts, and then both operators, which wait for
+# the last Lease.
 UNASKED = 60
 
 
@@ -55,7 +55,7 @@ class Soak:
     random: random.Random
     begin: float = field(default_factory=time.monotonic)
     happened: Counter[str] = field(default_factory=Counter)
-    # Of the operator that acts, from when operators are left alone.
+    # The metrics of the leader, from when operators are no longer disturbed.
     memory: list[float] = field(default_factory=list)
 
     @property
@@ -126,14 +126,14 @@ class Soak:
         self.kubernetes.delete(kind, self.name())
 
     def recreate(self) -> None:
-        """Another source of that name, at once: the children of the first are still in the way."""
+        """Another source of that name, at once: the children of the first one still exist."""
         source = self.source()
         source.delete()
         apply(self.kubernetes, document(source.name, self.pace()))
 
     def end_operator(self) -> None:
-        """One goes, as it should or not; its pod goes with it, or it would be started anew less and
-        less often."""
+        """Kills one, or stops it gracefully; its pod is deleted, too, or it would be restarted with
+        backoff."""
         pod = self.operators.pod(self.random.choice(self.operators.names()))
         name = pod["metadata"]["name"]
         if self.random.random() < 0.5:
@@ -144,16 +144,16 @@ class Soak:
         self.operators.kubernetes.delete("pod", name, "--grace-period=0", "--force")
 
     def restart_api_server(self) -> None:
-        """With the controller manager, which then begins by looking at all. Where that of 1.20 has
-        to begin its watches anew, it forgets what was of a source that another one of its name has
-        replaced meanwhile, and the new one waits for names that nobody gives back."""
+        """With the controller manager, which then starts with a full list. When that of 1.20 restarts its
+        watches, it forgets objects of a source that another one of its name has replaced meanwhile,
+        and the new one waits for names that are never released."""
         self.cluster.command("stop", "kube-apiserver")
         self.cluster.command("start", "kube-apiserver")
         self.cluster.command("stop", "kube-controller-manager")
         self.cluster.command("start", "kube-controller-manager")
 
     def measure(self) -> None:
-        """The memory of the operator that acts."""
+        """The memory of the leader."""
         with suppress(KubectlError):
             metrics = self.operators.metrics(self.operators.leader())
             self.memory.append(metrics.sum("process_resident_memory_bytes"))
@@ -176,7 +176,7 @@ def test_fifty_sources_with_all_that_happens_to_them(
             soak.measure()
     print(f"soak: {json.dumps(soak.happened)}", flush=True)
 
-    # All of it comes to rest as it is wished.
+    # All of it becomes up to date.
     operators.are_ready()
     sources = [Source(namespace, f"soak-{number}") for number in range(SOURCES)]
     uids = {each.uid for each in sources}
@@ -224,7 +224,7 @@ class Count:
     def is_right(self) -> bool:
         if self.killed == 0:
             return self.missing == 0 and self.counted == "Exact"
-        # What each wrote since it was asked last, which is longer ago if nobody acted then.
+        # The lines of each since its last scrape, which is longer ago if there was no leader.
         most = self.killed * MAX_PACE * UNASKED
         return 0 <= self.missing < most and self.counted == "ContainersKilled"
 
@@ -244,9 +244,9 @@ def count(cluster: Cluster, source: Source) -> Count:
 
 
 def collect_garbage(cluster: Cluster, kubernetes: Kubernetes, uids: set[str]) -> None:
-    """Waits until nothing is left but what is of sources with these uids. Where pods stay that
-    should go, the controller manager is started anew, for it begins by looking at all: that of 1.20
-    was seen to forget two of a ReplicaSet that had gone just after the API server was restarted."""
+    """Waits until only objects of sources with these UIDs are left. If pods remain that should be
+    deleted, the controller manager is restarted, because it starts with a full list: that of 1.20 was
+    seen to forget two pods of a deleted ReplicaSet just after the API server was restarted."""
     for attempt in range(2):
         try:
             kubernetes.wait_for("no leftovers", lambda: left_over(kubernetes, uids) == [], 300)
@@ -270,5 +270,5 @@ def left_over(kubernetes: Kubernetes, uids: set[str]) -> list[Object]:
 
 
 def source_of(found: Object) -> str | None:
-    """The uid of its source: the owner of a child; of a pod, the operator says it."""
+    """The UID of its source: the owner of a child; for a pod, its label."""
     return found["metadata"]["labels"].get("visor.dev/source-uid") or owner_of(found)

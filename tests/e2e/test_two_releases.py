@@ -1,4 +1,5 @@
-"""Two releases that watch the same namespace: one acts, and the other leaves it alone and says so."""
+"""Two releases that watch the same namespace: one reconciles, and the other one reports that it does
+not."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def test_a_changed_workload_replaces_the_one_before(namespace: Kubernetes) -> No
 
 
 def test_a_changed_claim_replaces_a_stateful_set(namespace: Kubernetes) -> None:
-    """It is one of the fields that an API server lets nobody change."""
+    """Whether it is one of the immutable fields."""
     source = apply(namespace, shop(workload="StatefulSet", volume={"emptyDir": {}}))
     source.is_ready()
     before = uid_of_workload(source)
@@ -68,7 +68,7 @@ def test_a_finite_source_completes(namespace: Kubernetes, replicas: int) -> None
     logs = [[line for line in pod.logs() if not is_diagnostic(line)] for pod in pods]
     assert [len(lines) for lines in logs] == [5000] * replicas
     assert source.status["bytes"] == sum(len(line) + 1 for lines in logs for line in lines)
-    # It is over: unless there is something else to write, nothing begins it anew.
+    # It is complete: unless there is something else to write, it is not run again.
     namespace.run("annotate", KIND, "finite", "shop.example/looked-at=again")
     source.change(suspend=False, workload="Job")
     source.wait_for("Complete", reason="Finished")

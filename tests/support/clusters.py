@@ -53,7 +53,7 @@ class Cluster:
     own: bool
 
     def need_own(self, why: str) -> None:
-        """Skips the test on a cluster of somebody else."""
+        """Skips the test on an existing cluster."""
         if not self.own:
             pytest.skip(f"only on a cluster of the tests' own: {why}")
 
@@ -63,7 +63,7 @@ class Cluster:
             pytest.skip("VISOR_E2E_COLLECTORS doesn't say that the cluster has the samples' images")
 
     def need_native_sidecars(self) -> None:
-        """Skips the test where init containers can't go on running."""
+        """Skips the test if there are no native sidecars."""
         self.need(29, "native sidecars")
 
     def need(self, minor: int, what: str) -> None:
@@ -88,7 +88,7 @@ class Cluster:
         run_script(*words)
 
     def log(self, daemon: str, lines: int = 40) -> str:
-        """The end of a daemon's log; empty on somebody else's cluster."""
+        """The end of a daemon's log; empty on an existing cluster."""
         if not self.own:
             return ""
         text = (PLACE / "log" / f"{daemon}.log").read_text(errors="replace")
@@ -192,7 +192,7 @@ def own_cluster(cache: Path) -> Iterator[Cluster]:
 
 
 def archives() -> list[Path]:
-    """The images of this checkout, made anew."""
+    """The images of this checkout, rebuilt."""
     subprocess.run([SCRIPTS / "images", IMAGES], check=True)
     return sorted(IMAGES.glob("*.tar"))
 

@@ -42,7 +42,7 @@ def generator(
 
 
 def stream(name: str, kind: str, interval: Object | None = None, **more: Any) -> Object:
-    """A stream; `interval` is a law such as `rate(100)`."""
+    """A stream; `interval` is a distribution such as `rate(100)`."""
     return {"name": name, "kind": kind, **({"interval": interval} if interval else {}), **more}
 
 
@@ -69,7 +69,7 @@ def text_of(*sources: Object) -> str:
 
 
 def save(path: Path, *sources: Object) -> Path:
-    """Writes the documents, at once for whoever reads the file meanwhile."""
+    """Writes the documents atomically, for readers of the file."""
     new = path.with_name(f".{path.name}.new")
     new.write_text(text_of(*sources))
     os.replace(new, path)

@@ -19,7 +19,7 @@ MINUTES = "3m"
 
 
 class HelmError(Exception):
-    """Helm failed; the text is what it said."""
+    """Helm failed; the text is its output."""
 
 
 @dataclass

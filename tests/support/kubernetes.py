@@ -23,7 +23,7 @@ PAUSE = 0.2
 
 
 class KubectlError(Exception):
-    """kubectl failed; the text is what it said."""
+    """kubectl failed; the text is its output."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Kubernetes:
         return found
 
     def list(self, kinds: str, selector: str = "") -> list[Object]:
-        """All objects of some kinds, such as `pods` or `jobs,services`, by a selector if wished."""
+        """All objects of some kinds, such as `pods` or `jobs,services`, optionally with a selector."""
         chosen = [f"--selector={selector}"] if selector else []
         return json.loads(self.run("get", kinds, *chosen, *self.whole(), "-o", "json"))["items"]
 
@@ -160,7 +160,7 @@ def names_of_pods(kubernetes: Kubernetes) -> list[str]:
 
 
 def answer(kubernetes: Kubernetes, question: tuple[str, ...]) -> str:
-    """A question and what kubectl says, be it an error."""
+    """A query and the output of kubectl, even if it is an error."""
     try:
         output_text = kubernetes.run(*question)
     except KubectlError as error:

@@ -1,4 +1,4 @@
-"""The operators of a release: which one acts, what they count, what they log."""
+"""The operators of a release: which one is the leader, what they count, what they log."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Operators:
         return [pod["metadata"]["name"] for pod in self.pods()]
 
     def holder(self) -> str:
-        """Who holds the lease; empty if nobody does."""
+        """The holder of the Lease; empty if there is none."""
         lease = self.kubernetes.find("lease", self.lease)
         return (lease or {}).get("spec", {}).get("holderIdentity") or ""
 
@@ -48,7 +48,7 @@ class Operators:
         return parse(self.kubernetes.page(pod, PORT, "/metrics"))
 
     def leader(self, *others_than: str) -> str:
-        """Waits until one of them holds the lease and says itself that it acts."""
+        """Waits until one of them holds the Lease and reports itself as the leader."""
 
         def leading() -> str | None:
             holder = self.holder()

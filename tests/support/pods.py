@@ -94,8 +94,8 @@ class Pod:
         return directory
 
     def change(self, document: Object) -> None:
-        """Gives it another document. A kubelet that sees a changed pod looks at its ConfigMaps at
-        once, else within a minute or so."""
+        """Changes its document. A kubelet updates the ConfigMaps of a changed pod at once, and otherwise
+        within a minute or so."""
         self.kubernetes.apply(config_map(self.name, document))
         version = self.kubernetes.get("configmap", self.name)["metadata"]["resourceVersion"]
         annotations = {"visor.dev/document": version}
@@ -161,7 +161,7 @@ def start(
     made["spec"].update(terminationGracePeriodSeconds=10, restartPolicy="Never", **spec)
     made["spec"]["volumes"][0]["configMap"]["name"] = name
     (generator,) = made["spec"]["containers"]
-    # The image's own command, but for diagnostics that can be told from lines.
+    # The image's own command, but with diagnostics that can be distinguished from lines.
     generator["args"] = [
         *("run", "-f", "/etc/visor/source.yaml", "--output-dir", LOGS),
         *("--listen", f"0.0.0.0:{METRICS_PORT}", "--logging-format", "json"),

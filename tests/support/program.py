@@ -1,4 +1,4 @@
-"""The program under test as a process: started, watched, signalled, and what it said at its end."""
+"""The program under test as a process: it is started and watched, gets signals, and its output is read."""
 
 from __future__ import annotations
 

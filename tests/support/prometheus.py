@@ -20,7 +20,7 @@ from support.waiting import wait_for
 
 
 class QueryError(Exception):
-    """Prometheus refuses a query; the text is what it says."""
+    """Prometheus rejects a query; the text is its message."""
 
 
 @dataclass(frozen=True)

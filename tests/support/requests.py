@@ -11,8 +11,8 @@ from support.formatter import text
 
 @dataclass
 class Request:
-    """What is sent, and what the log must say about it. `fields` are the formatter's; those that
-    only the server knows (times, sizes) are added from httpd's own log of fields."""
+    """What is sent, and what the log must contain. `fields` are the formatter's; those that only the
+    server knows (times, sizes) are added from httpd's own log of fields."""
 
     name: str
     sent: bytes
@@ -42,9 +42,9 @@ def request(
     keep_alive: bool = False,
     **more: Any,
 ) -> Request:
-    """A well-formed request. `path` is the target's path as httpd understands it, where more than
-    the target itself decides; `user` is given with a password; `location` is where httpd sends it
-    on; `filename` is what of the documents it leads to, if not what the path says."""
+    """A well-formed request. `path` is the target's path as processed by httpd, if it depends on more
+    than the target; `user` has a password; `location` is where httpd redirects it; `filename` is the
+    document, if it isn't the path."""
     line = method + b" " + target + b" " + protocol
     headers = dict(headers or {})
     if user is not None:
@@ -75,7 +75,7 @@ def raw(name: str, sent: bytes, request_line: bytes | None, status: int, **more:
     return Request(name, sent, {"requestLine": line, "requestHeaders": {}}, status, **more)
 
 
-# Every byte that a header may hold besides the ordinary ones; httpd refuses the other controls.
+# Every unusual byte that a header may contain; httpd rejects the other control characters.
 AWKWARD = b'q"uo"te back\\slash tab\there %percent% \xc3\xa9\xe2\x82\xac \xff\x80\xfe'
 HUGE = b"/" + b"a" * 8300
 

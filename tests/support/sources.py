@@ -1,4 +1,4 @@
-"""FakeLogSources in a cluster: what one says of itself, its children, its pods and their lines."""
+"""FakeLogSources in a cluster: their status, children, pods and lines."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Source:
         return self.kubernetes.wait_for(f"{wanted} of {self.name}", holds)
 
     def is_ready(self) -> None:
-        """Waits until its pods are as it wishes them and write lines."""
+        """Waits until its pods are up to date and write lines."""
         self.wait_for("Ready", reason="Ready")
 
     def pods(self) -> list[Pod]:
@@ -108,7 +108,7 @@ class Source:
         return sum(pod.metrics().sum("visor_configured_lines_per_second") for pod in self.pods())
 
     def settled_status(self) -> Object | None:
-        """Its status, once it tells of all that its pods say, which write no more."""
+        """Its status, once it includes all lines of its pods, which write no more."""
         before = self.status
         if before["unreachablePods"]:
             return None
@@ -140,7 +140,7 @@ class Source:
 
 
 def shop(*, pace: int = 50, output: Object = STDOUT, **spec: Any) -> Object:
-    """A source called `shop`: an access log whose one stream, `readers`, has that pace."""
+    """A source called `shop`: an access log whose only stream, `readers`, has this interval."""
     readers = stream("readers", "Access", rate(pace))
     return source("shop", access("web", readers, output=output), seed=7, **spec)
 

@@ -23,8 +23,8 @@ def tool(name: str) -> str:
 
 
 def do_without(what: str) -> NoReturn:
-    """Ends a test for want of something: skipped on somebody's machine; a failure in continuous
-    integration, which has all that there can be."""
+    """Ends a test that lacks a tool: it is skipped on a developer's machine, and fails in continuous
+    integration, which has all tools."""
     if os.environ.get("CI"):
         pytest.fail(what)
     pytest.skip(what)
@@ -37,7 +37,7 @@ def need_root() -> None:
 
 
 def free_port() -> int:
-    """A port of the loopback addresses, IPv4 and IPv6, that nobody listens on."""
+    """A free port of the loopback addresses, IPv4 and IPv6."""
     for _ in range(100):
         with socket.socket(socket.AF_INET) as four, socket.socket(socket.AF_INET6) as six:
             four.bind(("127.0.0.1", 0))

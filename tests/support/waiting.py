@@ -16,8 +16,8 @@ TIMEOUT = 60.0
 def wait_for(
     what: str, condition: Callable[[], T], patience: float = TIMEOUT, pause: float = 0.01
 ) -> T:
-    """Returns the first true value of `condition`; fails if there is none within `patience`
-    seconds. `what` says what was waited for, `pause` is how long to leave it alone in between."""
+    """Returns the first true value of `condition`; fails if there is none within `patience` seconds.
+    `what` describes the condition, and `pause` is the time between two checks."""
     deadline = time.monotonic() + patience
     while True:
         value = condition()

@@ -1,4 +1,4 @@
-//! Lines a second in memory, on one core, of each format; beside floors that draw nothing and copy
+//! Lines per second in memory, on one core, of each format; next to floors that draw nothing and copy
 //! what is there already. The contenders take turns, so that whatever else the machine does hits all
 //! of them.
 //!
@@ -43,7 +43,7 @@ struct Times {
 }
 
 fn main() {
-    // Cargo says `--bench`, too.
+    // Cargo also passes `--bench`.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     let mut all = contenders();
     if let [format, rounds] = &words[..] {
@@ -114,7 +114,7 @@ impl Contenders {
         contenders
     }
 
-    /// Writes lines a microsecond apart, as a stream at a million lines a second does.
+    /// Writes lines a microsecond apart, as a stream at a million lines per second does.
     fn write(&mut self) {
         for _ in 0..REPEATS {
             self.out.clear();

@@ -139,7 +139,7 @@ mod tests {
         assert_drawn_as(Distribution::Binomial, 50, |n| wanted.pmf(u64::from(n)));
     }
 
-    /// The clients that a document asks for.
+    /// The configured clients.
     fn clients(document: &serde_json::Value) -> Clients {
         let generator = json!({"name": "web", "access": {"clients": document}});
         match testing::generator(&generator).log {

@@ -11,7 +11,7 @@
 //! | [`schedule`] | a schedule that never drifts, with surges |
 //! | [`random`] | seeds, and one random number generator for all machines |
 //! | [`choice`] | weighted draws in constant time |
-//! | `server` | the default server: what logs are about where a document says nothing else |
+//! | `server` | the default server, which a document can override |
 //! | [`clients`] | pools of client addresses |
 //! | [`uri`] | the path of a request as httpd understands it |
 //! | [`escape`] | httpd's escaping of what clients sent |

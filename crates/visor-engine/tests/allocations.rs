@@ -1,4 +1,4 @@
-//! Once a stream is warm, a line allocates nothing: everything that it is made of is there already.
+//! After its first lines, a stream allocates nothing for a line.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 

@@ -1,7 +1,7 @@
 //! What a document weighs is what comes out: the empirical distributions of every field of content
 //! over seeded lines, the independence of streams, and the sameness of bytes.
 //!
-//! Seeds are fixed, so each test says the same on every run. A p-value below one in a thousand
+//! Seeds are fixed, so each test has the same result in every run. A p-value below one in a thousand
 //! fails.
 
 #![allow(
@@ -57,7 +57,7 @@ fn counts<'a>(values: impl Iterator<Item = &'a str>) -> BTreeMap<&'a str, f64> {
     counts
 }
 
-/// Values come as often as their weights say, and no others come.
+/// Values are drawn in proportion to their weights, and no others are drawn.
 fn assert_drawn(what: &str, values: &[&str], weights: &[(&str, f64)]) {
     let total: f64 = weights.iter().map(|(_, weight)| weight).sum();
     let seen = counts(values.iter().copied());
@@ -217,7 +217,7 @@ fn the_logs_of_a_server_agree_about_it() {
         threads.insert(thread.to_owned());
         clients.insert(client.to_owned());
     }
-    // Who asks whether it lives is served as others are.
+    // Heartbeats are served like other requests.
     for line in lines(&mut of_access[1], 100) {
         assert!(processes.contains(line.split(' ').next().unwrap()), "{line}");
     }
@@ -236,9 +236,8 @@ fn the_logs_of_a_server_agree_about_it() {
     assert_eq!((processes, threads, clients), (of_error, their_threads, their_clients));
 }
 
-/// The bytes of a seed, on every machine and for ever. A change of the default content changes
-/// them; then the snapshot is to be changed, too, and the change log is to say so. It has the first
-/// lines to look at, and a hash of all.
+/// The bytes of a seed on every machine. If a change of the defaults changes them, update the
+/// snapshot and the changelog. The snapshot has the first lines, and a hash of all.
 #[test]
 fn the_bytes_of_a_seed_are_the_same_everywhere() {
     const SHOWN: usize = 12;

@@ -20,7 +20,7 @@ fn limits() -> Limits {
     Limits { connections: 16, ..Limits::PAGES }
 }
 
-/// A server with a page of metrics of so many bytes.
+/// A server with metrics of this many bytes.
 fn with_page(limits: Limits, bytes: usize) -> SocketAddr {
     let listener = bind(ANYWHERE.into(), &limits).unwrap();
     let address = listener.local_addr().unwrap();
@@ -30,7 +30,7 @@ fn with_page(limits: Limits, bytes: usize) -> SocketAddr {
     address
 }
 
-/// A server that takes bodies within a budget, and says how long they are.
+/// A server that reads bodies within a budget, and responds with their length.
 fn with_bodies(limits: Limits, budget: usize, max_length: usize) -> SocketAddr {
     let listener = bind(ANYWHERE.into(), &limits).unwrap();
     let address = listener.local_addr().unwrap();
@@ -176,7 +176,7 @@ async fn headers_that_are_too_long_are_rejected() {
 
 #[test]
 fn the_limits_of_metrics_endpoints_are_documented() {
-    // Nothing beside the crates is there when a program is built.
+    // The documentation is not available to builds, only to tests.
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/security.md");
     let page = std::fs::read_to_string(path).unwrap();
     let Limits { connections, head, body, answer, buffer, socket_buffer, .. } = Limits::PAGES;

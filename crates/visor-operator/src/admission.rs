@@ -1,17 +1,16 @@
-//! What is the same for all that the API server asks the operator about: how a review is read, and what
-//! is answered if it can't be.
+//! Reading of admission reviews, and the response if one cannot be read. Shared by both webhooks.
 
 use axum::{body::Body, http::StatusCode};
 use visor_http::{BodyError, Budget, CompleteBody, Progress};
 
-/// Why a review has no answer of its own.
+/// Why a review cannot be read.
 pub(crate) type ReviewError = (StatusCode, String);
 
-/// Reads a review of at most so many bytes, as far as there is room for it.
+/// Reads a review of at most this many bytes, within the memory limit.
 ///
 /// # Errors
 ///
-/// What to answer instead.
+/// The response to such a review.
 pub(crate) async fn read(
     budget: &Budget,
     body: Body,

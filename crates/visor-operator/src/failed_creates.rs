@@ -99,7 +99,7 @@ mod tests {
         assert_eq!(found.as_deref(), Some("pod security"));
         let found = latest(&events(&[again, new.clone(), old.clone()]), None);
         assert_eq!(found.as_deref(), Some("limit range"));
-        // Of a workload that says something else since then.
+        // Of an earlier generation of the workload.
         let since = "2026-01-01T00:00:07Z".parse().unwrap();
         assert_eq!(latest(&events(&[new, old]), Some(since)), None);
     }

@@ -5,7 +5,7 @@
 //! reported: to the client by a warning, by a metric, and by an event of the leader once the API
 //! server has shown it the pod.
 //!
-//! Every operator answers, leader or not. So what the answers depend on (sidecar sources, and
+//! Every operator answers, leader or not. So what the responses depend on (sidecar sources, and
 //! namespaces that request injection) is watched here, apart from the controller's watches.
 
 mod cache;

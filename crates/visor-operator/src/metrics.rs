@@ -279,7 +279,7 @@ impl Metrics {
         self.injections.with_label_values(&[result.as_str()]).inc();
     }
 
-    /// A source was asked about.
+    /// Counts a review of a source.
     pub(crate) fn validation(&self, result: Validation) {
         self.validations.with_label_values(&[result.as_str()]).inc();
     }

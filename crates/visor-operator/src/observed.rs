@@ -216,7 +216,7 @@ fn has_finished(pod: &Pod) -> bool {
         .is_some_and(|ended| ended.exit_code == 0)
 }
 
-/// A running container beside the generator.
+/// A running container next to the generator.
 fn running_container(pod: &Pod) -> Option<String> {
     let running = containers(pod).find(|container| {
         container.name != GENERATOR

@@ -1,4 +1,4 @@
-//! Scraping: in each round, every pod with a running generator is asked for its `/metrics`, and the
+//! Scraping: in each round, every pod with a running generator is scraped at `/metrics`, and the
 //! sources whose counts have changed are enqueued, so that their status is updated.
 
 use std::{

@@ -2,7 +2,7 @@
 //! and the operator's policy. If it doesn't respond, the API server accepts the source, and the
 //! source's status reports what is wrong.
 //!
-//! As in the injector, a review causes nothing but an answer, and the memory for reviews is
+//! As in the injector, a review causes nothing but a response, and the memory for reviews is
 //! bounded: anybody who reaches the port can send one.
 
 mod decide;

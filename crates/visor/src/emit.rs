@@ -175,7 +175,7 @@ mod tests {
         }
     }
 
-    /// How many lines at most, for how long, and when they come.
+    /// The limits of lines and time, and the schedule.
     fn timing(arguments: &str) -> (Option<u64>, Option<u64>, Interval) {
         let source = plan(arguments).unwrap().source;
         let interval = match &source.generators[0].log {

@@ -61,7 +61,7 @@ fn main() -> ExitCode {
         Command::Man { output_dir } => manual(output_dir.as_deref()),
         Command::Reference => reference(),
     };
-    // If it never started, its report says so now.
+    // If it never started, this writes its report.
     early_signals::unwatch();
     outcome.unwrap_or_else(|error| {
         match cli.logging_format {

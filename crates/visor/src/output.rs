@@ -3,7 +3,7 @@
 //! An [`OutputWriter`] writes batches of complete lines: none is lost, duplicated or torn, even when a
 //! disk fills up in the middle of one. It blocks, so it must run on threads that may. It has no clock
 //! (the time is an argument, real or simulated) and no counters (it returns results). It touches its
-//! destination, the files beside it that rotation creates, and nothing else.
+//! destination, the files next to it that rotation creates, and nothing else.
 //!
 //! | module | idea |
 //! |---|---|
@@ -194,7 +194,7 @@ impl OutputWriter {
     }
 }
 
-/// Opens a destination, after removing what a killed process may have left beside it.
+/// Opens a destination, after removing what a killed process may have left next to it.
 fn open(
     destination: &Destination,
     rotator: Option<&mut Rotator>,

@@ -1,6 +1,6 @@
 //! `visor prepare-directory`: a directory for another user. It runs as root before the generator,
 //! on a hostPath volume that others may write to as well; so it changes nothing but the given
-//! directory, and follows no link in its place.
+//! directory, and follows no link that replaces it.
 
 use std::{
     fs::DirBuilder,

@@ -1,4 +1,4 @@
-"""What `up` asks the API server while it waits for the cluster, and tells it."""
+"""Requests of `up` to the API server while it waits for the cluster."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STORAGE_CLASS = {
 
 
 def get(path: str) -> str:
-    """The answer to a GET; empty if there is none, or a refusal."""
+    """The response to a GET; empty if there is none, or an error."""
     try:
         return ask(path)
     except OSError:

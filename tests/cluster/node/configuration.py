@@ -137,7 +137,7 @@ def kubelet() -> dict[str, object]:
         # Or it takes 10 s until the node is Ready.
         "nodeStatusUpdateFrequency": "1s",
         "nodeStatusReportFrequency": "60s",
-        # Those of later releases. With this one's, what becomes of pods is told late.
+        # The defaults of later releases. With those of 1.20, changes of pods are seen late.
         "kubeAPIQPS": 50,
         "kubeAPIBurst": 100,
         "eventRecordQPS": 50,

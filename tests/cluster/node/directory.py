@@ -1,5 +1,5 @@
-"""The cluster's directory: made with a mark in it, and nothing is removed that hasn't got the mark.
-So a wrong CLUSTER_DIR costs nobody a file."""
+"""The cluster's directory: created with a marker file, and nothing is removed without the marker.
+So a wrong CLUSTER_DIR deletes no files."""
 
 from __future__ import annotations
 

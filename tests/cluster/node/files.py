@@ -29,7 +29,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def command(*words: str | Path) -> str:
-    """Runs a command to its end and returns what it said; ends all if it fails."""
+    """Runs a command and returns its output; exits if it fails."""
     done = subprocess.run(
         [str(word) for word in words],
         env=settings.environment(),

@@ -56,7 +56,7 @@ def make() -> None:
         own = settings.PRIVATE / path.lstrip("/")
         own.mkdir(parents=True, exist_ok=True)
         lines.append(f"mount --bind '{own}' {path}")
-    # kube-dns, or a refusal at once: nothing waits for a name server that is out of reach.
+    # kube-dns, or an immediate rejection: nothing waits for a name server that is unreachable.
     resolver = write(settings.ETC / "resolv.conf", f"nameserver {settings.NODE}\n")
     lines.append(f"mount --bind '{resolver}' /etc/resolv.conf")
     for name, value in SYSCTLS.items():

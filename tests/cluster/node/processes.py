@@ -101,8 +101,8 @@ def end_all(deadline: float) -> None:
 
 
 def kill(pid: int, is_ours: Callable[[], bool]) -> None:
-    """Kills a process, unless it has ended meanwhile and its number is somebody else's: what is
-    held by a descriptor can't be mistaken any more once it has been looked at."""
+    """Kills a process, unless it has ended and its ID belongs to another one: a process that is held
+    by a descriptor cannot be confused after it was checked."""
     try:
         process = os.pidfd_open(pid)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""What tells one cluster from another, and what follows from it: places, addresses, names."""
+"""The settings of a cluster: its directories, addresses and names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAME = os.environ.get("CLUSTER_NAME", "visor")
 NET = os.environ.get("CLUSTER_NET", "10.120")
 # All that the cluster has on disk. The path is short, and the same from every checkout.
 DIRECTORY = Path(os.environ.get("CLUSTER_DIR", "/var/lib/visor-cluster")).absolute() / NAME
-# Nobody else calls a group so.
+# No other group has this name.
 CGROUP = f"visor-cluster-{NAME}"
 
 HOST = f"{NET}.0.1"
@@ -81,7 +81,7 @@ ROOM = 1024
 
 
 def check() -> None:
-    """Refuses a name or addresses that nothing may be done with."""
+    """Rejects an unsafe name or unsafe addresses."""
     if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,8}[a-z0-9])?", NAME):
         raise SystemExit(
             f"cluster: CLUSTER_NAME is {NAME!r}; give it 1 to 10 lower-case letters, digits and -"
@@ -95,7 +95,7 @@ def check() -> None:
 
 
 def check_machine() -> None:
-    """Says at once what would fail in odd ways later."""
+    """Reports early what would fail later in unclear ways."""
     missing = [program for program in PROGRAMS if shutil.which(program, path=PATH) is None]
     if not PLUGINS.is_dir():
         missing.append(str(PLUGINS))

@@ -25,7 +25,7 @@ fn parts(schema: &Json) -> Vec<&Json> {
     parts
 }
 
-/// The path and the message of everything that the server's rules say of an object.
+/// The paths and messages of the server's rules for an object.
 fn verdicts(object: &Json) -> Vec<(String, String)> {
     let errors = Validator::new().validate(&schema(), object, None).err();
     errors
@@ -38,14 +38,14 @@ fn verdicts(object: &Json) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The path and the message of everything that the rules say of an object.
+/// The paths and messages of the rules for an object.
 fn problems(object: &Json) -> Vec<(String, String)> {
     let source: FakeLogSource = serde_json::from_value(object.clone()).unwrap();
     let problems = rules::check(&source).into_iter();
     problems.map(|problem| (problem.path.to_string(), problem.message)).collect()
 }
 
-/// A good object whose value at a place is replaced.
+/// A valid object whose value at a path is replaced.
 fn object(place: &str, value: Json) -> Json {
     let mut object = json!({
         "apiVersion": "visor.dev/v1alpha1",
@@ -170,7 +170,7 @@ fn invalid_documents_are_rejected_by_both_with_the_same_message() {
     let rules: Vec<&Json> = parts(&schema)
         .into_iter()
         .flat_map(|part| part["x-kubernetes-validations"].as_array().into_iter().flatten())
-        // Of these most are a matter of types, where nothing is read.
+        // Most of these are violations of types.
         .filter(|rule| !rule["message"].as_str().unwrap().starts_with("exactly one"))
         .collect();
     let messages: HashSet<_> = rules.iter().map(|rule| rule["message"].as_str().unwrap()).collect();
@@ -212,7 +212,7 @@ fn exactly_one_of_several_fields_must_be_set() {
     let interval = &schema["properties"]["spec"]["properties"]["generators"]["items"]["properties"]
         ["streams"]["items"]["properties"]["interval"];
     assert_eq!((&interval["minProperties"], &interval["maxProperties"]), (&json!(1), &json!(1)));
-    // Where documents are read, the schema says it itself, for each mistake has its own words there.
+    // For documents, the schema has its own message for each mistake.
     assert!(parts(&document_schema()).iter().any(|part| part.get("oneOf").is_some()));
 }
 

@@ -92,7 +92,7 @@ fn parts(path: &Path, generator: &Json, problems: &mut Vec<Problem>) {
 }
 
 /// Whether a problem may only result from a broken value: it is about that value, about what
-/// contains it, about a part of it, or about a field beside it. Most fields of the spec are
+/// contains it, about a part of it, or about a field next to it. Most fields of the spec are
 /// independent of each other.
 fn may_follow(problem: &Path, broken: &Path) -> bool {
     let spec = Path::root().field("spec");

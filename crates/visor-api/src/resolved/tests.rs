@@ -1,4 +1,4 @@
-//! What is refused rather than guessed at, where a document has passed no schema.
+//! Values that are rejected if a document was not validated against the schema.
 
 use serde_json::{Value, json};
 
@@ -79,7 +79,7 @@ fn what_a_document_leaves_out_is_filled_in() {
     let Log::Access(log) = &source.generators[0].log else { panic!("it is an access log") };
     let [plain, own, life] = &log.streams[..] else { panic!("it has three streams") };
     assert_eq!(plain.lines, AccessLine::Request(None));
-    // What a stream doesn't say of its own is the log's.
+    // Fields that a stream doesn't set are those of the log.
     let AccessLine::Request(Some(own)) = &own.lines else { panic!("it has requests of its own") };
     assert_eq!(own.users, log.requests.users);
     assert!(own.methods.is_some() && log.requests.methods.is_none());

@@ -1,4 +1,4 @@
-//! Rules for files: each is below the output directory, its rotated files have room beside it, and
+//! Rules for files: each is below the output directory, its rotated files have free names next to it, and
 //! no two generators use the same one. Only names are checked; no file is accessed.
 
 use std::collections::HashMap;

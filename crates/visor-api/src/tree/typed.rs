@@ -175,7 +175,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is read of a tree is what is read of JSON.
+        /// A tree is deserialized like JSON.
         #[test]
         fn a_tree_reads_as_its_json_does(
             text in "[a-z]{0,3}",

@@ -15,7 +15,7 @@ use crate::server;
 pub struct Draw(u16);
 
 impl Draw {
-    /// Who asks.
+    /// The client.
     pub const CLIENT: Self = Self(0);
     /// As whom.
     pub const USER: Self = Self(1);

@@ -54,7 +54,7 @@ impl Heartbeat {
                 bytes_in: 113,
                 bytes_out: 249,
             })),
-            // As `dummy_connection` of httpd's server/mpm_unix.c asks.
+            // The request of `dummy_connection` in httpd's server/mpm_unix.c.
             resolved::Heartbeat::InternalDummyConnection => Self::Request(Box::new(Probe {
                 client: "::1",
                 method: "OPTIONS",

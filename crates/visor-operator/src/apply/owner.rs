@@ -177,7 +177,7 @@ mod tests {
         assert!(message.unwrap().contains("kubectl annotate fls shop visor.dev/adopt=true"));
         let adopt = json!({ADOPT_ANNOTATION: "true"});
         assert_eq!(judged(&left, &adopt).0, Ownership::Orphaned);
-        // Nothing else is, whatever the source says.
+        // Nothing else is, even if the source requests it.
         let unmarked = json!({"name": "shop", "labels": {INSTANCE_LABEL: "shop"}});
         assert_eq!(judged(&unmarked, &adopt).0, Ownership::Foreign(ForeignOwner::NoController));
         let other = json!({"name": "shop", "labels": {MANAGED_BY_LABEL: FIELD_MANAGER, INSTANCE_LABEL: "other"}});

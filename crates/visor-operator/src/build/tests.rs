@@ -1,4 +1,4 @@
-//! What is built of sources, as snapshots, and what holds for all of it.
+//! Snapshots of children, and their invariants.
 
 use serde_json::{Value, json};
 use visor_api::{
@@ -155,7 +155,7 @@ fn a_daemon_set_on_a_directory_of_its_nodes() {
     insta::assert_snapshot!(shown(&build(&spec)));
 }
 
-/// Whatever it says of the volume that its pod shares with others.
+/// With any volume that the pods share.
 #[test]
 fn a_container_beside_sees_its_own_pod_s_part_of_a_shared_volume() {
     let mounts = "volumeMounts: [{name: logs, mountPath: /logs}, \
@@ -232,7 +232,7 @@ fn a_pod_monitor_is_created_if_enabled() {
     assert_eq!(monitor["spec"]["selector"]["matchLabels"]["visor.dev/source"], "shop");
 }
 
-/// Whatever is about the lines only must leave the pods alone, or they would be replaced.
+/// Fields about lines must not change the pods, or they would be replaced.
 #[test]
 fn what_is_generated_is_none_of_the_pods() {
     let workload = |children: &Children| children.objects.last().unwrap().object.clone();
@@ -290,7 +290,7 @@ fn every_sample_can_be_built_and_is_what_is_applied() {
     }
 }
 
-/// What a person may not use is what is used here.
+/// These names are reserved in documents.
 #[test]
 fn the_names_that_are_reserved_are_those_of_our_own() {
     let containers = [container::GENERATOR, container::PREPARE];
@@ -301,7 +301,7 @@ fn the_names_that_are_reserved_are_those_of_our_own() {
 
 /// The restricted Pod Security Standard
 /// (<https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted>), for all but
-/// what `hostPath` is asked for: the baseline forbids that volume.
+/// `hostPath`: the baseline standard forbids that volume.
 #[test]
 fn pods_meet_the_restricted_pod_security_standard() {
     let volumes =

@@ -56,7 +56,7 @@ fn deployment(source: ValidSource<'_>, settings: &Settings) -> Deployment {
 }
 
 /// The update strategy. All fields are set, so that the server removes those of the other strategy,
-/// which it doesn't accept beside it.
+/// which it doesn't accept next to it.
 fn strategy(source: ValidSource<'_>) -> DeploymentStrategy {
     let quarter = || Some(IntOrString::String("25%".to_owned()));
     match &source.spec().volume {

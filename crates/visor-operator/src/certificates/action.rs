@@ -21,7 +21,7 @@ use rustls::pki_types::CertificateDer;
 
 use super::x509::{CertificateInfo, UnixSeconds, Validity};
 
-/// The maximum number of old CAs beside a new one: if the Secret is lost again and again, the
+/// The maximum number of old CAs next to a new one: if the Secret is lost again and again, the
 /// bundle doesn't grow without bound.
 const MAX_OLD_AUTHORITIES: usize = 4;
 

@@ -1,7 +1,7 @@
-//! An `AdmissionReview` in, an answer out. The answer always admits the pod.
+//! An `AdmissionReview` in, a response out. The response always admits the pod.
 //!
 //! Reviews aren't authenticated: every client of the port can send one. So a review causes nothing
-//! but an answer, little of it is kept ([`filter`]), and the work for all reviews is bounded.
+//! but a response, little of it is kept ([`filter`]), and the work for all reviews is bounded.
 
 mod filter;
 
@@ -141,7 +141,7 @@ impl Injector {
         parsed.unwrap_or_else(|error| Err(error.to_string()))
     }
 
-    /// The answer to a request.
+    /// The response to a request.
     async fn answer(
         &self,
         request: &AdmissionRequest<DynamicObject>,
@@ -242,7 +242,7 @@ fn is_new_pod(request: &AdmissionRequest<DynamicObject>) -> bool {
         && request.sub_resource.as_deref().unwrap_or_default().is_empty()
 }
 
-/// The answer with the patch from the pod to the injected one.
+/// The response with the patch from the pod to the injected one.
 fn patched(
     response: AdmissionResponse,
     pod: &DynamicObject,

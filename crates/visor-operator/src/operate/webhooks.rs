@@ -160,7 +160,7 @@ fn may_write_certificates(
     written
 }
 
-/// The kind of sidecar that was asked for, if the API server supports it.
+/// The configured form of sidecars, if the API server supports it.
 fn sidecar_form_of(desired: SidecarForm, api_capabilities: ApiCapabilities) -> Form {
     match (desired, api_capabilities.native_sidecars) {
         (SidecarForm::Plain, _) | (SidecarForm::Auto, false) => Form::Plain,

@@ -1,4 +1,4 @@
-//! The privileges that a source asks for, field by field. Every struct is destructured completely:
+//! The privileges that a source needs, field by field. Every struct is destructured completely:
 //! a field that a new release adds must be considered here before it compiles.
 
 use std::collections::BTreeMap;

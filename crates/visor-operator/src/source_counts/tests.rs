@@ -13,7 +13,7 @@ fn report(lines: u64) -> Value {
     json!({"terminated": {"exitCode": 0, "startedAt": BEGAN, "message": message}})
 }
 
-/// A pod whose generator is in this state, after so many restarts.
+/// A pod whose generator is in this state, after this many restarts.
 fn pod(uid: &str, restarts: i32, state: &Value, last_state: &Value) -> Pod {
     serde_json::from_value(json!({
         "metadata": {"uid": uid},
@@ -125,7 +125,7 @@ fn a_pod_without_a_final_report_is_counted_as_killed_if_it_may_have_written() {
     source_counts.observe(&pod("c", 1, &running(), &report(5)));
     assert_eq!(source_counts.totals().total, counts(10));
     assert_eq!(source_counts.totals().killed, 1);
-    // Three restarts at once: of two of these nothing was seen.
+    // Three restarts in one step: two of them were not observed.
     source_counts.observe(&pod("b", 0, &running(), &json!({})));
     source_counts.observe(&pod("b", 3, &running(), &report(5)));
     assert_eq!(source_counts.totals().killed, 3);
@@ -167,7 +167,7 @@ fn a_container_that_waits_for_its_restart_has_its_last_word_in_its_last_state() 
     assert_eq!(source_counts.totals().killed, 1, "the first one was not seen");
     source_counts.record("a", 1, counts(5)).unwrap();
     source_counts.observe(&waits);
-    // The next begins, and ends for want of memory.
+    // The next one starts, and runs out of memory.
     source_counts.observe(&pod("a", 2, &running(), &report));
     source_counts.record("a", 2, counts(3)).unwrap();
     source_counts.observe(&pod("a", 2, &last_note(4), &report));
@@ -335,7 +335,7 @@ fn a_last_word_that_can_not_be_is_none() {
     }
 }
 
-/// Something that happens to one of three pods, or to the operator.
+/// An event of one of three pods, or of the operator.
 #[derive(Debug, Clone)]
 enum Happening {
     Running(usize, u64),
@@ -346,12 +346,12 @@ enum Happening {
     Starts(usize),
     /// Its node has lost it, and may start one of the same number.
     IsLost(usize),
-    /// Another one takes its place.
+    /// Another one replaces it.
     Vanishes(usize),
-    /// The operator asks those pods.
+    /// The operator scrapes those pods.
     Asks([bool; 3]),
     WritesStatus,
-    /// Another operator begins, from the last status.
+    /// Another operator starts from the last status.
     IsReplaced,
 }
 
@@ -412,10 +412,10 @@ struct World {
     status: Totals,
     /// The pods and restarts of that time.
     then: Vec<(String, i32)>,
-    /// Something was killed, or went between two operators: some may be missing.
+    /// A container was killed, or was deleted while there was no operator: lines may be missing.
     may_miss: bool,
-    /// A pod came and went since the last status, or a container was lost: another operator knows
-    /// nothing of it.
+    /// A pod was created and deleted since the last status, or a container was lost: another
+    /// operator cannot know it.
     unknown: bool,
     seconds: f64,
 }
@@ -548,9 +548,9 @@ impl World {
 }
 
 proptest! {
-    /// Whatever happens, the sum is never more than what was written, and what was told of it never
-    /// decreases. It is less only if something was killed or deleted without being observed, and that is
-    /// told; and it isn't told without a reason.
+    /// In every sequence of events, the total is never more than what was written, and never
+    /// decreases. It is less only if a container was killed or deleted without being observed,
+    /// which is reported, and never reported without a reason.
     #[test]
     fn a_total_is_exact_or_marked_as_too_low(happenings in happenings()) {
         let mut world = World::new();

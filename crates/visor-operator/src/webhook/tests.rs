@@ -1,4 +1,4 @@
-//! The server against clients that trust it, clients that don't, and what is no client at all.
+//! The server with clients that trust it, clients that don't, and invalid clients.
 
 use super::*;
 use crate::{
@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// A server that says "ok", and what it shows.
+/// A server that responds with "ok", and its certificate.
 fn start() -> (SocketAddr, Arc<Resolver>) {
     start_within(LIMITS)
 }
@@ -23,7 +23,7 @@ fn start_within(limits: Limits) -> (SocketAddr, Arc<Resolver>) {
     (address, resolver)
 }
 
-/// Asks once on a connection of its own, and returns the answer.
+/// Sends one request on a new connection, and returns the response.
 async fn ask(address: SocketAddr, trusted: &[CertificateDer<'static>]) -> io::Result<String> {
     let mut stream = connect(address, trusted).await?;
     stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await?;
@@ -118,7 +118,7 @@ async fn what_is_no_handshake_ends_that_connection_alone() {
     ];
     for bytes in garbage {
         let mut stream = TcpStream::connect(address).await.unwrap();
-        // The server may have hung up before it has heard everything.
+        // The server may have closed the connection before it has read everything.
         let _ = stream.write_all(bytes).await;
         let _ = stream.shutdown().await;
         let _ = stream.read_to_end(&mut Vec::new()).await;
@@ -179,7 +179,7 @@ fn its_bounds_are_documented() {
         row_contains(cells, &format!("{} s (webhook)", time.as_secs()));
     }
     let cells = "all ports | bytes of headers; socket buffers";
-    // The kernel doubles what it is told.
+    // The kernel doubles the configured size.
     let kernels = 2 * socket_buffer / 1024;
     row_contains(cells, &format!("{} KiB; {kernels} KiB (webhook)", buffer / 1024));
 }

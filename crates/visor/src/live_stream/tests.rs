@@ -59,7 +59,7 @@ impl Running {
         self.output.unwritten()
     }
 
-    /// The lines that it writes within so many seconds.
+    /// The lines that it writes within this many seconds.
     async fn lines_within(&self, seconds: u64) -> u64 {
         let before = self.lines();
         sleep(Duration::from_secs(seconds)).await;
@@ -141,7 +141,7 @@ fn a_change_of_the_document_counts_from_then_on() {
             let streams = generator(&every(interval), json!({"seed": 1})).streams;
             Change::Stream(Box::new(streams.into_iter().next().unwrap()))
         };
-        // The same again changes nothing: the line that is due in 200 ms still is.
+        // Applying the same again changes nothing: the line is still due in 200 ms.
         sleep(Duration::from_millis(300)).await;
         running.control.send(changed("1s"));
         sleep(Duration::from_millis(300)).await;
@@ -171,7 +171,7 @@ fn lines_that_are_too_late_are_skipped_and_counted() {
         while running.meter.skipped.get() == 0 {
             tokio::task::yield_now().await;
         }
-        // What is not older than ten seconds is written.
+        // Lines that are at most ten seconds late are written.
         assert!((49..=51).contains(&running.meter.skipped.get()));
         sleep(Duration::from_secs(5)).await;
         let written = running.meter.lines.get() - 1;

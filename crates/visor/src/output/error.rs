@@ -10,7 +10,7 @@ use rustix::io::Errno;
 /// chain doesn't repeat it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OutputError {
-    /// A failed action on a destination, or on a file beside it.
+    /// A failed action on a destination, or on a file next to it.
     #[error("cannot {action} {location}: {cause}{}", advice(.cause))]
     Failed {
         /// The action, such as `write to`.

@@ -39,7 +39,7 @@ fn writer(path: &Path, rotation: Option<Rotation>) -> OutputWriter {
     OutputWriter::new(destination(path), rotation, Cancellation::new().unwrap())
 }
 
-/// Puts something in the way that isn't ours, and leaves no name to set it aside by.
+/// Creates an obstacle of another owner, without a free name for renaming it.
 fn put_in_the_way(path: &Path) {
     fs::create_dir(path).unwrap();
     let name = path.file_name().unwrap().to_str().unwrap();
@@ -150,7 +150,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // Nothing to be done if it fails; a panic here would hide the test's own.
+        // An error is ignored: a panic here would hide that of the test.
         let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
     }
 }

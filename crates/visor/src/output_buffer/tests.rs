@@ -40,7 +40,7 @@ fn start(path: &Path) -> Running {
 }
 
 impl Running {
-    /// Appends so many lines of eleven bytes.
+    /// Appends this many lines of eleven bytes.
     fn append(&self, lines: u64) {
         self.output.append(&self.stream, Time::EPOCH, |out| {
             let mut line = out.line();

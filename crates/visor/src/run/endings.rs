@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::{event_loop::UnfinishedOutput, output_buffer::OutputEnd};
 
-/// Reports the outputs that didn't complete. `None`: the loops gave no answer.
+/// Reports the outputs that didn't complete. `None`: the loops gave no response.
 ///
 /// It is a failure if an output failed, or if the counts don't match what was written and read.
 /// Lines that were discarded after a signal are no failure and aren't counted. `counts_are_shown`:

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::testing::{every, plan};
 
-/// Runs a source with this spec on so many threads.
+/// Runs a source with this spec on this many threads.
 fn run_spec(
     spec: &Value,
     threads: usize,

@@ -1,4 +1,4 @@
-//! Whatever is read, the reader answers: with sources that survive their own text, or with
+//! Whatever is parsed, the result is sources that survive serialization, or
 //! problems.
 
 use std::sync::LazyLock;

@@ -169,7 +169,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a document's texts are, a line is JSON that says just them.
+        /// Whatever the values of a document are, a line is JSON with exactly these values.
         #[test]
         fn any_text_comes_out_as_it_was(text in "\\PC{1,40}|[\u{0}-\u{ff}]{1,40}") {
             prop_assume!(text != "-");

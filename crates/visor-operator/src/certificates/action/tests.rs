@@ -141,7 +141,7 @@ fn what_does_not_work_anyway_is_replaced_at_once() {
         step(&kept(&[&b], Some(stranger)), &bundle(&[&b], 0), 1),
         CertificateAction::IssueCertificate
     );
-    // Everything has run out.
+    // Everything has expired.
     let gone = step(&kept(&[&a], Some(held(&a, 0))), &bundle(&[&a], 0), 5000);
     assert_eq!(gone, CertificateAction::CreateAuthority { stored: vec![], sign: true });
     // The clock was set back by a day.
@@ -183,7 +183,7 @@ fn the_bundle_stays_short() {
     assert_eq!(stored[0], issuer.certificate, "it signed what is in use");
 }
 
-/// What happens to a cluster beside the passing of time.
+/// What happens to a cluster, besides the passage of time.
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Nothing,
@@ -293,7 +293,7 @@ impl Cluster {
         panic!("it comes to no end: {:?}", self.kept)
     }
 
-    /// Whatever an operator shows is good for whatever an API server trusts.
+    /// Every certificate that an operator presents is trusted by every API server.
     fn check(&mut self) {
         let late = (self.desired.settle - 1, self.desired.overlap / 2);
         let now = self.now;
@@ -314,7 +314,8 @@ impl Cluster {
         }
     }
 
-    /// Lets time pass, looking at every moment at which something may change, and just before it.
+    /// Advances the time, with a check at every time at which something may change, and just before
+    /// it.
     fn pass(&mut self, mut next: UnixSeconds, until: UnixSeconds) -> UnixSeconds {
         while next <= until {
             self.now = next - 1;
@@ -330,7 +331,7 @@ impl Cluster {
 }
 
 proptest! {
-    /// However long the certificates are good for, and whatever happens.
+    /// With any validity, and any events.
     #[test]
     fn what_is_shown_is_always_trusted(
         certificate in 1_000_i64..10_000_000,
@@ -348,7 +349,7 @@ proptest! {
         let shorter = certificate.min(authority);
         let mut next = api_server.run_controllers();
         for (after, event) in events {
-            // Long enough for what has begun, and for anything to happen in the midst of anything.
+            // Long enough for every action to complete, and to be interrupted.
             let least = 2 * api_server.desired.settle;
             let most = usize::try_from(shorter).unwrap();
             let after = least + i64::try_from(after.index(most)).unwrap();

@@ -55,7 +55,7 @@ mod tests {
 
     use super::*;
 
-    /// User and group, by what the pod says, its lasting containers that mount the volume, and those
+    /// User and group, from the pod, its running containers that mount the volume, and those
     /// that don't.
     fn found(pod: &Value, mounting: &Value, others: &Value) -> (i64, Option<i64>) {
         let spec = json!({"securityContext": pod});

@@ -1,4 +1,4 @@
-//! A filter for reviews: only the fields that an answer needs are kept, with limits on their number
+//! A filter for reviews: only the fields that a response needs are kept, with limits on their number
 //! and their text. The rest is skipped while parsing. So a review takes little memory, whatever it
 //! contains: anybody who reaches the port may send one.
 //!

@@ -12,7 +12,7 @@ use super::*;
 use crate::documented::row_contains;
 
 /// An API server that has one source, `shop`, which rides along, and one, `stays`, which doesn't. No
-/// watch of it ever answers: what is not known is asked for.
+/// watch of it ever responds: unknown names are requested.
 fn client() -> Client {
     let answer = |request: Request<ClientBody>| async move {
         let path = request.uri().path().to_owned();
@@ -26,7 +26,7 @@ fn client() -> Client {
         let (code, body) = match path.rsplit('/').next() {
             Some("shop") if request.method() == "GET" => (200, source("Sidecar")),
             Some("stays") if request.method() == "GET" => (200, source("Deployment")),
-            // A namespace that asks for all of its pods, and names no source that there is.
+            // A namespace that requests injection into all pods, with a missing source.
             Some("asking") if request.method() == "GET" => (
                 200,
                 json!({
@@ -68,7 +68,7 @@ fn injector() -> Arc<Injector> {
     Arc::new(Injector::new(cache, metrics, settings, Form::Native, own))
 }
 
-/// A review of a pod that asks for `shop`, as Kubernetes 1.36 sends it.
+/// A review of a pod that requests `shop`, as Kubernetes 1.36 sends it.
 fn review() -> Value {
     json!({
         "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1",
@@ -118,7 +118,7 @@ async fn post_to(injector: &Arc<Injector>, body: impl Into<Body>) -> (StatusCode
     (status, String::from_utf8(body.to_vec()).unwrap())
 }
 
-/// What the answer says, and the pod that comes of it.
+/// The response, and the resulting pod.
 async fn answer(review: &Value) -> (Value, Value) {
     let (status, body) = post(review.to_string()).await;
     assert_eq!(status, StatusCode::OK, "{body}");
@@ -134,7 +134,7 @@ async fn answer(review: &Value) -> (Value, Value) {
     (answer["response"].clone(), pod)
 }
 
-/// The patch of an answer: kube writes its bytes as numbers, which an API server reads like base64.
+/// The patch of a response: kube writes its bytes as numbers, which an API server reads like base64.
 fn patch_of(bytes: &Value) -> json_patch::Patch {
     let bytes: Vec<u8> = serde_json::from_value(bytes.clone()).unwrap();
     serde_json::from_slice(&bytes).unwrap()
@@ -153,7 +153,7 @@ async fn a_pod_that_asks_is_given_its_generator() {
         env!("CARGO_PKG_VERSION")
     );
     assert_eq!(pod["spec"]["resizePolicyOfTheFuture"][0]["restartPolicy"], "NotRequired");
-    // The same question about the pod as it is now, as reinvocation asks it.
+    // A review of the resulting pod, as for a reinvocation.
     let mut again = review();
     again["request"]["object"] = pod.clone();
     let (response, same) = answer(&again).await;
@@ -307,7 +307,7 @@ fn pointers(value: &Value, here: &str, all: &mut Vec<String>) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// Whatever is anywhere in a review, the answer lets the pod in, or says that it is no review.
+    /// Whatever a review contains, the response admits the pod, or says that the review is invalid.
     #[test]
     fn a_damaged_review_gets_a_clear_answer(
         damages in prop::collection::vec((any::<prop::sample::Index>(), values()), 1..4),

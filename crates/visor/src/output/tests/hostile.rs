@@ -1,5 +1,5 @@
-//! A directory that others write to: whatever they put there is neither followed nor written to, and
-//! no line is lost for it.
+//! A directory that others may write to: their files and links are neither followed nor written to,
+//! and no line is lost.
 
 use std::os::unix::{fs::symlink, net::UnixListener};
 
@@ -19,7 +19,7 @@ fn fifo(path: &Path) {
     mknodat(CWD, path, FileType::Fifo, Mode::from_raw_mode(0o666), 0).unwrap();
 }
 
-/// A directory with a file beside it that isn't ours.
+/// A directory with a file next to it that isn't ours.
 fn with_victim() -> (TempDir, PathBuf, PathBuf) {
     let (directory, _) = log();
     let logs = directory.path().join("logs");
@@ -108,7 +108,7 @@ fn a_link_among_the_directories_below_the_output_directory_is_not_followed() {
     assert_eq!(fs::read(logs.join("a/b/access.log")).unwrap(), lines(0, 1));
 }
 
-/// Where this user may make devices, which root may in most containers.
+/// Whether this user may create devices, as root may in most containers.
 #[test]
 fn a_device_in_place_of_a_log_holds_up_nothing() {
     let devices =
@@ -192,7 +192,7 @@ fn a_hard_link_to_a_file_of_another_user_is_not_written_to() {
     assert!(writer(&path, None).write(&lines(0, 1), at(0)).error.is_none());
 }
 
-/// What is compressed is what was rotated: the result is for everybody to read.
+/// The compressed file is the rotated one: the result is readable by everybody.
 #[test]
 fn a_rotated_file_that_is_replaced_is_not_compressed() {
     let (_directory, path, victim) = with_victim();

@@ -1,4 +1,5 @@
-//! Whatever happens, the files from the oldest to the youngest are what was accepted.
+//! In every sequence of events, the files from the oldest to the newest contain exactly the
+//! accepted lines.
 
 use proptest::{collection::vec, prelude::*};
 

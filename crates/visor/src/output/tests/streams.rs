@@ -26,7 +26,7 @@ fn piped() -> Piped {
     (writer, reader, pipe)
 }
 
-/// The same on a system that has to be asked for room before each write.
+/// The same on a system that must be polled before each write.
 fn piped_asking_first() -> Piped {
     let (mut writer, reader, pipe) = piped();
     writer.output = writer.output.map(OpenDestination::without_nowait);

@@ -83,7 +83,7 @@ fn given_resources_are_kept_and_completed_if_that_keeps_the_class() {
     let pod = with(&[even("1", "1Gi")]);
     let said = read(json!({"limits": {"memory": "96Mi"}, "requests": {"cpu": "50m"}}));
     assert_eq!(generators(&pod, Some(&said), &[]), read(even("50m", "96Mi")));
-    // What can't be kept: what is said counts.
+    // The class can't be kept: given values are used.
     let said = read(json!({"limits": {"memory": "96Mi"}, "requests": {"memory": "32Mi"}}));
     let filled = generators(&pod, Some(&said), &[]);
     assert_eq!(filled.requests.unwrap()["memory"].0, "32Mi");
