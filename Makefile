@@ -1,4 +1,4 @@
-# The verbs of this repository. `make` lists them.
+# The targets of this repository. `make` lists them.
 
 SECONDS_OF_FUZZING ?= 20
 SOAK_MINUTES ?= 60
@@ -6,7 +6,7 @@ SOAK_MINUTES ?= 60
 VENV := target/venv
 # As the image has it: see `build`.
 VISOR_BIN ?= $(CURDIR)/target/static/visor
-# A machine may be slow beyond all patience: what fails is tried once more, and the summary says so.
+# On a very slow machine a test may time out: failed tests are run once more, and listed in the summary.
 PYTEST_E2E := $(VENV)/bin/python -m pytest tests/e2e --reruns 1 -rR
 XTASK ?= $(CURDIR)/target/debug/xtask
 export VISOR_BIN XTASK
@@ -33,49 +33,49 @@ MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help setup build test test-rust test-program smoke soak scale e2e images cluster cluster-down lint \
-	release-check reproducible sbom generate check-generated bench fuzz clean $(GENERATED)
+	release-check reproducible sbom generate messages check-generated bench fuzz clean $(GENERATED)
 
-help: ## List the verbs.
+help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-setup: ## Install what the tests need (Debian and Python packages), as far as this user may.
+setup: ## Install what the tests need: Debian packages (as root) and Python packages.
 	@tests/setup $(VENV)
 
-build: ## Build the program under test as the Dockerfile does, and the tool whose lines are compared with httpd's.
+build: ## Build the program under test as the Dockerfile does, and the tool that formats lines for the tests.
 	python3 tests/support/dockerfile.py
 	cargo build --package xtask
 
-test: setup test-rust fuzz test-program smoke ## Run the tests: units, a short fuzzing, the whole program, a few in a cluster.
+test: setup test-rust fuzz test-program smoke ## Run the tests: of the crates, short fuzzing, of the whole program, some in a cluster.
 
-test-rust: ## Run the tests beside the code: units, properties, statistics.
+test-rust: ## Run the tests in the crates: unit tests, property tests, statistical tests.
 	cargo test --workspace
 
-test-program: setup build ## Run the tests of the whole program against independent judges (pytest).
+test-program: setup build ## Run the tests of the whole program against independent tools (pytest).
 	$(VENV)/bin/python -m pytest tests --ignore tests/e2e $(PYTEST_OPTIONS)
 
-smoke: setup ## Run the short set of the tests in a real Kubernetes, made for them (Debian 12, as root).
+smoke: setup ## Run a small part of the tests in a real Kubernetes cluster, created for them (Debian 12, as root).
 	$(PYTEST_E2E) -m smoke $(PYTEST_OPTIONS)
 
-soak: setup ## Run 50 sources in a Kubernetes of their own, with all that happens to them (SOAK_MINUTES).
+soak: setup ## Run 50 sources in a cluster, with changes and failures (SOAK_MINUTES).
 	VISOR_SOAK_MINUTES=$(SOAK_MINUTES) $(VENV)/bin/python -m pytest -s tests/e2e/test_soak.py $(PYTEST_OPTIONS)
 
-scale: setup ## Apply 2,000 sources to a Kubernetes made for them, and measure what they cost the operator.
+scale: setup ## Apply 2,000 sources to a cluster, and measure the operator.
 	VISOR_SCALE_SOURCES=2000 VISOR_SCALE_IDLE_SECONDS=300 \
 		$(VENV)/bin/python -m pytest -s tests/e2e/test_scale.py $(PYTEST_OPTIONS)
 
-e2e: setup ## Run all tests in a real Kubernetes, made for them or named by VISOR_E2E_KUBECONFIG.
+e2e: setup ## Run all tests in a real Kubernetes cluster, created for them or named by VISOR_E2E_KUBECONFIG.
 	$(PYTEST_E2E) $(PYTEST_OPTIONS)
 
-images: ## Build the images that the cluster tests run, and print their sizes (target/images).
+images: ## Build the images for the cluster tests, and print their sizes (target/images).
 	@tests/cluster/images target/images
 
-cluster: setup ## Make a Kubernetes with Visor in it, to play with (Debian 12, as root).
+cluster: setup ## Create a Kubernetes cluster with Visor to experiment with (Debian 12, as root).
 	@tests/cluster/playground up
 
-cluster-down: ## Remove it, and all of it.
+cluster-down: ## Remove that cluster.
 	@tests/cluster/playground down
 
-lint: ## Check formatting, clippy, the documentation, and licenses of dependencies.
+lint: ## Check formatting, clippy, rustdoc, and licenses of dependencies.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --document-private-items
@@ -86,25 +86,28 @@ lint: ## Check formatting, clippy, the documentation, and licenses of dependenci
 		echo "lint: licenses not checked: cargo-deny is missing (cargo install --locked cargo-deny)"; \
 	fi
 
-release-check: ## Check that crates, chart, images and manifests name one version (RELEASE: that one, as of a tag).
+release-check: ## Check that crates, chart, images and manifests have the same version (RELEASE, if given).
 	@tests/release_check $(RELEASE)
 
-reproducible: ## Build the programs of a release twice, and compare them byte for byte (some minutes).
+reproducible: ## Build the release binaries twice, and compare them (some minutes).
 	tests/reproducible
 
-sbom: ## Write what the programs are made of, as CycloneDX (target/sbom).
+sbom: ## Write the software bill of materials as CycloneDX (target/sbom).
 	@cargo cyclonedx --version >/dev/null 2>&1 || cargo install --locked cargo-cyclonedx
 	cargo cyclonedx --format json --spec-version 1.5 --describe binaries --no-build-deps
 	@mkdir -p target/sbom
 	@mv crates/*/*.cdx.json target/sbom
 	@ls target/sbom/*.json
 
-generate: $(GENERATED) ## Write the generated files anew.
+generate: $(GENERATED) ## Write the generated files.
 
 $(GENERATED):
 	@mkdir -p $(dir $(OUTPUT_DIR)$@)
 	$(COMMAND) > $(OUTPUT_DIR)$@.new
 	@mv $(OUTPUT_DIR)$@.new $(OUTPUT_DIR)$@
+
+messages: ## Print the messages of the programs as one table, to be read next to each other.
+	@tests/messages
 
 check-generated: ## Check that the generated files are what the code generates.
 	@rm -rf target/generated
@@ -113,11 +116,11 @@ check-generated: ## Check that the generated files are what the code generates.
 		diff -u "$$file" "target/generated/$$file" || { echo "$$file is out of date: run \`make generate\`"; exit 1; }; \
 	done
 
-bench: ## Measure the binary against floors and peers, and write docs/performance.md.
+bench: ## Run the benchmarks, and write docs/performance.md.
 	bench/run --write docs/performance.md
 
-fuzz: ## Fuzz the readers of documents and formats (SECONDS_OF_FUZZING each).
+fuzz: ## Fuzz the parsers of documents and formats (SECONDS_OF_FUZZING each).
 	tests/fuzz/run $(SECONDS_OF_FUZZING)
 
-clean: ## Remove all that was built.
+clean: ## Remove the build outputs.
 	cargo clean

@@ -59,7 +59,7 @@ use crate::quantity::Duration;
         name = "Ready",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].status",
-        description = "Whether the source does what its spec says."
+        description = "Whether the source is ready."
     ),
     printcolumn(
         name = "Replicas",

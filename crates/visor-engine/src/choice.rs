@@ -9,7 +9,7 @@ use visor_api::resolved::Choices;
 
 use crate::random::Random;
 
-/// A list of values, each drawn as often as its weight says.
+/// A list of values, each drawn in proportion to its weight.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table<T> {
     values: Box<[T]>,
@@ -25,7 +25,7 @@ struct Slot {
 
 /// Why a list is invalid: no value has a weight above 0, or there are over 2^32 values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("there is nothing to draw from: give at least one value a weight above 0")]
+#[error("invalid weights: at least one must be more than 0")]
 pub struct InvalidWeights;
 
 impl<T> Table<T> {
@@ -140,7 +140,7 @@ mod tests {
     }
 
     proptest! {
-        /// Of chances that are evenly spaced, each value gets as many as its weight says.
+        /// Evenly spaced chances are divided among the values in proportion to their weights.
         #[test]
         fn chances_fall_to_values_by_their_weights(
             weights in prop::collection::vec(1u64..1_000, 1..50)

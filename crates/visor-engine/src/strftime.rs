@@ -159,12 +159,12 @@ impl Conversion {
     /// Its value; `None` if C has no such conversion.
     fn value(&self, time: &Zoned) -> Option<Value> {
         let letter = self.letter?;
-        let refused = match self.modifier {
+        let rejected = match self.modifier {
             Some('E') => WITHOUT_E,
             Some(_) => WITHOUT_O,
             None => "",
         };
-        if refused.contains(letter) {
+        if rejected.contains(letter) {
             return None;
         }
         let number = |number: i64, digits, padding| {

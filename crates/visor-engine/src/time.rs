@@ -90,7 +90,7 @@ impl Span {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_precision_loss,
-        reason = "the nearest is what is wanted; beyond the longest, it is that"
+        reason = "it rounds and saturates"
     )]
     pub fn from_nanos_f64(nanos: f64) -> Self {
         Self((nanos * (1u64 << 32) as f64) as i128)

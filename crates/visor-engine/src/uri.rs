@@ -69,7 +69,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn paths_are_decoded_and_normalised() {
+    fn paths_are_decoded_and_normalized() {
         for (target, wanted) in [
             ("/", "/"),
             ("/images/kyoto%20garden.jpg", "/images/kyoto garden.jpg"),

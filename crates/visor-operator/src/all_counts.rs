@@ -39,11 +39,11 @@ impl AllCounts {
         &self,
         source: &SourceIdentity,
         before: SavedCounts,
-        labelled: &[P],
+        labeled: &[P],
         is_of: impl Fn(&Pod, &SourceIdentity) -> bool,
     ) {
         let mut all_counts = self.lock();
-        let pods = || labelled.iter().map(AsRef::as_ref).filter(|pod| is_of(pod, source));
+        let pods = || labeled.iter().map(AsRef::as_ref).filter(|pod| is_of(pod, source));
         if let Some(entry) = all_counts.get_mut(&source.uid) {
             entry.source = source.clone();
             // The controller of a pod may appear in the cache after the pod.
@@ -53,7 +53,7 @@ impl AllCounts {
                 }
             }
         } else {
-            let its_own = labelled.iter().map(AsRef::as_ref);
+            let its_own = labeled.iter().map(AsRef::as_ref);
             let its_own: Vec<&Pod> =
                 its_own.filter(|pod| is_of(pod, source) || before.contains_pod(pod)).collect();
             let source_counts = SourceCounts::resume(before, &its_own);

@@ -130,7 +130,7 @@ async fn timed_reconcile(
 }
 
 /// When to retry after an error: with exponential backoff.
-#[expect(clippy::needless_pass_by_value, reason = "the controller hands over what it has")]
+#[expect(clippy::needless_pass_by_value, reason = "the controller passes owned values")]
 pub(crate) fn after_error(
     object: Arc<GuardedSource>,
     _: &ReconcileError,

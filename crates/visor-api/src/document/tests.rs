@@ -232,7 +232,7 @@ fn nothing_but_objects_of_other_kinds_is_a_problem_and_so_is_a_kind_nearly_ours(
         ("apiVersion: v1\nkind: FakeLogSource\n", "apiVersion"),
     ] {
         let problems = read(&[input("all.yaml", text)]).unwrap_err();
-        let told = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-        assert!(told.contains(wanted), "{told}");
+        let messages_text = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        assert!(messages_text.contains(wanted), "{messages_text}");
     }
 }

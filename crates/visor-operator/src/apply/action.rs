@@ -192,8 +192,8 @@ mod tests {
         assert_eq!(decide(&desired(&ours), &live, |_| false), ApplyAction::Unchanged);
         let team = json!({"app.kubernetes.io/version": "1", "team": "logs"});
         assert_eq!(decide(&desired(&team), &live, |_| false), ApplyAction::UpdateMetadata);
-        let labelled = of(&json!({"team": "logs"}), &version("1"));
-        assert_eq!(decide(&desired(&team), &labelled, |_| false), ApplyAction::Unchanged);
+        let labeled = of(&json!({"team": "logs"}), &version("1"));
+        assert_eq!(decide(&desired(&team), &labeled, |_| false), ApplyAction::Unchanged);
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(crate) async fn notify_pods(
         match api.patch_metadata(&pod.name_any(), &parameters, &Patch::Merge(patch)).await {
             Ok(_) => metrics.record_write("Pod", Write::Notify),
             Err(kube::Error::Api(answer)) if matches!(answer.code, 404 | 409) => {}
-            Err(refused @ kube::Error::Api(_)) => outcome = outcome.and(Err(refused)),
+            Err(rejected @ kube::Error::Api(_)) => outcome = outcome.and(Err(rejected)),
             Err(error) => return Err(error),
         }
     }

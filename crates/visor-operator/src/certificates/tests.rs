@@ -75,7 +75,7 @@ async fn a_writer_makes_renews_and_rotates() {
     assert!(is_trusted(&server, &server.bundle(), now));
     assert!(!reconciler.reconcile(|| BEGIN).await.unwrap().has_finished);
 
-    // Everything that happens within the life of five authorities.
+    // All actions during the lives of five CAs.
     let (mut renewed, mut rotated) = (0, 0);
     let mut next_check = looked.next_check;
     while now < BEGIN + 5 * 365 * DAY {
@@ -121,7 +121,7 @@ async fn another_leader_continues_where_the_last_one_ended() {
     let mut one = reconciler(&server);
     let mut now = BEGIN;
     one.reconcile(|| BEGIN).await.unwrap();
-    // Until a new authority is there, and hasn't signed anything yet.
+    // Until there is a new CA that has not issued a certificate yet.
     while server.bundle().len() == 1 {
         now = one.reconcile(|| now).await.unwrap().next_check;
     }
@@ -166,20 +166,20 @@ async fn wait_for(what: &str, is: impl Fn() -> bool) {
 struct Operator {
     is_leader: watch::Sender<bool>,
     resolver: Arc<Resolver>,
-    /// What it was told last.
-    told: Arc<AtomicI64>,
+    /// The last expiry.
+    expiry_seconds: Arc<AtomicI64>,
 }
 
 impl Operator {
     fn start(server: &Server, who: &'static str) -> Self {
-        let told = Arc::new(AtomicI64::new(0));
-        let expiry = Arc::clone(&told);
+        let expiry_seconds = Arc::new(AtomicI64::new(0));
+        let expiry = Arc::clone(&expiry_seconds);
         let resolver = Arc::new(Resolver::new(move |until| expiry.store(until, Ordering::Relaxed)));
         let metrics = Arc::new(Metrics::new().unwrap());
         let (is_leader, led) = watch::channel(false);
         let (client, shown) = (server.client(who), Arc::clone(&resolver));
         tokio::spawn(manage(client, settings(), led, shown, metrics));
-        Self { is_leader, resolver, told }
+        Self { is_leader, resolver, expiry_seconds }
     }
 }
 
@@ -191,7 +191,7 @@ async fn all_present_the_certificate_of_the_leader() {
     let loaded = || one.resolver.is_loaded() && two.resolver.is_loaded();
     wait_for("a certificate", loaded).await;
     assert_eq!(one.resolver.expires(), two.resolver.expires());
-    assert_eq!(two.resolver.expires(), Some(two.told.load(Ordering::Relaxed)));
+    assert_eq!(two.resolver.expires(), Some(two.expiry_seconds.load(Ordering::Relaxed)));
     wait_for("the bundle", || server.bundle().len() == 1).await;
     server.install();
     wait_for("the bundle that was lost", || server.bundle().len() == 1).await;

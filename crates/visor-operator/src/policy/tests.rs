@@ -1,4 +1,4 @@
-//! Every privilege, where it is asked for and nowhere else.
+//! Every privilege, in every field that needs it.
 
 use std::collections::BTreeSet;
 
@@ -31,7 +31,7 @@ fn template(more: &Value) -> Value {
     json!({"podTemplate": more})
 }
 
-/// What a source asks for, the privilege that it is, and its field.
+/// A part of a spec, the privilege that it needs, and its field.
 type Case = (Value, Privilege, &'static str);
 
 fn cases() -> Vec<Case> {
@@ -44,7 +44,7 @@ fn cases() -> Vec<Case> {
     all.chain(security_contexts).collect()
 }
 
-/// What a security context says, and where it says too much.
+/// A security context, and its field that needs a privilege.
 const PRIVILEGES: [(&str, &str); 10] = [
     (r#"{"privileged": true}"#, "securityContext.privileged"),
     (r#"{"capabilities": {"add": ["CHOWN", "SYS_ADMIN"]}}"#, "securityContext.capabilities.add"),
@@ -237,14 +237,14 @@ fn only(forbidden: Privilege) -> Policy {
 fn each_gain_is_found_where_it_is_and_nowhere_else() {
     for (more, privilege, field) in cases() {
         let spec = spec(&more);
-        // A container of one's own is one of these, whatever it has.
+        // An additional container needs this privilege, whatever its fields.
         let has = |field| more.pointer(field).is_some();
         let has_container = has("/podTemplate/containers") || has("/podTemplate/initContainers");
         for other in Privilege::value_variants() {
-            let refused = only(*other).check(&spec);
+            let result = only(*other).check(&spec);
             let expected =
                 *other == privilege || (has_container && *other == Privilege::Containers);
-            assert_eq!(refused.is_err(), expected, "{more} {other:?}");
+            assert_eq!(result.is_err(), expected, "{more} {other:?}");
         }
         let message = only(privilege).check(&spec).unwrap_err().message;
         let (path, _) = message.split_once(": ").unwrap();
@@ -257,11 +257,11 @@ fn each_gain_is_found_where_it_is_and_nowhere_else() {
 fn what_lifts_an_author_above_a_pod_s_is_forbidden_unless_it_is_allowed() {
     for (more, privilege, _) in cases() {
         let (spec, policy) = (spec(&more), Policy::default());
-        let refused = policy.check(&spec);
-        assert_eq!(refused.is_err(), privilege.is_forbidden_by_default(), "{more}");
-        if let Err(rejection) = refused {
-            let told = format!("--allow {}", privilege.name());
-            assert!(rejection.message.contains(&told), "{}", rejection.message);
+        let result = policy.check(&spec);
+        assert_eq!(result.is_err(), privilege.is_forbidden_by_default(), "{more}");
+        if let Err(rejection) = result {
+            let flag = format!("--allow {}", privilege.name());
+            assert!(rejection.message.contains(&flag), "{}", rejection.message);
         }
         let allowing = Policy { allowed: vec![privilege], forbidden: Vec::new() };
         assert_eq!(allowing.check(&spec), Ok(()), "{more}");
@@ -309,7 +309,7 @@ fn every_privilege_is_tested_and_documented() {
     let all: BTreeSet<String> =
         Privilege::value_variants().iter().map(|privilege| privilege.name()).collect();
     assert_eq!(tested, all);
-    // Nothing beside the crates is there when a program is built.
+    // The documentation is not available to builds, only to tests.
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/security.md");
     let page = std::fs::read_to_string(path).unwrap();
     for privilege in Privilege::value_variants() {

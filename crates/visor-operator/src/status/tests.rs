@@ -1,4 +1,4 @@
-//! What is told of a source in each of its situations.
+//! The status of a source in each of its states.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ fn running(ready: i32, desired: i32) -> Observed {
     Observed { desired, replicas: desired, ready, up_to_date: true, ..Observed::default() }
 }
 
-fn told(
+fn status_of(
     source: &ResolvedSource,
     workload: Option<(Workload, Observed)>,
     old: Option<&FakeLogSourceStatus>,
@@ -49,8 +49,11 @@ fn conditions(status: &FakeLogSourceStatus) -> Vec<String> {
 
 #[test]
 fn a_source_whose_pods_are_ready_is_ready() {
-    let status =
-        told(&source(json!({"replicas": 2})), Some((Workload::Deployment, running(2, 2))), None);
+    let status = status_of(
+        &source(json!({"replicas": 2})),
+        Some((Workload::Deployment, running(2, 2))),
+        None,
+    );
     assert_eq!(
         conditions(&status),
         [
@@ -73,7 +76,7 @@ fn a_missing_pod_is_reported_with_its_problem() {
     let problem = "pod shop-1, container visor: ErrImagePull: not found";
     let observed = Observed { problem: Some(problem.to_owned()), ..running(1, 2) };
     let status =
-        told(&source(json!({"replicas": 2})), Some((Workload::Deployment, observed)), None);
+        status_of(&source(json!({"replicas": 2})), Some((Workload::Deployment, observed)), None);
     assert_eq!(conditions(&status)[0], "Ready=False/PodsNotReady");
     assert_eq!(status.conditions[0].message, format!("1 of 2 pods are ready; {problem}"));
     assert_eq!(State::of(Some(&status)), State::Progressing);
@@ -83,7 +86,7 @@ fn a_missing_pod_is_reported_with_its_problem() {
 fn pods_that_are_being_replaced_make_it_progress() {
     let observed = Observed { up_to_date: false, ..running(2, 2) };
     let status =
-        told(&source(json!({"replicas": 2})), Some((Workload::Deployment, observed)), None);
+        status_of(&source(json!({"replicas": 2})), Some((Workload::Deployment, observed)), None);
     assert_eq!(conditions(&status)[0], "Ready=False/RollingOut");
     assert_eq!(conditions(&status)[3], "Progressing=True/RollingOut");
 }
@@ -91,11 +94,11 @@ fn pods_that_are_being_replaced_make_it_progress() {
 #[test]
 fn a_suspended_source_or_one_without_replicas_is_ready() {
     let suspended = source(json!({"suspend": true}));
-    let status = told(&suspended, Some((Workload::Deployment, running(1, 1))), None);
+    let status = status_of(&suspended, Some((Workload::Deployment, running(1, 1))), None);
     assert_eq!(conditions(&status)[0], "Ready=True/Suspended");
     assert_eq!(status.configured_rate.as_deref(), Some("0.0/s"));
     let nothing = source(json!({"replicas": 0}));
-    let status = told(&nothing, Some((Workload::Deployment, running(0, 0))), None);
+    let status = status_of(&nothing, Some((Workload::Deployment, running(0, 0))), None);
     assert_eq!(conditions(&status)[2], "Available=True/ScaledToZero");
 }
 
@@ -103,13 +106,13 @@ fn a_suspended_source_or_one_without_replicas_is_ready() {
 fn a_source_that_ends_runs_and_then_is_complete_or_has_failed() {
     let finite = source(json!({"stopAfter": {"lines": 10}}));
     let with = |ended| Some((Workload::Job, Observed { ended, ..running(1, 1) }));
-    let status = told(&finite, with(None), None);
+    let status = status_of(&finite, with(None), None);
     assert_eq!(conditions(&status)[4], "Complete=False/Running");
-    let status = told(&finite, with(Some(JobResult::Finished)), Some(&status));
+    let status = status_of(&finite, with(Some(JobResult::Finished)), Some(&status));
     assert_eq!(conditions(&status)[0], "Ready=True/Finished");
     assert_eq!(conditions(&status)[4], "Complete=True/Finished");
     assert_eq!(State::of(Some(&status)), State::Complete);
-    let status = told(&finite, with(Some(JobResult::Failed("too often".to_owned()))), None);
+    let status = status_of(&finite, with(Some(JobResult::Failed("too often".to_owned()))), None);
     assert_eq!(conditions(&status)[0], "Ready=False/Failed");
     assert_eq!(status.conditions[0].message, "too often");
     assert_eq!(conditions(&status)[5], "Stalled=True/Failed");
@@ -118,7 +121,7 @@ fn a_source_that_ends_runs_and_then_is_complete_or_has_failed() {
 #[test]
 fn the_state_of_a_workload_is_reported() {
     let finite = source(json!({"stopAfter": {"lines": 10}}));
-    let job = |observed: Observed| told(&finite, Some((Workload::Job, observed)), None);
+    let job = |observed: Observed| status_of(&finite, Some((Workload::Job, observed)), None);
     let retrying = job(Observed { retries: 2, ..running(0, 1) });
     assert_eq!(conditions(&retrying)[3], "Progressing=True/Retrying");
     assert_eq!(retrying.conditions[3].message, "2 pods have failed; the Job is retrying");
@@ -131,7 +134,7 @@ fn the_state_of_a_workload_is_reported() {
     for (up_to_date, progressing) in [(true, "False"), (false, "True")] {
         let paused = Some("the Deployment is paused");
         let observed = Observed { up_to_date, paused, ..running(1, 1) };
-        let status = told(&shop, Some((Workload::Deployment, observed)), None);
+        let status = status_of(&shop, Some((Workload::Deployment, observed)), None);
         assert_eq!(conditions(&status)[3], format!("Progressing={progressing}/Paused"));
     }
 }
@@ -168,7 +171,11 @@ fn a_rejection_has_a_reason_and_keeps_existing_pods() {
         |status: &FakeLogSourceStatus| find_condition(&status.conditions, STALLED).is_some();
     assert!(!stalled(&next(Some(&status), &inputs, LATER.parse().unwrap())));
     let shop = source(json!({}));
-    assert!(!stalled(&told(&shop, Some((Workload::Deployment, running(1, 1))), Some(&status))));
+    assert!(!stalled(&status_of(
+        &shop,
+        Some((Workload::Deployment, running(1, 1))),
+        Some(&status)
+    )));
 }
 
 #[test]
@@ -181,13 +188,13 @@ fn a_condition_keeps_its_time_as_long_as_it_stays_what_it_is() {
         totals: None,
     };
     let first = next(None, &begin, BEGIN.parse().unwrap());
-    let second = told(&shop, Some((Workload::Deployment, running(1, 1))), Some(&first));
+    let second = status_of(&shop, Some((Workload::Deployment, running(1, 1))), Some(&first));
     let since = |status: &FakeLogSourceStatus, type_| {
         find_condition(&status.conditions, type_).unwrap().last_transition_time.0.to_string()
     };
     assert_eq!(since(&second, ACCEPTED), BEGIN);
     assert_eq!(since(&second, READY), LATER);
-    let third = told(&shop, Some((Workload::Deployment, running(1, 1))), Some(&second));
+    let third = status_of(&shop, Some((Workload::Deployment, running(1, 1))), Some(&second));
     assert_eq!(second, third, "nothing new is nothing to write");
 }
 
@@ -207,23 +214,23 @@ fn a_source_that_cannot_write_is_not_available() {
         let pods = BTreeMap::new();
         Some(Totals { total, rate: None, findings, killed: 0, pods, scraped })
     };
-    let told = |workload, totals: Option<Totals>, old: Option<&FakeLogSourceStatus>| {
+    let status_of = |workload, totals: Option<Totals>, old: Option<&FakeLogSourceStatus>| {
         let source = Ok(ValidSource::of(&shop));
         let workload = Some((workload, running(1, 1)));
         next(old, &StatusInputs { generation: 1, source, workload, totals }, LATER.parse().unwrap())
     };
     for workload in [Workload::Deployment, Workload::Sidecar] {
-        let failing = told(workload, totals(1, true), None);
+        let failing = status_of(workload, totals(1, true), None);
         assert_eq!(conditions(&failing)[0], "Ready=False/OutputsFailing");
         assert_eq!(conditions(&failing)[2], "Available=False/OutputsFailing");
         assert_eq!(failing.conditions[0].message, format!("1 pod can't write: {example}"));
         assert_eq!(failing.failing_pods, Some(1));
         // A new leader keeps the condition until it has scraped the pods.
-        let held = told(workload, totals(0, false), Some(&failing));
-        assert_eq!(held.conditions[0].message, failing.conditions[0].message);
+        let failed_again = status_of(workload, totals(0, false), Some(&failing));
+        assert_eq!(failed_again.conditions[0].message, failing.conditions[0].message);
         assert!(!has_totals(Some(&failing), &totals(0, true).unwrap()));
-        let mended = told(workload, totals(0, true), Some(&held));
-        assert_eq!(conditions(&mended)[0], "Ready=True/Ready");
+        let recovered = status_of(workload, totals(0, true), Some(&failed_again));
+        assert_eq!(conditions(&recovered)[0], "Ready=True/Ready");
     }
 }
 
@@ -242,7 +249,7 @@ fn totals_are_reported_and_an_unknown_rate_is_kept() {
         scraped: true,
     };
     let shop = source(json!({}));
-    let status = told(&shop, None, None);
+    let status = status_of(&shop, None, None);
     assert!(!has_totals(Some(&status), &totals(None, 5)));
     let mut status = status;
     set_totals(&mut status, &totals(Some(2.5), 5));
@@ -267,7 +274,7 @@ fn missing_lines_are_reported() {
         pods: BTreeMap::new(),
         scraped,
     };
-    let told = |totals, old: Option<&FakeLogSourceStatus>| {
+    let status_of = |totals, old: Option<&FakeLogSourceStatus>| {
         let source = Ok(ValidSource::of(&shop));
         let inputs = StatusInputs { generation: 1, source, workload: None, totals };
         next(old, &inputs, LATER.parse().unwrap())
@@ -277,16 +284,18 @@ fn missing_lines_are_reported() {
             find_condition(&status.conditions, COUNTS_EXACT).unwrap();
         format!("{status}/{reason}: {message}")
     };
-    assert!(counts_exact(&told(None, None)).starts_with("False/Pending"));
-    assert!(counts_exact(&told(Some(totals(0, 0, false)), None)).starts_with("False/Pending"));
-    let good = told(Some(totals(0, 0, true)), None);
+    assert!(counts_exact(&status_of(None, None)).starts_with("False/Pending"));
+    assert!(counts_exact(&status_of(Some(totals(0, 0, false)), None)).starts_with("False/Pending"));
+    let good = status_of(Some(totals(0, 0, true)), None);
     assert!(counts_exact(&good).starts_with("True/Exact"));
     // A new leader keeps the condition until it has scraped the pods.
-    assert!(counts_exact(&told(Some(totals(0, 0, false)), Some(&good))).starts_with("True/Exact"));
-    let unreachable = counts_exact(&told(Some(totals(2, 1, true)), Some(&good)));
+    assert!(
+        counts_exact(&status_of(Some(totals(0, 0, false)), Some(&good))).starts_with("True/Exact")
+    );
+    let unreachable = counts_exact(&status_of(Some(totals(2, 1, true)), Some(&good)));
     assert!(unreachable.starts_with("False/PodsUnreachable: "), "{unreachable}");
     assert!(unreachable.ends_with("web/shop-1: no answer within 3 s"), "{unreachable}");
-    let killed = counts_exact(&told(Some(totals(0, 3, true)), Some(&good)));
+    let killed = counts_exact(&status_of(Some(totals(0, 3, true)), Some(&good)));
     assert!(killed.starts_with("False/ContainersKilled: 3 containers"), "{killed}");
 }
 
@@ -294,11 +303,11 @@ fn missing_lines_are_reported() {
 fn numbers_may_wait_and_conditions_may_not() {
     let shop = source(json!({"replicas": 3}));
     let workload = |ready| Some((Workload::Deployment, running(ready, 3)));
-    let one = told(&shop, workload(1), None);
+    let one = status_of(&shop, workload(1), None);
     assert!(is_urgent(None, &one));
-    let two = told(&shop, workload(2), Some(&one));
+    let two = status_of(&shop, workload(2), Some(&one));
     assert!(one != two && !is_urgent(Some(&one), &two));
-    let three = told(&shop, workload(3), Some(&two));
+    let three = status_of(&shop, workload(3), Some(&two));
     assert!(is_urgent(Some(&two), &three));
     let changed = FakeLogSourceStatus { observed_generation: Some(8), ..three.clone() };
     assert!(is_urgent(Some(&three), &changed));

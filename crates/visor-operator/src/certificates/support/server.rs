@@ -135,8 +135,8 @@ impl Server {
         let mut objects = self.objects();
         let version = *self.version.borrow() + 1;
         object["metadata"]["resourceVersion"] = version.to_string().into();
-        let told = json!({"type": event, "object": object});
-        objects.events.push((version, kind, told));
+        let event_json = json!({"type": event, "object": object});
+        objects.events.push((version, kind, event_json));
         if event == "DELETED" {
             objects.present.remove(&kind);
         } else {
@@ -147,7 +147,7 @@ impl Server {
         object
     }
 
-    /// Refuses a write that is about another version than the present one.
+    /// Rejects a write with an outdated resource version.
     fn check(&self, kind: Kind, written: &Value, what: &'static str) -> Result<(), Box<Response>> {
         let interfere = std::mem::take(&mut self.objects().interfere);
         let present = self.objects().present.get(&kind).cloned();

@@ -15,7 +15,7 @@ fn settings() -> Settings {
     }
 }
 
-const GUEST: SidecarSource<'static> =
+const SIDECAR: SidecarSource<'static> =
     SidecarSource { name: "shop", uid: "b2a7c0de", resources: None, limits: &[] };
 
 fn pod(spec: &Value) -> DynamicObject {
@@ -54,7 +54,7 @@ fn request(volume: Option<&str>) -> InjectionRequest {
 }
 
 fn injected(pod: &DynamicObject, volume: Option<&str>, form: Form) -> Result<Value, String> {
-    let injected = inject(pod, &request(volume), &GUEST, &settings(), form)?;
+    let injected = inject(pod, &request(volume), &SIDECAR, &settings(), form)?;
     Ok(serde_json::to_value(injected.pod).unwrap())
 }
 
@@ -73,7 +73,7 @@ fn a_bare_pod_gets_a_plain_container_and_a_volume() {
     insta::assert_snapshot!(shown(&injected(&bare, None, Form::Plain).unwrap()));
 }
 
-/// Whatever was there is there afterwards, in its place.
+/// Everything that existed is unchanged, in the same order.
 #[test]
 fn nothing_that_was_there_is_changed() {
     let before = serde_json::to_value(web()).unwrap();
@@ -92,14 +92,14 @@ fn nothing_that_was_there_is_changed() {
 
 #[test]
 fn an_injected_pod_asks_for_nothing_more() {
-    let after = inject(&web(), &request(None), &GUEST, &settings(), Form::Plain).unwrap().pod;
+    let after = inject(&web(), &request(None), &SIDECAR, &settings(), Form::Plain).unwrap().pod;
     let no_defaults = NamespaceDefaults::default();
     let metadata = &after.metadata;
     let (labels, annotations) =
         (metadata.labels.clone().unwrap(), metadata.annotations.clone().unwrap());
     assert_eq!(InjectionRequest::read(&labels, &annotations, &no_defaults), Ok(None));
     // Even if the annotation was removed, there is no second container of that name.
-    assert!(inject(&after, &request(None), &GUEST, &settings(), Form::Plain).is_err());
+    assert!(inject(&after, &request(None), &SIDECAR, &settings(), Form::Plain).is_err());
 }
 
 #[test]
@@ -139,8 +139,8 @@ fn resources_are_those_of_the_pod_or_else_of_the_source() {
     let resources =
         |memory: &str| serde_json::from_value(json!({"limits": {"memory": memory}})).unwrap();
     let sources = resources("80Mi");
-    let sidecar = SidecarSource { resources: Some(&sources), ..GUEST };
-    assert_eq!(of(&request(None), &GUEST), "64Mi");
+    let sidecar = SidecarSource { resources: Some(&sources), ..SIDECAR };
+    assert_eq!(of(&request(None), &SIDECAR), "64Mi");
     assert_eq!(of(&request(None), &sidecar), "80Mi");
     let own = InjectionRequest { resources: Some(resources("96Mi")), ..request(None) };
     assert_eq!(of(&own, &sidecar), "96Mi");
@@ -152,11 +152,11 @@ fn a_change_of_the_class_is_reported() {
     let asking = InjectionRequest { resources: Some(resources), ..request(None) };
     let warning = |request: &InjectionRequest, containers: Value| {
         let pod = pod(&json!({"containers": containers}));
-        inject(&pod, request, &GUEST, &settings(), Form::Native).unwrap().warning
+        inject(&pod, request, &SIDECAR, &settings(), Form::Native).unwrap().warning
     };
     let best_effort = json!([{"name": "web"}]);
-    let told = warning(&asking, best_effort.clone()).unwrap();
-    assert!(told.ends_with("from BestEffort to Burstable"), "{told}");
+    let warning_text = warning(&asking, best_effort.clone()).unwrap();
+    assert!(warning_text.ends_with("from BestEffort to Burstable"), "{warning_text}");
     assert_eq!(warning(&request(None), best_effort), None);
     let limits = json!({"limits": {"cpu": "1", "memory": "1Gi"}});
     assert_eq!(warning(&asking, json!([{"name": "web", "resources": limits}])), None);
@@ -218,21 +218,21 @@ fn the_generator_is_not_root_because_something_before_it_was() {
 
 #[test]
 fn obstacles_to_injection_are_reported() {
-    let refused = |spec: Value, volume| injected(&pod(&spec), volume, Form::Plain).unwrap_err();
+    let rejection = |spec: Value, volume| injected(&pod(&spec), volume, Form::Plain).unwrap_err();
     let containers = json!([{"name": "web"}]);
-    let why = refused(json!({"containers": containers, "os": {"name": "windows"}}), None);
+    let why = rejection(json!({"containers": containers, "os": {"name": "windows"}}), None);
     assert!(why.contains("on Linux only"), "{why}");
-    let why = refused(json!({"containers": [{"name": "visor"}]}), None);
+    let why = rejection(json!({"containers": [{"name": "visor"}]}), None);
     assert!(why.contains("already has a container `visor`"), "{why}");
     let ports = json!([{"name": "web", "ports": [{"containerPort": 9464}]}]);
-    let why = refused(json!({"containers": ports}), None);
+    let why = rejection(json!({"containers": ports}), None);
     assert!(why.contains("container `web` uses port 9464"), "{why}");
-    let why = refused(
+    let why = rejection(
         json!({"containers": containers, "volumes": [{"name": "a"}, {"name": "b"}]}),
         Some("logs"),
     );
     assert_eq!(why, "the pod has no volume `logs`; its volumes are: a, b");
-    let why = refused(
+    let why = rejection(
         json!({"containers": containers, "volumes": [{"name": "visor-logs", "emptyDir": {}}]}),
         None,
     );
@@ -240,7 +240,7 @@ fn obstacles_to_injection_are_reported() {
     let part = json!([{"name": "web", "volumeMounts": [
         {"name": "logs", "mountPath": "/logs", "subPath": "web"},
     ]}]);
-    let why = refused(
+    let why = rejection(
         json!({"containers": part, "volumes": [{"name": "logs", "emptyDir": {}}]}),
         Some("logs"),
     );
@@ -258,18 +258,18 @@ fn obstacles_to_injection_are_reported() {
         let mounted =
             json!([{"name": "web", "volumeMounts": [{"name": "logs", "mountPath": path}]}]);
         let spec = json!({"containers": mounted, "volumes": [{"name": "logs", "emptyDir": {}}]});
-        let why = refused(spec, Some("logs"));
+        let why = rejection(spec, Some("logs"));
         assert!(why.contains(part) && why.ends_with("mount it elsewhere"), "{path}: {why}");
     }
     let most = json!([{"type": "Pod", "max": {"memory": "150Mi"}}]);
     let most: Vec<LimitRangeItem> = serde_json::from_value(most).unwrap();
-    let sidecar = SidecarSource { limits: &most, ..GUEST };
+    let sidecar = SidecarSource { limits: &most, ..SIDECAR };
     let why = inject(&web(), &request(None), &sidecar, &settings(), Form::Plain).unwrap_err();
     assert!(why.contains("maximum for memory"), "{why}");
 }
 
-/// A guest meets the restricted Pod Security Standard by itself, for the pod around it is not ours,
-/// and has no probe that could make the pod count as broken.
+/// An injected container complies with the restricted Pod Security Standard by itself, because the
+/// pod is not ours, and has no probe that could make the pod unready.
 #[test]
 fn a_guest_asks_nothing_of_its_host() {
     for form in [Form::Native, Form::Plain] {

@@ -117,7 +117,7 @@ fn a_line_may_be_torn_more_than_once() {
     assert_eq!((first, result.bytes), (4 * KIB, 0));
     truncate(&filler, 0);
     assert_eq!(other.write(&lines(0, 1), at(0)).bytes, 10);
-    // The other one has written the rest of the line, and that is told.
+    // The other one has written the rest of the line, and this is returned.
     assert_eq!(one.write(&long[first..], at(0)).bytes, long.len() - first);
     assert_eq!(one.close().unwrap().cut, 0);
     assert_eq!(fs::read(disk.log()).unwrap(), [long, lines(0, 1)].concat());
@@ -134,9 +134,9 @@ fn owners_of_a_shared_writer_complete_each_others_lines() {
     let result = one.write(&batch, at(0));
     assert!(result.error.is_some());
     assert_eq!(result.bytes, 8 * KIB, "the torn line is not accepted yet");
-    let refused = other.write(&awkward(500, 1), at(0));
-    assert!(refused.error.is_some());
-    assert_eq!(refused.bytes, 0);
+    let rejected = other.write(&awkward(500, 1), at(0));
+    assert!(rejected.error.is_some());
+    assert_eq!(rejected.bytes, 0);
     assert_eq!(other.close().unwrap().cut, 0, "it isn't this owner's to cut");
 
     fs::remove_file(filler).unwrap();
