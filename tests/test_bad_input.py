@@ -117,7 +117,9 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     (tmp_path / "shop.yaml").write_text(BASE.format(**GOOD | wrong | {"path": "../access.log"}))
     (tmp_path / "broken.yaml").write_text("kind: [\n")
     output_text = visor("validate", "-f", "shop.yaml", "-f", "broken.yaml", cwd=tmp_path).stderr
-    lines = {int(number) for number in re.findall(r"^shop\.yaml:(\d+): ", output_text, re.MULTILINE)}
+    lines = {
+        int(number) for number in re.findall(r"^shop\.yaml:(\d+): ", output_text, re.MULTILINE)
+    }
     assert {6, 10, 15, 16, 19} <= lines, output_text
     assert re.search(r"^broken\.yaml:\d+: ", output_text, re.MULTILINE), output_text
 
@@ -147,8 +149,8 @@ def test_what_is_no_document_is_rejected(tmp_path: Path, text: str, words: str) 
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    for verb in ("validate", "run"):
-        done = visor(verb, "-f", "nowhere.yaml", cwd=tmp_path)
+    for command in ("validate", "run"):
+        done = visor(command, "-f", "nowhere.yaml", cwd=tmp_path)
         assert done.returncode == 1 and "nowhere.yaml" in done.stderr
     assert not list(tmp_path.iterdir())
 

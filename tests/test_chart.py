@@ -1,5 +1,5 @@
-"""The chart, rendered by a real Helm: its objects, the values that it rejects, and the permissions of
-the operator. No cluster is needed. The injector is tested in test_chart_injector.py."""
+"""The chart, rendered by a real Helm: its objects, the values that it rejects, and the permissions
+of the operator. No cluster is needed. The injector is tested in test_chart_injector.py."""
 
 from __future__ import annotations
 
@@ -319,7 +319,9 @@ def test_a_lease_that_the_operator_takes_is_taken(seconds: str) -> None:
     assert Rendered({"operator": {"leaseDuration": seconds}})
 
 
-@pytest.mark.parametrize(("version", "has"), [("1.31.0", True), ("1.30.9", False), ("1.20.2", False)])
+@pytest.mark.parametrize(
+    ("version", "has"), [("1.31.0", True), ("1.30.9", False), ("1.20.2", False)]
+)
 def test_sources_can_be_selected_by_what_runs_them(version: str, has: bool) -> None:
     definition = Rendered({}, "--kube-version", version).one("CustomResourceDefinition")
     (served,) = definition["spec"]["versions"]
@@ -426,7 +428,9 @@ def test_what_each_right_to_write_would_give_is_documented(default: Rendered) ->
             if verbs <= {"get", "list", "watch"} or resource == "fakelogsources/finalizers":
                 continue
             word = words.get(resource, resource)
-            assert any(word in row for row in reported), f"docs/security.md doesn't tell of {resource}"
+            assert any(word in row for row in reported), (
+                f"docs/security.md doesn't mention {resource}"
+            )
 
 
 def test_pod_monitors_are_a_right_only_where_they_are_configured() -> None:

@@ -97,19 +97,18 @@ def selects(selector: Object, labels: dict[str, str]) -> bool:
     """Whether a selector takes an object with these labels, as Kubernetes has it: what has no such
     label is not in any set."""
 
-
-    def holds(wish: Object) -> bool:
-        value = labels.get(wish["key"])
-        match wish["operator"]:
+    def holds(requirement: Object) -> bool:
+        value = labels.get(requirement["key"])
+        match requirement["operator"]:
             case "Exists":
                 return value is not None
             case "DoesNotExist":
                 return value is None
             case "In":
-                return value in wish["values"]
+                return value in requirement["values"]
             case "NotIn":
-                return value not in wish["values"]
-        raise AssertionError(wish)
+                return value not in requirement["values"]
+        raise AssertionError(requirement)
 
     return all(map(holds, selector["matchExpressions"]))
 
@@ -229,10 +228,10 @@ def test_the_operator_keeps_the_certificate_by_itself(default: Rendered) -> None
 @pytest.mark.parametrize("options", [[], ["--is-upgrade"]], ids=["install", "upgrade"])
 def test_helm_leaves_alone_whom_the_api_server_trusts(values: Object, options: list[str]) -> None:
     """`helm upgrade` performs a three-way merge of the last release, this one, and the cluster. It
-    deletes fields that only the last release has, and writes those of this one; a field that neither
-    has ever had is in no patch. Webhooks are merged by their names. So the operator's caBundle is kept
-    exactly if no release ever has this field, not even an empty one, and the webhooks have the same
-    names in all of them."""
+    deletes fields that only the last release has, and writes those of this one; a field that
+    neither has ever had is in no patch. Webhooks are merged by their names. So the operator's
+    caBundle is kept exactly if no release ever has this field, not even an empty one, and the
+    webhooks have the same names in all of them."""
     rendered = Rendered(values, *options)
     assert "caBundle" not in text_of(rendered)
     names = [webhook["name"] for webhook in webhooks(rendered)]
@@ -398,8 +397,8 @@ def test_the_network_policy_lets_the_api_server_in_and_the_operator_out_to_injec
     assert on["ingress"] == [*off["ingress"], asked]
     *_, pods = on["egress"]
     *_, generators = off["egress"]
-    wish = {"key": "visor.dev/source", "operator": "Exists"}
-    injected = {"namespaceSelector": {}, "podSelector": {"matchExpressions": [wish]}}
+    requirement = {"key": "visor.dev/source", "operator": "Exists"}
+    injected = {"namespaceSelector": {}, "podSelector": {"matchExpressions": [requirement]}}
     assert pods == {**generators, "to": [*generators["to"], injected]}
 
 

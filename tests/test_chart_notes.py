@@ -1,5 +1,5 @@
-"""The notes of `helm install`: a valid first source, and warnings only if there is something to warn
-about."""
+"""The notes of `helm install`: a valid first source, and warnings only if there is something to
+warn about."""
 
 from __future__ import annotations
 
@@ -37,7 +37,11 @@ def test_the_notes_have_a_first_source_and_no_warning(tmp_path: Path) -> None:
     [
         ({"crds": {"install": False}}, "1.37.0", "doesn't include the custom resource definition"),
         ({"rbac": {"create": False}}, "1.37.0", "grants no permissions"),
-        ({"watchNamespaces": ["team-a"], **NO_INJECTOR}, "1.37.0", "permissions for sources in team-a"),
+        (
+            {"watchNamespaces": ["team-a"], **NO_INJECTOR},
+            "1.37.0",
+            "permissions for sources in team-a",
+        ),
         ({"watchNamespaces": ["team-a"], "aggregateRoles": False}, "1.37.0", "webhook for all"),
         ({"operator": {"replicas": 1}}, "1.37.0", "created without their sidecars"),
         ({"operator": {"replicas": 1}, **NO_INJECTOR}, "1.37.0", "sources have no effect."),

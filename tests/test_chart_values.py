@@ -1,5 +1,5 @@
-"""The values of the chart: each one has an effect, any two switches can be combined, and an invalid one
-is rejected by its name."""
+"""The values of the chart: each one has an effect, any two switches can be combined, and an invalid
+one is rejected by its name."""
 
 from __future__ import annotations
 
@@ -216,12 +216,17 @@ def type_of(schema: Object) -> str | None:
 
 
 def test_a_value_of_a_wrong_type_is_rejected_by_its_name() -> None:
-    output_text = rejected({name: WRONG_TYPES.get(type_of(schema), []) for name, schema in LEAVES.items()})
+    output_text = rejected(
+        {name: WRONG_TYPES.get(type_of(schema), []) for name, schema in LEAVES.items()}
+    )
     for name, schema in LEAVES.items():
         expected = type_of(schema)
         shown = f"[{expected},null]" if isinstance(schema.get("type"), list) else expected
         reason = f"Invalid type. Expected: {shown}" if expected else "Must validate one"
-        assert any(line.startswith(f"{name}: {reason}") for line in output_text), (name, output_text)
+        assert any(line.startswith(f"{name}: {reason}") for line in output_text), (
+            name,
+            output_text,
+        )
 
 
 def test_a_value_that_is_none_of_the_allowed_ones_is_rejected_by_its_name() -> None:
@@ -240,7 +245,10 @@ def test_a_value_that_is_none_of_the_allowed_ones_is_rejected_by_its_name() -> N
             wrong[name] = {"key": 7}
     output_text = rejected(wrong)
     for name in wrong:
-        assert any(line.startswith((f"{name}: ", f"{name}.")) for line in output_text), (name, output_text)
+        assert any(line.startswith((f"{name}: ", f"{name}.")) for line in output_text), (
+            name,
+            output_text,
+        )
     # The others take whatever Kubernetes takes, or are a matter of their type alone.
     free = {"operator.resources", "operator.affinity", "operator.priorityClassName"}
     free |= {"operator.podSecurityContext", "operator.securityContext"}

@@ -156,15 +156,15 @@ def first_stamp(*arguments: str, **more: object) -> datetime:
 
 
 def test_simulated_time_begins_as_people_write_it() -> None:
-    pace = ["--rate", "1", "--start"]
-    assert first_stamp(*pace, "2026-01-31") == datetime(2026, 1, 31)
-    assert first_stamp(*pace, "2026-01-31T12:30") == datetime(2026, 1, 31, 12, 30)
+    options = ["--rate", "1", "--start"]
+    assert first_stamp(*options, "2026-01-31") == datetime(2026, 1, 31)
+    assert first_stamp(*options, "2026-01-31T12:30") == datetime(2026, 1, 31, 12, 30)
     zoned = ["--time-zone", "Asia/Tokyo"]
-    assert first_stamp(*zoned, *pace, "2026-01-31") == datetime(2026, 1, 31)
-    assert first_stamp(*zoned, *pace, "2026-01-31T00:00:00Z") == datetime(2026, 1, 31, 9)
+    assert first_stamp(*zoned, *options, "2026-01-31") == datetime(2026, 1, 31)
+    assert first_stamp(*zoned, *options, "2026-01-31T00:00:00Z") == datetime(2026, 1, 31, 9)
     day = timedelta(days=1)
     before = datetime.now(UTC).replace(tzinfo=None)
-    yesterday, ago = first_stamp(*pace, "yesterday"), first_stamp(*pace, "-24h")
+    yesterday, ago = first_stamp(*options, "yesterday"), first_stamp(*options, "-24h")
     after = datetime.now(UTC).replace(tzinfo=None)
     assert yesterday.time() == datetime.min.time()
     assert before.date() - day <= yesterday.date() <= after.date() - day

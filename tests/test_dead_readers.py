@@ -18,9 +18,12 @@ from support.program import BINARY
 from support.waiting import TIMEOUT, wait_for
 
 
-def shop(pace: int = 500) -> dict:
+def shop(lines_per_second: int = 500) -> dict:
     return source(
-        "shop", access("web", stream("readers", "Access", rate(pace)), output=file("access.log"))
+        "shop",
+        access(
+            "web", stream("readers", "Access", rate(lines_per_second)), output=file("access.log")
+        ),
     )
 
 
@@ -87,7 +90,7 @@ def test_lines_continue_when_the_diagnostics_are_not_read(tmp_path: Path) -> Non
         log = tmp_path / "logs" / "access.log"
         wait_for("lines", lambda: size(log) > 10_000)
         # All kinds of messages: documents that are valid, invalid, and unchanged.
-        save(document, shop(pace=600))
+        save(document, shop(lines_per_second=600))
         wait_for("lines", grows(log))
         document.write_text(BAD)
         wait_for("lines", grows(log))
@@ -157,7 +160,9 @@ def test_no_colors_where_they_are_not_configured(tmp_path: Path, variable: dict[
             output_text = read(master, b"\n")
             process.terminate()
         os.close(master)
-        assert output_text.strip() and b"\x1b[" not in output_text.replace(b"\x1b[0m", b""), output_text
+        assert output_text.strip() and b"\x1b[" not in output_text.replace(b"\x1b[0m", b""), (
+            output_text
+        )
 
 
 def start(directory: Path, document: Path, stderr: int) -> subprocess.Popen:

@@ -1,5 +1,6 @@
-"""The Dockerfile: its build command creates a static program, which runs the image's command in an empty
-root directory as the image's user. If there is a container engine, the image is built, too."""
+"""The Dockerfile: its build command creates a static program, which runs the image's command in an
+empty root directory as the image's user. If there is a container engine, the image is built,
+too."""
 
 from __future__ import annotations
 

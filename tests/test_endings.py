@@ -1,8 +1,8 @@
 """Counts are exact however a run ends: the counted lines are those that were read, or the program
 reports the possible difference and fails.
 
-Each way to end (lines, duration, SIGTERM, the reader closes, the disk is full), with each output and
-each kind of reader, live and simulated.
+Each way to end (lines, duration, SIGTERM, the reader closes, the disk is full), with each output
+and each kind of reader, live and simulated.
 """
 
 from __future__ import annotations
@@ -272,7 +272,9 @@ def test_a_signal_ends_the_wait_for_a_slow_reader(case: Start, lines: int) -> No
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("most", [1, 100_000])
-def test_what_a_reader_that_leaves_has_not_read_is_reported(case: Start, mode: str, most: int) -> None:
+def test_what_a_reader_that_leaves_has_not_read_is_reported(
+    case: Start, mode: str, most: int
+) -> None:
     ending = case("stdout", mode)
     reading = pipe(ending, rate(50_000), {"most": most}, lines=1_000_000)
     reading.begins.set()
@@ -593,11 +595,13 @@ def test_loops_that_have_nothing_to_do_for_a_moment_do_not_end_the_program(
 def test_a_stream_that_moves_to_another_loop_does_not_end_the_program(
     run: Run, tmp_path: Path, attempt: int
 ) -> None:
-    """The only active stream is replaced by one on the other loop: neither loop must consider the run
-    as finished."""
+    """The only active stream is replaced by one on the other loop: neither loop must consider the
+    run as finished."""
 
-    def one(name: str, streams: int, pace: int, **spec: Any) -> dict:
-        names = [stream(f"s{number}", "Access", rate(pace)) for number in range(streams)]
+    def one(name: str, streams: int, lines_per_second: int, **spec: Any) -> dict:
+        names = [
+            stream(f"s{number}", "Access", rate(lines_per_second)) for number in range(streams)
+        ]
         return source(name, access(name, *names, output=file(f"{name}.log")), **spec)
 
     ended = {"stopAfter": {"lines": 10}}

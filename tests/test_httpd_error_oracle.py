@@ -1,8 +1,9 @@
-"""Real httpd is the reference for error logs: our formatter, with the same fields, writes the same bytes.
+"""Real httpd is the reference for error logs: our formatter, with the same fields, writes the same
+bytes.
 
 Each line that httpd writes is taken apart into fields by a strict pattern and rendered again. Where
 the test itself sent the awkward bytes, the message and the referer are taken from what was sent,
-so that the escaping is judged and not just copied.
+so that the escaping is compared, not just copied.
 """
 
 from __future__ import annotations
@@ -159,7 +160,7 @@ def story(request: pytest.FixtureRequest) -> Iterator[Story]:
 
 
 def test_every_line_is_byte_identical(story: Story) -> None:
-    # What was cut off can't be read from a line; those lines are judged by what was sent.
+    # What was cut off can't be read from a line; those lines are compared with what was sent.
     lines = [line for line in story.server.lines("error") if len(line) < 8000]
     fields = [fields_of(line, story.server.time_zone) for line in lines]
     levels = {field["level"] for field in fields}
@@ -185,7 +186,9 @@ def test_what_was_sent_is_escaped_as_httpd_does(story: Story, index: int) -> Non
 
 
 def compare(server: Httpd, theirs: list[bytes], fields: list[dict]) -> None:
-    ours = formatter.render([formatter.error(server.mpm, server.time_zone, field) for field in fields])
+    ours = formatter.render(
+        [formatter.error(server.mpm, server.time_zone, field) for field in fields]
+    )
     differing = [(line, our) for line, our in zip(theirs, ours, strict=True) if line != our]
     assert not differing, "\n".join(report(*pair) for pair in differing[:5])
 

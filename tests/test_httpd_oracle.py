@@ -1,4 +1,5 @@
-"""Real httpd is the reference for access logs: our formatter, with the same fields, writes the same bytes.
+"""Real httpd is the reference for access logs: our formatter, with the same fields, writes the same
+bytes.
 
 What the test sent is known from the test; what only the server knows (times, sizes, processes)
 comes from a log of bare numbers that httpd writes beside the others.
@@ -155,10 +156,10 @@ def test_every_conversion_of_a_time_is_byte_identical(httpd: Httpd) -> None:
     assert ours.split(b"|") == theirs.split(b"|")
 
 
-def compare(httpd: Httpd, log: str, judged: list[Request]) -> None:
-    """Compares the lines of the judged requests in one of httpd's logs with ours."""
+def compare(httpd: Httpd, log: str, compared: list[Request]) -> None:
+    """Compares the lines of the compared requests in one of httpd's logs with ours."""
     numbers = zip(REQUESTS, httpd.lines("fields"), httpd.lines(log), strict=True)
-    rows = [row for row in numbers if row[0] in judged]
+    rows = [row for row in numbers if row[0] in compared]
     fields = [fields_of(request, numbers, httpd) for request, numbers, _ in rows]
     wanted = httpd.formats[log]
     ours = formatter.render([formatter.access(wanted, httpd.time_zone, field) for field in fields])

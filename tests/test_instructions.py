@@ -1,6 +1,6 @@
-"""The instructions for a line, as callgrind counts them. They are the same in every run, and nearly the
-same on every machine: a change that makes lines slower is detected, while seconds would depend on the
-machine."""
+"""The instructions for a line, as callgrind counts them. They are the same in every run, and nearly
+the same on every machine: a change that makes lines slower is detected, while seconds would depend
+on the machine."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Formats of public configurations: httpd with every module of Debian's is the judge of which are
-formats, and of what lines look like."""
+"""Formats of public configurations: httpd with every module of Debian's decides which are
+formats, and what lines look like."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def httpd_takes(directory: Path, *log_formats: str) -> tuple[bool, str]:
     """The result of `apache2 -t` with every module, and its output."""
     lines = [
         f'ServerRoot "{directory}"',
-        "ServerName judge.example",
+        "ServerName httpd.example",
         f'DefaultRuntimeDir "{directory}"',
         f'ErrorLog "{directory}/error.log"',
         *every_module(),
@@ -64,7 +64,7 @@ def visor_takes(log_format: str) -> tuple[bool, bytes]:
     return done.returncode == 0, done.stdout if done.returncode == 0 else done.stderr.encode()
 
 
-def test_the_judge_is_fit(tmp_path: Path) -> None:
+def test_httpd_rejects_unknown_directives(tmp_path: Path) -> None:
     taken, output_text = httpd_takes(tmp_path, "%h")
     assert taken, output_text
     assert not httpd_takes(tmp_path, "%J")[0]

@@ -1,4 +1,4 @@
-"""The metrics before Prometheus's own judges: promtool, and a real Prometheus that scrapes."""
+"""The metrics, checked by Prometheus's own tools: promtool, and a real Prometheus that scrapes."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ def test_every_metric_is_there_from_the_start_with_its_labels(run: Run) -> None:
         ("web", "requests", "access"): 50,
         ("daemon", "failures", "error"): 100,
     }
-    for (generator, name, kind), pace in streams.items():
+    for (generator, name, kind), lines_per_second in streams.items():
         labels = {"source": "shop", "generator": generator, "stream": name, "kind": kind}
         assert len(metrics.select("visor_lines_total", **labels)) == 1
         assert len(metrics.select("visor_bytes_total", **labels)) == 1
         target = metrics.sum("visor_configured_lines_per_second", generator=generator, stream=name)
-        assert target == pytest.approx(pace)
+        assert target == pytest.approx(lines_per_second)
     for result in ("success", "failure"):
         assert metrics.select("visor_config_reloads_total", result=result)
     assert metrics.sum("visor_build_info") == 1

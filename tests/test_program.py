@@ -36,12 +36,12 @@ def endless(output: dict) -> dict:
     return source("flood", access("web", stream("requests", "Access", UNLIMITED), output=output))
 
 
-@pytest.mark.parametrize("verb", ["emit", "run"])
-def test_a_closed_output_ends_quietly(tmp_path: Path, verb: str) -> None:
+@pytest.mark.parametrize("command", ["emit", "run"])
+def test_a_closed_output_ends_quietly(tmp_path: Path, command: str) -> None:
     document = save(tmp_path / "flood.yaml", endless(STDOUT))
     arguments = {"emit": ["access", "--unlimited"], "run": ["-f", document, "--listen", "none"]}
     process = subprocess.Popen(
-        [BINARY, verb, *arguments[verb]],
+        [BINARY, command, *arguments[command]],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -53,7 +53,7 @@ def test_a_closed_output_ends_quietly(tmp_path: Path, verb: str) -> None:
     output_text = process.stderr.read().decode()
     # Lines that were counted but not read are reported, and the run fails.
     is_reported = "the reader has gone" in output_text
-    assert is_reported == (verb == "run")
+    assert is_reported == (command == "run")
     assert process.wait(TIMEOUT) == int(is_reported), output_text
     process.stderr.close()
     assert all(COMBINED.fullmatch(line.rstrip(b"\n")) for line in first)
@@ -231,7 +231,9 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
 def test_json_diagnostics_equal_the_text_for_a_bad_document(tmp_path: Path) -> None:
     document = tmp_path / "bad.yaml"
     document.write_text("kind: Nonsense\n")
-    done = visor("run", "-f", document, "--logging-format", "json", "--listen", "none", cwd=tmp_path)
+    done = visor(
+        "run", "-f", document, "--logging-format", "json", "--listen", "none", cwd=tmp_path
+    )
     assert done.returncode == 1
     assert "bad.yaml" in done.stderr
     for line in done.stderr.splitlines():

@@ -48,7 +48,8 @@ SHIMS = {
 
 
 def blocks(page: str, language: str) -> Iterator[pytest.param]:
-    """The fenced blocks of a language, each named by its page and line, with its expected output."""
+    """The fenced blocks of a language, each named by its page and line, with its expected
+    output."""
     text = (ROOT / page).read_text()
     fence = rf"^```{language}\n(.*?)^```\n(?:\n```text\n(.*?)^```$)?"
     for match in re.finditer(fence, text, re.MULTILINE | re.DOTALL):
@@ -109,7 +110,9 @@ class Shell:
     def end(self) -> None:
         """Waits for the end, which must be a success."""
         code = self.process.wait(TIMEOUT)
-        assert code == 0, f"exit code {code}\n{self.output_text.read_text(errors='replace')[-4000:]}"
+        assert code == 0, (
+            f"exit code {code}\n{self.output_text.read_text(errors='replace')[-4000:]}"
+        )
 
 
 def is_interrupted(line: str) -> bool:

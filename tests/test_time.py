@@ -48,7 +48,10 @@ def busy(count: int = 6, **spec: object) -> dict:
     generators = []
     for number in range(count):
         rotated = file(f"access-{number}.log", maxAge="10m", keep=100, compress="Gzip")
-        requests = [stream(f"s{i}", "Access", interval, surges=surges) for i, interval in enumerate(intervals)]
+        requests = [
+            stream(f"s{i}", "Access", interval, surges=surges)
+            for i, interval in enumerate(intervals)
+        ]
         failures = [stream(f"s{i}", kinds[i], interval) for i, interval in enumerate(intervals)]
         generators.append(access(f"access-{number}", *requests, output=rotated))
         generators.append(error(f"error-{number}", *failures, output=file(f"error-{number}.log")))
@@ -186,9 +189,9 @@ def test_a_live_run_with_a_seed_draws_the_same_contents(
 @pytest.mark.parametrize("start", [[], ["--start", "2026-01-01T00:00:00Z"]], ids=["live", "then"])
 def test_a_line_is_written_when_its_request_ends(start: list[str]) -> None:
     """Beginning, duration and end agree; lines are in order of end, and none is of the future."""
-    pace = ["-n", "2000", "--rate", "4000"]
+    options = ["-n", "2000", "--rate", "4000"]
     log_format = "%{usec}t %D %{end:usec}t %T %{ms}T %{end:%T}t %t %^FB"
-    done = visor("emit", "access", "--format", log_format, *pace, *start)
+    done = visor("emit", "access", "--format", log_format, *options, *start)
     now = time.time()
     rows = [line.split() for line in whole_lines(done.stdout)]
     ends = [int(row[2]) for row in rows]

@@ -23,20 +23,20 @@ Run = Callable[..., Running]
 KINDS = {"notices": "Notice", "warnings": "Warn", "failures": "Error"}
 
 
-def shop(web: dict, daemon: dict | None = None, pace: int = 2000) -> dict:
+def shop(web: dict, daemon: dict | None = None, lines_per_second: int = 2000) -> dict:
     """An access log and an error log, several streams each."""
     return source(
         "shop",
         access(
             "web",
             stream("heartbeat", "Heartbeat", rate(10)),
-            stream("readers", "Access", rate(pace)),
-            stream("writers", "Access", rate(pace // 4)),
+            stream("readers", "Access", rate(lines_per_second)),
+            stream("writers", "Access", rate(lines_per_second // 4)),
             output=web,
         ),
         error(
             "daemon",
-            *(stream(name, kind, rate(pace // 4)) for name, kind in KINDS.items()),
+            *(stream(name, kind, rate(lines_per_second // 4)) for name, kind in KINDS.items()),
             output=daemon or file("error.log"),
         ),
         seed=7,

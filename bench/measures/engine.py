@@ -24,7 +24,9 @@ def built() -> Path:
             "`outputs` out"
         )
     build = [*COMMAND, "--no-run"]
-    done = subprocess.run(build, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        build, cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
     found = re.search(r"\((target/\S+)\)", done.stderr)
     if done.returncode or not found:
         raise Trouble(f"the engine's benchmark can't be built:\n{done.stderr}")

@@ -44,11 +44,14 @@ def measure(settings: Settings) -> Section:
     }
     section.data = {"lines_per_second": rates, "ratios": ratios}
     section.rows = [
-        [name, millions(median(found)), f"{ratios[name]:.2f}"] for name, found in rates.items()
+        [name, millions(median(found)), f"{ratios[name]:.2f}"]
+        for name, found in rates.items()
     ]
     got = f"{ratios['two loops']:.2f} (two programs: {ratios['two programs']:.2f})"
     reached = ratios["two loops"] >= TARGET
-    section.targets = [Target("two loops, times one", f"at least {TARGET}", got, reached)]
+    section.targets = [
+        Target("two loops, times one", f"at least {TARGET}", got, reached)
+    ]
     section.charts = [
         Chart(
             "loops",
@@ -73,15 +76,20 @@ def lines_per_second(
     with ExitStack() as stack:
         visors = []
         for number, (loops, logs) in enumerate(programs):
-            generators = [access(log, unlimited, {"file": {"path": f"{log}.log"}}) for log in logs]
+            generators = [
+                access(log, unlimited, {"file": {"path": f"{log}.log"}}) for log in logs
+            ]
             text, nothing = document(generators), [f"{log}.log" for log in logs]
             place = f"{directory}-{number}"
-            started = running(settings, place, text, threads=loops, into_nothing=nothing)
+            started = running(
+                settings, place, text, threads=loops, into_nothing=nothing
+            )
             visors.append(stack.enter_context(started))
         before = [visor.metrics() for visor in visors]
         time.sleep(SECONDS)
         after = [visor.metrics() for visor in visors]
     return sum(
-        (late.sum("visor_lines_total") - early.sum("visor_lines_total")) / (late.at - early.at)
+        (late.sum("visor_lines_total") - early.sum("visor_lines_total"))
+        / (late.at - early.at)
         for early, late in zip(before, after, strict=True)
     )

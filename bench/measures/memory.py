@@ -11,7 +11,8 @@ from .settings import Settings
 
 FORMAT = "combined"
 SHARE = 0.6
-"""Of the lines that the baseline of eleven pieces copies; or, where that is more than anyone needs:"""
+"""Of the lines that the baseline of eleven pieces copies; or, where that is more than anyone
+needs:"""
 TARGET_LINES = 12_000_000
 """A second."""
 
@@ -20,7 +21,15 @@ def measure(settings: Settings) -> Section:
     section = Section(
         name="memory",
         title="Lines in memory, on one core",
-        columns=["Format", "lines/s", "best", "bytes a line", "MB/s", "whole copies", "in pieces"],
+        columns=[
+            "Format",
+            "lines/s",
+            "best",
+            "bytes a line",
+            "MB/s",
+            "whole copies",
+            "in pieces",
+        ],
         data=[],
     )
     for found in engine.run(engine.built()):
@@ -36,7 +45,10 @@ def measure(settings: Settings) -> Section:
         Chart(
             "memory",
             "Million lines per second in memory, one core",
-            [Bar(found["format"], found["lines_per_second"] / 1e6) for found in section.data],
+            [
+                Bar(found["format"], found["lines_per_second"] / 1e6)
+                for found in section.data
+            ],
         )
     ]
     rate, share = combined["lines_per_second"], combined["share_of_pieces"]

@@ -1,5 +1,5 @@
-"""The time to write unlimited lines to an output, and that of a baseline: `dd` copying the
-very bytes, which are in memory already, by writes as large as visor's.
+"""The time to write unlimited lines to an output, and that of a baseline: `dd` copying the very
+bytes, which are in memory already, by writes as large as visor's.
 
 The contenders take turns (A B B A ...), so that whatever else the machine does hits all of them,
 and none always finds the memory that another has just given back; each round's times are compared
@@ -89,7 +89,16 @@ def measure(settings: Settings) -> Section:
     section = Section(
         name="outputs",
         title="Unlimited lines to an output",
-        columns=["Output", "visor", "its CPU", "baseline", "visor / baseline", "rounds", "lines/s", "MB/s"],
+        columns=[
+            "Output",
+            "visor",
+            "its CPU",
+            "baseline",
+            "visor / baseline",
+            "rounds",
+            "lines/s",
+            "MB/s",
+        ],
         data={"lines": work.lines, "bytes": work.bytes, "outputs": {}},
     )
     section.targets = [live_of_in_memory(costs[places[0].name]["visor"], in_memory)]
@@ -102,7 +111,10 @@ def measure(settings: Settings) -> Section:
             [
                 Bar(f"{name}, {who}", work.lines / numbers[seconds_of] / 1e6)
                 for name, numbers in section.data["outputs"].items()
-                for who, seconds_of in (("visor", "seconds"), ("dd", "baseline_seconds"))
+                for who, seconds_of in (
+                    ("visor", "seconds"),
+                    ("dd", "baseline_seconds"),
+                )
             ],
         )
     ]
@@ -131,7 +143,16 @@ def workload(settings: Settings) -> Workload:
 
 
 def emit(settings: Settings, lines: int) -> list[str]:
-    return [str(settings.binary), "emit", "access", "--unlimited", "-n", str(lines), "--seed", "1"]
+    return [
+        str(settings.binary),
+        "emit",
+        "access",
+        "--unlimited",
+        "-n",
+        str(lines),
+        "--seed",
+        "1",
+    ]
 
 
 def visor(settings: Settings, work: Workload, output: Output) -> Cost:
@@ -155,7 +176,9 @@ def size(path: Path, otherwise: int) -> int:
 
 def baseline(work: Workload, output: Output) -> Cost:
     block = PIPE_WRITE if output.path is None else WRITE
-    return run_into([["dd", f"if={work.ready}", f"bs={block}", "status=none"]], output.path)
+    return run_into(
+        [["dd", f"if={work.ready}", f"bs={block}", "status=none"]], output.path
+    )
 
 
 def peer(flog: str, lines: int, output: Output) -> Cost:
@@ -169,7 +192,10 @@ def outputs(settings: Settings, work: Workload) -> tuple[list[Output], list[str]
             f"{settings.directory.parent} has no room for {2 * work.bytes} bytes; "
             "choose another --dir"
         )
-    found = [Output("/dev/null", Path(os.devnull)), Output("file", settings.directory / "output.log")]
+    found = [
+        Output("/dev/null", Path(os.devnull)),
+        Output("file", settings.directory / "output.log"),
+    ]
     notes = []
     memory = Path("/dev/shm")
     if memory.is_dir() and shutil.disk_usage(memory).free > 2 * work.bytes:
@@ -180,7 +206,9 @@ def outputs(settings: Settings, work: Workload) -> tuple[list[Output], list[str]
 
 
 def live_of_in_memory(live: list[Cost], in_memory: list[float]) -> Target:
-    share = median(own / whole.seconds for own, whole in zip(in_memory, live, strict=True))
+    share = median(
+        own / whole.seconds for own, whole in zip(in_memory, live, strict=True)
+    )
     return Target(
         "live into /dev/null, of in memory",
         f"at least {LIVE_SHARE:.0%}",
@@ -245,7 +273,8 @@ def peers(flog: str | None, section: Section, work: Workload) -> list[str]:
     """What can be said of other programs that make such lines."""
     if flog:
         ratios = ", ".join(
-            f"{name} {numbers['times_flog']:.1f}" for name, numbers in section.data["outputs"].items()
+            f"{name} {numbers['times_flog']:.1f}"
+            for name, numbers in section.data["outputs"].items()
         )
         notes = [
             f"visor's lines/s in times of flog's (`flog -f apache_combined -n "
@@ -253,7 +282,12 @@ def peers(flog: str | None, section: Section, work: Workload) -> list[str]:
         ]
         times = section.data["outputs"]["/dev/null"]["times_flog"]
         section.targets.append(
-            Target("times flog's lines", f"{TIMES_FLOG}", f"{times:.0f}", times >= TIMES_FLOG)
+            Target(
+                "times flog's lines",
+                f"{TIMES_FLOG}",
+                f"{times:.0f}",
+                times >= TIMES_FLOG,
+            )
         )
     else:
         notes = ["flog: not measured, it isn't on the PATH."]

@@ -27,9 +27,13 @@ class Cost:
     """That came through the pipe, if it was one."""
 
 
-def run_into(commands: list[list[str]], path: Path | None, keep: bytearray | None = None) -> Cost:
+def run_into(
+    commands: list[list[str]], path: Path | None, keep: bytearray | None = None
+) -> Cost:
     """Runs a pipeline into a file, or into a pipe whose bytes are counted."""
-    output = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644) if path else None
+    output = (
+        os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644) if path else None
+    )
     started = time.monotonic()
     processes: list[subprocess.Popen] = []
     try:

@@ -34,7 +34,9 @@ def measure(settings: Settings) -> Section:
         two, four = (places(settings, program, format_, rounds) for rounds in (2, 4))
         lines = 2 * engine.LINES_A_ROUND
         section.data[format_] = {
-            where: (four[where] - two[where]) / lines for where in four if four[where] > two[where]
+            where: (four[where] - two[where]) / lines
+            for where in four
+            if four[where] > two[where]
         }
     combined = section.data["combined"]
     total = sum(combined.values())
@@ -49,7 +51,9 @@ def measure(settings: Settings) -> Section:
             [Bar(where, count) for where, count in [*shown, ("all others", rest)]],
         )
     ]
-    totals = ", ".join(f"{name} {sum(found.values()):,.0f}" for name, found in section.data.items())
+    totals = ", ".join(
+        f"{name} {sum(found.values()):,.0f}" for name, found in section.data.items()
+    )
     section.notes = [
         "Callgrind's counts of the engine's benchmark, by the file that an instruction comes from, "
         f"wherever it was inlined. Instructions a line: {totals}."
@@ -57,15 +61,21 @@ def measure(settings: Settings) -> Section:
     return section
 
 
-def places(settings: Settings, program: Path, format_: str, rounds: int) -> Counter[str]:
+def places(
+    settings: Settings, program: Path, format_: str, rounds: int
+) -> Counter[str]:
     """Instructions by the file that they come from."""
     counts = settings.directory / "callgrind"
     valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={counts}"]
-    subprocess.run([*valgrind, program, format_, str(rounds)], check=True, capture_output=True)
+    subprocess.run(
+        [*valgrind, program, format_, str(rounds)], check=True, capture_output=True
+    )
     annotate = ["callgrind_annotate", "--threshold=100", "--auto=no", counts]
     report = subprocess.run(annotate, check=True, capture_output=True, text=True).stdout
     found: Counter[str] = Counter()
-    for count, file in re.findall(r"^\s*([\d,]+) \([^)]*\)\s+(\S+?):", report, re.MULTILINE):
+    for count, file in re.findall(
+        r"^\s*([\d,]+) \([^)]*\)\s+(\S+?):", report, re.MULTILINE
+    ):
         found[short(file)] += int(count.replace(",", ""))
     return found
 

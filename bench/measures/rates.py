@@ -78,10 +78,13 @@ def add_row(section: Section, rate: int, before: Metrics, after: Metrics) -> Non
     target = (after.at - before.at) * rate
     bounds = [
         sample.labels["le"]
-        for sample in after.each("visor_schedule_lag_seconds_bucket", generator=generator)
+        for sample in after.each(
+            "visor_schedule_lag_seconds_bucket", generator=generator
+        )
     ]
     buckets = [
-        (float(bound), grown("visor_schedule_lag_seconds_bucket", le=bound)) for bound in bounds
+        (float(bound), grown("visor_schedule_lag_seconds_bucket", le=bound))
+        for bound in bounds
     ]
     lags = {share: bound_of(share, buckets) for share in SHARES}
     section.data.append(
@@ -132,7 +135,9 @@ def bound_of(share: float, buckets: list[tuple[float, float]]) -> float | None:
     """The upper bound of the bucket in which this share of all lies, in seconds; buckets are
     cumulative."""
     total = max((count for _, count in buckets), default=0)
-    return next((bound for bound, count in sorted(buckets) if count >= share * total > 0), None)
+    return next(
+        (bound for bound, count in sorted(buckets) if count >= share * total > 0), None
+    )
 
 
 def at_most(lag: float | None) -> str:

@@ -49,10 +49,17 @@ class Section:
 
 
 def failures(sections: Iterable[Section]) -> list[Target]:
-    return [target for section in sections for target in section.targets if target.ok is False]
+    return [
+        target
+        for section in sections
+        for target in section.targets
+        if target.ok is False
+    ]
 
 
-def markdown(conditions: str, sections: list[Section], pictures: str | None = None) -> str:
+def markdown(
+    conditions: str, sections: list[Section], pictures: str | None = None
+) -> str:
     """The report; with the path of its pictures, if they are drawn."""
     parts = ["# Performance", conditions]
     targets = [target for section in sections for target in section.targets]
@@ -66,13 +73,17 @@ def markdown(conditions: str, sections: list[Section], pictures: str | None = No
             parts.append(table(section.columns, section.rows))
         parts += section.notes
         if pictures:
-            parts += [f"![{one.title}]({pictures}/{one.name}.svg)" for one in section.charts]
+            parts += [
+                f"![{one.title}]({pictures}/{one.name}.svg)" for one in section.charts
+            ]
     return "\n\n".join(parts)
 
 
 def table(columns: list[str], rows: list[list[str]]) -> str:
     """A table with its first column to the left and its numbers to the right."""
-    widths = [max(len(row[at]) for row in [columns, *rows]) for at in range(len(columns))]
+    widths = [
+        max(len(row[at]) for row in [columns, *rows]) for at in range(len(columns))
+    ]
 
     def line(cells: list[str]) -> str:
         padded = [
@@ -81,7 +92,10 @@ def table(columns: list[str], rows: list[list[str]]) -> str:
         ]
         return f"| {' | '.join(padded)} |"
 
-    rule = [":" + "-" * (widths[0] - 1), *("-" * (width - 1) + ":" for width in widths[1:])]
+    rule = [
+        ":" + "-" * (widths[0] - 1),
+        *("-" * (width - 1) + ":" for width in widths[1:]),
+    ]
     return "\n".join([line(columns), line(rule), *map(line, rows)])
 
 

@@ -48,7 +48,12 @@ def measure(settings: Settings) -> Section:
                 seconds(run),
                 run <= FIRST_LINE,
             ),
-            Target("program", f"under {SIZE / 1e6:.0f} MB", f"{size / 1e6:.1f} MB", size < SIZE),
+            Target(
+                "program",
+                f"under {SIZE / 1e6:.0f} MB",
+                f"{size / 1e6:.1f} MB",
+                size < SIZE,
+            ),
         ],
         rows=[
             [name, seconds(median(found)), seconds(quantiles(found, n=10)[-1])]
@@ -69,7 +74,10 @@ def measure(settings: Settings) -> Section:
 def first_line(command: list[str]) -> float:
     started = time.monotonic()
     process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     )
     with process.stdout as lines:
         line = lines.readline()

@@ -1,6 +1,7 @@
 """What many quiet streams cost: processor time, memory, threads and open files, from /proc.
 
-Lines arrive by chance (the exponential interval), so that streams don't wake together: the dear case.
+Lines arrive by chance (the exponential interval), so that streams don't wake together: the dear
+case.
 """
 
 from __future__ import annotations
@@ -72,7 +73,10 @@ def measure(settings: Settings) -> Section:
         Chart(
             "streams-memory",
             "MiB resident",
-            [Bar(found["layout"], found["resident"] / (1 << 20)) for found in section.data],
+            [
+                Bar(found["layout"], found["resident"] / (1 << 20))
+                for found in section.data
+            ],
         ),
         Chart(
             "streams-cpu",
@@ -100,7 +104,8 @@ def documents(layout: Layout) -> str:
     ]
     cuts = range(0, len(generators), MOST_GENERATORS)
     return "\n---\n".join(
-        document(generators[cut : cut + MOST_GENERATORS], name=f"bench-{cut}") for cut in cuts
+        document(generators[cut : cut + MOST_GENERATORS], name=f"bench-{cut}")
+        for cut in cuts
     )
 
 
@@ -148,12 +153,21 @@ def add_row(section: Section, layout: Layout, found: dict) -> None:
         section.targets.append(Target(f"{layout}: {what}", limit, got, ok))
 
     if layout.share is not None:
-        add_target("share of a core", f"under {layout.share:.0%}", f"{share:.1%}", share < layout.share)
+        add_target(
+            "share of a core",
+            f"under {layout.share:.0%}",
+            f"{share:.1%}",
+            share < layout.share,
+        )
     if layout.resident is not None:
         ok = resident < layout.resident << 20
-        add_target("resident memory", f"under {layout.resident} MiB", mebibytes(resident), ok)
+        add_target(
+            "resident memory", f"under {layout.resident} MiB", mebibytes(resident), ok
+        )
     if layout.threads is not None:
-        add_target("threads", f"under {layout.threads}", str(threads), threads < layout.threads)
+        add_target(
+            "threads", f"under {layout.threads}", str(threads), threads < layout.threads
+        )
 
 
 def mebibytes(size: int) -> str:

@@ -18,7 +18,7 @@ from .settings import Settings
 
 T = TypeVar("T")
 
-PATIENCE = 30
+TIMEOUT = 30
 """Seconds to wait for something that ought to happen at once."""
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 LABEL = re.compile(r'(\w+)="([^"]*)"')
@@ -59,7 +59,7 @@ class Visor:
         asked = time.monotonic()
         # Without a proxy that the environment may name: this never leaves the machine.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"http://{self.address}/metrics", timeout=PATIENCE) as answer:
+        with opener.open(f"http://{self.address}/metrics", timeout=TIMEOUT) as answer:
             text = answer.read().decode()
         return Metrics(text, (asked + time.monotonic()) / 2)
 
@@ -135,7 +135,7 @@ def running(
     finally:
         process.terminate()
         try:
-            process.wait(PATIENCE)
+            process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -143,9 +143,9 @@ def running(
 
 def wait_for(what: str, happened: Callable[[], T | None]) -> T:
     """Waits until something is there, and returns it."""
-    limit = time.monotonic() + PATIENCE
+    limit = time.monotonic() + TIMEOUT
     while time.monotonic() < limit:
         if found := happened():
             return found
         time.sleep(0.01)
-    raise Trouble(f"waited {PATIENCE} s for {what}, in vain")
+    raise Trouble(f"waited {TIMEOUT} s for {what}, in vain")

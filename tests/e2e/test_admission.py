@@ -57,9 +57,7 @@ MISTAKES = {
     "privilege": (
         shop(
             podTemplate={
-                "containers": [
-                    {"name": "a", "image": "a", "securityContext": {"privileged": True}}
-                ]
+                "containers": [{"name": "a", "image": "a", "securityContext": {"privileged": True}}]
             }
         ),
         "spec.podTemplate.containers[0].securityContext.privileged",

@@ -280,8 +280,8 @@ def a_source_with_a_pipe(place: Place) -> Iterator[Pipe]:
     pipe = Pipe(directory / "access.log")
     pipe.open()
     output = file("access.log")
-    wishes = {"workload": "StatefulSet", "volume": {"hostPath": {"path": path}}}
-    source = place.source(pace=2000, output=output, **wishes)
+    workload = {"workload": "StatefulSet", "volume": {"hostPath": {"path": path}}}
+    source = place.source(lines_per_second=2000, output=output, **workload)
     try:
         yield pipe
     finally:

@@ -1,5 +1,6 @@
 """Rejections by the API server because of a quota, a webhook, an administrator, or a terminating
-namespace. They are reported with the server's message, retried, and resolved when the cause is gone."""
+namespace. They are reported with the server's message, retried, and resolved when the cause is
+gone."""
 
 from __future__ import annotations
 
@@ -203,4 +204,6 @@ def test_a_namespace_that_is_about_to_go(
     # Each deletion is an event, and it tries to recreate the object at most once for each.
     assert len(writes) <= 3 * 10, [(r.verb, r.what) for r in writes]
     output_text = operators.logs(200)
-    assert "reconcile failed" not in [line for line in output_text.splitlines() if namespace.namespace in line]
+    assert "reconcile failed" not in [
+        line for line in output_text.splitlines() if namespace.namespace in line
+    ]

@@ -30,11 +30,13 @@ def collected(pod: Pod, collector: str) -> list[str]:
     return [line for line in pod.logs(collector) if not line.startswith(own)]
 
 
-def start(namespace: Kubernetes, collector: str, output: Object, pace: int = 500) -> Source:
+def start(
+    namespace: Kubernetes, collector: str, output: Object, lines_per_second: int = 500
+) -> Source:
     """The sample of a collector, with smaller files, and more of them."""
     namespace.apply(SAMPLES / COLLECTORS[collector])
     source = Source(namespace, COLLECTORS[collector])
-    requests = stream("requests", "Access", rate(pace))
+    requests = stream("requests", "Access", rate(lines_per_second))
     source.change(generators=[access("access", requests, output=output)])
     source.is_ready()
     pod = source.pod()

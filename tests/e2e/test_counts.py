@@ -1,5 +1,5 @@
-"""The status has the exact number of lines in files and in the logs of containers, whatever happens to
-the pods."""
+"""The status has the exact number of lines in files and in the logs of containers, whatever happens
+to the pods."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_lines_in_the_logs_of_containers_are_the_lines_in_the_status(
     cluster: Cluster, namespace: Kubernetes
 ) -> None:
     cluster.need_own("it ends a process of the node")
-    source = apply(namespace, shop(pace=100))
+    source = apply(namespace, shop(lines_per_second=100))
     source.is_ready()
     has_written(source)
     pod = source.pod()
@@ -121,7 +121,7 @@ def test_of_a_container_that_was_killed_little_is_missing_and_that_is_reported(
     cluster: Cluster, namespace: Kubernetes
 ) -> None:
     cluster.need_own("it reads files of the node, and kills a process there")
-    source = apply(namespace, shop(pace=100, volume=CLAIM, output=file("access.log")))
+    source = apply(namespace, shop(lines_per_second=100, volume=CLAIM, output=file("access.log")))
     source.is_ready()
     log = claim_directory(cluster, source.pod(), "shop") / source.pod().name / "access.log"
     # Longer than the generator takes to write down how much it wrote.

@@ -95,7 +95,7 @@ def operator(
 
 
 def named(number: int) -> Object:
-    return {**shop(pace=5), "metadata": {"name": f"shop-{number}"}}
+    return {**shop(lines_per_second=5), "metadata": {"name": f"shop-{number}"}}
 
 
 WHOLE = {"ConfigMap", "Service", "Deployment"}
@@ -209,7 +209,9 @@ def repeated_events(namespace: Kubernetes) -> list[Object]:
     ours = [e for e in ours if e["involvedObject"]["kind"] == "FakeLogSource"]
     output_text = [(e["involvedObject"].get("uid"), e["reason"], e["message"]) for e in ours]
     again = [e for e in ours if e.get("series") or (e.get("count") or 1) > 1]
-    return again + [e for e, what in zip(ours, output_text, strict=True) if output_text.count(what) > 1]
+    return again + [
+        e for e, what in zip(ours, output_text, strict=True) if output_text.count(what) > 1
+    ]
 
 
 def test_a_server_that_is_too_busy_gets_the_pause_that_it_requests(

@@ -25,11 +25,11 @@ from support.volumes import are_all_kept
 SAMPLES = sorted((ROOT / "manifests" / "samples").glob("*.yaml"))
 
 
-def shop(pace: int = 100, *more: Object) -> Object:
+def shop(lines_per_second: int = 100, *more: Object) -> Object:
     """An access log on standard output, and an error log in a file."""
     return source(
         "shop",
-        access("web", stream("requests", "Access", rate(pace)), *more),
+        access("web", stream("requests", "Access", rate(lines_per_second)), *more),
         error("errors", stream("errors", "Error", rate(50)), output=file("error.log")),
     )
 

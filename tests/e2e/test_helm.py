@@ -69,7 +69,11 @@ def definition(kubernetes: Kubernetes) -> Object:
 def test_helm_test(release: Release, source: Source) -> None:
     for _ in range(2):
         output_text = release.test()
-        assert "Succeeded" in output_text and "POD LOGS" in output_text and "/readyz: ok" in output_text
+        assert (
+            "Succeeded" in output_text
+            and "POD LOGS" in output_text
+            and "/readyz: ok" in output_text
+        )
     # The pod that asked stays for its logs, until there is another one.
     tests = "app.kubernetes.io/component=test"
     assert len(source.kubernetes.within(release.namespace).list("pods", tests)) == 1

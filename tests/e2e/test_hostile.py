@@ -91,22 +91,22 @@ def test_twenty_thousand_connections_block_nobody_at_a_port(
     page = generator.object["status"]["podIP"]
     ports = [(operator, WEBHOOK), (operator, PAGES), (page, METRICS)]
 
-    async def attack(held: threading.Event, over: threading.Event) -> list[int]:
+    async def attack(attacked: threading.Event, over: threading.Event) -> list[int]:
         made = []
         for address, port in ports:
             async with attacks.half_open(address, port, 20_000) as count:
                 async with attacks.slow_readers(address, port, 100):
                     made.append(count)
                     if port == METRICS:
-                        held.set()
+                        attacked.set()
                         await asyncio.to_thread(over.wait, 300)
         return made
 
-    held, over = threading.Event(), threading.Event()
-    with meanwhile(attack(held, over)) as made:
+    attacked, over = threading.Event(), threading.Event()
+    with meanwhile(attack(attacked, over)) as made:
         try:
             are_all_injected(cluster, namespace, 200)
-            assert held.wait(300)
+            assert attacked.wait(300)
             # The operator still reads the pod's page.
             lines = source.status["lines"]
             source.kubernetes.wait_for("more lines", lambda: source.status["lines"] > lines)
@@ -120,7 +120,7 @@ def test_twenty_thousand_connections_block_nobody_at_a_port(
 def test_a_pod_that_only_claims_a_source_is_not_counted(
     cluster: Cluster, operators: Operators, namespace: Kubernetes
 ) -> None:
-    source = apply(namespace, shop(pace=10))
+    source = apply(namespace, shop(lines_per_second=10))
     source.is_ready()
     forged = {"visor.dev/source": "shop", "visor.dev/source-uid": source.uid}
     with new_namespace(cluster, "attacker", "restricted") as attacker:
@@ -148,7 +148,7 @@ def page_of(kubernetes: Kubernetes) -> bool:
 
 def impostor(kubernetes: Kubernetes, cluster: Cluster, claims: dict[str, str]) -> None:
     """Starts a pod that writes for itself, and has the labels of a source's pods."""
-    fast = shop(pace=1000)
+    fast = shop(lines_per_second=1000)
     fast["metadata"]["name"] = "impostor"
     start(kubernetes, cluster.image, fast)
     words = [f"{key}={value}" for key, value in claims.items()]

@@ -1,5 +1,5 @@
-"""Sidecar injection: what is added to pods and what isn't, and that no pod is ever rejected or delayed
-because of it."""
+"""Sidecar injection: what is added to pods and what isn't, and that no pod is ever rejected or
+delayed because of it."""
 
 from __future__ import annotations
 
@@ -47,16 +47,16 @@ def answering(cluster: Cluster, operators: Operators, namespace: Kubernetes) -> 
     namespace.wait_for("the webhook's answers", answers)
 
 
-def rider(pace: int = 50, **spec: Any) -> Object:
+def rider(lines_per_second: int = 50, **spec: Any) -> Object:
     """A source with `workload: Sidecar`."""
-    readers = stream("readers", "Access", rate(pace))
+    readers = stream("readers", "Access", rate(lines_per_second))
     log = access("web", readers, output=file("access.log"))
     return source("shop", log, seed=7, workload="Sidecar", **spec)
 
 
 def template(cluster: Cluster, *, own_volume: bool = False, **annotations: str) -> Object:
     """A pod that asks for `shop`: its own container writes an error line a second."""
-    wishes = {"visor.dev/source": "shop", **annotations}
+    own_annotations = {"visor.dev/source": "shop", **annotations}
     container: Object = {
         "name": "app",
         "image": cluster.image,
@@ -71,11 +71,11 @@ def template(cluster: Cluster, *, own_volume: bool = False, **annotations: str) 
     }
     spec: Object = {"containers": [container], "terminationGracePeriodSeconds": 2}
     if own_volume:
-        wishes["visor.dev/volume"] = "logs"
+        own_annotations["visor.dev/volume"] = "logs"
         container["volumeMounts"] = [{"name": "logs", "mountPath": DIRECTORY}]
         spec["volumes"] = [{"name": "logs", "emptyDir": {}}]
     labels = {"app": "web", "visor.dev/inject": "true"}
-    return {"metadata": {"labels": labels, "annotations": wishes}, "spec": spec}
+    return {"metadata": {"labels": labels, "annotations": own_annotations}, "spec": spec}
 
 
 def bare(cluster: Cluster, name: str, **options: Any) -> Object:
@@ -212,9 +212,7 @@ def test_a_pod_stays_in_its_quality_of_service_class(
     assert not [e for e in namespace.list("events") if e["reason"] == "QoSClassChanged"]
 
 
-def test_a_pod_whose_class_changes_is_reported(
-    cluster: Cluster, namespace: Kubernetes
-) -> None:
+def test_a_pod_whose_class_changes_is_reported(cluster: Cluster, namespace: Kubernetes) -> None:
     apply(namespace, rider())
     desired = {"visor.dev/container-resources": json.dumps({"limits": {"memory": "48Mi"}})}
     namespace.apply(workload(cluster, "Deployment", **desired))
@@ -254,7 +252,9 @@ def test_a_limit_range_and_a_quota_let_an_injected_pod_in(
 
     def has_generator_with_bounds() -> bool:
         # The operators learn of the bounds a moment later.
-        output_text = namespace.run("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=small)
+        output_text = namespace.run(
+            "create", "--dry-run=server", "-o", "json", "-f", "-", stdin=small
+        )
         return has_generator(json.loads(output_text)) and "48Mi" in output_text
 
     small = json.dumps(web("64Mi"))
@@ -267,11 +267,11 @@ def test_a_limit_range_and_a_quota_let_an_injected_pod_in(
 def test_a_change_of_the_source_reaches_injected_pods(
     cluster: Cluster, namespace: Kubernetes
 ) -> None:
-    shop = apply(namespace, rider(pace=5))
+    shop = apply(namespace, rider(lines_per_second=5))
     namespace.apply(workload(cluster, "Deployment", 2))
     pods = wait_until_running(namespace, 2)
     wait_for_lines(shop)
-    shop.change(generators=rider(pace=200)["spec"]["generators"])
+    shop.change(generators=rider(lines_per_second=200)["spec"]["generators"])
 
     def faster() -> bool:
         metrics = [namespace.page(p["metadata"]["name"], 9464, "/metrics") for p in pods]
@@ -299,7 +299,8 @@ def test_a_pod_whose_source_is_missing_starts_without_and_is_reported(
     def reported() -> bool:
         events = namespace.list("events")
         return any(
-            event["reason"] == "NotInjected" and "FakeLogSource `shop` not found" in event["message"]
+            event["reason"] == "NotInjected"
+            and "FakeLogSource `shop` not found" in event["message"]
             for event in events
         )
 

@@ -25,8 +25,8 @@ ANYBODYS = {"leases", "events", "secrets", "mutatingwebhookconfigurations"}
 
 
 def strays(requests: list[Request], lease: str) -> list[Request]:
-    """The writes of operators that did not hold the Lease at that time. An operator holds it from its
-    request until another one has acquired it."""
+    """The writes of operators that did not hold the Lease at that time. An operator holds it from
+    its request until another one has acquired it."""
     taken = takings(requests)
     assert {taking.what["name"] for taking in taken} == {lease}
     tenures: list[tuple[str, Request, Request | None]] = []
@@ -47,7 +47,7 @@ def strays(requests: list[Request], lease: str) -> list[Request]:
         )
 
     begin = min(taking.begin for taking in taken)
-    return [w for w in leads(requests) if w.begin >= begin and not is_held(w)]
+    return [w for w in leader_writes(requests) if w.begin >= begin and not is_held(w)]
 
 
 def takings(requests: list[Request]) -> list[Request]:
@@ -61,9 +61,9 @@ SLACK = 5
 
 
 def first_takeover(requests: list[Request]) -> tuple[float, float]:
-    """How many seconds the Lease was not renewed before another operator acquired it for the first time,
-    and the expected number: a released one is acquired at once, another one when its duration is
-    over. At the first time, the other operators have not been disturbed yet."""
+    """How many seconds the Lease was not renewed before another operator acquired it for the first
+    time, and the expected number: a released one is acquired at once, another one when its duration
+    is over. At the first time, the other operators have not been disturbed yet."""
     taken = sorted(takings(requests), key=lambda request: request.end)
     for last, taking in pairwise(taken):
         old, new = (r.event["requestObject"]["spec"] for r in (last, taking))
@@ -74,7 +74,7 @@ def first_takeover(requests: list[Request]) -> tuple[float, float]:
     pytest.fail("nobody else took it")
 
 
-def leads(requests: list[Request]) -> list[Request]:
+def leader_writes(requests: list[Request]) -> list[Request]:
     return [r for r in requests if r.verb in WRITES and r.resource not in ANYBODYS]
 
 
@@ -123,7 +123,7 @@ def test_there_never_are_two_that_act(
     # The audit log must have its Lease before it writes.
     namespace.wait_for("a renewal", lambda: takings(audit.requests(account)))
     sources = [
-        apply(namespace, {**shop(pace=5), "metadata": {"name": f"shop-{number}"}})
+        apply(namespace, {**shop(lines_per_second=5), "metadata": {"name": f"shop-{number}"}})
         for number in range(4)
     ]
     with restless(sources):
@@ -139,7 +139,7 @@ def test_there_never_are_two_that_act(
     for source in sources:
         source.is_ready()
     requests = audit.requests(account)
-    written = leads(requests)
+    written = leader_writes(requests)
     assert len({write.agent for write in written}) >= 2 and len(written) > 50
     # With the Lease as it was at the time.
     found = strays(requests, operators.lease)

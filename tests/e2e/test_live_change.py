@@ -20,7 +20,7 @@ TARGET = "visor_configured_lines_per_second"
 
 @pytest.fixture(scope="module")
 def two_pods(shared_namespace: Kubernetes) -> Source:
-    source = apply(shared_namespace, shop(pace=20, replicas=2))
+    source = apply(shared_namespace, shop(lines_per_second=20, replicas=2))
     source.is_ready()
     return source
 

@@ -66,13 +66,13 @@ def test_it_serves_its_namespaces(limited: Limited, which: str) -> None:
 
 
 def test_what_is_forbidden_is_not_made(limited: Limited) -> None:
-    wishes = {
+    specs = {
         ("one", "--allow HostPath"): {"volume": {"hostPath": {"path": "/var/log"}}},
         ("two", "--forbid NodePlacement"): {"workload": "DaemonSet"},
     }
-    for (which, reported), wish in wishes.items():
+    for (which, reported), spec in specs.items():
         kubernetes: Kubernetes = getattr(limited, which)
-        source = apply(kubernetes, {**shop(**wish), "metadata": {"name": "greedy"}})
+        source = apply(kubernetes, {**shop(**spec), "metadata": {"name": "greedy"}})
         rejected = source.wait_for("Accepted", "False", "NotAllowed")
         assert reported in rejected.message and source.children() == {}
         source.delete()

@@ -1,4 +1,5 @@
-"""The operators themselves: one is the leader, and if it ends for any reason, another one continues."""
+"""The operators themselves: one is the leader, and if it ends for any reason, another one
+continues."""
 
 from __future__ import annotations
 
@@ -21,13 +22,13 @@ def ready(operators: Operators) -> None:
 
 
 def named(name: str, **spec: object) -> Object:
-    return {**shop(pace=5, **spec), "metadata": {"name": name}}
+    return {**shop(lines_per_second=5, **spec), "metadata": {"name": name}}
 
 
 def test_one_of_two_is_the_leader(operators: Operators) -> None:
     leader = operators.leader()
     assert len(operators.names()) == 2
-    assert [name for name in operators.names() if operators.leads(name)] == [leader]
+    assert [name for name in operators.names() if operators.is_leader(name)] == [leader]
     for name in operators.names():
         metrics = operators.metrics(name)
         assert metrics.sum("visor_operator_build_info") == 1
@@ -47,8 +48,8 @@ def test_when_the_leader_is_killed_another_continues(
 
 
 def kill(cluster: Cluster, operators: Operators, name: str, number: int = signal.SIGKILL) -> None:
-    """Sends a signal to an operator's process; on an existing cluster, its pod is deleted without a grace
-    period."""
+    """Sends a signal to an operator's process; on an existing cluster, its pod is deleted without a
+    grace period."""
     if not cluster.own:
         operators.kubernetes.delete("pod", name, "--grace-period=0", "--force")
         return
@@ -77,7 +78,7 @@ def test_one_that_has_lost_the_lease_while_it_was_frozen_stops_writing(
     assert ended_["lastState"]["terminated"]["exitCode"] == 1
     operators.are_ready()
     assert operators.leader() == other
-    assert [name for name in operators.names() if operators.leads(name)] == [other]
+    assert [name for name in operators.names() if operators.is_leader(name)] == [other]
 
 
 def test_an_operator_killed_in_the_middle_of_its_work_leaves_nothing_half_done(

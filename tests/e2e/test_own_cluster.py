@@ -142,10 +142,10 @@ def test_it_comes_up_where_one_was_killed_and_where_one_is_up(
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "/", "../..", "a/b", "*", "Two", "twelve-chars"])
-@pytest.mark.parametrize("verb", ["up", "down", "env"])
-def test_a_wrong_name_does_nothing(cluster: Cluster, verb: str, name: str) -> None:
+@pytest.mark.parametrize("command", ["up", "down", "env"])
+def test_a_wrong_name_does_nothing(cluster: Cluster, command: str, name: str) -> None:
     cluster.need_own("it asks for another one")
-    assert "CLUSTER_NAME" in rejected(verb, CLUSTER_NAME=name)
+    assert "CLUSTER_NAME" in rejected(command, CLUSTER_NAME=name)
 
 
 @pytest.mark.parametrize("net", ["", "10", "10.300", "10.1.2", "ten.one"])
@@ -223,8 +223,8 @@ def test_make_cluster_says_how_to_use_it_and_make_cluster_down_removes_it(
 ) -> None:
     environment = {**os.environ, **settings}
 
-    def make(verb: str) -> str:
-        words = ["make", "--no-print-directory", "-C", ROOT, verb]
+    def make(target: str) -> str:
+        words = ["make", "--no-print-directory", "-C", ROOT, target]
         done = subprocess.run(words, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -1,5 +1,5 @@
-"""A real Prometheus scrapes operators and pods with the chart's monitors; its results agree with the
-sources, and the queries of the dashboard and the rules have results."""
+"""A real Prometheus scrapes operators and pods with the chart's monitors; its results agree with
+the sources, and the queries of the dashboard and the rules have results."""
 
 from __future__ import annotations
 
@@ -110,7 +110,8 @@ def test_the_variables_of_the_dashboard_have_values(server: Prometheus, source: 
     names = {v["name"] for v in DASHBOARD["templating"]["list"] if v["type"] == "query"}
     assert {f"${name}" for name in names} == set(VARIABLES)
     (found,) = server.query(
-        f'count by (namespace, source) (visor_configured_lines_per_second{{source="{source.name}"}})'
+        "count by (namespace, source) "
+        f'(visor_configured_lines_per_second{{source="{source.name}"}})'
     )
     assert found["metric"]["namespace"] == source.kubernetes.namespace
 

@@ -1,4 +1,5 @@
-"""Invalid changes are rejected with their cause and path; running pods and everything else continue."""
+"""Invalid changes are rejected with their cause and path; running pods and everything else
+continue."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def test_kubectl_scale(namespace: Kubernetes) -> None:
 
 
 def test_replicas_write_lines_of_their_own(namespace: Kubernetes) -> None:
-    source = apply(namespace, shop(pace=500, replicas=2))
+    source = apply(namespace, shop(lines_per_second=500, replicas=2))
     source.is_ready()
     namespace.wait_for("lines", lambda: all(p.metrics().lines() > 500 for p in source.pods()))
     requests = []
@@ -79,7 +79,7 @@ def test_the_lines_of_a_container_that_has_ended_still_count(
     cluster: Cluster, namespace: Kubernetes
 ) -> None:
     cluster.need_own("it ends a process of the node")
-    source = apply(namespace, shop(pace=1000, volume=CLAIM, output=file("access.log")))
+    source = apply(namespace, shop(lines_per_second=1000, volume=CLAIM, output=file("access.log")))
     source.is_ready()
     pod = source.pod()
     log = logs_directory(cluster, pod) / "access.log"
@@ -100,7 +100,9 @@ def test_the_lines_of_a_container_that_has_ended_still_count(
 def test_no_more_lines_count_than_pods_wrote_that_have_ended(
     cluster: Cluster, namespace: Kubernetes
 ) -> None:
-    source = apply(namespace, shop(pace=1000, replicas=2, volume=CLAIM, output=file("access.log")))
+    source = apply(
+        namespace, shop(lines_per_second=1000, replicas=2, volume=CLAIM, output=file("access.log"))
+    )
     source.is_ready()
     namespace.wait_for("lines", lambda: source.status["lines"] > 1000)
     pods = source.pods()

@@ -103,14 +103,14 @@ class Fleet:
         before, started = self.rest(), time.monotonic()
         items = [self.source(number, 50) for number in numbers]
         document = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
-        self.kubernetes.run("apply", "--server-side", "-f", "-", stdin=document, patience=TIMEOUT)
+        self.kubernetes.run("apply", "--server-side", "-f", "-", stdin=document, timeout=TIMEOUT)
         self.are_available(numbers.stop)
         seconds = time.monotonic() - started
         return self.rest() - before, seconds
 
     @staticmethod
-    def source(number: int, pace: int) -> dict:
-        readers = stream("readers", "Access", rate(pace))
+    def source(number: int, lines_per_second: int) -> dict:
+        readers = stream("readers", "Access", rate(lines_per_second))
         return source(f"shop-{number}", access("web", readers), seed=7, replicas=0)
 
     def are_available(self, count: int) -> None:
@@ -134,8 +134,8 @@ class Fleet:
         return usage(self.operators.metrics(leader), processor_seconds(uid))
 
     def rest(self) -> Usage:
-        """Waits until the queue is empty and there are no more requests, and returns what has been used up
-        to then."""
+        """Waits until the queue is empty and there are no more requests, and returns what has been
+        used up to then."""
 
         def resting() -> Usage | None:
             before = self.usage()
@@ -167,7 +167,7 @@ def made(cluster: Cluster, release: Release) -> Iterator[Made]:
     yield Made(fleet, first, others)
     # Deleting the namespace deletes everything in it, before other tests continue.
     options = ("--wait=true", "--timeout=30m")
-    kubernetes.run("delete", "namespace", "scale", *options, patience=TIMEOUT)
+    kubernetes.run("delete", "namespace", "scale", *options, timeout=TIMEOUT)
 
 
 def say(what: str, used: Usage, count: int, seconds: float) -> None:
@@ -192,7 +192,7 @@ def test_all_have_their_children(made: Made) -> None:
     kubernetes = made.fleet.kubernetes
     for kind in ("configmaps", "deployments"):
         selector = "app.kubernetes.io/component=generator"
-        names = kubernetes.run("get", kind, "--selector", selector, "-o", "name", patience=TIMEOUT)
+        names = kubernetes.run("get", kind, "--selector", selector, "-o", "name", timeout=TIMEOUT)
         assert len(names.split()) == SOURCES, kind
 
 

@@ -1,6 +1,6 @@
 """Fifty sources for a long time, with random changes, restarts and deletions of sources, pods,
-operators and the API server. In the end all are up to date, the counts equal the lines in the files,
-the operators' memory has not grown, and nothing is left over.
+operators and the API server. In the end all are up to date, the counts equal the lines in the
+files, the operators' memory has not grown, and nothing is left over.
 
 `make soak` runs it, SOAK_MINUTES long."""
 
@@ -39,8 +39,8 @@ MAX_PACE = 8
 UNASKED = 60
 
 
-def document(name: str, pace: int) -> Object:
-    readers = stream("readers", "Access", rate(pace))
+def document(name: str, lines_per_second: int) -> Object:
+    readers = stream("readers", "Access", rate(lines_per_second))
     web = access("web", readers, output=file("access.log"))
     return source(name, web, volume=CLAIM, replicas=1)
 
@@ -66,7 +66,7 @@ class Soak:
     def name(self) -> str:
         return f"soak-{self.random.randrange(SOURCES)}"
 
-    def pace(self) -> int:
+    def lines_per_second(self) -> int:
         return self.random.randint(1, MAX_PACE)
 
     def source(self) -> Source:
@@ -94,7 +94,7 @@ class Soak:
             self.happened[one.__name__] += 1
 
     def change_pace(self) -> None:
-        changed = document("", self.pace())
+        changed = document("", self.lines_per_second())
         self.source().change(generators=changed["spec"]["generators"])
 
     def scale(self) -> None:
@@ -129,7 +129,7 @@ class Soak:
         """Another source of that name, at once: the children of the first one still exist."""
         source = self.source()
         source.delete()
-        apply(self.kubernetes, document(source.name, self.pace()))
+        apply(self.kubernetes, document(source.name, self.lines_per_second()))
 
     def end_operator(self) -> None:
         """Kills one, or stops it gracefully; its pod is deleted, too, or it would be restarted with
@@ -144,9 +144,9 @@ class Soak:
         self.operators.kubernetes.delete("pod", name, "--grace-period=0", "--force")
 
     def restart_api_server(self) -> None:
-        """With the controller manager, which then starts with a full list. When that of 1.20 restarts its
-        watches, it forgets objects of a source that another one of its name has replaced meanwhile,
-        and the new one waits for names that are never released."""
+        """With the controller manager, which then starts with a full list. When that of 1.20
+        restarts its watches, it forgets objects of a source that another one of its name has
+        replaced meanwhile, and the new one waits for names that are never released."""
         self.cluster.command("stop", "kube-apiserver")
         self.cluster.command("start", "kube-apiserver")
         self.cluster.command("stop", "kube-controller-manager")
@@ -169,7 +169,7 @@ def test_fifty_sources_with_all_that_happens_to_them(
     print(f"soak: seed {seed}, {MINUTES:.0f} minutes", flush=True)
     soak = Soak(cluster, operators, namespace, random.Random(seed))
     for number in range(SOURCES):
-        apply(namespace, document(f"soak-{number}", soak.pace()))
+        apply(namespace, document(f"soak-{number}", soak.lines_per_second()))
     while time.monotonic() < soak.begin + 60 * MINUTES:
         soak.happen()
         if soak.is_late and soak.happened.total() % 20 == 0:
@@ -245,8 +245,8 @@ def count(cluster: Cluster, source: Source) -> Count:
 
 def collect_garbage(cluster: Cluster, kubernetes: Kubernetes, uids: set[str]) -> None:
     """Waits until only objects of sources with these UIDs are left. If pods remain that should be
-    deleted, the controller manager is restarted, because it starts with a full list: that of 1.20 was
-    seen to forget two pods of a deleted ReplicaSet just after the API server was restarted."""
+    deleted, the controller manager is restarted, because it starts with a full list: that of 1.20
+    was seen to forget two pods of a deleted ReplicaSet just after the API server was restarted."""
     for attempt in range(2):
         try:
             kubernetes.wait_for("no leftovers", lambda: left_over(kubernetes, uids) == [], 300)

@@ -1,5 +1,5 @@
-"""Two releases that watch the same namespace: one reconciles, and the other one reports that it does
-not."""
+"""Two releases that watch the same namespace: one reconciles, and the other one reports that it
+does not."""
 
 from __future__ import annotations
 

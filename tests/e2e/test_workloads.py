@@ -79,7 +79,7 @@ def test_a_finite_source_completes(namespace: Kubernetes, replicas: int) -> None
 
 
 def test_a_source_that_becomes_finite_becomes_a_job(namespace: Kubernetes) -> None:
-    source = apply(namespace, shop(pace=2000))
+    source = apply(namespace, shop(lines_per_second=2000))
     source.is_ready()
     source.change(stopAfter={"lines": 3000})
     source.wait_for("Complete", reason="Finished")

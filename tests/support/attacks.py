@@ -65,11 +65,11 @@ async def connect(host: str, port: int, *, reads: int | None = None) -> socket.s
 @asynccontextmanager
 async def half_open(host: str, port: int, count: int) -> AsyncIterator[int]:
     """So many connections on which a request was begun, 200 of them at a time on their way, and as
-    many of them held as this process may. Gives how many could be made."""
+    many of them kept open as this process may. Gives how many could be made."""
     beginnings = [b"", b"GET /metrics HTTP/1.1\r\nHost: a\r\n", b"\x16\x03\x01\x02\x00\x01"]
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     on_their_way = asyncio.Semaphore(200)
-    held: deque[socket.socket] = deque()
+    open_sockets: deque[socket.socket] = deque()
     made = 0
 
     async def begin(number: int) -> None:
@@ -79,9 +79,9 @@ async def half_open(host: str, port: int, count: int) -> AsyncIterator[int]:
         if stream is None:
             return
         made += 1
-        held.append(stream)
-        if len(held) > most - 2000:
-            held.popleft().close()
+        open_sockets.append(stream)
+        if len(open_sockets) > most - 2000:
+            open_sockets.popleft().close()
         # It may have been ended already.
         with suppress(OSError):
             stream.send(beginnings[number % len(beginnings)])
@@ -90,7 +90,7 @@ async def half_open(host: str, port: int, count: int) -> AsyncIterator[int]:
         await asyncio.gather(*(begin(number) for number in range(count)))
         yield made
     finally:
-        for stream in held:
+        for stream in open_sockets:
             stream.close()
 
 
@@ -139,4 +139,3 @@ async def reviews(host: str, port: int, count: int) -> list[int]:
     return await asyncio.gather(
         *(review(host, port, contents[number % len(contents)]) for number in range(count))
     )
-

@@ -93,8 +93,8 @@ def images() -> dict[str, Stage]:
 
 @functools.cache
 def build() -> None:
-    """Builds the programs with the build stage's own command. Its output is shown, because it may take
-    minutes."""
+    """Builds the programs with the build stage's own command. Its output is shown, because it may
+    take minutes."""
     stage = stages()["build"]
     declared = {rest.split("=")[0] for rest in stage.all("ARG")}
     assert declared == set(ARGUMENTS), declared

@@ -39,15 +39,15 @@ class Kubernetes:
     def within(self, namespace: str) -> Kubernetes:
         return dataclasses.replace(self, namespace=namespace)
 
-    def run(self, *words: str | Path, stdin: str = "", patience: float = TIMEOUT) -> str:
+    def run(self, *words: str | Path, stdin: str = "", timeout: float = TIMEOUT) -> str:
         """Runs kubectl and returns what it printed."""
-        return self._run(*words, stdin=stdin, patience=patience).stdout.decode()
+        return self._run(*words, stdin=stdin, timeout=timeout).stdout.decode()
 
     def _run(
-        self, *words: str | Path, stdin: str = "", patience: float = TIMEOUT
+        self, *words: str | Path, stdin: str = "", timeout: float = TIMEOUT
     ) -> subprocess.CompletedProcess[bytes]:
         done = subprocess.run(
-            [*self.command(), *words], input=stdin.encode(), capture_output=True, timeout=patience
+            [*self.command(), *words], input=stdin.encode(), capture_output=True, timeout=timeout
         )
         if done.returncode:
             output_text = done.stderr.decode(errors="replace").strip()
@@ -85,7 +85,8 @@ class Kubernetes:
         return found
 
     def list(self, kinds: str, selector: str = "") -> list[Object]:
-        """All objects of some kinds, such as `pods` or `jobs,services`, optionally with a selector."""
+        """All objects of some kinds, such as `pods` or `jobs,services`, optionally with a
+        selector."""
         chosen = [f"--selector={selector}"] if selector else []
         return json.loads(self.run("get", kinds, *chosen, *self.whole(), "-o", "json"))["items"]
 
@@ -117,8 +118,8 @@ class Kubernetes:
     def logs(self, pod: str, container: str, *options: str) -> str:
         return self.run("logs", pod, f"--container={container}", *options)
 
-    def wait_for(self, what: str, condition: Callable[[], T], patience: float = TIMEOUT) -> T:
-        return wait_for(f"{what} (namespace {self.namespace})", condition, patience, PAUSE)
+    def wait_for(self, what: str, condition: Callable[[], T], timeout: float = TIMEOUT) -> T:
+        return wait_for(f"{what} (namespace {self.namespace})", condition, timeout, PAUSE)
 
     def wait_until_gone(self, kind: str, name: str) -> None:
         self.wait_for(f"the end of {kind} {name}", lambda: self.find(kind, name) is None)

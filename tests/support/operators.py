@@ -54,11 +54,11 @@ class Operators:
             holder = self.holder()
             if holder in others_than or holder not in self.names():
                 return None
-            return holder if self.leads(holder) else None
+            return holder if self.is_leader(holder) else None
 
         return self.kubernetes.wait_for("an operator that acts", leading)
 
-    def leads(self, pod: str) -> bool:
+    def is_leader(self, pod: str) -> bool:
         try:
             return self.metrics(pod).sum("visor_operator_leader") == 1
         except KubectlError:

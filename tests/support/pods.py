@@ -94,8 +94,8 @@ class Pod:
         return directory
 
     def change(self, document: Object) -> None:
-        """Changes its document. A kubelet updates the ConfigMaps of a changed pod at once, and otherwise
-        within a minute or so."""
+        """Changes its document. A kubelet updates the ConfigMaps of a changed pod at once, and
+        otherwise within a minute or so."""
         self.kubernetes.apply(config_map(self.name, document))
         version = self.kubernetes.get("configmap", self.name)["metadata"]["resourceVersion"]
         annotations = {"visor.dev/document": version}

@@ -1,4 +1,5 @@
-"""The program under test as a process: it is started and watched, gets signals, and its output is read."""
+"""The program under test as a process: it is started and watched, gets signals, and its output is
+read."""
 
 from __future__ import annotations
 

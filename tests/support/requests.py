@@ -11,8 +11,8 @@ from support.formatter import text
 
 @dataclass
 class Request:
-    """What is sent, and what the log must contain. `fields` are the formatter's; those that only the
-    server knows (times, sizes) are added from httpd's own log of fields."""
+    """What is sent, and what the log must contain. `fields` are the formatter's; those that only
+    the server knows (times, sizes) are added from httpd's own log of fields."""
 
     name: str
     sent: bytes
@@ -42,9 +42,9 @@ def request(
     keep_alive: bool = False,
     **more: Any,
 ) -> Request:
-    """A well-formed request. `path` is the target's path as processed by httpd, if it depends on more
-    than the target; `user` has a password; `location` is where httpd redirects it; `filename` is the
-    document, if it isn't the path."""
+    """A well-formed request. `path` is the target's path as processed by httpd, if it depends on
+    more than the target; `user` has a password; `location` is where httpd redirects it; `filename`
+    is the document, if it isn't the path."""
     line = method + b" " + target + b" " + protocol
     headers = dict(headers or {})
     if user is not None:

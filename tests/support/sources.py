@@ -139,9 +139,9 @@ class Source:
         return self.kubernetes.wait_for(f"{self.name} to be suspended", still)
 
 
-def shop(*, pace: int = 50, output: Object = STDOUT, **spec: Any) -> Object:
+def shop(*, lines_per_second: int = 50, output: Object = STDOUT, **spec: Any) -> Object:
     """A source called `shop`: an access log whose only stream, `readers`, has this interval."""
-    readers = stream("readers", "Access", rate(pace))
+    readers = stream("readers", "Access", rate(lines_per_second))
     return source("shop", access("web", readers, output=output), seed=7, **spec)
 
 

@@ -23,8 +23,8 @@ def tool(name: str) -> str:
 
 
 def do_without(what: str) -> NoReturn:
-    """Ends a test that lacks a tool: it is skipped on a developer's machine, and fails in continuous
-    integration, which has all tools."""
+    """Ends a test that lacks a tool: it is skipped on a developer's machine, and fails in
+    continuous integration, which has all tools."""
     if os.environ.get("CI"):
         pytest.fail(what)
     pytest.skip(what)

@@ -14,15 +14,15 @@ TIMEOUT = 60.0
 
 
 def wait_for(
-    what: str, condition: Callable[[], T], patience: float = TIMEOUT, pause: float = 0.01
+    what: str, condition: Callable[[], T], timeout: float = TIMEOUT, pause: float = 0.01
 ) -> T:
-    """Returns the first true value of `condition`; fails if there is none within `patience` seconds.
+    """Returns the first true value of `condition`; fails if there is none within `timeout` seconds.
     `what` describes the condition, and `pause` is the time between two checks."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited {patience:.0f} s in vain for: {what}")
+            raise AssertionError(f"waited {timeout:.0f} s in vain for: {what}")
         time.sleep(pause)

@@ -82,16 +82,16 @@ mod tests {
 
     #[test]
     fn a_lease_that_is_renewed_is_held() {
-        let held = |holder: &str, renewed: &str| {
+        let held_by = |holder: &str, renewed: &str| {
             let lease: Lease = serde_json::from_value(json!({"metadata": {}, "spec": {
                 "holderIdentity": holder, "leaseDurationSeconds": 15, "renewTime": renewed,
             }}))
             .unwrap();
             is_held(&lease, "2026-01-01T00:01:00Z".parse().unwrap())
         };
-        assert!(held("a", "2026-01-01T00:00:16.000000Z"));
-        assert!(!held("a", "2026-01-01T00:00:15.000000Z"));
-        assert!(!held("", "2026-01-01T00:00:59.000000Z"), "it was given back");
+        assert!(held_by("a", "2026-01-01T00:00:16.000000Z"));
+        assert!(!held_by("a", "2026-01-01T00:00:15.000000Z"));
+        assert!(!held_by("", "2026-01-01T00:00:59.000000Z"), "it was given back");
         let empty: Lease = serde_json::from_value(json!({"metadata": {}})).unwrap();
         assert!(!is_held(&empty, Timestamp::now()));
     }

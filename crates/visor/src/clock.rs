@@ -47,25 +47,25 @@ impl Clock {
     }
 
     /// An instant as a time of this clock.
-    pub(crate) fn at(&self, moment: Instant) -> Time {
-        let since = moment.checked_duration_since(self.start);
-        let before = || nanos(self.start.saturating_duration_since(moment));
+    pub(crate) fn at(&self, instant: Instant) -> Time {
+        let since = instant.checked_duration_since(self.start);
+        let before = || nanos(self.start.saturating_duration_since(instant));
         self.start_time.saturating_add(since.map_or_else(|| -before(), nanos))
     }
 
     /// Waits until a time or, if wake-ups are coalesced, until the next tick of the timer. Returns
     /// at once for a time in the past.
     pub(crate) async fn sleep_until(&self, time: Time) {
-        let moment = self.moment(time);
+        let instant = self.instant(time);
         if self.is_coalescing.get() {
-            self.timer.sleep_until(moment).await;
+            self.timer.sleep_until(instant).await;
         } else {
-            sleep_until(moment).await;
+            sleep_until(instant).await;
         }
     }
 
     /// A time as an instant; the start for earlier times.
-    fn moment(&self, time: Time) -> Instant {
+    fn instant(&self, time: Time) -> Instant {
         let ahead = u64::try_from(time.nanos_since(self.start_time)).unwrap_or(0);
         self.start + Duration::from_nanos(ahead)
     }

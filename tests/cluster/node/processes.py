@@ -101,8 +101,8 @@ def end_all(deadline: float) -> None:
 
 
 def kill(pid: int, is_ours: Callable[[], bool]) -> None:
-    """Kills a process, unless it has ended and its ID belongs to another one: a process that is held
-    by a descriptor cannot be confused after it was checked."""
+    """Kills a process, unless it has ended and its ID belongs to another one: a process that is
+    held by a descriptor cannot be confused after it was checked."""
     try:
         process = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -116,9 +116,9 @@ def kill(pid: int, is_ours: Callable[[], bool]) -> None:
         os.close(process)
 
 
-def wait(what: str, daemon: str, condition: Callable[[], bool], patience: float = 120) -> None:
+def wait(what: str, daemon: str, condition: Callable[[], bool], timeout: float = 120) -> None:
     """Waits for what a daemon is to bring about; shows the end of its log if it doesn't."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while not condition():
         if find(daemon) is None or time.monotonic() > deadline:
             state = "has ended" if find(daemon) is None else "is still at it"

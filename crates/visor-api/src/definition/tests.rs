@@ -235,5 +235,5 @@ fn no_item_of_a_list_is_changed_by_defaults() {
     defaults(&schema(), false, &mut found);
     assert!(found.is_empty(), "{found:?}");
     defaults(&document_schema(), false, &mut found);
-    assert!(!found.is_empty(), "where documents are explained they are told");
+    assert!(!found.is_empty(), "the schema for documents has defaults");
 }

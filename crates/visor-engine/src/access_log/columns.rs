@@ -244,10 +244,10 @@ impl Builder {
     }
 
     /// The time of the start or the end of the request.
-    pub(super) fn time(&mut self, moment: RequestTime, stamp: AccessStamp) {
+    pub(super) fn time(&mut self, which: RequestTime, stamp: AccessStamp) {
         let number = self.stamps.len();
         self.stamps.push(stamp);
-        match moment {
+        match which {
             RequestTime::Begin => {
                 self.needed.duration = true;
                 self.columns.push(Draft::Begin(number));

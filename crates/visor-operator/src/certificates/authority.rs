@@ -119,9 +119,9 @@ fn parameters(common_name: &str, validity: Validity) -> CertificateParams {
 }
 
 /// Clamped to what a certificate can express: from 1970 to the end of the year 9999.
-fn system_time(moment: UnixSeconds) -> SystemTime {
+fn system_time(time: UnixSeconds) -> SystemTime {
     const LAST: u64 = 253_402_300_799;
-    SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(moment).unwrap_or(0).min(LAST))
+    SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(time).unwrap_or(0).min(LAST))
 }
 
 #[cfg(test)]

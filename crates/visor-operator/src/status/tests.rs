@@ -164,7 +164,7 @@ fn a_rejection_has_a_reason_and_keeps_existing_pods() {
     assert!(status.conditions[1].message.contains("keep running unchanged"));
     assert_eq!(status.ready_replicas, Some(2));
     assert_eq!(State::of(Some(&status)), State::Rejected);
-    // What fails for the moment isn't stalled, nor is what has been mended.
+    // What fails for the moment isn't stalled, nor is what has recovered.
     let failing = Rejection::new(RECONCILE_ERROR, "the API server is busy");
     let inputs = StatusInputs { source: Err(&failing), ..inputs };
     let stalled =

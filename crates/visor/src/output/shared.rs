@@ -36,7 +36,7 @@ struct Shared {
     torn: Option<Torn>,
     /// Bytes at the start of an owner's batch that have been written on its behalf.
     finished: BTreeMap<usize, usize>,
-    /// Whether an owner has been told of unread bytes.
+    /// Whether unread bytes have been reported to an owner.
     unread_is_reported: bool,
 }
 

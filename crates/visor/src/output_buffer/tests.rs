@@ -200,7 +200,7 @@ fn an_output_is_opened_before_there_are_lines_and_errors_are_reported_at_once() 
         fs::create_dir(&path).unwrap();
         let running = start(&path);
         sleep(Duration::from_millis(10)).await;
-        let [why] = &running.metrics.failing_outputs()[..] else { panic!("nothing is told") };
+        let [why] = &running.metrics.failing_outputs()[..] else { panic!("nothing is reported") };
         assert!(why.contains(&path.display().to_string()), "{why}");
         fs::remove_dir(&path).unwrap();
         sleep(Duration::from_secs(2)).await;
@@ -249,7 +249,7 @@ fn a_pipe_misses_its_reader_when_there_are_lines() {
         assert!(running.metrics.failing_outputs().is_empty());
         running.append(1);
         sleep(UNREPORTED_FAILURE * 2).await;
-        let [why] = &running.metrics.failing_outputs()[..] else { panic!("nothing is told") };
+        let [why] = &running.metrics.failing_outputs()[..] else { panic!("nothing is reported") };
         assert!(why.contains("without a reader"), "{why}");
     });
 }

@@ -59,8 +59,8 @@ fn add(
             user => log_item(user),
         }),
         Field::Time { end, format } => {
-            let moment = if *end { RequestTime::End } else { RequestTime::Begin };
-            columns.time(moment, AccessStamp::new(format.clone(), zone.clone()));
+            let which = if *end { RequestTime::End } else { RequestTime::Begin };
+            columns.time(which, AccessStamp::new(format.clone(), zone.clone()));
         }
         Field::RequestLine => add_request_line(fields, columns),
         Field::Status if directive.original => columns.field(&fields.original_status, log_item),

@@ -24,7 +24,7 @@ fn authority(number: u8, made: UnixSeconds) -> Trusted {
     Trusted { certificate: CertificateDer::from(vec![number]), validity: validity(made, 4000) }
 }
 
-fn held(issuer: &Trusted, made: UnixSeconds) -> ServingCertificate {
+fn serving_certificate(issuer: &Trusted, made: UnixSeconds) -> ServingCertificate {
     let info = CertificateInfo { validity: validity(made, 1000), names: names(&["a.svc"]) };
     ServingCertificate { info, issuer: Some(issuer.clone()) }
 }
@@ -65,7 +65,7 @@ fn at_the_beginning_everything_is_made_at_once() {
         everything
     );
     let a = authority(1, 0);
-    let made = kept(&[&a], Some(held(&a, 0)));
+    let made = kept(&[&a], Some(serving_certificate(&a, 0)));
     let unkept = Bundle { is_current: false, ..empty };
     assert_eq!(next_action(&made, Some(&unkept), &desired(), 0), CertificateAction::Publish);
     assert_eq!(
@@ -78,7 +78,7 @@ fn at_the_beginning_everything_is_made_at_once() {
 #[test]
 fn a_certificate_is_renewed_by_the_same_authority_without_waiting() {
     let a = authority(1, 0);
-    let made = kept(&[&a], Some(held(&a, 0)));
+    let made = kept(&[&a], Some(serving_certificate(&a, 0)));
     let seen = bundle(&[&a], 667);
     assert_eq!(next_action(&made, Some(&seen), &desired(), 666), CertificateAction::Wait(667));
     assert_eq!(
@@ -100,7 +100,7 @@ fn a_certificate_is_renewed_by_the_same_authority_without_waiting() {
 #[test]
 fn an_authority_is_followed_by_another_one_step_by_step() {
     let (a, b) = (authority(1, 0), authority(2, 2667));
-    let (old, new) = (held(&a, 2600), held(&b, 2720));
+    let (old, new) = (serving_certificate(&a, 2600), serving_certificate(&b, 2720));
     let reconcile = |kept: &StoredCertificates, bundle: &Bundle, now| {
         next_action(kept, Some(bundle), &desired(), now)
     };
@@ -131,28 +131,28 @@ fn what_does_not_work_anyway_is_replaced_at_once() {
         next_action(kept, Some(bundle), &desired(), now)
     };
     // The certificate ends while the new authority isn't known for long enough.
-    let both = kept(&[&b, &a], Some(held(&a, 0)));
+    let both = kept(&[&b, &a], Some(serving_certificate(&a, 0)));
     assert_eq!(step(&both, &bundle(&[&b, &a], 990), 990), CertificateAction::Wait(1001));
     assert_eq!(step(&both, &bundle(&[&b, &a], 990), 1001), CertificateAction::IssueCertificate);
     // Its CA is not trusted.
     assert_eq!(step(&both, &bundle(&[&b], 0), 1), CertificateAction::IssueCertificate);
-    let stranger = ServingCertificate { issuer: None, ..held(&a, 0) };
+    let stranger = ServingCertificate { issuer: None, ..serving_certificate(&a, 0) };
     assert_eq!(
         step(&kept(&[&b], Some(stranger)), &bundle(&[&b], 0), 1),
         CertificateAction::IssueCertificate
     );
     // Everything has expired.
-    let gone = step(&kept(&[&a], Some(held(&a, 0))), &bundle(&[&a], 0), 5000);
+    let gone = step(&kept(&[&a], Some(serving_certificate(&a, 0))), &bundle(&[&a], 0), 5000);
     assert_eq!(gone, CertificateAction::CreateAuthority { stored: vec![], sign: true });
     // The clock was set back by a day.
-    let early = step(&kept(&[&a], Some(held(&a, 0))), &bundle(&[&a], 0), -86400);
+    let early = step(&kept(&[&a], Some(serving_certificate(&a, 0))), &bundle(&[&a], 0), -86400);
     assert_eq!(early, CertificateAction::CreateAuthority { stored: vec![], sign: true });
 }
 
 #[test]
 fn a_lost_key_or_secret_leaves_what_is_in_use_trusted() {
     let (a, b) = (authority(1, 0), authority(2, 10));
-    let lost = StoredCertificates { signs: false, ..kept(&[&a], Some(held(&a, 0))) };
+    let lost = StoredCertificates { signs: false, ..kept(&[&a], Some(serving_certificate(&a, 0))) };
     let found = CertificateAction::CreateAuthority { stored: ids(&[&a]), sign: false };
     assert_eq!(next_action(&lost, Some(&bundle(&[&a], 0)), &desired(), 10), found);
     assert_eq!(
@@ -173,7 +173,8 @@ fn the_bundle_stays_short() {
     let many: Vec<Trusted> = (0..20).map(|number| authority(number, 0)).collect();
     let many: Vec<&Trusted> = many.iter().collect();
     let issuer = many[19];
-    let lost = StoredCertificates { signs: false, ..kept(&many, Some(held(issuer, 0))) };
+    let lost =
+        StoredCertificates { signs: false, ..kept(&many, Some(serving_certificate(issuer, 0))) };
     let CertificateAction::CreateAuthority { stored, .. } =
         next_action(&lost, Some(&bundle(&many, 0)), &desired(), 1)
     else {
@@ -211,7 +212,7 @@ struct Cluster {
 
 impl Cluster {
     fn new(certificate: UnixSeconds, authority: UnixSeconds) -> Self {
-        let seconds = |moment: UnixSeconds| Duration::from_secs(moment.unsigned_abs());
+        let seconds = |time: UnixSeconds| Duration::from_secs(time.unsigned_abs());
         Self {
             desired: DesiredCertificates::new(
                 names(&["a.svc"]),
@@ -234,14 +235,15 @@ impl Cluster {
         let Some(authority) = self.kept.authorities.first().cloned() else {
             panic!("no authority")
         };
-        let mut held = held(&authority, self.now);
-        held.info.validity = validity(self.now, self.certificate_validity);
-        held.info.validity.until = held.info.validity.until.min(authority.validity.until);
+        let mut certificate = serving_certificate(&authority, self.now);
+        certificate.info.validity = validity(self.now, self.certificate_validity);
+        certificate.info.validity.until =
+            certificate.info.validity.until.min(authority.validity.until);
         if let Some((_, replaced)) = self.shown.last_mut() {
             *replaced = self.now;
         }
-        self.shown.push((held.clone(), UnixSeconds::MAX));
-        self.kept.certificate = Some(held);
+        self.shown.push((certificate.clone(), UnixSeconds::MAX));
+        self.kept.certificate = Some(certificate);
     }
 
     /// Performs all actions, and returns the time of the next one.
@@ -299,16 +301,16 @@ impl Cluster {
         let now = self.now;
         self.bundles.retain(|(_, replaced)| replaced.saturating_add(late.0) >= now);
         self.shown.retain(|(_, replaced)| replaced.saturating_add(late.1) >= now);
-        for (held, replaced) in &self.shown {
+        for (certificate, replaced) in &self.shown {
             assert!(
-                held.info.validity.contains(now),
-                "{now}: {held:?}, replaced at {replaced}, is over"
+                certificate.info.validity.contains(now),
+                "{now}: {certificate:?}, replaced at {replaced}, is over"
             );
             for (bundle, replaced) in &self.bundles {
-                let issuer = held.issuer.as_ref().unwrap();
+                let issuer = certificate.issuer.as_ref().unwrap();
                 assert!(
                     issuer.validity.contains(now) && bundle.contains(issuer),
-                    "{now}: {held:?} is shown, and {bundle:?} trusted, replaced at {replaced}"
+                    "{now}: {certificate:?} is shown, and {bundle:?} trusted, replaced at {replaced}"
                 );
             }
         }
