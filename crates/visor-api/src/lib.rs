@@ -5,6 +5,7 @@
 //! | [`source`] | the types: a source, its generators, their streams, intervals, choices, outputs |
 //! | [`amount`] | the value of a Kubernetes quantity |
 //! | [`quantity`] | durations and sizes (`1h30m`, `64Mi`) |
+//! | [`network`] | networks of clients, and the addresses in them |
 //! | [`log_format`] | the grammar of Apache's `LogFormat` strings |
 //! | [`document`] | text in, sources out, or every problem with its file, line and path |
 //! | [`rules`] | what a schema can't express: the rules between fields |
@@ -20,6 +21,7 @@ pub mod definition;
 pub mod document;
 pub mod log_format;
 mod message;
+pub mod network;
 pub mod problem;
 pub mod quantity;
 pub mod resolved;

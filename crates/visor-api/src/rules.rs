@@ -8,6 +8,7 @@ mod pods;
 mod resources;
 mod streams;
 mod timing;
+mod unused;
 mod zone;
 
 use std::collections::HashMap;
@@ -22,7 +23,7 @@ use crate::{
     source::{FakeLogSourceSpec, Generator, Log, LogKind, Volume, Workload},
 };
 
-pub(crate) use content::{access_log, error_log, format, named, network, request_choices};
+pub(crate) use content::{access_log, error_log, format, named, request_choices};
 pub(crate) use files::{conflicts, output};
 pub(crate) use pods::name;
 pub(crate) use streams::stream;
@@ -50,7 +51,7 @@ pub fn check(source: &FakeLogSource) -> Vec<Problem> {
 pub fn notes(source: &FakeLogSource) -> Vec<Problem> {
     let path = Path::root().field("spec");
     let mut notes = Vec::new();
-    pods::notes(&path, &source.spec, &mut notes);
+    unused::notes(&path, &source.spec, &mut notes);
     let path = path.field("generators");
     for (index, generator) in source.spec.generators.iter().enumerate() {
         files::notes(&path.index(index).field("output"), &generator.output, &mut notes);

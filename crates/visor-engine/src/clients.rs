@@ -1,9 +1,9 @@
 //! Pools of client addresses.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::collections::HashSet;
 
 use ipnet::IpNet;
-use visor_api::{resolved::Clients, source::Distribution};
+use visor_api::{network, resolved::Clients, source::Distribution};
 
 use crate::{
     choice::{InvalidWeights, Table},
@@ -21,49 +21,68 @@ const NETWORKS: &[(&str, u64)] = &[
     ("2001:db8::/32", 150),
 ];
 
-/// Creates the table of a pool. The addresses depend on the seed alone. Addresses need no escaping
-/// in any format.
+/// The share of requests from all addresses of a pool alike, in the binomial distribution: without it
+/// most addresses of a large pool would never be drawn.
+const EVERYBODY: f64 = 0.01;
+
+/// Creates the table of a pool. Its addresses are different and depend on the seed alone; they need
+/// no escaping in any format.
 ///
 /// # Errors
 ///
-/// If the built-in list of networks is invalid.
+/// If the networks have fewer addresses, which the rules of documents exclude, or if the built-in
+/// list of networks is invalid.
 pub fn pool(clients: &Clients, seed: Seed) -> Result<Table<Text>, InvalidWeights> {
-    let networks = match &clients.networks {
-        Some(networks) => Table::of(networks, |network| *network),
-        None => Table::new(
-            NETWORKS
-                .iter()
-                .filter_map(|(network, weight)| Some((network.parse::<IpNet>().ok()?, *weight))),
-        )?,
+    let mut networks: Vec<(IpNet, u64)> = match &clients.networks {
+        Some(networks) => {
+            networks.iter().map(|(network, weight)| (*network, u64::from(weight))).collect()
+        }
+        None => NETWORKS
+            .iter()
+            .filter_map(|(network, weight)| Some((network.parse().ok()?, *weight)))
+            .collect(),
     };
     let mut random = seed.child("clients").random();
     let size = clients.pool.get();
-    let addresses = (0..size).map(|_| {
-        let network = networks.draw(&mut random);
-        Text::new(host_of(network, &mut random).to_string().as_bytes())
-    });
-    let addresses: Vec<Text> = addresses.collect();
+    let mut addresses = Vec::with_capacity(size as usize);
+    let mut taken = HashSet::with_capacity(size as usize);
+    let mut table = Table::new(networks.iter().copied())?;
+    while addresses.len() < size as usize {
+        let network = *table.draw(&mut random);
+        let drawn = draw_host(&network, &mut random);
+        if let Some(host) = next_free(&network, drawn, &taken) {
+            let address = network::address(&network, host);
+            taken.insert((address.is_ipv6(), host));
+            addresses.push(Text::new(address.to_string().as_bytes()));
+        } else {
+            // All its addresses are in the pool.
+            networks.retain(|(other, _)| *other != network);
+            table = Table::new(networks.iter().copied())?;
+        }
+    }
     Table::new(addresses.into_iter().zip(weights(clients.distribution, size)))
 }
 
-/// An address of a network, not its first or last one if it has others.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a host's number fits the bits that its network leaves"
-)]
-fn host_of(network: &IpNet, random: &mut Random) -> IpAddr {
+/// The number of a random host of a network.
+fn draw_host(network: &IpNet, random: &mut Random) -> u128 {
+    let hosts = network::hosts(network);
     match network {
-        IpNet::V4(network) => {
-            let hosts = 1u64 << (32 - network.prefix_len());
-            let host = if hosts > 2 { random.between(1, hosts - 2) } else { random.below(hosts) };
-            Ipv4Addr::from(u32::from(network.network()) | host as u32).into()
+        IpNet::V4(_) => {
+            let count = u64::try_from(hosts.end() - hosts.start() + 1).unwrap_or(u64::MAX);
+            hosts.start() + u128::from(random.below(count))
         }
-        IpNet::V6(network) => {
-            let drawn = u128::from(random.bits()) << 64 | u128::from(random.bits());
-            let mask = u128::from(network.hostmask());
-            Ipv6Addr::from(u128::from(network.network()) | (drawn & mask)).into()
+        IpNet::V6(_) => {
+            let bits = u128::from(random.bits()) << 64 | u128::from(random.bits());
+            hosts.start() | (bits & (hosts.end() - hosts.start()))
         }
     }
+}
+
+/// The first host from `drawn` on, starting over at the end of the network, that isn't taken.
+fn next_free(network: &IpNet, drawn: u128, taken: &HashSet<(bool, u128)>) -> Option<u128> {
+    let hosts = network::hosts(network);
+    let is_free = |host: &u128| !taken.contains(&(matches!(network, IpNet::V6(_)), *host));
+    (drawn..=*hosts.end()).find(is_free).or_else(|| (*hosts.start()..drawn).find(is_free))
 }
 
 /// The weights of a pool of this size.
@@ -78,7 +97,13 @@ fn weights(distribution: Distribution, size: u32) -> Vec<u64> {
     match distribution {
         Distribution::Uniform => vec![1; size as usize],
         Distribution::Zipf => (1..=size).map(|n| (SCALE / f64::from(n)) as u64).collect(),
-        Distribution::Binomial => binomial(size - 1).iter().map(|p| (p * SCALE) as u64).collect(),
+        Distribution::Binomial => {
+            let chances = binomial(size - 1);
+            let total: f64 = chances.iter().sum();
+            let any = EVERYBODY / f64::from(size);
+            let weight = |chance: &f64| (1.0 - EVERYBODY) * chance / total + any;
+            chances.iter().map(|chance| (weight(chance) * SCALE) as u64).collect()
+        }
     }
 }
 
@@ -102,6 +127,8 @@ fn binomial(trials: u32) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
+    use std::{collections::BTreeSet, net::IpAddr};
+
     use super::*;
     use crate::testing;
     use serde_json::json;
@@ -136,7 +163,9 @@ mod tests {
         let harmonic: f64 = (1..=50).map(|n| 1.0 / f64::from(n)).sum();
         assert_drawn_as(Distribution::Zipf, 50, |n| 1.0 / f64::from(n + 1) / harmonic);
         let wanted = Binomial::new(0.5, 49).unwrap();
-        assert_drawn_as(Distribution::Binomial, 50, |n| wanted.pmf(u64::from(n)));
+        assert_drawn_as(Distribution::Binomial, 50, |n| {
+            0.99 * wanted.pmf(u64::from(n)) + 0.01 / 50.0
+        });
     }
 
     /// The configured clients.
@@ -167,6 +196,42 @@ mod tests {
         }
         assert_eq!(table, pool(&clients, Seed::new(3)).unwrap());
         assert_ne!(table, pool(&clients, Seed::new(4)).unwrap());
+    }
+
+    /// A pool has as many addresses as it should, also where networks overlap and are used up.
+    #[test]
+    fn a_pool_has_as_many_addresses_as_it_says() {
+        for (size, networks) in [
+            (254, json!([{"value": "203.0.113.0/24"}])),
+            (2, json!([{"value": "203.0.113.0/31", "weight": 3}])),
+            (255, json!([{"value": "203.0.113.0/24"}, {"value": "203.0.113.0/32", "weight": 9}])),
+            (300, json!([{"value": "192.0.2.0/30", "weight": 1_000_000}, {"value": "10.0.0.0/8"}])),
+            (16, json!([{"value": "2001:db8::/124"}])),
+            (4094, json!([{"value": "10.7.0.0/20"}])),
+            (65_536, json!([])),
+        ] {
+            let clients =
+                clients(&json!({"pool": size, "networks": networks, "distribution": "Uniform"}));
+            let table = pool(&clients, Seed::new(5)).unwrap();
+            let addresses: BTreeSet<&[u8]> =
+                table.values().iter().map(|address| &**address).collect();
+            assert_eq!(addresses.len(), size, "{networks}");
+        }
+    }
+
+    /// Each address of a pool is drawn.
+    #[test]
+    fn every_address_of_a_pool_comes_up() {
+        for (size, draws) in [(50, 100_000), (500, 1_000_000)] {
+            for distribution in ["Uniform", "Binomial", "Zipf"] {
+                let clients = clients(&json!({"pool": size, "distribution": distribution}));
+                let table = pool(&clients, Seed::new(5)).unwrap();
+                let mut random = Seed::new(6).random();
+                let seen: BTreeSet<usize> =
+                    (0..draws).map(|_| table.draw_index(&mut random)).collect();
+                assert_eq!(seen.len(), size, "{distribution}");
+            }
+        }
     }
 
     #[test]

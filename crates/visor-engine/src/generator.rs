@@ -7,7 +7,7 @@ use std::{
 
 use jiff::tz::TimeZone;
 use visor_api::{
-    resolved::{self, AccessLine, AccessLog, ErrorLog, Log, Requests, Timing},
+    resolved::{self, AccessLine, AccessLog, Choices, ErrorLog, Log, Requests, Timing},
     source::{Format, StreamKind},
 };
 
@@ -16,6 +16,7 @@ use crate::{
     choice::InvalidWeights,
     error_log,
     random::Seed,
+    server,
     stream::{LineModel, Stream},
     time::Time,
 };
@@ -49,7 +50,7 @@ pub struct Source {
     zone: TimeZone,
     seed: Seed,
     requests: HashMap<(Requests, Format), LineModel>,
-    heartbeats: HashMap<(resolved::Heartbeat, Format), LineModel>,
+    heartbeats: HashMap<(resolved::Heartbeat, Format, String), LineModel>,
 }
 
 impl Source {
@@ -79,9 +80,12 @@ impl Source {
         log: &AccessLog,
         seed: Seed,
     ) -> Result<Vec<NamedStream>, InvalidWeights> {
+        let server_name = server_name(&log.requests);
         let streams = log.streams.iter().map(|stream| {
             let model = match &stream.lines {
-                AccessLine::Heartbeat(heartbeat) => self.heartbeats(heartbeat, &log.format),
+                AccessLine::Heartbeat(heartbeat) => {
+                    self.heartbeats(heartbeat, &log.format, server_name)
+                }
                 // Streams without choices of their own use the log's.
                 AccessLine::Request(own) => {
                     self.requests(own.as_deref().unwrap_or(&log.requests), &log.format)?
@@ -107,11 +111,18 @@ impl Source {
         })
     }
 
-    fn heartbeats(&mut self, heartbeat: &resolved::Heartbeat, format: &Format) -> LineModel {
-        match self.heartbeats.entry((heartbeat.clone(), format.clone())) {
+    fn heartbeats(
+        &mut self,
+        heartbeat: &resolved::Heartbeat,
+        format: &Format,
+        server_name: &str,
+    ) -> LineModel {
+        let key = (heartbeat.clone(), format.clone(), server_name.to_owned());
+        match self.heartbeats.entry(key) {
             Entry::Occupied(known) => known.get().clone(),
             Entry::Vacant(new) => {
-                let access_model = AccessModel::Heartbeats(Arc::new(Heartbeat::new(heartbeat)));
+                let heartbeats = Heartbeat::new(heartbeat, server_name);
+                let access_model = AccessModel::Heartbeats(Arc::new(heartbeats));
                 new.insert(access_content(access_model, format, &self.zone)).clone()
             }
         }
@@ -133,6 +144,15 @@ impl Source {
         });
         streams.collect()
     }
+}
+
+/// The name of the server of requests that name no host: its first virtual host.
+fn server_name(requests: &Requests) -> &str {
+    let mut configured = requests.virtual_hosts.iter().flat_map(Choices::iter);
+    let is_name = |name: &str, weight: u32| weight > 0 && !name.is_empty() && name != "-";
+    let first = configured.find(|(name, weight)| is_name(name, *weight));
+    let first = first.map(|(name, _)| name.as_str());
+    first.or_else(|| server::virtual_hosts().next()).unwrap_or("-")
 }
 
 fn access_content(access_model: AccessModel, format: &Format, zone: &TimeZone) -> LineModel {

@@ -9,6 +9,9 @@ use percent_encoding::percent_decode;
 /// The path of a target (without its query), as processed by httpd. One that httpd would reject is
 /// returned unchanged.
 pub fn path(target: &[u8]) -> Vec<u8> {
+    if target.is_empty() || is_authority(target) {
+        return b"/".to_vec();
+    }
     let path = without_authority(target);
     if !path.starts_with(b"/") {
         return path.to_vec();
@@ -16,15 +19,36 @@ pub fn path(target: &[u8]) -> Vec<u8> {
     decode(&normalize(path)).unwrap_or_else(|| path.to_vec())
 }
 
+/// The host and port that a target names, if it does, in either form: an absolute URI, or the
+/// authority alone, as in a request to connect to it.
+pub fn authority(target: &[u8]) -> Option<&[u8]> {
+    if is_authority(target) {
+        return Some(target);
+    }
+    let rest = &target[after_scheme(target)?..];
+    Some(&rest[..rest.iter().position(|byte| b"/?".contains(byte)).unwrap_or(rest.len())])
+}
+
+/// Whether a target is a host and a port.
+fn is_authority(target: &[u8]) -> bool {
+    let colon = target.iter().rposition(|byte| *byte == b':');
+    let Some((host, port)) = colon.map(|colon| target.split_at(colon)) else { return false };
+    let is_port = port.len() > 1 && port[1..].iter().all(u8::is_ascii_digit);
+    is_port && !host.is_empty() && !host.contains(&b'/')
+}
+
 /// The path of an absolute URI, as in requests to a proxy; other targets are returned unchanged.
 fn without_authority(target: &[u8]) -> &[u8] {
-    let Some(scheme) = target.windows(3).position(|part| part == b"://") else { return target };
-    let is_scheme = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
-    if scheme == 0 || !target[..scheme].iter().all(is_scheme) {
-        return target;
-    }
-    let authority = &target[scheme + 3..];
+    let Some(begin) = after_scheme(target) else { return target };
+    let authority = &target[begin..];
     authority.iter().position(|byte| *byte == b'/').map_or(b"/", |slash| &authority[slash..])
+}
+
+/// Where the authority of an absolute URI begins.
+fn after_scheme(target: &[u8]) -> Option<usize> {
+    let scheme = target.windows(3).position(|part| part == b"://")?;
+    let is_scheme = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
+    (scheme > 0 && target[..scheme].iter().all(is_scheme)).then_some(scheme + 3)
 }
 
 /// Merges slashes and resolves dot segments, including encoded ones.
@@ -82,7 +106,14 @@ mod tests {
             ("/../a", "/a"),
             ("http://shop.example/a%20b", "/a b"),
             ("https://shop.example", "/"),
+            ("http://shop.example:8080", "/"),
             ("*", "*"),
+            ("", "/"),
+            ("shop.example:443", "/"),
+            ("[2001:db8::7]:443", "/"),
+            ("/a:80", "/a:80"),
+            ("a:b", "a:b"),
+            (":80", ":80"),
             ("/100%", "/100%"),
             ("/%zz", "/%zz"),
             ("/%41%2b", "/A+"),
@@ -91,10 +122,26 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_target_may_name_a_host() {
+        for (target, wanted) in [
+            ("http://shop.example/a", Some("shop.example")),
+            ("http://shop.example:80?a", Some("shop.example:80")),
+            ("shop.example:443", Some("shop.example:443")),
+            ("/http://shop.example", None),
+            ("/a:80", None),
+            ("*", None),
+            ("", None),
+        ] {
+            assert_eq!(authority(target.as_bytes()), wanted.map(str::as_bytes), "{target}");
+        }
+    }
+
     proptest! {
         #[test]
         fn every_target_has_a_path(target: Vec<u8>) {
             path(&target);
+            authority(&target);
         }
     }
 }

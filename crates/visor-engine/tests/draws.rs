@@ -141,6 +141,34 @@ fn messages_are_drawn_as_their_weights_say() {
     assert!(with_client.clone().count() > 0 && with_client.into_iter().all(|l| l.ends_with("two")));
 }
 
+/// Messages about a client have the referers and the clients of the log, each as often as its weight
+/// says, and others have none.
+#[test]
+fn referers_and_clients_of_messages_are_drawn_as_their_weights_say() {
+    let generator = r#"{"name": "errors", "error": {
+            "referers": [{"value": "-", "weight": 6}, {"value": "https://a.example/", "weight": 3}, {"value": "b"}],
+            "clients": {"pool": 40, "distribution": "Uniform", "networks": [{"value": "203.0.113.0/24"}]}},
+        "streams": [{"name": "error", "kind": "Error", "messages": [{"value": "one", "client": true}, {"value": "two"}]}]}"#;
+    let lines = lines(&mut streams(generator, 9)[0], LINES);
+    let (with, without): (Vec<&str>, Vec<&str>) =
+        lines.iter().map(String::as_str).partition(|line| line.contains("[client "));
+    assert!(without.iter().all(|line| line.ends_with("] two")));
+    let referer = |line: &&str| line.rsplit_once(" one").unwrap().1.to_owned();
+    let referers: Vec<String> = with.iter().map(referer).collect();
+    let referers: Vec<&str> = referers.iter().map(String::as_str).collect();
+    let weights = [("", 6.0), (", referer: https://a.example/", 3.0), (", referer: b", 1.0)];
+    assert_drawn("referers", &referers, &weights);
+    let address =
+        |line: &&str| line.split("[client ").nth(1).unwrap().split(':').next().unwrap().to_owned();
+    let clients: Vec<String> = with.iter().map(address).collect();
+    let seen = counts(clients.iter().map(String::as_str));
+    assert_eq!(seen.len(), 40, "each of the pool, and nobody else");
+    let cells: Vec<(f64, f64)> =
+        seen.values().map(|seen| (*seen, clients.len() as f64 / 40.0)).collect();
+    let p = p_value(&cells, 39);
+    assert!(p > 0.001, "clients: p = {p}");
+}
+
 #[test]
 fn what_has_no_body_has_no_bytes() {
     let generator = r#"{"name": "web", "access": {"format": "Custom", "logFormat": "%m %>s %b"},

@@ -31,6 +31,17 @@ fn spec_messages(spec: &str) -> String {
     messages(&format!("{HEADER}spec:\n{}", indented(spec, "  ")))
 }
 
+/// The notes about a spec, one a line; its first line is line 5.
+fn spec_notes(spec: &str) -> String {
+    let text = format!("{HEADER}spec:\n{}", indented(spec, "  "));
+    let notes = read(&[input("shop.yaml", text)]).unwrap().notes;
+    let lines: Vec<_> = notes
+        .iter()
+        .map(|note| note.to_string().trim_start_matches("shop.yaml:").trim().to_owned())
+        .collect();
+    lines.join("\n")
+}
+
 /// The messages that a stream of an access log gets; its first line is line 10.
 fn stream_messages(stream: &str) -> String {
     let stream = indented(stream, "    ");
@@ -66,6 +77,19 @@ fn every_mistake_has_its_message() {
         .map(|(document, expected, got)| {
             format!("{document}\n---- wanted\n{expected}\n---- got\n{got}\n")
         })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("====\n"));
+}
+
+/// Fields that another one leaves without effect.
+#[test]
+fn every_field_without_effect_is_noted() {
+    let wrong: Vec<_> = include_str!("tests/notes.txt")
+        .split("\n====\n")
+        .map(pair)
+        .map(|(spec, expected)| (spec, expected, spec_notes(spec)))
+        .filter(|(_, expected, got)| got != expected)
+        .map(|(spec, expected, got)| format!("{spec}\n----\n{got}\n\n# expected:\n{expected}\n"))
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("====\n"));
 }

@@ -73,9 +73,9 @@ pub struct ErrorLog {
 /// A message of an error log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// The module that logs it; `None` for the default of the stream.
+    /// The text.
     pub text: String,
-    /// Whether it is about a client's connection.
+    /// The module that logs it; `None` for the default of the stream.
     pub module: Option<String>,
     /// Whether it is about a client's connection.
     pub client: bool,

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     log_format::{self, Namespace},
+    network,
     problem::{Path, Problem},
     quantity::Duration,
     rules,
@@ -120,7 +121,7 @@ impl Clients {
     pub(super) fn resolve(clients: Option<&source::Clients>, path: &Path) -> Result<Self, Problem> {
         let clients = clients.cloned().unwrap_or_default();
         let network = |network: &source::Choice, path: &Path| {
-            let parsed = rules::network(&network.value);
+            let parsed = network::parse(&network.value);
             parsed.map_err(|message| Problem::new(path.field("value"), message))
         };
         Ok(Self {

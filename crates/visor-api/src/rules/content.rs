@@ -1,11 +1,10 @@
 //! Rules for what lines consist of: formats, weighted choices, ranges and networks.
 
-use ipnet::IpNet;
-
 use super::{messages, timing::reversed};
 use crate::{
     log_format::{self, Field, Item, Namespace},
     message::{one_line, shown},
+    network,
     problem::{Path, Problem},
     source::{
         AccessFormat, AccessLog, Choice, Clients, Definition, ErrorLog, Format, RequestChoices,
@@ -151,28 +150,30 @@ pub(crate) fn request_choices(path: &Path, content: &RequestChoices, problems: &
 }
 
 fn clients(path: &Path, clients: &Clients, problems: &mut Vec<Problem>) {
-    let path = path.field("networks");
-    choices(&path, &clients.networks, problems);
-    for (index, network) in clients.networks.iter().enumerate() {
-        if let Err(message) = self::network(&network.value) {
-            problems.push(Problem::new(path.index(index).field("value"), message));
+    let networks = path.field("networks");
+    choices(&networks, &clients.networks, problems);
+    let mut drawn = Vec::new();
+    let mut are_valid = true;
+    for (index, choice) in clients.networks.iter().enumerate() {
+        match network::parse(&choice.value) {
+            Ok(network) if choice.weight > 0 => drawn.push(network),
+            Ok(_) => {}
+            Err(message) => {
+                problems.push(Problem::new(networks.index(index).field("value"), message));
+                are_valid = false;
+            }
         }
     }
-}
-
-/// A network of clients.
-///
-/// # Errors
-///
-/// That the text isn't a network, and an example.
-pub(crate) fn network(text: &str) -> Result<IpNet, String> {
-    text.parse().map_err(|_| {
-        let advice = match text.parse::<std::net::IpAddr>() {
-            Ok(address) => format!("for that one address write `{}`", IpNet::from(address)),
-            Err(_) => "write one such as `203.0.113.0/24` or `2001:db8::/32`".to_owned(),
-        };
-        format!("`{}` is not a network; {advice}", shown(text))
-    })
+    let available = network::count_hosts(&drawn);
+    let is_too_small = u128::try_from(clients.pool).is_ok_and(|pool| pool > available);
+    if are_valid && !drawn.is_empty() && is_too_small {
+        let message = format!(
+            "the networks have {available} different addresses, which is less than {}; use larger \
+             networks, or a pool of at most {available}",
+            clients.pool
+        );
+        problems.push(Problem::new(path.field("pool"), message));
+    }
 }
 
 fn choices(path: &Path, choices: &[Choice], problems: &mut Vec<Problem>) {

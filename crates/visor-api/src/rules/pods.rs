@@ -10,7 +10,7 @@ use crate::{
     problem::{Path, Problem},
     source::{
         FakeLogSourceSpec, METRICS_PORT, PodTemplate, PodVolume, RESERVED_CONTAINERS,
-        RESERVED_VARIABLE, RESERVED_VOLUMES, Workload,
+        RESERVED_VARIABLE, RESERVED_VOLUMES,
     },
 };
 
@@ -60,20 +60,6 @@ pub(super) fn sidecar(path: &Path, spec: &FakeLogSourceSpec, problems: &mut Vec<
         let message = "a source of `workload: Sidecar` has no pods of its own, so only `resources` \
                        can be set here; remove the rest, or choose another workload";
         problems.push(Problem::new(path.field("podTemplate"), message));
-    }
-}
-
-/// Fields about pods that have no effect.
-pub(super) fn notes(path: &Path, spec: &FakeLogSourceSpec, notes: &mut Vec<Problem>) {
-    let why = match spec.workload {
-        Some(Workload::DaemonSet) => "has no effect: a DaemonSet runs one pod on each node",
-        Some(Workload::Sidecar) => {
-            "has no effect: generators are injected into pods of other workloads"
-        }
-        _ => return,
-    };
-    if spec.replicas != FakeLogSourceSpec::DEFAULT_REPLICAS {
-        notes.push(Problem::new(path.field("replicas"), why));
     }
 }
 

@@ -83,7 +83,7 @@ pub struct DurationRange {
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Clients {
-    /// The number of different addresses.
+    /// The number of different addresses, at most as many as the networks have.
     #[serde(default = "fifty")]
     #[schemars(range(min = 1, max = 65_536))]
     pub pool: i32,
@@ -108,7 +108,7 @@ impl Default for Clients {
 pub enum Distribution {
     /// All equally often
     Uniform,
-    /// The middle of the pool most often: the binomial distribution with p = 1/2
+    /// The middle of the pool most often: the binomial distribution with p = 1/2; one request in a hundred is from any address of the pool
     #[default]
     Binomial,
     /// The n-th in proportion to 1/n: few clients cause most of the traffic

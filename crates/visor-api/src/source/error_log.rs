@@ -27,7 +27,8 @@ pub struct ErrorLog {
     #[schemars(length(min = 1, max = 4096), regex(pattern = "^/"))]
     pub document_root: String,
 
-    /// The referers of requests (`, referer: PAGE`). The value `-` is a request without one.
+    /// The referers of requests (`, referer: PAGE`). The value `-` is a request without one. Default:
+    /// those of the default server for httpd's messages, none for configured ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024))]
     pub referers: Vec<Choice>,

@@ -302,7 +302,7 @@ impl NeededDraws {
             Draw::USER => self.user = true,
             Draw::REFERER => self.referer = true,
             Draw::USER_AGENT => self.user_agent = true,
-            Draw::VIRTUAL_HOST => self.virtual_host = true,
+            Draw::VIRTUAL_HOST | Draw::HOST => self.virtual_host = true,
             Draw::TLS => self.tls = true,
             _ => {}
         }

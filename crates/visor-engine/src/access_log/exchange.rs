@@ -20,6 +20,8 @@ pub(super) struct Exchange {
     pub(super) method: String,
     pub(super) status: u16,
     pub(super) has_request_body: bool,
+    /// Whether httpd rejects the request before it maps it to a file.
+    pub(super) is_rejected: bool,
     pub(super) response: Response,
     /// The size of the response's head.
     pub(super) head_bytes: u64,
@@ -42,6 +44,7 @@ impl Exchange {
             method: method.to_owned(),
             status,
             has_request_body: matches!(method, "POST" | "PUT" | "PATCH"),
+            is_rejected: matches!(status, 400 | 408 | 414 | 417),
             response: Response::to(method, status),
             head_bytes: head_bytes(status),
         }

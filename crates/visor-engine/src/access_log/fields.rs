@@ -37,8 +37,12 @@ impl Draw {
     pub const CONTENT_TYPE: Self = Self(9);
     /// The message that replaces the request line.
     pub const MESSAGE: Self = Self(10);
+    /// The file. Not random: it depends on the target and the status.
+    pub const FILENAME: Self = Self(11);
+    /// The host. Not random: it is the target's, or else the virtual host.
+    pub const HOST: Self = Self(12);
 
-    const FIRST_NAMED: u16 = 11;
+    const FIRST_NAMED: u16 = 13;
 
     /// The draw of a directive that names something, by its index in the document.
     #[expect(clippy::cast_possible_truncation, reason = "a document has far fewer")]
@@ -160,7 +164,9 @@ pub struct RequestFields<'a> {
     pub referer: RequestField<'a>,
     /// The user agent (`%{User-Agent}i`).
     pub user_agent: RequestField<'a>,
-    /// The virtual host's name (`%v`, and `%{Host}i`).
+    /// The host that the request names (`%{Host}i`).
+    pub host: RequestField<'a>,
+    /// The virtual host's name (`%v`).
     pub virtual_host: RequestField<'a>,
     /// The server's name (`%V`).
     pub server_name: RequestField<'a>,
@@ -206,8 +212,9 @@ impl RequestFields<'_> {
             original_status: RequestField::absent(Draw::EXCHANGE),
             referer: RequestField::absent(Draw::REFERER),
             user_agent: RequestField::absent(Draw::USER_AGENT),
+            host: RequestField::absent(Draw::HOST),
             virtual_host: RequestField::absent(Draw::VIRTUAL_HOST),
-            server_name: RequestField::absent(Draw::VIRTUAL_HOST),
+            server_name: RequestField::absent(Draw::HOST),
             local_address: RequestField::only(Draw::CLIENT, server::ADDRESS.as_bytes()),
             port: RequestField::only(Draw::CLIENT, port.clone()),
             local_port: RequestField::only(Draw::CLIENT, port),

@@ -1,15 +1,13 @@
 //! Heartbeats in an access log: a kubelet's probe, httpd's internal dummy connection, or a message
 //! instead of a request.
 
-use visor_api::{
-    resolved::{self, Choices},
-    source::DOCUMENT_ROOT,
-};
+use visor_api::resolved::{self, Choices};
 
 use super::{
     columns::NeededDraws,
     fields::{Draw, Draws, RequestField, RequestFields},
     request::{Connection, Request},
+    target::filename,
 };
 use crate::{
     choice::Table,
@@ -20,7 +18,15 @@ use crate::{
 
 /// The heartbeats of a stream.
 #[derive(Debug)]
-pub enum Heartbeat {
+pub struct Heartbeat {
+    /// The name of the server.
+    server_name: String,
+    kind: Kind,
+}
+
+/// A kind of heartbeat.
+#[derive(Debug)]
+enum Kind {
     /// A constant request.
     Request(Box<Probe>),
     /// A message instead of a request line.
@@ -29,8 +35,10 @@ pub enum Heartbeat {
 
 /// A request that isn't a user's.
 #[derive(Debug)]
-pub struct Probe {
+struct Probe {
     client: &'static str,
+    /// Whether it names the server as its host.
+    has_host: bool,
     method: &'static str,
     path: &'static str,
     protocol: &'static str,
@@ -41,11 +49,12 @@ pub struct Probe {
 }
 
 impl Heartbeat {
-    /// The configured heartbeats.
-    pub fn new(heartbeat: &resolved::Heartbeat) -> Self {
-        match heartbeat {
-            resolved::Heartbeat::KubeProbe => Self::Request(Box::new(Probe {
+    /// The configured heartbeats of a server with this name.
+    pub fn new(heartbeat: &resolved::Heartbeat, server_name: &str) -> Self {
+        let kind = match heartbeat {
+            resolved::Heartbeat::KubeProbe => Kind::Request(Box::new(Probe {
                 client: "198.18.0.1",
+                has_host: true,
                 method: "GET",
                 path: "/healthz",
                 protocol: "HTTP/1.1",
@@ -55,8 +64,9 @@ impl Heartbeat {
                 bytes_out: 249,
             })),
             // The request of `dummy_connection` in httpd's server/mpm_unix.c.
-            resolved::Heartbeat::InternalDummyConnection => Self::Request(Box::new(Probe {
+            resolved::Heartbeat::InternalDummyConnection => Kind::Request(Box::new(Probe {
                 client: "::1",
+                has_host: false,
                 method: "OPTIONS",
                 path: "*",
                 protocol: "HTTP/1.0",
@@ -65,22 +75,33 @@ impl Heartbeat {
                 bytes_in: 97,
                 bytes_out: 126,
             })),
-            resolved::Heartbeat::Message(choices) => Self::Message(messages(choices.as_ref())),
-        }
+            resolved::Heartbeat::Message(choices) => Kind::Message(messages(choices.as_ref())),
+        };
+        Self { server_name: server_name.to_owned(), kind }
     }
 
     /// The fields of its heartbeats.
     pub fn fields(&self) -> RequestFields<'_> {
-        match self {
-            Self::Request(probe) => probe.fields(),
-            Self::Message(messages) => {
-                let messages = messages.values().iter().map(String::as_bytes);
-                RequestFields {
-                    message: Some(RequestField::new(Draw::MESSAGE, messages)),
-                    ..RequestFields::defaults()
-                }
-            }
-        }
+        let server_name = RequestField::only(Draw::VIRTUAL_HOST, self.server_name.as_bytes());
+        let fields = match &self.kind {
+            Kind::Request(probe) => RequestFields {
+                host: if probe.has_host {
+                    server_name.clone()
+                } else {
+                    RequestField::absent(Draw::HOST)
+                },
+                ..probe.fields()
+            },
+            Kind::Message(messages) => RequestFields {
+                message: Some(RequestField::new(
+                    Draw::MESSAGE,
+                    messages.values().iter().map(String::as_bytes),
+                )),
+                ..RequestFields::defaults()
+            },
+        };
+        // httpd always knows its own name.
+        RequestFields { server_name: server_name.clone(), virtual_host: server_name, ..fields }
     }
 
     /// Draws a heartbeat that is due at `time`.
@@ -92,19 +113,19 @@ impl Heartbeat {
         draws: &'a mut Draws,
     ) -> Request<'a> {
         // A message is logged by the server itself; the others are requests.
-        let (thread, remote_port) = match self {
-            Self::Message(messages) => {
+        let (thread, remote_port) = match &self.kind {
+            Kind::Message(messages) => {
                 draws.set(Draw::MESSAGE, messages.draw_index(random));
                 (Thread::PARENT, 0)
             }
-            Self::Request(_) if needed.connection => {
+            Kind::Request(_) if needed.connection => {
                 (Thread::draw(random), server::client_port(random))
             }
-            Self::Request(_) => (Thread::PARENT, 0),
+            Kind::Request(_) => (Thread::PARENT, 0),
         };
-        let (body_bytes, bytes_in, bytes_out) = match self {
-            Self::Request(probe) => (probe.body_bytes, probe.bytes_in, probe.bytes_out),
-            Self::Message(_) => (0, 0, 0),
+        let (body_bytes, bytes_in, bytes_out) = match &self.kind {
+            Kind::Request(probe) => (probe.body_bytes, probe.bytes_in, probe.bytes_out),
+            Kind::Message(_) => (0, 0, 0),
         };
         Request {
             draws,
@@ -137,10 +158,7 @@ impl Probe {
             target: path.clone(),
             path,
             query: RequestField::only(Draw::TARGET, b"".as_slice()),
-            filename: RequestField::only(
-                Draw::TARGET,
-                [DOCUMENT_ROOT, self.path].concat().into_bytes(),
-            ),
+            filename: RequestField::only(Draw::FILENAME, filename(self.path.as_bytes())),
             protocol: RequestField::only(Draw::PROTOCOL, self.protocol.as_bytes()),
             status: status.clone(),
             original_status: status,

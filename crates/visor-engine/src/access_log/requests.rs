@@ -9,7 +9,6 @@ use std::sync::Arc;
 use visor_api::{
     log_format::Namespace,
     resolved::{Choices, Requests},
-    source::DOCUMENT_ROOT,
 };
 
 use super::{
@@ -59,6 +58,10 @@ const NO_CONTENT: usize = 0;
 const ERROR_PAGE: usize = 1;
 const FIRST_TARGET: usize = 2;
 
+/// The indexes of files; those of the targets follow.
+const NO_FILE: usize = 0;
+const FIRST_FILE: usize = 1;
+
 impl RequestModel {
     /// The configured choices, else the default server's. The pool of clients depends on `seed`.
     ///
@@ -104,7 +107,8 @@ impl RequestModel {
         let target = |value: fn(&RequestTarget) -> &[u8]| {
             RequestField::new(Draw::TARGET, self.targets.values().iter().map(value))
         };
-        let filename = |target: &RequestTarget| [DOCUMENT_ROOT.as_bytes(), &target.path].concat();
+        let files = self.targets.values().iter().map(RequestTarget::filename);
+        let files = [b"-".to_vec()].into_iter().chain(files);
         let status = |exchange: &Exchange| exchange.status.to_string().into_bytes();
         let exchanges = self.exchanges.all();
         let status = RequestField::new(Draw::EXCHANGE, exchanges.iter().map(status));
@@ -130,13 +134,14 @@ impl RequestModel {
             target: target(|target| target.text.as_bytes()),
             path: target(|target| &target.path),
             query: target(|target| target.query().as_bytes()),
-            filename: RequestField::new(Draw::TARGET, self.targets.values().iter().map(filename)),
+            filename: RequestField::new(Draw::FILENAME, files),
             protocol: texts(Draw::PROTOCOL, &self.protocols),
             status: status.clone(),
             original_status: status,
             referer: texts(Draw::REFERER, &self.referers),
             user_agent: texts(Draw::USER_AGENT, &self.user_agents),
-            server_name: virtual_host.clone(),
+            host: self.hosts(<[u8]>::to_vec),
+            server_name: self.hosts(|host| server_name(host).to_ascii_lowercase()),
             virtual_host,
             content_type: RequestField::new(Draw::CONTENT_TYPE, content_types.map(str::as_bytes)),
             tls_protocol: RequestField::new(
@@ -147,6 +152,19 @@ impl RequestModel {
             named: named.collect(),
             ..RequestFields::defaults()
         }
+    }
+
+    /// The hosts of its requests: the virtual hosts, and then those of the targets, as `write` has
+    /// them.
+    fn hosts(&self, write: impl Fn(&[u8]) -> Vec<u8>) -> RequestField<'_> {
+        let own = self.virtual_hosts.values().iter().map(|host| host.as_bytes().to_vec());
+        let targets = self.targets.values();
+        let of_target = |target: &RequestTarget| target.authority().map_or_else(Vec::new, &write);
+        let of_targets = targets.iter().map(of_target);
+        // Nearly no target names a host, so nearly no column is that wide.
+        let count =
+            if targets.iter().any(|target| target.has_authority) { targets.len() } else { 0 };
+        RequestField::new(Draw::HOST, own.chain(of_targets.take(count)))
     }
 
     /// Creates the draws of a request.
@@ -173,6 +191,10 @@ impl RequestModel {
         draws.set(Draw::EXCHANGE, exchange_number);
         draws.set(Draw::CLIENT, self.clients.index(client));
         let body_bytes = self.body_bytes(target, exchange.response, random);
+        draws.set(
+            Draw::FILENAME,
+            if exchange.is_rejected { NO_FILE } else { FIRST_FILE + target_number },
+        );
         draws.set(Draw::PROTOCOL, self.protocols.index(protocol));
         draws.set(
             Draw::CONTENT_TYPE,
@@ -186,7 +208,10 @@ impl RequestModel {
         if needed.user || needed.virtual_host {
             let [own_user, own_host] = random.chances();
             draws.set(Draw::USER, self.users.index(own_user));
-            draws.set(Draw::VIRTUAL_HOST, self.virtual_hosts.index(own_host));
+            let own_host = self.virtual_hosts.index(own_host);
+            draws.set(Draw::VIRTUAL_HOST, own_host);
+            let of_target = target.has_authority.then_some(self.virtual_hosts.values().len());
+            draws.set(Draw::HOST, of_target.map_or(own_host, |first| first + target_number));
         }
         if needed.referer || needed.user_agent {
             let [referer, user_agent] = random.chances();
@@ -263,6 +288,16 @@ fn connection(random: &mut Random) -> Connection {
         remote_port: server::client_port(random),
         keep_alive_requests: random.below(12) as u32,
         status: if random.below(20) == 0 { b'-' } else { b'+' },
+    }
+}
+
+/// The name in a host and port.
+fn server_name(host: &[u8]) -> &[u8] {
+    let colon = host.iter().rposition(|byte| *byte == b':');
+    let is_port = |port: &[u8]| port[1..].iter().all(u8::is_ascii_digit);
+    match colon.map(|colon| host.split_at(colon)) {
+        Some((name, port)) if is_port(port) => name,
+        _ => host,
     }
 }
 

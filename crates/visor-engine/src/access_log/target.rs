@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use visor_api::{quantity::Duration, resolved};
+use visor_api::{quantity::Duration, resolved, source::DOCUMENT_ROOT};
 
 use crate::{
     random::Random,
@@ -19,6 +19,8 @@ pub(super) struct RequestTarget {
     pub(super) path: Vec<u8>,
     pub(super) content_type: &'static str,
     pub(super) class: usize,
+    /// Whether it names a host.
+    pub(super) has_authority: bool,
     pub(super) size: Option<Range>,
 }
 
@@ -60,14 +62,31 @@ impl RequestTarget {
             path: uri::path(path.as_bytes()),
             content_type: traffic::content_type(path),
             class,
+            has_authority: uri::authority(text.as_bytes()).is_some(),
             size,
         }
+    }
+
+    /// The file that httpd maps it to.
+    pub(super) fn filename(&self) -> Vec<u8> {
+        filename(&self.path)
+    }
+
+    /// The host and port that it names, if it does.
+    pub(super) fn authority(&self) -> Option<&[u8]> {
+        uri::authority(self.text.as_bytes())
     }
 
     /// The query with its `?`, or nothing.
     pub(super) fn query(&self) -> &str {
         split_query(&self.text).1
     }
+}
+
+/// The file that httpd maps a path to.
+pub(super) fn filename(path: &[u8]) -> Vec<u8> {
+    let separator: &[u8] = if path.starts_with(b"/") { b"" } else { b"/" };
+    [DOCUMENT_ROOT.as_bytes(), separator, path].concat()
 }
 
 fn split_query(text: &str) -> (&str, &str) {

@@ -159,6 +159,7 @@ impl MessageModel {
             if let Some(messages) = &stream.lines {
                 Table::of(messages, |message| Template {
                     client: message.client,
+                    referer: message.client && log.referers.is_some(),
                     ..Template::literal(
                         message.module.as_deref().unwrap_or(module),
                         format.text(&message.text),

@@ -115,7 +115,7 @@ mod tests {
     use serde_json::{Value, json};
 
     /// What a source `shop` of the uid `new` makes of an object.
-    fn judged(metadata: &Value, annotations: &Value) -> (Ownership, Option<String>) {
+    fn ownership_of(metadata: &Value, annotations: &Value) -> (Ownership, Option<String>) {
         let object: DynamicObject = serde_json::from_value(json!({"metadata": metadata})).unwrap();
         let source: FakeLogSource = serde_json::from_value(json!({
             "apiVersion": "visor.dev/v1alpha1",
@@ -145,11 +145,11 @@ mod tests {
 
     #[test]
     fn a_name_conflict_names_the_owner_and_the_remedy() {
-        let judged = |metadata: &Value| super::tests::judged(metadata, &json!({}));
+        let ownership_of = |metadata: &Value| super::tests::ownership_of(metadata, &json!({}));
         let own = of_a_controller("visor.dev/v1alpha1", "FakeLogSource", "new");
-        assert_eq!(judged(&own).0, Ownership::Owned);
+        assert_eq!(ownership_of(&own).0, Ownership::Owned);
         assert_eq!(
-            judged(&of_a_controller("visor.dev/v1", "FakeLogSource", "old")).1.as_deref(),
+            ownership_of(&of_a_controller("visor.dev/v1", "FakeLogSource", "old")).1.as_deref(),
             Some(
                 "ConfigMap `shop` already exists and is owned by a deleted source of this name; \
                  waiting for Kubernetes to delete it"
@@ -157,11 +157,11 @@ mod tests {
         );
         let rename = "; rename this source or delete that object";
         for (api_version, kind) in [("visor.dev/v1", "Shop"), ("example.com/v1", "FakeLogSource")] {
-            let others = judged(&of_a_controller(api_version, kind, "old")).1.unwrap();
+            let others = ownership_of(&of_a_controller(api_version, kind, "old")).1.unwrap();
             let owner = format!("is controlled by {kind} shop");
             assert!(others.contains(&owner) && others.ends_with(rename), "{others}");
         }
-        let orphan_message = judged(&json!({"name": "shop"})).1.unwrap();
+        let orphan_message = ownership_of(&json!({"name": "shop"})).1.unwrap();
         assert!(
             orphan_message.contains("isn't owned by this source")
                 && orphan_message.ends_with(rename),
@@ -172,20 +172,23 @@ mod tests {
     #[test]
     fn an_orphan_is_adopted_if_the_source_requests_it() {
         let left = json!({"name": "shop", "labels": {MANAGED_BY_LABEL: FIELD_MANAGER, INSTANCE_LABEL: "shop"}});
-        let (controller_name, message) = judged(&left, &json!({}));
+        let (controller_name, message) = ownership_of(&left, &json!({}));
         assert_eq!(controller_name, Ownership::Foreign(ForeignOwner::Orphan));
         assert!(message.unwrap().contains("kubectl annotate fls shop visor.dev/adopt=true"));
         let adopt = json!({ADOPT_ANNOTATION: "true"});
-        assert_eq!(judged(&left, &adopt).0, Ownership::Orphaned);
+        assert_eq!(ownership_of(&left, &adopt).0, Ownership::Orphaned);
         // Nothing else is, even if the source requests it.
         let unmarked = json!({"name": "shop", "labels": {INSTANCE_LABEL: "shop"}});
-        assert_eq!(judged(&unmarked, &adopt).0, Ownership::Foreign(ForeignOwner::NoController));
+        assert_eq!(
+            ownership_of(&unmarked, &adopt).0,
+            Ownership::Foreign(ForeignOwner::NoController)
+        );
         let other = json!({"name": "shop", "labels": {MANAGED_BY_LABEL: FIELD_MANAGER, INSTANCE_LABEL: "other"}});
-        assert_eq!(judged(&other, &adopt).0, Ownership::Foreign(ForeignOwner::NoController));
+        assert_eq!(ownership_of(&other, &adopt).0, Ownership::Foreign(ForeignOwner::NoController));
         let mut theirs = of_a_controller("apps/v1", "Deployment", "old");
         theirs["labels"] = left["labels"].clone();
         assert!(matches!(
-            judged(&theirs, &adopt).0,
+            ownership_of(&theirs, &adopt).0,
             Ownership::Foreign(ForeignOwner::Controller(_))
         ));
     }

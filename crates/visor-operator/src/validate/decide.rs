@@ -102,7 +102,7 @@ mod tests {
         object
     }
 
-    fn judged(spec: &Value) -> Decision {
+    fn decision_of(spec: &Value) -> Decision {
         source(&Policy::default(), None, shop(spec))
     }
 
@@ -115,19 +115,23 @@ mod tests {
             (json!({"generators": [log_format]}), "spec.generators[0].access.logFormat"),
             (json!({"volume": {"hostPath": {"path": "/"}}}), "spec.volume.hostPath"),
         ] {
-            let Decision::Rejected(why) = judged(&spec) else { panic!("{spec} is taken") };
+            let Decision::Rejected(why) = decision_of(&spec) else { panic!("{spec} is taken") };
             assert!(why.starts_with(path), "{why}");
         }
-        assert_eq!(judged(&json!({})), Decision::Allowed(vec![]));
+        assert_eq!(decision_of(&json!({})), Decision::Allowed(vec![]));
         let allowing = Policy { allowed: vec![Privilege::HostPath], forbidden: vec![] };
-        let is_host_path = shop(&json!({"volume": {"hostPath": {"path": "/var/log/shop"}}}));
+        let is_host_path = shop(&json!({
+            "volume": {"hostPath": {"path": "/var/log/shop"}},
+            "generators": [{"name": "web", "access": {}, "output": {"file": {"path": "a.log"}}}],
+        }));
         assert_eq!(source(&allowing, None, is_host_path), Decision::Allowed(vec![]));
     }
 
     #[test]
     fn what_is_odd_is_a_warning() {
         for workload in ["DaemonSet", "Sidecar"] {
-            let Decision::Allowed(warnings) = judged(&json!({"workload": workload, "replicas": 3}))
+            let Decision::Allowed(warnings) =
+                decision_of(&json!({"workload": workload, "replicas": 3}))
             else {
                 panic!("{workload}")
             };

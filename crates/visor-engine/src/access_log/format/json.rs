@@ -67,7 +67,7 @@ fn add_http(fields: &RequestFields<'_>, columns: &mut Builder) {
 
 fn add_url(fields: &RequestFields<'_>, columns: &mut Builder) {
     columns.text(br#""url":{"#);
-    add_if_present(br#""domain":""#, &fields.virtual_host, br#"","#, columns);
+    add_if_present(br#""domain":""#, &fields.host, br#"","#, columns);
     columns.text(br#""original":""#);
     columns.field(&fields.target, string);
     columns.text(br#"","path":""#);

@@ -118,7 +118,7 @@ fn add_named(namespace: Namespace, name: &str, fields: &RequestFields<'_>, colum
     match namespace {
         Namespace::RequestHeader if is("Referer") => columns.field(&fields.referer, log_item),
         Namespace::RequestHeader if is("User-Agent") => columns.field(&fields.user_agent, log_item),
-        Namespace::RequestHeader if is("Host") => columns.field(&fields.virtual_host, log_item),
+        Namespace::RequestHeader if is("Host") => columns.field(&fields.host, log_item),
         Namespace::RequestHeader if is("X-Forwarded-For") => {
             columns.field(&fields.client_address, log_item);
         }
@@ -130,6 +130,9 @@ fn add_named(namespace: Namespace, name: &str, fields: &RequestFields<'_>, colum
         }
         Namespace::Environment if name == "UNIQUE_ID" => {
             columns.per_request(PerRequestField::UniqueId);
+        }
+        Namespace::TlsVariable if name == "HTTPS" => {
+            columns.text(if fields.tls_protocol.is_absent() { b"off" } else { b"on" });
         }
         Namespace::TlsVariable if name == "SSL_PROTOCOL" => {
             columns.field(&fields.tls_protocol, log_item);
@@ -177,6 +180,7 @@ mod tests {
             ("%T %{ms}T %D", "1 1500 1500000"),
             ("%% %{x}p", "% x"),
             ("%{Nobody}i%{Nobody}o%{Nobody}C", "---"),
+            ("%{HTTPS}x", "on"),
         ] {
             assert_eq!(lines(log_format, 200), vec![format!("{line}\n"); 20], "{log_format}");
         }
