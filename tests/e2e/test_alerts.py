@@ -173,10 +173,12 @@ def two_that_act(place: Place) -> Iterator[None]:
 
 
 @contextmanager
-def a_time_zone_that_is_none(place: Place) -> Iterator[None]:
-    source = place.source(timeZone="Europe/Nowhere")
+def a_config_map_of_somebody_else_s(place: Place) -> Iterator[None]:
+    place.namespace.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shop"}})
+    source = place.source()
+    source.wait_for("Accepted", "False", "NameConflict")
     yield
-    source.change(timeZone="UTC")
+    place.namespace.delete("configmap", "shop")
 
 
 @contextmanager
@@ -347,7 +349,7 @@ FAULTS: dict[str, Callable[[Place], AbstractContextManager[None]]] = {
     "VisorOperatorAbsent": no_operator,
     "VisorNoLeader": no_right_to_the_lease,
     "VisorSeveralLeaders": two_that_act,
-    "VisorSourcesRejected": a_time_zone_that_is_none,
+    "VisorSourcesRejected": a_config_map_of_somebody_else_s,
     "VisorSourcesNotReady": no_node_for_its_pods,
     "VisorPodsUnreachable": a_frozen_generator,
     "VisorReconcileErrors": no_right_to_write_to_pods,

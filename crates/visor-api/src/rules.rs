@@ -25,6 +25,7 @@ use crate::{
 
 pub(crate) use content::{access_log, error_log, format, named, request_choices};
 pub(crate) use files::{conflicts, output};
+pub use files::{is_url, literal_parts};
 pub(crate) use pods::name;
 pub(crate) use streams::stream;
 pub use zone::time_zone;

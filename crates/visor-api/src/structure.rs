@@ -2,6 +2,7 @@
 //! bounds, required and unknown fields. All problems are found in one walk, each with its line.
 //! Pure.
 
+mod hint;
 mod schema;
 mod text;
 mod wording;
@@ -116,6 +117,12 @@ impl Walk<'_> {
             (None, _)
             | (Some("boolean"), Value::Bool(_))
             | (Some("number"), Value::Integer(_) | Value::Float(_)) => {}
+            (Some("object"), _)
+                if let Some(meant) = hint::object(self.schema, schema, node, self.document) =>
+            {
+                let message = wording::mismatch("object", node, self.document);
+                self.add(node.line, path.clone(), format!("{message}; write `{meant}`"));
+            }
             (Some(wanted), _) => {
                 let message = text::not_a_quantity(self.schema, schema, node, self.document)
                     .unwrap_or_else(|| wording::mismatch(wanted, node, self.document));

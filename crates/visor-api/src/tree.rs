@@ -9,7 +9,8 @@ use serde::{
     de::{MapAccess, SeqAccess, Visitor, value::MapDeserializer},
 };
 use serde_saphyr::{
-    DuplicateKeyPolicy, MessageFormatter, Options, Spanned, UserMessageFormatter, options,
+    DuplicateKeyPolicy, MessageFormatter, Options, Spanned, UserMessageFormatter,
+    budget::BudgetBreach, options,
 };
 
 use crate::message::one_line;
@@ -18,6 +19,11 @@ use typed::present;
 /// The maximum number of events (nodes and ends) that aliases of one document may expand to,
 /// against alias bombs.
 const MAX_REPLAYED_EVENTS: usize = 100_000;
+
+/// The maximum number of nodes of one document: more than the largest text has in a readable notation.
+const MAX_NODES: usize = 1_000_000;
+/// The maximum number of events of the parser: a node is one, or two if it contains others.
+const MAX_EVENTS: usize = 2_000_000;
 
 /// A value and its location.
 #[derive(Debug, Clone)]
@@ -63,9 +69,18 @@ impl<'a> Document<'a> {
             Ok(root) => Ok(Self { root: Node::placed(root), text }),
             Err(error) => {
                 let error = error.without_snippet();
+                let message = match error {
+                    serde_saphyr::Error::Budget {
+                        breach: BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. },
+                        ..
+                    } => format!(
+                        "the document has more than {MAX_NODES} values; split it into several"
+                    ),
+                    _ => one_line(&UserMessageFormatter.format_message(error)),
+                };
                 Err(SyntaxError {
                     line: error.location().map_or(0, |place| line_number(place.line())),
-                    message: one_line(&UserMessageFormatter.format_message(error)),
+                    message,
                 })
             }
         }
@@ -204,6 +219,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
 fn parser_options() -> Options {
     options! {
         with_snippet: false,
+        budget: serde_saphyr::budget! { max_nodes: MAX_NODES, max_events: MAX_EVENTS },
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         alias_limits: serde_saphyr::alias_limits! {
             max_total_replayed_events: MAX_REPLAYED_EVENTS,

@@ -57,8 +57,10 @@ impl EventPublisher {
     /// this generation: pods that come and go, and requests that fail now and then, are reported
     /// only once.
     pub(crate) async fn publish(&self, source: &ObjectMeta, new_event: NewEvent) {
-        if self.is_new(source, &new_event.reason) {
-            self.publish_about(&reference(source), new_event).await;
+        let reason = new_event.reason.clone();
+        if self.is_new(source, &reason) && !self.publish_about(&reference(source), new_event).await
+        {
+            self.forget(source, &reason);
         }
     }
 
@@ -77,14 +79,23 @@ impl EventPublisher {
         is_new
     }
 
+    /// Lets an event be published again, because it could not be.
+    fn forget(&self, source: &ObjectMeta, reason: &str) {
+        let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = published.get_mut(source.uid.as_deref().unwrap_or_default());
+        if let Some(entry) = entry.filter(|entry| entry.generation == source.generation) {
+            entry.reasons.retain(|known| known != reason);
+        }
+    }
+
     /// Drops the entries of sources that no longer exist.
     pub(crate) fn retain(&self, uids: &HashSet<String>) {
         let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
         published.retain(|uid, _| uids.contains(uid));
     }
 
-    /// Publishes an event about any object. A failure is logged and otherwise ignored.
-    pub(crate) async fn publish_about(&self, about: &ObjectReference, new_event: NewEvent) {
+    /// Publishes an event about any object. A failure is logged; returns whether there was none.
+    pub(crate) async fn publish_about(&self, about: &ObjectReference, new_event: NewEvent) -> bool {
         let NewEvent { good, reason, action, note } = new_event;
         let part = |part: &Option<String>| part.as_deref().unwrap_or_default().to_owned();
         let (kind, name) = (part(&about.kind), part(&about.name));
@@ -103,7 +114,9 @@ impl EventPublisher {
         };
         if let Err(error) = self.recorder.publish(&event, about).await {
             warn!(kind, namespace, name, %error, "cannot publish this event");
+            return false;
         }
+        true
     }
 }
 
@@ -188,4 +201,48 @@ fn truncated(mut note: String) -> String {
         note.truncate(note.floor_char_boundary(MAX_NOTE_BYTES));
     }
     note
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::{Router, body::Bytes, http::StatusCode, response::IntoResponse, routing::any};
+    use serde_json::json;
+
+    use super::*;
+
+    /// An event that the API server did not take is published again at the next occasion.
+    #[tokio::test]
+    async fn an_event_that_failed_is_published_again() {
+        let requests = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&requests);
+        let server = Router::new().fallback(any(move |event: Bytes| async move {
+            if counter.fetch_add(1, Ordering::Relaxed) > 0 {
+                return (StatusCode::CREATED, event).into_response();
+            }
+            let status = json!({
+                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                "message": "no", "reason": "Forbidden", "code": 403,
+            });
+            (StatusCode::FORBIDDEN, axum::Json(status)).into_response()
+        }));
+        let publisher = EventPublisher::new(Client::new(server, "visor"), "one");
+        let source = ObjectMeta {
+            name: Some("shop".to_owned()),
+            namespace: Some("web".to_owned()),
+            uid: Some("1".to_owned()),
+            ..ObjectMeta::default()
+        };
+        for published in [1, 2, 2] {
+            let new_event = NewEvent {
+                good: true,
+                reason: "Ready".to_owned(),
+                action: "Reconcile",
+                note: "ready".to_owned(),
+            };
+            publisher.publish(&source, new_event).await;
+            assert_eq!(requests.load(Ordering::Relaxed), published);
+        }
+    }
 }

@@ -201,7 +201,12 @@ impl Leadership {
             }
             Ok(None) => Err("the Lease was deleted".to_owned()),
             // Unknown; the deadline decides.
-            Err(_) => Ok(()),
+            Err(error) => {
+                let name = &self.candidate.name;
+                warn!(lease = name, %error, "cannot read the Lease; will retry");
+                sleep(self.candidate.retry_period()).await;
+                Ok(())
+            }
         }
     }
 
@@ -219,5 +224,49 @@ impl Leadership {
         } else {
             warn!(lease = self.candidate.name, "cannot release the Lease; it will expire");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use axum::{Router, body::Body, http::StatusCode, response::IntoResponse, routing::any};
+
+    use super::*;
+
+    /// If the Lease can be neither written nor read, requests have pauses, and the leadership ends at
+    /// its deadline.
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_cannot_be_read_is_not_requested_all_the_time() {
+        let requests = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&requests);
+        let server =
+            Router::new().fallback(any(move |request: axum::http::Request<Body>| async move {
+                counter.fetch_add(1, Ordering::Relaxed);
+                let code = match request.method().as_str() {
+                    "PUT" => StatusCode::CONFLICT,
+                    _ => StatusCode::INTERNAL_SERVER_ERROR,
+                };
+                let status = serde_json::json!({
+                    "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                    "message": "no", "reason": "no", "code": code.as_u16(),
+                });
+                (code, axum::Json(status)).into_response()
+            }));
+        let duration = Duration::from_secs(15);
+        let client = Client::new(server, "visor");
+        let fence = Fence::default();
+        let candidate = Candidate::new(client, "visor", "operator", "one", duration, fence);
+        let now = Instant::now();
+        let lease = candidate.claimed(Lease::default());
+        let why = Leadership { candidate, lease, renewed: now }.lost().await;
+        assert!(why.contains("has not been renewed for 10 s"), "{why}");
+        assert!((10..13).contains(&now.elapsed().as_secs()), "{:?}", now.elapsed());
+        // A write and a read every 2.5 s of the 5 s until the deadline.
+        assert!(requests.load(Ordering::Relaxed) <= 8, "{requests:?}");
     }
 }

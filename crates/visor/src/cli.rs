@@ -1,8 +1,13 @@
 //! The command line.
 
+pub(crate) mod numbers;
+
 use std::{fmt, path::PathBuf, str::FromStr};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum, ValueHint,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use strum::{IntoEnumIterator, VariantNames};
 use visor_api::{
     quantity::Duration,
@@ -12,6 +17,7 @@ use visor_api::{
 use visor_http::{ListenAddress, ParseListenAddressError};
 
 use crate::{prepare::Owner, start::Start};
+use numbers::{LineCount, RateArgument};
 
 /// Fake Apache logs, each kind of line on its own random schedule
 #[derive(Debug, Parser)]
@@ -114,12 +120,12 @@ pub(crate) struct RunOptions {
     pub(crate) output_dir: PathBuf,
 
     /// The number of event loops
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024), value_hint = ValueHint::Other)]
     pub(crate) threads: u16,
 
     /// The address that serves /metrics, /livez and /readyz: an address and a port, `:PORT` for all
     /// addresses, or `none`; port 0 is any free one [default: 127.0.0.1:9464; simulated runs: none]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_hint = ValueHint::Other)]
     pub(crate) listen: Option<Listen>,
 
     /// Write the lines of a period immediately rather than when they are due
@@ -128,15 +134,15 @@ pub(crate) struct RunOptions {
 
     /// When simulated time starts: a time, a date, `yesterday`, or a duration ago such as -24h.
     /// Without a time zone it is in UTC [default: now]
-    #[arg(long, value_name = "TIME", requires = "simulate", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", requires = "simulate", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub(crate) start: Option<Start>,
 
     /// How long to run; sources with an earlier end stop then
-    #[arg(long = "for", value_name = "DURATION")]
+    #[arg(long = "for", value_name = "DURATION", value_hint = ValueHint::Other)]
     pub(crate) duration: Option<Duration>,
 
     /// The seed of sources that have none
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_hint = ValueHint::Other)]
     pub(crate) seed: Option<u64>,
 
     /// Wait until the documents exist and are valid
@@ -145,7 +151,7 @@ pub(crate) struct RunOptions {
 
     /// The name of this instance, such as the pod's name. It is mixed into the seeds, so that
     /// replicas write different lines
-    #[arg(long, value_name = "NAME", env = "VISOR_IDENTITY")]
+    #[arg(long, value_name = "NAME", env = "VISOR_IDENTITY", value_hint = ValueHint::Other)]
     pub(crate) identity: Option<String>,
 
     /// Write the counts of lines and bytes to this file, every second and at the end:
@@ -157,7 +163,7 @@ pub(crate) struct RunOptions {
 #[derive(Debug, Args)]
 pub(crate) struct PrepareDirectory {
     /// The owner: user id and group id
-    #[arg(long, value_name = "UID:GID")]
+    #[arg(long, value_name = "UID:GID", value_hint = ValueHint::Other)]
     pub(crate) owner: Owner,
 
     /// The directory
@@ -180,37 +186,39 @@ pub(crate) struct EmitOptions {
 
     /// Common, Combined, CombinedIo, VhostCombined, Json or a LogFormat string for an access log;
     /// Httpd24 or Httpd22 for an error log [default: Combined, Httpd24]
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", value_hint = ValueHint::Other)]
     pub(crate) format: Option<String>,
 
     /// A value of a directive of a LogFormat string, such as '%{X-Tenant}i=acme'. Can be given
     /// several times; each line has one of the values of a directive
-    #[arg(long, value_name = "DIRECTIVE=VALUE")]
+    #[arg(long, value_name = "DIRECTIVE=VALUE", value_hint = ValueHint::Other)]
     pub(crate) set: Vec<DirectiveValue>,
 
     /// The multi-processing module (MPM) of an error log [default: Event]
-    #[arg(long, value_name = "MPM", value_parser = parse_mpm)]
+    #[arg(long, value_name = "MPM", ignore_case = true, value_parser = mpms())]
     pub(crate) mpm: Option<Mpm>,
 
     /// The level of an error log's lines, such as `warn` [default: error]
-    #[arg(long, value_name = "LEVEL", value_parser = parse_level)]
+    #[arg(long, value_name = "LEVEL", ignore_case = true, value_parser = levels())]
     pub(crate) level: Option<StreamKind>,
 
-    /// The number of lines [default: 1000 if no option sets a duration or a rate]
-    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
-    pub(crate) lines: Option<u64>,
+    /// The number of lines, such as 1000, 10k or 1M [default: 1000 if no option sets a duration or a
+    /// rate]
+    #[arg(short = 'n', long, value_name = "N", value_hint = ValueHint::Other)]
+    pub(crate) lines: Option<LineCount>,
 
     /// How long to run
-    #[arg(long = "for", value_name = "DURATION")]
+    #[arg(long = "for", value_name = "DURATION", value_hint = ValueHint::Other)]
     pub(crate) duration: Option<Duration>,
 
-    /// Evenly spaced lines per second
-    #[arg(long, value_name = "LINES", group = "timing", value_parser = clap::value_parser!(i32).range(1..=100_000_000))]
-    pub(crate) rate: Option<i32>,
+    /// Evenly spaced lines per second, such as 500, 0.5, 10k or 30/m; or a volume such as 5MB/s, of
+    /// lines of average length
+    #[arg(long, value_name = "LINES", group = "timing", value_hint = ValueHint::Other)]
+    pub(crate) rate: Option<RateArgument>,
 
     /// The distribution of the time between two lines: fixed:3s, uniform:5ms-50ms, exponential:20ms
     /// or normal:5ms,2ms (mean, standard deviation)
-    #[arg(long, value_name = "DISTRIBUTION", group = "timing")]
+    #[arg(long, value_name = "DISTRIBUTION", group = "timing", value_hint = ValueHint::Other)]
     pub(crate) interval: Option<IntervalArgument>,
 
     /// As fast as the output accepts lines
@@ -219,20 +227,23 @@ pub(crate) struct EmitOptions {
 
     /// The time from the start to the first line; 0s is immediately [default: one interval, or half
     /// of one if it is constant]
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", value_hint = ValueHint::Other)]
     pub(crate) initial_delay: Option<Duration>,
 
-    /// The seed: the same seed writes the same lines
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    /// The seed: the same options with the same seed write the same lines. With another format, the
+    /// requests are others, too
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64), value_hint = ValueHint::Other)]
     pub(crate) seed: Option<u64>,
 
-    /// Stamp the lines from this time on, and write them immediately: a time, a date, `yesterday`,
-    /// or a duration ago such as -24h. Without a time zone it is in that of --time-zone
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    /// When simulated time starts, whose lines are written immediately: a time, a date, `yesterday`,
+    /// or a duration ago such as -24h. Without a time zone it is in that of --time-zone. With a rate
+    /// or an interval, and neither -n nor --for, it ends now. A request is stamped with its begin,
+    /// which may be earlier by its duration
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub(crate) start: Option<Start>,
 
     /// The time zone of the time stamps, such as Europe/Berlin; `local` for this machine's
-    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    #[arg(long, value_name = "ZONE", default_value = "UTC", value_hint = ValueHint::Other)]
     pub(crate) time_zone: String,
 
     /// A file to append to instead of standard output; `-` is standard output
@@ -356,15 +367,13 @@ fn named<T: FromStr>(name: &str) -> Option<T> {
     name.replace('_', "").parse().ok()
 }
 
-fn parse_mpm(text: &str) -> Result<Mpm, String> {
-    named(text).ok_or_else(|| format!("expected one of {}", Mpm::VARIANTS.join(", ")))
+fn mpms() -> impl TypedValueParser<Value = Mpm> {
+    PossibleValuesParser::new(Mpm::VARIANTS).try_map(|name| name.parse::<Mpm>())
 }
 
-fn parse_level(text: &str) -> Result<StreamKind, String> {
-    named(text).filter(|kind: &StreamKind| kind.is_level()).ok_or_else(|| {
-        let levels = StreamKind::iter().filter(|kind| kind.is_level()).map(StreamKind::as_str);
-        format!("expected a level of httpd: {}", levels.collect::<Vec<_>>().join(", "))
-    })
+fn levels() -> impl TypedValueParser<Value = StreamKind> {
+    let levels = StreamKind::iter().filter(|kind| kind.is_level()).map(StreamKind::as_str);
+    PossibleValuesParser::new(levels).try_map(|name| name.parse::<StreamKind>())
 }
 
 impl fmt::Display for LoggingFormat {
@@ -384,6 +393,22 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    /// A shell offers files for an option only if its value is one.
+    #[test]
+    fn completions_offer_files_where_there_are_files() {
+        for command in Cli::command().get_subcommands() {
+            for option in
+                command.get_arguments().filter(|option| option.get_action().takes_values())
+            {
+                let name = option.get_value_names().map_or("", |names| names[0].as_str());
+                let is_file = ["FILE", "DIR"].contains(&name);
+                let is_listed = !option.get_possible_values().is_empty();
+                let offers_files = option.get_value_hint() != ValueHint::Other && !is_listed;
+                assert_eq!(offers_files, is_file, "{} {}", command.get_name(), option.get_id());
+            }
+        }
     }
 
     #[test]

@@ -2,19 +2,26 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use visor_api::{
     FakeLogSource, Problem, ResolvedSource,
+    quantity::Duration,
+    rules,
     source::{
         AccessLog, Choice, DirectiveValues, ErrorLog, FakeLogSourceSpec, FileOutput, Generator,
-        Interval, Mpm, Output, Rate, StandardStream, StopAfter, Stream, StreamKind, Unlimited,
+        Interval, Mpm, Output, RequestChoices, StandardStream, StopAfter, Stream, StreamKind,
+        Unlimited,
     },
 };
-use visor_engine::time::Time;
+use visor_engine::{random::Seed, text::Lines, time::Time};
 
-use crate::cli::{EmitOptions, Log, access_format, error_format};
+use crate::cli::{
+    EmitOptions, Log, access_format, error_format,
+    numbers::{self, RateArgument},
+};
 
 /// The default number of lines, as in flog.
-const DEFAULT_LINES: u64 = 1000;
+const DEFAULT_LINES: i64 = 1000;
 
 /// A document, and where its output goes.
 pub(crate) struct EmitPlan {
@@ -22,7 +29,12 @@ pub(crate) struct EmitPlan {
     pub(crate) output_dir: PathBuf,
     /// When simulated time starts, if the lines are stamped from a given time on.
     pub(crate) simulated_from: Option<Time>,
+    /// Values that may not be what was meant.
+    pub(crate) notes: Vec<String>,
 }
+
+/// How many lines the average length of a line is taken from, for a rate in bytes.
+const SAMPLE_LINES: u32 = 10_000;
 
 impl EmitOptions {
     /// The document for the options.
@@ -31,6 +43,34 @@ impl EmitOptions {
     ///
     /// What is wrong with the options, one sentence each.
     pub(crate) fn plan(&self) -> Result<EmitPlan, String> {
+        if self.duration == Some(Duration::default()) {
+            return Err("--for must be more than 0s".into());
+        }
+        let zone_name = self.time_zone()?;
+        let zone = rules::time_zone(&zone_name).map_err(|error| format!("--time-zone: {error}"))?;
+        let start = self.start.map(|start| start.time(&zone, self.duration));
+        let simulated_from = start.transpose().map_err(|error| error.to_string())?;
+        let (output, output_dir) = self.output()?;
+        let mut source = self.source(zone_name, output, simulated_from)?;
+        if let Some(RateArgument::Bytes(bytes_per_second)) = self.rate {
+            let interval = numbers::interval(bytes_per_second / average_length(&source)?)?;
+            let mut document = source.document().clone();
+            for generator in &mut document.spec.generators {
+                for stream in &mut generator.streams {
+                    stream.interval = Some(interval.clone());
+                }
+            }
+            source = check(document)?;
+        }
+        Ok(EmitPlan { source, output_dir, simulated_from, notes: self.notes() })
+    }
+
+    fn source(
+        &self,
+        time_zone: String,
+        output: Output,
+        simulated_from: Option<Time>,
+    ) -> Result<ResolvedSource, String> {
         let (access, error, kind) = match self.log {
             Log::Access => {
                 if self.level.is_some() || self.mpm.is_some() {
@@ -38,9 +78,8 @@ impl EmitOptions {
                 }
                 let format = self.format.as_deref().unwrap_or("Combined");
                 let (format, log_format) = access_format(format)?;
-                let mut log = AccessLog { format, log_format, ..AccessLog::default() };
-                log.content.directives = self.directives();
-                (Some(log), None, StreamKind::Access)
+                let content = self.choices();
+                (Some(AccessLog { format, log_format, content }), None, StreamKind::Access)
             }
             Log::Error => {
                 if !self.set.is_empty() {
@@ -52,7 +91,6 @@ impl EmitOptions {
                 (None, Some(log), self.level.unwrap_or(StreamKind::Error))
             }
         };
-        let (output, output_dir) = self.output()?;
         let generator = Generator {
             name: "emit".to_owned(),
             access,
@@ -68,43 +106,35 @@ impl EmitOptions {
             replicas: 1,
             workload: None,
             seed: self.seed.and_then(|seed| i64::try_from(seed).ok()),
-            time_zone: self.time_zone()?,
+            time_zone,
             suspend: false,
-            stop_after: self.stop_after(),
+            stop_after: self.stop_after(simulated_from),
             generators: vec![generator],
             volume: None,
             pod_template: None,
         };
-        let source = ResolvedSource::check(FakeLogSource::new("emit", spec));
-        let source = source.map_err(|problems| {
-            // The document is generated; of its paths only the last name is meaningful
-            // to the user.
-            let message = |problem: &Problem| {
-                let name = problem.path.as_str().rsplit('.').next().unwrap_or_default();
-                format!("{name}: {}", problem.message)
-            };
-            problems.iter().map(message).collect::<Vec<_>>().join("\n")
-        })?;
-        let zone = &source.time_zone;
-        let start = self.start.map(|start| start.time(zone, self.duration));
-        let simulated_from = start.transpose().map_err(|error| error.to_string())?;
-        Ok(EmitPlan { source, output_dir, simulated_from })
+        check(FakeLogSource::new("emit", spec))
     }
 
-    /// The values of directives, each directive once.
-    fn directives(&self) -> Vec<DirectiveValues> {
-        let mut directives: Vec<DirectiveValues> = Vec::new();
+    /// Values that may not be what was meant.
+    fn notes(&self) -> Vec<String> {
+        let path = self.output.as_deref().and_then(Path::to_str).unwrap_or_default();
+        let notes = rules::literal_parts(path).into_iter();
+        notes.map(|note| format!("--output {path}: {note}")).collect()
+    }
+
+    /// The choices of `--set`: the values of each directive, in the list that it belongs to.
+    fn choices(&self) -> RequestChoices {
+        let mut choices = RequestChoices::default();
         for setting in &self.set {
             let choice = Choice { value: setting.value.clone(), weight: 1 };
-            match directives.iter_mut().find(|known| known.directive == setting.directive) {
-                Some(known) => known.values.push(choice),
-                None => directives.push(DirectiveValues {
-                    directive: setting.directive.clone(),
-                    values: vec![choice],
-                }),
+            match setting.directive.to_ascii_lowercase().as_str() {
+                "%{referer}i" => choices.referers.push(choice),
+                "%{user-agent}i" => choices.user_agents.push(choice),
+                _ => push(&mut choices.directives, &setting.directive, choice),
             }
         }
-        directives
+        choices
     }
 
     /// The name of the time zone.
@@ -120,27 +150,30 @@ impl EmitOptions {
 
     /// The interval. Simulated time needs one; otherwise the default is unlimited.
     fn timing(&self) -> Option<Interval> {
-        if let Some(interval) = &self.interval {
-            Some(interval.0.clone())
-        } else if let Some(lines_per_second) = self.rate {
-            Some(Interval::Rate(Rate { lines_per_second }))
-        } else if self.unlimited || self.start.is_none() {
-            Some(Interval::Unlimited(Unlimited {}))
-        } else {
-            None
+        match (&self.interval, &self.rate) {
+            (Some(interval), _) => Some(interval.0.clone()),
+            (None, Some(RateArgument::Lines(interval))) => Some(interval.clone()),
+            (None, None) if self.start.is_some() && !self.unlimited => None,
+            // A rate in bytes is known when there is a line to measure.
+            (None, _) => Some(Interval::Unlimited(Unlimited {})),
         }
     }
 
-    fn stop_after(&self) -> Option<StopAfter> {
-        let timed = self.interval.is_some() || self.rate.is_some() || self.unlimited;
-        let endless = timed && self.start.is_none();
-        let lines = match (self.lines, self.duration) {
-            (None, None) if !endless => Some(DEFAULT_LINES),
-            (lines, _) => lines,
-        };
-        let lines = lines.and_then(|lines| i64::try_from(lines).ok());
-        (lines.is_some() || self.duration.is_some())
-            .then_some(StopAfter { lines, duration: self.duration })
+    /// When the lines end: as the options say; else at the present, if simulated lines have a rate and
+    /// begin in the past; else after the default number.
+    fn stop_after(&self, simulated_from: Option<Time>) -> Option<StopAfter> {
+        let has_rate = self.interval.is_some() || self.rate.is_some();
+        let lines = self.lines.map(|lines| i64::try_from(lines.0.get()).unwrap_or(i64::MAX));
+        let stop = |lines, duration| Some(StopAfter { lines, duration });
+        match (lines, self.duration, simulated_from) {
+            (None, None, Some(start)) if has_rate => match until_now(start) {
+                Some(duration) => stop(None, Some(duration)),
+                None => stop(Some(DEFAULT_LINES), None),
+            },
+            (None, None, None) if has_rate || self.unlimited => None,
+            (None, None, _) => stop(Some(DEFAULT_LINES), None),
+            (lines, duration, _) => stop(lines, duration),
+        }
     }
 
     /// Standard output, or a file; its directory is separate, as for a document.
@@ -148,6 +181,12 @@ impl EmitOptions {
         let Some(path) = self.output.as_ref().filter(|path| path.as_os_str() != "-") else {
             return Ok((Output::Stdout(StandardStream {}), PathBuf::new()));
         };
+        if let Some(url) = path.to_str().filter(|path| rules::is_url(path)) {
+            return Err(format!(
+                "--output {url} is a URL, but lines are written to files only; to send them, write \
+                 to standard output and use a pipe, such as `| nc HOST PORT`"
+            ));
+        }
         // A link on the command line is followed. Below an output directory none is.
         let target = if path.is_symlink() { path.canonicalize().ok() } else { None };
         let path = target.as_ref().unwrap_or(path);
@@ -157,6 +196,75 @@ impl EmitOptions {
         let file = FileOutput { path: name.to_owned(), rotation: None };
         Ok((Output::File(file), directory.to_path_buf()))
     }
+}
+
+/// Checks the document for the options.
+fn check(document: FakeLogSource) -> Result<ResolvedSource, String> {
+    let in_options =
+        |problems: &[Problem]| problems.iter().map(in_options).collect::<Vec<_>>().join("\n");
+    // An option without effect is a mistake.
+    let notes = rules::notes(&document);
+    let source = ResolvedSource::check(document).map_err(|problems| in_options(&problems))?;
+    let is_set = |note: &Problem| note.path.as_str().contains(".access.");
+    let unused: Vec<Problem> = notes.into_iter().filter(is_set).collect();
+    if unused.is_empty() { Ok(source) } else { Err(in_options(&unused)) }
+}
+
+/// A problem in the words of the command line. Its document is generated, so neither its path nor the
+/// names of fields mean anything to the user.
+fn in_options(problem: &Problem) -> String {
+    const OPTIONS: [(&str, &str); 8] = [
+        (".logFormat", "--format"),
+        (".directives", "--set"),
+        (".referers", "--set"),
+        (".userAgents", "--set"),
+        (".initialDelay", "--initial-delay"),
+        (".interval", "--interval"),
+        (".output", "--output"),
+        (".stopAfter", "--for"),
+    ];
+    let path = problem.path.as_str();
+    let option = OPTIONS.iter().find(|(field, _)| path.contains(field));
+    let option = option.map_or(path, |(_, option)| option);
+    let message = problem
+        .message
+        .replace("`unlimited: {}`", "`--unlimited`")
+        .replace("`logFormat`", "the format")
+        .replace("use `format: Custom` with the format", "use a format string")
+        .replace("add it there, or remove these values", "add it there, or remove this")
+        .replace("has no directive that shows it", "doesn't show it");
+    format!("{option}: {message}")
+}
+
+/// The values of a directive, each directive once.
+fn push(directives: &mut Vec<DirectiveValues>, directive: &str, choice: Choice) {
+    match directives.iter_mut().find(|known| known.directive.eq_ignore_ascii_case(directive)) {
+        Some(known) => known.values.push(choice),
+        None => directives
+            .push(DirectiveValues { directive: directive.to_owned(), values: vec![choice] }),
+    }
+}
+
+/// The time from `start` to the present; `None` if there is none.
+fn until_now(start: Time) -> Option<Duration> {
+    let elapsed = Timestamp::now().as_nanosecond() - start.timestamp().as_nanosecond();
+    let elapsed = u64::try_from(elapsed).ok().filter(|elapsed| *elapsed > 0)?;
+    Some(Duration::from_nanos(elapsed))
+}
+
+/// The average length of a line in bytes, of a sample.
+fn average_length(source: &ResolvedSource) -> Result<f64, String> {
+    let seed = Seed::new(source.seed.unwrap_or_default());
+    let mut lines = Lines::default();
+    let mut streams = visor_engine::generator::Source::new(source.time_zone.clone(), seed);
+    for generator in &source.generators {
+        for stream in streams.streams(generator).map_err(|error| error.to_string())? {
+            let mut stream = stream.start(Time::EPOCH);
+            (0..SAMPLE_LINES).for_each(|_| stream.write(0, &mut lines));
+        }
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a sample is small")]
+    Ok(lines.as_bytes().len() as f64 / f64::from(SAMPLE_LINES))
 }
 
 #[cfg(test)]
@@ -234,6 +342,113 @@ mod tests {
             let message = plan(arguments).err().unwrap();
             assert!(message.contains(named), "{arguments}: {message}");
         }
+    }
+
+    /// Each mistake beside its message, which has the words of the command line alone.
+    #[test]
+    fn messages_are_about_options() {
+        for (arguments, wanted) in [
+            ("access --for 0s", "--for must be more than 0s"),
+            (
+                "access --interval fixed:0s",
+                "--interval: must be more than 0s; for lines without pauses use `--unlimited`",
+            ),
+            (
+                "access --interval uniform:5s-1s",
+                "--interval: must not be more than `max` (1s); found 5s",
+            ),
+            (
+                "access --interval exponential:0s",
+                "--interval: must be more than 0s; for lines without pauses use `--unlimited`",
+            ),
+            (
+                "access --interval normal:0s,0s",
+                "--interval: `mean` and `standardDeviation` are both 0s; for lines without pauses use `--unlimited`",
+            ),
+            (
+                "access --unlimited --initial-delay 1s",
+                "--initial-delay: has no effect on an unlimited stream; remove it, or use another interval",
+            ),
+            (
+                "access --format %Z",
+                "--format: unknown directive `%Z` at character 1; see the documentation of mod_log_config, and write `%%` for a percent sign",
+            ),
+            (
+                "access --set %{X}i=a",
+                "--set: only a custom format has directives with values; use a format string, or remove them",
+            ),
+            (
+                "access --format %h --set %{X}i=a",
+                "--set: the format has no `%{X}i`; add it there, or remove this",
+            ),
+            (
+                "access --format %{X-Tenant}i --set %{X-Tenan}i=a",
+                "--set: the format has no `%{X-Tenan}i`; did you mean the name `X-Tenant`?",
+            ),
+            (
+                "access --format %h --set %{Referer}i=a",
+                "--set: has no effect: the format doesn't show it",
+            ),
+            (
+                "access --format Common --set %{User-Agent}i=a",
+                "--set: has no effect: the format Common doesn't show it",
+            ),
+            (
+                "access --time-zone Mars",
+                "--time-zone: unknown time zone `Mars`; use a name such as `UTC` or `Europe/Berlin`",
+            ),
+            (
+                "access -o tcp://127.0.0.1:514",
+                "--output tcp://127.0.0.1:514 is a URL, but lines are written to files only; to send them, write to standard output and use a pipe, such as `| nc HOST PORT`",
+            ),
+        ] {
+            assert_eq!(plan(arguments).err().as_deref(), Some(wanted), "{arguments}");
+        }
+    }
+
+    #[test]
+    fn paths_that_are_literal_are_noted() {
+        for path in ["access-%Y.log", "~/x.log", "a.log.gz", "${POD_NAME}.log", "~/logs/a.log"] {
+            let made = plan(&format!("access -n 1 -o {path}")).unwrap();
+            assert_eq!(made.notes.len(), 1, "{path}");
+            assert!(made.notes[0].contains(path), "{:?}", made.notes);
+        }
+        assert!(plan("access -n 1 -o a.log").unwrap().notes.is_empty());
+        assert!(plan("access -n 1").unwrap().notes.is_empty());
+    }
+
+    #[test]
+    fn rates_may_be_fractions_and_volumes() {
+        let every = |nanos: u64| Interval::Fixed(Duration::from_nanos(nanos));
+        assert_eq!(timing("access --rate 0.5").2, every(2_000_000_000));
+        assert_eq!(timing("access --rate 10k").2, Interval::Rate(10_000.try_into().unwrap()));
+        assert_eq!(timing("access -n 1k").0, Some(1000));
+        // A Combined line has 100 to 400 bytes.
+        let Interval::Rate(rate) = timing("access --rate 5MB/s --format %h").2 else { panic!() };
+        assert!((300_000..700_000).contains(&rate.get()), "{rate}");
+    }
+
+    #[test]
+    fn the_past_ends_at_the_present() {
+        for arguments in ["access --start -1h --rate 1", "error --start -1h --interval fixed:1s"] {
+            let (lines, seconds, _) = timing(arguments);
+            assert_eq!(lines, None);
+            assert!(seconds.is_some_and(|seconds| (3600..3660).contains(&seconds)), "{seconds:?}");
+        }
+        assert_eq!(timing("access --start -1h --rate 1 -n 7").0, Some(7));
+        assert_eq!(timing("access --start 2200-01-01 --rate 1").0, Some(1000));
+        assert_eq!(timing("access --start -1h --unlimited").0, Some(1000));
+    }
+
+    #[test]
+    fn values_of_headers_with_lists_of_their_own_are_set() {
+        let made = plan("access --set %{User-Agent}i=one --set %{referer}i=two").unwrap();
+        let resolved::Log::Access(log) = &made.source.generators[0].log else { panic!() };
+        let first = |list: &Option<resolved::Choices<String>>| {
+            list.as_ref().unwrap().iter().next().unwrap().0.clone()
+        };
+        assert_eq!(first(&log.requests.user_agents), "one");
+        assert_eq!(first(&log.requests.referers), "two");
     }
 
     #[test]

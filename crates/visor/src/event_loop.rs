@@ -29,6 +29,7 @@ use crate::{
     output_buffer::{OutputBuffer, OutputEnd, RetryLimit},
     output_writers::OutputWriters,
     plan::{GeneratorKey, GeneratorPlan, Limits, OutputPlan},
+    shared_log::SharedLog,
     write_threads::WriteThreads,
 };
 
@@ -75,6 +76,7 @@ pub(crate) struct Shared {
     pub(crate) activity: Arc<Activity>,
     pub(crate) output_writers: Arc<OutputWriters>,
     pub(crate) retry_limit: Arc<RetryLimit>,
+    pub(crate) log: Arc<SharedLog>,
     /// How late a line may be written; later ones are skipped. `None` if none is.
     pub(crate) max_lag: Option<Duration>,
 }
@@ -323,7 +325,7 @@ impl EventLoop {
                 self.shared.output_writers.file_lock(&plan.destination),
             ),
             self.write_threads.clone(),
-            Arc::clone(&self.shared.retry_limit),
+            (Arc::clone(&self.shared.retry_limit), Arc::clone(&self.shared.log)),
             self.shared.metrics.output(&plan.name),
             Rc::clone(&self.clock),
         ));

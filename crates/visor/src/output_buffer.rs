@@ -21,6 +21,7 @@ use tokio::{
     sync::Notify,
     time::{Instant, sleep, timeout},
 };
+use tracing::Level;
 use visor_api::resolved::Rotation;
 use visor_engine::{text::Lines, time::Time};
 
@@ -30,6 +31,7 @@ use crate::{
     metrics::{OutputMeter, StreamMeter},
     output::{CloseResult, OutputError, SharedOutputWriter, WriteResult},
     output_writers::FileLock,
+    shared_log::SharedLog,
     write_threads::WriteThreads,
 };
 
@@ -62,11 +64,14 @@ pub(crate) struct OutputBuffer {
     file_lock: Option<FileLock>,
     write_threads: WriteThreads,
     retry_limit: Arc<RetryLimit>,
+    log: Arc<SharedLog>,
     meter: OutputMeter,
     clock: Rc<Clock>,
     waiting: RefCell<Batch>,
     /// The number of lines that are being written, or were left by a failed write.
     writing: Cell<u64>,
+    /// The failure of an earlier write that was given up.
+    failing: Cell<Option<Failure>>,
     /// Whether lines have been written before.
     has_succeeded: Cell<bool>,
     filled: Notify,
@@ -134,7 +139,7 @@ impl OutputBuffer {
         name: &str,
         (writer, file_lock): (SharedOutputWriter, Option<FileLock>),
         write_threads: WriteThreads,
-        retry_limit: Arc<RetryLimit>,
+        (retry_limit, log): (Arc<RetryLimit>, Arc<SharedLog>),
         meter: OutputMeter,
         clock: Rc<Clock>,
     ) -> Self {
@@ -144,10 +149,12 @@ impl OutputBuffer {
             file_lock,
             write_threads,
             retry_limit,
+            log,
             meter,
             clock,
             waiting: RefCell::default(),
             writing: Cell::new(0),
+            failing: Cell::new(None),
             has_succeeded: Cell::new(false),
             filled: Notify::new(),
             full: Notify::new(),
@@ -303,7 +310,7 @@ impl OutputBuffer {
     async fn write_batch(&self, mut batch: Batch) -> Result<Batch, OutputEnd> {
         let size = batch.len();
         let mut retry = MIN_RETRY_INTERVAL;
-        let mut failing: Option<Failure> = None;
+        let mut failing = self.failing.take();
         loop {
             let is_opening = batch.is_empty();
             let (returned, result) = self.write_once(batch).await;
@@ -312,7 +319,7 @@ impl OutputBuffer {
             self.writing.set(batch.lines());
             if let Some(error) = &result.rotation_error {
                 self.meter.errors.inc();
-                tracing::error!(output = self.name, "{error}");
+                self.log.log(Level::ERROR, &error.kind(), &self.name, error.to_string());
             }
             let Some(error) = result.error else {
                 if batch.is_empty() {
@@ -328,8 +335,13 @@ impl OutputBuffer {
             }
             // Without lines no reader is needed.
             let is_waiting = matches!(error, OutputError::NoReader { .. });
-            if is_opening && (is_waiting || self.closing.get()) {
+            if is_opening && is_waiting {
                 break;
+            }
+            if is_opening && self.closing.get() {
+                // The next batch may fail for the same reason, which is logged once.
+                self.failing.set(failing);
+                return Ok(batch);
             }
             self.failed(&error, &mut failing)?;
             tokio::select! {
@@ -341,7 +353,8 @@ impl OutputBuffer {
         }
         if failing.is_some() {
             self.meter.clear_failing();
-            tracing::info!(output = self.name, "recovered; no line was lost");
+            let message = "recovered; no line was lost".to_owned();
+            self.log.log(Level::INFO, "recovered", &self.name, message);
         }
         self.has_succeeded.set(true);
         if size < SMALL_WRITE {
@@ -366,7 +379,7 @@ impl OutputBuffer {
         }
         if matches!(error, OutputError::NoReader { .. }) {
             if is_new {
-                tracing::warn!(output = self.name, "{reason}");
+                self.log.log(Level::WARN, &error.kind(), &self.name, reason.clone());
             }
             *failing = Some(Failure { reason, began, since: now });
             return Ok(());
@@ -377,11 +390,13 @@ impl OutputBuffer {
             max = max.map(|max| max.min(MAX_FINAL_FAILURE));
         }
         if max.is_some_and(|max| since.elapsed() >= max) {
-            tracing::error!(output = self.name, "{reason}");
+            let cause = format!("failed: {}", error.kind());
+            self.log.log(Level::ERROR, &cause, &self.name, reason);
             return Err(OutputEnd::Failed);
         }
         if is_new {
-            tracing::error!(output = self.name, "{reason}; will retry");
+            let message = format!("{reason}; will retry");
+            self.log.log(Level::ERROR, &error.kind(), &self.name, message);
         }
         *failing = Some(Failure { reason, began, since });
         Ok(())

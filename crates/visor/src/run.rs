@@ -26,6 +26,7 @@ use length::RunLength;
 use crate::{
     cli::{self, Listen, LoggingFormat},
     clock::wall,
+    descriptors,
     documents::Documents,
     early_signals,
     emit::EmitPlan,
@@ -57,6 +58,8 @@ const MAX_FAILING_SHOWN: usize = 10;
 struct Run {
     /// The documents, if they can be reloaded.
     documents: Option<Documents>,
+    /// Values of options that may not be what was meant.
+    notes: Vec<String>,
     length: RunLength,
     settings: Settings,
     carry_over: CarryOver,
@@ -114,6 +117,7 @@ pub(crate) fn run(
     };
     Run {
         documents: Some(documents),
+        notes: Vec::new(),
         length: RunLength::of(&sources, options.duration),
         settings: Settings {
             output_dir: options.output_dir,
@@ -139,11 +143,12 @@ pub(crate) fn emit(
     options: &cli::EmitOptions,
     logging_format: LoggingFormat,
 ) -> anyhow::Result<ExitCode> {
-    let EmitPlan { source, output_dir, simulated_from } =
+    let EmitPlan { source, output_dir, simulated_from, notes } =
         options.plan().map_err(anyhow::Error::msg)?;
     let sources = vec![source];
     Run {
         documents: None,
+        notes,
         length: RunLength::of(&sources, None),
         settings: Settings { output_dir: or_current_directory(output_dir), ..Settings::default() },
         carry_over: CarryOver::default(),
@@ -178,8 +183,13 @@ impl Run {
         if let Some(documents) = &mut self.documents {
             documents.log_notes();
         }
+        for note in &self.notes {
+            tracing::info!("{note}");
+        }
         let metrics = Arc::clone(&self.metrics);
         let plan = Plan::new(&sources, &self.settings, &mut self.carry_over)?;
+        descriptors::raise_limit();
+        descriptors::check(&plan, self.threads)?;
         drop(sources);
         let table = progress_bars.map(|progress_bars| {
             Table::new(Arc::clone(&metrics), progress_bars, self.length.length())

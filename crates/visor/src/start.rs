@@ -5,7 +5,8 @@ use std::str::FromStr;
 use jiff::{
     Timestamp, Zoned,
     civil::{self, Date, DateTime},
-    tz::TimeZone,
+    fmt::temporal::DateTimeParser,
+    tz::{TimeZone, TimeZoneDatabase},
 };
 use visor_api::quantity::Duration;
 use visor_engine::time::Time;
@@ -36,6 +37,14 @@ impl FromStr for Start {
             "today" => return Ok(Self::DaysAgo(0)),
             "yesterday" => return Ok(Self::DaysAgo(1)),
             _ => {}
+        }
+        if text.contains('[') {
+            // Its zone must not be passed over, as other parsers do.
+            let zones = TimeZoneDatabase::bundled();
+            let parsed = DateTimeParser::new().parse_zoned_with(&zones, text);
+            return parsed.map(|time| Self::At(time.timestamp())).map_err(|error| {
+                format!("{error}; expected a time such as 2026-01-31T12:00:00[Europe/Berlin]")
+            });
         }
         let at = text.parse().map(Self::At);
         let on = || text.parse::<Date>().map(|day| day.to_datetime(civil::Time::midnight()));
@@ -106,6 +115,11 @@ mod tests {
             ("2026-01-31T12:00", "Europe/Berlin", "2026-01-31T11:00:00Z"),
             ("2026-01-31 12:00:30", "UTC", "2026-01-31T12:00:30Z"),
             ("2026-01-31", "Europe/Berlin", "2026-01-30T23:00:00Z"),
+            ("2026-10-05T09:00:00[Europe/Berlin]", "UTC", "2026-10-05T07:00:00Z"),
+            ("2026-10-05T09:00[Europe/Berlin]", "UTC", "2026-10-05T07:00:00Z"),
+            ("2026-10-05T09:00:00+02:00[Europe/Berlin]", "UTC", "2026-10-05T07:00:00Z"),
+            ("2026-10-05T09:00:00Z[Europe/Berlin]", "UTC", "2026-10-05T09:00:00Z"),
+            ("2026-10-05[Europe/Berlin]", "UTC", "2026-10-04T22:00:00Z"),
             ("now", "UTC", "2026-11-26T02:30:00Z"),
             ("today", "America/New_York", "2026-11-25T05:00:00Z"),
             ("yesterday", "UTC", "2026-11-25T00:00:00Z"),
@@ -113,7 +127,18 @@ mod tests {
         ] {
             assert_eq!(seconds(text, zone), Some(at(wanted)), "{text}");
         }
-        for text in ["", "tomorrow", "-", "-1", "2026-13-01", "12:00"] {
+        for text in [
+            "",
+            "tomorrow",
+            "-",
+            "-1",
+            "2026-13-01",
+            "12:00",
+            "2026-10-05T09:00:00[Nowhere/Land]",
+            "2026-10-05T09:00:00Z[Nowhere/Land]",
+            "2026-10-05T09:00:00+05:00[Europe/Berlin]",
+            "2026-10-05T09:00:00[",
+        ] {
             assert!(text.parse::<Start>().is_err(), "{text}");
         }
     }

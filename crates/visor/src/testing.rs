@@ -52,7 +52,7 @@ pub(crate) fn output_buffer(
         "access.log",
         (SharedOutputWriter::new(output), None),
         WriteThreads::default(),
-        Arc::clone(&retry_limit),
+        (Arc::clone(&retry_limit), Arc::default()),
         metrics.output("access.log"),
         Rc::clone(clock),
     );

@@ -224,6 +224,23 @@ fn documents_that_are_too_large_are_rejected_early() {
     assert!(message.contains("not YAML: "), "{message}");
 }
 
+/// As many generators as a source may have, with many streams each.
+#[test]
+fn a_large_document_is_read() {
+    let stream = |number: usize| {
+        format!(
+            "   - {{name: s{number}, kind: Access, interval: {{rate: {{linesPerSecond: 1}}}}}}\n"
+        )
+    };
+    let streams: String = (0..28).map(stream).collect();
+    let generator =
+        |number: usize| format!(" - name: g{number}\n   access: {{}}\n   streams:\n{streams}");
+    let generators: String = (0..1024).map(generator).collect();
+    let text = format!("{HEADER}spec:\n generators:\n{generators}");
+    let sources = read(&[input("large.yaml", text)]).unwrap().sources;
+    assert_eq!(sources[0].generators.len(), 1024);
+}
+
 /// What kustomize builds has objects of every kind.
 #[test]
 fn objects_of_other_kinds_are_passed_over_and_noted() {

@@ -11,6 +11,10 @@ use crate::{
     },
 };
 
+/// The limit of httpd for a request line and for a header (`LimitRequestLine`,
+/// `LimitRequestFieldSize`).
+const MAX_FIELD_BYTES: usize = 8190;
+
 pub(crate) fn access_log(path: &Path, log: &AccessLog, problems: &mut Vec<Problem>) {
     if let Err(message) = format(log) {
         problems.push(Problem::new(path.field("logFormat"), message));
@@ -129,7 +133,11 @@ pub(crate) fn request_choices(path: &Path, content: &RequestChoices, problems: &
             }
         }
     }
-    weights(&path.field("targets"), content.targets.iter().map(|one| one.weight), problems);
+    let targets = path.field("targets");
+    for (index, target) in content.targets.iter().enumerate() {
+        length(&targets.index(index).field("value"), &target.value, problems);
+    }
+    weights(&targets, content.targets.iter().map(|one| one.weight), problems);
     weights(&path.field("statuses"), content.statuses.iter().map(|one| one.weight), problems);
     weights(&path.field("sizes"), content.sizes.iter().map(|one| one.weight), problems);
     for (index, range) in content.sizes.iter().enumerate() {
@@ -177,7 +185,23 @@ fn clients(path: &Path, clients: &Clients, problems: &mut Vec<Problem>) {
 }
 
 fn choices(path: &Path, choices: &[Choice], problems: &mut Vec<Problem>) {
+    for (index, choice) in choices.iter().enumerate() {
+        length(&path.index(index).field("value"), &choice.value, problems);
+    }
     weights(path, choices.iter().map(|choice| choice.weight), problems);
+}
+
+/// The length of a request line or a header, which httpd limits in bytes. The schema can only count
+/// characters.
+fn length(path: &Path, text: &str, problems: &mut Vec<Problem>) {
+    let characters = text.chars().count();
+    if text.len() > MAX_FIELD_BYTES && characters <= MAX_FIELD_BYTES {
+        let message = format!(
+            "must have at most {MAX_FIELD_BYTES} bytes; its {characters} characters are {} bytes",
+            text.len()
+        );
+        problems.push(Problem::new(path.clone(), message));
+    }
 }
 
 /// A list that isn't empty must have a weight above 0.

@@ -41,26 +41,78 @@ pub(crate) fn output(path: &Path, output: &Output, problems: &mut Vec<Problem>) 
     }
 }
 
-/// Parts of a path that are literal here, although a shell or rotatelogs would expand them.
+/// Parts of a path that are literal here, although other programs would replace them.
 pub(super) fn notes(path: &Path, output: &Output, notes: &mut Vec<Problem>) {
     let Output::File(file) = output else { return };
-    let mut note = |message: String| {
+    for message in literal_parts(&file.path) {
         notes.push(Problem::new(path.field("file").field("path"), message));
-    };
-    let conversion =
-        file.path.split('%').skip(1).find(|text| text.starts_with(char::is_alphabetic));
+    }
+}
+
+/// What is literal in the path of a log file, although a shell, rotatelogs, Kubernetes or another
+/// system would replace it.
+pub fn literal_parts(path: &str) -> Vec<String> {
+    let mut notes = Vec::new();
+    let conversion = path.split('%').skip(1).find(|text| text.starts_with(char::is_alphabetic));
     if let Some(letter) = conversion.and_then(|text| text.chars().next()) {
-        note(format!(
+        notes.push(format!(
             "`%{letter}` is literal here, not replaced by a date; \
              for a new file each day use `rotation` with `maxAge: 24h`"
         ));
     }
-    if file.path.starts_with('~') {
-        note("`~` is literal here, not a home directory".to_owned());
+    if path.starts_with('~') {
+        notes.push("`~` is literal here, not a home directory".to_owned());
     }
+    for (part, meaning) in [
+        ("$(", "a variable or the output of a command"),
+        ("${", "a variable"),
+        ("{{", "a template"),
+        ("*", "a pattern"),
+    ] {
+        if path.contains(part) {
+            notes.push(format!("`{part}` is literal here, not {meaning}"));
+        }
+    }
+    if path.contains('`') {
+        notes.push("a backquote is literal here, not the output of a command".to_owned());
+    }
+    let is_variable = |rest: &str| rest.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    if path.split('$').skip(1).any(is_variable) {
+        notes.push("`$` is literal here, not a variable".to_owned());
+    }
+    if path.contains('\\') {
+        notes.push("`\\` is literal here, not between directories; that is `/`".to_owned());
+    }
+    let compressed = [".gz", ".bz2", ".xz", ".zst"].into_iter().find(|end| path.ends_with(end));
+    if let Some(end) = compressed {
+        notes.push(format!(
+            "the file is not compressed, although its name ends with `{end}`; rotated files are, \
+             by `rotation` with `compress: Gzip`"
+        ));
+    }
+    if path.trim() != path {
+        notes.push("the name has blanks at its ends".to_owned());
+    }
+    if [('"', '"'), ('\'', '\'')].into_iter().any(|(a, b)| path.starts_with(a) && path.ends_with(b))
+    {
+        notes.push("the quotes are part of the name".to_owned());
+    }
+    notes
+}
+
+/// Whether a path is the URL of something else than a file.
+pub fn is_url(path: &str) -> bool {
+    let scheme = path.split_once("://").map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    })
 }
 
 fn name(path: &str) -> Result<(), String> {
+    if is_url(path) {
+        return Err("is a URL, but lines are written to files only; write a path".into());
+    }
     if path.starts_with('/') {
         return Err("must be relative; it is below the output directory (`--output-dir`)".into());
     }

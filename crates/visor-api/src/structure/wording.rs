@@ -93,7 +93,7 @@ pub(super) fn not_exactly_one(
 }
 
 /// An example value of a field.
-fn example(field: &str) -> &'static str {
+pub(super) fn example(field: &str) -> &'static str {
     match field {
         "fixed" => "3s",
         "uniform" => "{min: 5ms, max: 50ms}",

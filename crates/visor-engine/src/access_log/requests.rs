@@ -140,7 +140,7 @@ impl RequestModel {
             original_status: status,
             referer: texts(Draw::REFERER, &self.referers),
             user_agent: texts(Draw::USER_AGENT, &self.user_agents),
-            host: self.hosts(<[u8]>::to_vec),
+            host: self.hosts(<[u8]>::to_ascii_lowercase),
             server_name: self.hosts(|host| server_name(host).to_ascii_lowercase()),
             virtual_host,
             content_type: RequestField::new(Draw::CONTENT_TYPE, content_types.map(str::as_bytes)),

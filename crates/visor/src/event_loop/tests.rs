@@ -32,6 +32,7 @@ impl Running {
             activity: Arc::clone(&activity),
             output_writers: Arc::new(OutputWriters::new().unwrap()),
             retry_limit,
+            log: Arc::default(),
             max_lag: None,
         };
         let (sender, commands) = mpsc::unbounded_channel();

@@ -43,6 +43,16 @@ impl OutputError {
         move |cause| Self::Failed { action, location: location.to_string(), cause }
     }
 
+    /// What the errors of several outputs may have in common: the action and the cause, without the
+    /// location.
+    pub(crate) fn kind(&self) -> String {
+        match self {
+            Self::Failed { action, cause, .. } => format!("{action}: {cause}"),
+            Self::NoReader { .. } => "no reader".to_owned(),
+            Self::Canceled { .. } => "canceled".to_owned(),
+        }
+    }
+
     /// Whether the reader of a pipe has gone (`| head -5`): a reason to end without an error.
     pub(crate) fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Failed { cause, .. } if cause.kind() == io::ErrorKind::BrokenPipe)

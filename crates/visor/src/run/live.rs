@@ -21,12 +21,14 @@ use super::{
     Run, endings, length::RunLength, serve, signals::StopSignals, table_ticker::TableTicker, ticker,
 };
 use crate::{
+    descriptors,
     documents::Documents,
     event_loop::{self, Activity, LoopCommand, Shared, UnfinishedOutput},
     metrics::{Metrics, Reload},
     output_buffer::RetryLimit,
     output_writers::OutputWriters,
     plan::{GeneratorKey, Plan},
+    shared_log::SharedLog,
     table::Table,
 };
 
@@ -50,11 +52,13 @@ pub(super) async fn run(
     let activity = Arc::new(Activity::default());
     let retry_limit = Arc::new(RetryLimit::default());
     retry_limit.set(run.max_failure());
+    let log = Arc::new(SharedLog::default());
     let shared = Shared {
         metrics: Arc::clone(metrics),
         activity: Arc::clone(&activity),
         output_writers: Arc::new(OutputWriters::new().context("cannot set up the outputs")?),
         retry_limit: Arc::clone(&retry_limit),
+        log: Arc::clone(&log),
         max_lag: run.max_lag,
     };
     let mut loops = Loops::start(run.threads, &shared)?;
@@ -104,6 +108,7 @@ pub(super) async fn run(
         }
     };
     drop(table);
+    log.flush();
     Ok(endings::report(unfinished.as_deref(), run.summary))
 }
 
@@ -120,6 +125,7 @@ fn reload(run: &mut Run, loops: &mut Loops, metrics: &Metrics, asked_for: bool) 
     };
     let planned = read.and_then(|sources| {
         let plan = Plan::new(&sources, &run.settings, &mut run.carry_over)?;
+        descriptors::check(&plan, run.threads)?;
         Ok((sources, plan))
     });
     match planned {
