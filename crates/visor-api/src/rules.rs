@@ -3,6 +3,7 @@
 
 mod content;
 mod files;
+mod kubernetes;
 pub(crate) mod messages;
 mod pods;
 mod resources;
@@ -37,6 +38,7 @@ pub fn check(source: &FakeLogSource) -> Vec<Problem> {
     if let Some(text) = &source.metadata.name {
         name(text, &mut problems);
     }
+    kubernetes::metadata(source, &mut problems);
     own_fields(&path, &source.spec, &mut problems);
     for (index, item) in source.spec.generators.iter().enumerate() {
         generator(&path.field("generators").index(index), item, &mut problems);
@@ -117,6 +119,7 @@ pub(crate) fn own_fields(path: &Path, spec: &FakeLogSourceSpec, problems: &mut V
         pods::template(&path, template, problems);
         resources::template(&path, template, problems);
     }
+    kubernetes::spec(path, spec, problems);
 }
 
 /// A generator by itself.

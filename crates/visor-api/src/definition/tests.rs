@@ -61,7 +61,7 @@ fn object(place: &str, value: Json) -> Json {
             }],
             "volume": {"hostPath": {"path": "/var/log/..shop/a..b"}},
             "podTemplate": {
-                "containers": [{"name": "first"}, {"name": "second"}],
+                "containers": [{"name": "first", "image": "a"}, {"name": "second", "image": "a"}],
                 "volumes": [{"name": "first", "emptyDir": {}}],
             },
         },
@@ -146,7 +146,7 @@ fn invalid_documents_are_rejected_by_both_with_the_same_message() {
         ),
         (
             "/spec/podTemplate",
-            json!({"initContainers": [{"name": "first"}, {"name": "visor"}]}),
+            json!({"initContainers": [{"name": "first", "image": "a"}, {"name": "visor", "image": "a"}]}),
             "spec.podTemplate.initContainers[1].name",
         ),
         ("/spec/podTemplate/volumes/0/name", json!("logs"), "spec.podTemplate.volumes[0].name"),

@@ -68,8 +68,9 @@ fn all_problems_of_a_document_are_reported() {
 #[test]
 fn every_mistake_has_its_message() {
     let specs = include_str!("tests/specs.txt").split("\n====\n").map(pair);
+    let pods = include_str!("tests/kubernetes.txt").split("\n====\n").map(pair);
     let streams = include_str!("tests/streams.txt").split("\n====\n").map(pair);
-    let specs = specs.map(|(spec, expected)| (spec, expected, spec_messages(spec)));
+    let specs = specs.chain(pods).map(|(spec, expected)| (spec, expected, spec_messages(spec)));
     let streams = streams.map(|(stream, expected)| (stream, expected, stream_messages(stream)));
     let wrong: Vec<_> = specs
         .chain(streams)

@@ -1,0 +1,102 @@
+//! What an API server or a kubelet would reject in the pods of a source, by the rules of Kubernetes
+//! 1.29 to 1.36 (`pkg/apis/core/validation`): so people read it before they apply a source, with its
+//! line. Quantities and mounts are checked in `resources`. Pure.
+//!
+//! | module | idea |
+//! |---|---|
+//! | `names` | DNS labels, names of labels, ports and variables |
+//! | `container` | a container: ports, variables, mounts, security |
+//! | `probe` | probes, and the handlers of a container's lifecycle |
+//! | `volume` | volumes, and claims |
+//! | `scheduling` | tolerations, affinity, spreading |
+//! | `pod` | the rest of a pod |
+
+mod container;
+mod names;
+mod pod;
+mod probe;
+mod scheduling;
+mod volume;
+
+use crate::{
+    FakeLogSource,
+    message::shown,
+    problem::{Path, Problem},
+    source::{FakeLogSourceSpec, PodTemplate},
+};
+
+/// Collects the problems.
+struct Check<'a> {
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Check<'_> {
+    fn add(&mut self, path: Path, message: impl Into<String>) {
+        self.problems.push(Problem::new(path, message.into()));
+    }
+
+    /// Checks a text; `rule` returns what it must be.
+    fn text(&mut self, path: Path, text: &str, rule: fn(&str) -> Option<&'static str>) {
+        if text.is_empty() {
+            self.add(path, "must not be empty");
+        } else if let Some(wanted) = rule(text) {
+            self.add(path, format!("must be {wanted}; found `{}`", shown(text)));
+        }
+    }
+
+    /// Checks an optional text with a few allowed values.
+    fn one_of(&mut self, path: Path, text: Option<&str>, allowed: &[&str]) {
+        if let Some(text) = text.filter(|text| !allowed.contains(text)) {
+            let message = format!("must be one of {}; found `{}`", allowed.join(", "), shown(text));
+            self.add(path, message);
+        }
+    }
+
+    /// Checks an optional number.
+    fn within(&mut self, path: Path, number: Option<i64>, min: i64, max: i64) {
+        if let Some(number) = number.filter(|number| !(min..=max).contains(number)) {
+            let message = match max {
+                i64::MAX => format!("must be at least {min}; found {number}"),
+                _ => format!("must be from {min} to {max}; found {number}"),
+            };
+            self.add(path, message);
+        }
+    }
+
+    /// Checks that exactly one of these fields is set.
+    fn one_field(&mut self, path: &Path, fields: &[(&str, bool)]) {
+        if fields.iter().filter(|(_, is_set)| *is_set).count() != 1 {
+            let names: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
+            self.add(path.clone(), super::messages::exactly_one(&names));
+        }
+    }
+}
+
+/// The metadata of a source.
+pub(super) fn metadata(source: &FakeLogSource, problems: &mut Vec<Problem>) {
+    let mut check = Check { problems };
+    let path = Path::root().field("metadata");
+    if let Some(namespace) = &source.metadata.namespace {
+        check.text(path.field("namespace"), namespace, names::dns_label);
+    }
+    pod::labels(&path.field("labels"), source.metadata.labels.as_ref(), &mut check);
+    pod::annotations(&path.field("annotations"), source.metadata.annotations.as_ref(), &mut check);
+}
+
+/// The fields of a source about pods.
+pub(super) fn spec(path: &Path, spec: &FakeLogSourceSpec, problems: &mut Vec<Problem>) {
+    let mut check = Check { problems };
+    if let Some(source_volume) = &spec.volume {
+        volume::source(&path.field("volume"), source_volume, &mut check);
+    }
+    if let Some(template) = &spec.pod_template {
+        pod_template(&path.field("podTemplate"), template, &mut check);
+    }
+}
+
+fn pod_template(path: &Path, template: &PodTemplate, check: &mut Check<'_>) {
+    pod::template(path, template, check);
+    scheduling::template(path, template, check);
+    volume::template(path, template, check);
+    container::template(path, template, check);
+}

@@ -1,0 +1,210 @@
+//! Where pods run: tolerations, affinity, spreading.
+
+use std::collections::HashSet;
+
+use k8s_openapi::{
+    api::core::v1::{
+        Affinity, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm, Toleration,
+        TopologySpreadConstraint,
+    },
+    apimachinery::pkg::apis::meta::v1::LabelSelector,
+};
+
+use super::{Check, names, pod};
+use crate::{problem::Path, source::PodTemplate};
+
+const MAX_WEIGHT: i64 = 100;
+
+pub(super) fn template(path: &Path, template: &PodTemplate, check: &mut Check<'_>) {
+    for (index, own) in template.tolerations.iter().enumerate() {
+        toleration(&path.field("tolerations").index(index), own, check);
+    }
+    if let Some(own) = &template.affinity {
+        affinity(&path.field("affinity"), own, check);
+    }
+    let mut known = HashSet::new();
+    for (index, constraint) in template.topology_spread_constraints.iter().enumerate() {
+        let path = path.field("topologySpreadConstraints").index(index);
+        spread(&path, constraint, check);
+        if !known.insert((&constraint.topology_key, &constraint.when_unsatisfiable)) {
+            let message = "another constraint has the same `topologyKey` and `whenUnsatisfiable`; \
+                           remove one";
+            check.add(path, message);
+        }
+    }
+}
+
+fn toleration(path: &Path, toleration: &Toleration, check: &mut Check<'_>) {
+    let key = toleration.key.as_deref().unwrap_or_default();
+    let value = toleration.value.as_deref().unwrap_or_default();
+    let operator = toleration.operator.as_deref().filter(|operator| !operator.is_empty());
+    check.one_of(path.field("operator"), operator, &["Equal", "Exists", "Lt", "Gt"]);
+    if !key.is_empty() {
+        check.text(path.field("key"), key, names::qualified_name);
+    } else if operator != Some("Exists") {
+        check.add(path.field("operator"), "must be Exists if there is no `key`");
+    }
+    match operator {
+        Some("Exists") if !value.is_empty() => {
+            check.add(path.field("value"), "must be empty if `operator` is Exists; remove it");
+        }
+        None | Some("Equal") if !value.is_empty() => {
+            check.text(path.field("value"), value, names::label_value);
+        }
+        _ => {}
+    }
+    let effect = toleration.effect.as_deref().filter(|effect| !effect.is_empty());
+    let effects = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
+    check.one_of(path.field("effect"), effect, &effects);
+    if toleration.toleration_seconds.is_some() && effect != Some("NoExecute") {
+        check.add(path.field("effect"), "must be NoExecute if there are `tolerationSeconds`");
+    }
+}
+
+fn affinity(path: &Path, affinity: &Affinity, check: &mut Check<'_>) {
+    const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
+    const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
+    if let Some(node) = &affinity.node_affinity {
+        let path = path.field("nodeAffinity");
+        if let Some(required) = &node.required_during_scheduling_ignored_during_execution {
+            let path = path.field(REQUIRED).field("nodeSelectorTerms");
+            if required.node_selector_terms.is_empty() {
+                check.add(path.clone(), "must not be empty; add at least one item");
+            }
+            for (index, term) in required.node_selector_terms.iter().enumerate() {
+                node_selector(&path.index(index), term, check);
+            }
+        }
+        let preferred = node.preferred_during_scheduling_ignored_during_execution.iter().flatten();
+        for (index, term) in preferred.enumerate() {
+            let path = path.field(PREFERRED).index(index);
+            check.within(path.field("weight"), Some(term.weight.into()), 1, MAX_WEIGHT);
+            node_selector(&path.field("preference"), &term.preference, check);
+        }
+    }
+    let pods = affinity.pod_affinity.as_ref().map(|pods| {
+        (
+            "podAffinity",
+            &pods.required_during_scheduling_ignored_during_execution,
+            &pods.preferred_during_scheduling_ignored_during_execution,
+        )
+    });
+    let others = affinity.pod_anti_affinity.as_ref().map(|pods| {
+        (
+            "podAntiAffinity",
+            &pods.required_during_scheduling_ignored_during_execution,
+            &pods.preferred_during_scheduling_ignored_during_execution,
+        )
+    });
+    for (field, required, preferred) in pods.into_iter().chain(others) {
+        let path = path.field(field);
+        for (index, term) in required.iter().flatten().enumerate() {
+            pod_term(&path.field(REQUIRED).index(index), term, check);
+        }
+        for (index, term) in preferred.iter().flatten().enumerate() {
+            let path = path.field(PREFERRED).index(index);
+            check.within(path.field("weight"), Some(term.weight.into()), 1, MAX_WEIGHT);
+            pod_term(&path.field("podAffinityTerm"), &term.pod_affinity_term, check);
+        }
+    }
+}
+
+fn node_selector(path: &Path, term: &NodeSelectorTerm, check: &mut Check<'_>) {
+    for (index, requirement) in term.match_expressions.iter().flatten().enumerate() {
+        node_requirement(&path.field("matchExpressions").index(index), requirement, check);
+    }
+    for (index, requirement) in term.match_fields.iter().flatten().enumerate() {
+        let path = path.field("matchFields").index(index);
+        check.one_of(path.field("operator"), Some(&requirement.operator), &["In", "NotIn"]);
+        check.one_of(path.field("key"), Some(&requirement.key), &["metadata.name"]);
+        if requirement.values.iter().flatten().count() != 1 {
+            check.add(path.field("values"), "must have exactly one item");
+        }
+    }
+}
+
+fn node_requirement(path: &Path, requirement: &NodeSelectorRequirement, check: &mut Check<'_>) {
+    let values = requirement.values.as_deref().unwrap_or_default();
+    check.text(path.field("key"), &requirement.key, names::qualified_name);
+    match requirement.operator.as_str() {
+        "In" | "NotIn" if values.is_empty() => {
+            check.add(path.field("values"), "must not be empty; add at least one item");
+        }
+        "Exists" | "DoesNotExist" if !values.is_empty() => {
+            check.add(path.field("values"), "must be empty for this operator; remove it");
+        }
+        "Gt" | "Lt" if values.len() != 1 => {
+            check.add(path.field("values"), "must have exactly one item for this operator");
+        }
+        "Gt" | "Lt" if values.iter().any(|value| value.parse::<i64>().is_err()) => {
+            check.add(path.field("values").index(0), "must be a whole number, as a string");
+        }
+        "In" | "NotIn" | "Exists" | "DoesNotExist" | "Gt" | "Lt" => {}
+        operator => check.one_of(
+            path.field("operator"),
+            Some(operator),
+            &["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"],
+        ),
+    }
+    for (index, value) in values.iter().enumerate().filter(|(_, value)| !value.is_empty()) {
+        check.text(path.field("values").index(index), value, names::label_value);
+    }
+}
+
+fn pod_term(path: &Path, term: &PodAffinityTerm, check: &mut Check<'_>) {
+    check.text(path.field("topologyKey"), &term.topology_key, names::qualified_name);
+    for (index, name) in term.namespaces.iter().flatten().enumerate() {
+        check.text(path.field("namespaces").index(index), name, names::dns_label);
+    }
+    label_selector(&path.field("labelSelector"), term.label_selector.as_ref(), check);
+    label_selector(&path.field("namespaceSelector"), term.namespace_selector.as_ref(), check);
+}
+
+fn label_selector(path: &Path, selector: Option<&LabelSelector>, check: &mut Check<'_>) {
+    let Some(selector) = selector else { return };
+    pod::labels(&path.field("matchLabels"), selector.match_labels.as_ref(), check);
+    for (index, requirement) in selector.match_expressions.iter().flatten().enumerate() {
+        let path = path.field("matchExpressions").index(index);
+        let values = requirement.values.as_deref().unwrap_or_default();
+        check.text(path.field("key"), &requirement.key, names::qualified_name);
+        match requirement.operator.as_str() {
+            "In" | "NotIn" if values.is_empty() => {
+                check.add(path.field("values"), "must not be empty; add at least one item");
+            }
+            "Exists" | "DoesNotExist" if !values.is_empty() => {
+                check.add(path.field("values"), "must be empty for this operator; remove it");
+            }
+            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+            operator => check.one_of(
+                path.field("operator"),
+                Some(operator),
+                &["In", "NotIn", "Exists", "DoesNotExist"],
+            ),
+        }
+        for (index, value) in values.iter().enumerate().filter(|(_, value)| !value.is_empty()) {
+            check.text(path.field("values").index(index), value, names::label_value);
+        }
+    }
+}
+
+fn spread(path: &Path, constraint: &TopologySpreadConstraint, check: &mut Check<'_>) {
+    check.within(path.field("maxSkew"), Some(constraint.max_skew.into()), 1, i64::MAX);
+    check.text(path.field("topologyKey"), &constraint.topology_key, names::qualified_name);
+    check.one_of(
+        path.field("whenUnsatisfiable"),
+        Some(&constraint.when_unsatisfiable),
+        &["DoNotSchedule", "ScheduleAnyway"],
+    );
+    let domains = constraint.min_domains.map(i64::from);
+    check.within(path.field("minDomains"), domains, 1, i64::MAX);
+    if domains.is_some() && constraint.when_unsatisfiable != "DoNotSchedule" {
+        let message = "is for `whenUnsatisfiable: DoNotSchedule` only; remove it";
+        check.add(path.field("minDomains"), message);
+    }
+    let policies = ["Honor", "Ignore"];
+    let affinity = constraint.node_affinity_policy.as_deref();
+    check.one_of(path.field("nodeAffinityPolicy"), affinity, &policies);
+    let taints = constraint.node_taints_policy.as_deref();
+    check.one_of(path.field("nodeTaintsPolicy"), taints, &policies);
+    label_selector(&path.field("labelSelector"), constraint.label_selector.as_ref(), check);
+}
