@@ -106,11 +106,11 @@ def no_other_operator(operators: Operators) -> Iterator[None]:
 
 @contextmanager
 def new_namespace(
-    cluster: Cluster, wish: str, pod_security: str, **more: str
+    cluster: Cluster, title: str, pod_security: str, **more: str
 ) -> Iterator[Kubernetes]:
     """A namespace of its own, which enforces a Pod Security Standard where the cluster can; `more`
     are labels of Visor."""
-    name = re.sub("[^a-z0-9]+", "-", wish.lower())[:40].strip("-") + "-" + secrets.token_hex(3)
+    name = re.sub("[^a-z0-9]+", "-", title.lower())[:40].strip("-") + "-" + secrets.token_hex(3)
     labels = {"pod-security.kubernetes.io/enforce": pod_security}
     labels |= {f"visor.dev/{key}": value for key, value in more.items()}
     kubernetes = cluster.kubernetes
@@ -147,8 +147,8 @@ def shared_namespace(
     request: pytest.FixtureRequest, cluster: Cluster, operators: Operators
 ) -> Iterator[Kubernetes]:
     """The like for all tests of a module."""
-    wish = Path(request.node.name).stem.removeprefix("test_")
-    with new_namespace(cluster, wish, "restricted") as made:
+    title = Path(request.node.name).stem.removeprefix("test_")
+    with new_namespace(cluster, title, "restricted") as made:
         yield made
 
 

@@ -9,7 +9,7 @@ use visor_api::{
     rules,
     source::{
         AccessLog, Choice, DirectiveValues, ErrorLog, FakeLogSourceSpec, FileOutput, Generator,
-        Interval, Mpm, Output, RequestChoices, StandardStream, StopAfter, Stream, StreamKind,
+        Interval, Mpm, Output, Rate, RequestChoices, StandardStream, StopAfter, Stream, StreamKind,
         Unlimited,
     },
 };
@@ -154,8 +154,11 @@ impl EmitOptions {
             (Some(interval), _) => Some(interval.0.clone()),
             (None, Some(RateArgument::Lines(interval))) => Some(interval.clone()),
             (None, None) if self.start.is_some() && !self.unlimited => None,
-            // A rate in bytes is known when there is a line to measure.
-            (None, _) => Some(Interval::Unlimited(Unlimited {})),
+            // A placeholder: a rate in bytes is known when there are lines to measure.
+            (None, Some(RateArgument::Bytes(_))) => {
+                Some(Interval::Rate(Rate { lines_per_second: 1 }))
+            }
+            (None, None) => Some(Interval::Unlimited(Unlimited {})),
         }
     }
 
@@ -426,6 +429,9 @@ mod tests {
         // A Combined line has 100 to 400 bytes.
         let Interval::Rate(rate) = timing("access --rate 5MB/s --format %h").2 else { panic!() };
         assert!((300_000..700_000).contains(&rate.get()), "{rate}");
+        // A rate in bytes is a rate: unlike unlimited lines it can begin later.
+        let made = timing("access --rate 5MB/s --format %h --initial-delay 1s");
+        assert_eq!(made.2, Interval::Rate(rate));
     }
 
     #[test]

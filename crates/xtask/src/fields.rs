@@ -30,6 +30,10 @@ A document has `apiVersion: visor.dev/v1alpha1`, `kind: FakeLogSource`, `metadat
 - A field without a default may be omitted unless it is *required*; its description says what that
   means.
 - `visor run` ignores `replicas`, `workload`, `volume` and `podTemplate`, which describe pods.
+- One command reads at most 4 MiB and 1,000 documents, and a document has at most 1,000,000 values,
+  100,000 of them by YAML aliases. A cluster takes objects of at most 1.5 MiB.
+- A request target and the value of a header have at most 8190 bytes, the default of httpd's
+  `LimitRequestLine` and `LimitRequestFieldSize`. A line of an error log ends after 8190 bytes.
 
 The operator reports the [`status`](#status).
 ";

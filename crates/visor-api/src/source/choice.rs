@@ -9,7 +9,7 @@ use crate::quantity::Duration;
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Choice {
-    /// The value. It is escaped as Apache escapes it.
+    /// The value, of at most 8190 bytes. It is escaped as Apache escapes it.
     #[schemars(length(max = 8190))]
     pub value: String,
     /// The weight, in proportion to the sum of the list's weights.
@@ -35,7 +35,7 @@ pub struct StatusChoice {
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestTarget {
-    /// The request target, such as `/products/17?color=red`.
+    /// The request target, such as `/products/17?color=red`, of at most 8190 bytes.
     #[schemars(length(min = 1, max = 8190))]
     pub value: String,
     /// The weight, in proportion to the sum of the list's weights.

@@ -7,13 +7,17 @@ use k8s_openapi::{
         Affinity, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm, Toleration,
         TopologySpreadConstraint,
     },
-    apimachinery::pkg::apis::meta::v1::LabelSelector,
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement},
 };
 
 use super::{Check, names, pod};
 use crate::{problem::Path, source::PodTemplate};
 
 const MAX_WEIGHT: i64 = 100;
+/// The operators of selectors of labels.
+const LABEL_OPERATORS: [&str; 4] = ["In", "NotIn", "Exists", "DoesNotExist"];
+/// Those of selectors of nodes.
+const NODE_OPERATORS: [&str; 6] = ["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"];
 
 pub(super) fn template(path: &Path, template: &PodTemplate, check: &mut Check<'_>) {
     for (index, own) in template.tolerations.iter().enumerate() {
@@ -111,7 +115,9 @@ fn affinity(path: &Path, affinity: &Affinity, check: &mut Check<'_>) {
 
 fn node_selector(path: &Path, term: &NodeSelectorTerm, check: &mut Check<'_>) {
     for (index, requirement) in term.match_expressions.iter().flatten().enumerate() {
-        node_requirement(&path.field("matchExpressions").index(index), requirement, check);
+        let path = path.field("matchExpressions").index(index);
+        let NodeSelectorRequirement { key, operator, values } = requirement;
+        expression(&path, key, operator, values.as_deref(), &NODE_OPERATORS, check);
     }
     for (index, requirement) in term.match_fields.iter().flatten().enumerate() {
         let path = path.field("matchFields").index(index);
@@ -123,10 +129,21 @@ fn node_selector(path: &Path, term: &NodeSelectorTerm, check: &mut Check<'_>) {
     }
 }
 
-fn node_requirement(path: &Path, requirement: &NodeSelectorRequirement, check: &mut Check<'_>) {
-    let values = requirement.values.as_deref().unwrap_or_default();
-    check.text(path.field("key"), &requirement.key, names::qualified_name);
-    match requirement.operator.as_str() {
+/// A requirement of a selector: of nodes, or of labels, which has fewer operators.
+fn expression(
+    path: &Path,
+    key: &str,
+    operator: &str,
+    values: Option<&[String]>,
+    operators: &[&str],
+    check: &mut Check<'_>,
+) {
+    let values = values.unwrap_or_default();
+    check.text(path.field("key"), key, names::qualified_name);
+    match operator {
+        _ if !operators.contains(&operator) => {
+            check.one_of(path.field("operator"), Some(operator), operators);
+        }
         "In" | "NotIn" if values.is_empty() => {
             check.add(path.field("values"), "must not be empty; add at least one item");
         }
@@ -139,12 +156,7 @@ fn node_requirement(path: &Path, requirement: &NodeSelectorRequirement, check: &
         "Gt" | "Lt" if values.iter().any(|value| value.parse::<i64>().is_err()) => {
             check.add(path.field("values").index(0), "must be a whole number, as a string");
         }
-        "In" | "NotIn" | "Exists" | "DoesNotExist" | "Gt" | "Lt" => {}
-        operator => check.one_of(
-            path.field("operator"),
-            Some(operator),
-            &["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"],
-        ),
+        _ => {}
     }
     for (index, value) in values.iter().enumerate().filter(|(_, value)| !value.is_empty()) {
         check.text(path.field("values").index(index), value, names::label_value);
@@ -165,25 +177,8 @@ fn label_selector(path: &Path, selector: Option<&LabelSelector>, check: &mut Che
     pod::labels(&path.field("matchLabels"), selector.match_labels.as_ref(), check);
     for (index, requirement) in selector.match_expressions.iter().flatten().enumerate() {
         let path = path.field("matchExpressions").index(index);
-        let values = requirement.values.as_deref().unwrap_or_default();
-        check.text(path.field("key"), &requirement.key, names::qualified_name);
-        match requirement.operator.as_str() {
-            "In" | "NotIn" if values.is_empty() => {
-                check.add(path.field("values"), "must not be empty; add at least one item");
-            }
-            "Exists" | "DoesNotExist" if !values.is_empty() => {
-                check.add(path.field("values"), "must be empty for this operator; remove it");
-            }
-            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
-            operator => check.one_of(
-                path.field("operator"),
-                Some(operator),
-                &["In", "NotIn", "Exists", "DoesNotExist"],
-            ),
-        }
-        for (index, value) in values.iter().enumerate().filter(|(_, value)| !value.is_empty()) {
-            check.text(path.field("values").index(index), value, names::label_value);
-        }
+        let LabelSelectorRequirement { key, operator, values } = requirement;
+        expression(&path, key, operator, values.as_deref(), &LABEL_OPERATORS, check);
     }
 }
 
