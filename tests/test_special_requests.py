@@ -114,7 +114,7 @@ def test_every_directive_is_that_of_httpd(httpd: Httpd, tmp_path: Path, special:
 HEARTBEATS = {
     "KubeProbe": f"GET /healthz HTTP/1.1\r\nHost: {NAME}\r\nUser-Agent: kube-probe/1.33",
     "InternalDummyConnection": "OPTIONS * HTTP/1.0\r\nUser-Agent: "
-    "Apache/2.4.59 (Debian) (internal dummy connection)",
+    "Apache/2.4.71 (Debian) (internal dummy connection)",
 }
 
 

@@ -104,7 +104,8 @@ impl ResolvedSource {
             workload: spec.resolved_workload(),
             generators: generators
                 .map(|(index, generator)| {
-                    Generator::resolve(generator, &path.field("generators").index(index))
+                    let path = path.field("generators").index(index);
+                    Generator::resolve(generator, spec.server.as_ref(), &path)
                 })
                 .collect::<Result<_, _>>()?,
             document,
@@ -123,10 +124,14 @@ impl ResolvedSource {
 }
 
 impl Generator {
-    fn resolve(generator: &source::Generator, path: &Path) -> Result<Self, Problem> {
+    fn resolve(
+        generator: &source::Generator,
+        server: Option<&source::Server>,
+        path: &Path,
+    ) -> Result<Self, Problem> {
         Ok(Self {
             name: generator.name.clone(),
-            log: Log::resolve(generator, path)?,
+            log: Log::resolve(generator, server, path)?,
             output: Output::resolve(&generator.output, &path.field("output"))?,
         })
     }

@@ -7,6 +7,7 @@ mod kubernetes;
 pub(crate) mod messages;
 mod pods;
 mod resources;
+mod server;
 mod streams;
 mod timing;
 mod unused;
@@ -120,6 +121,7 @@ pub(crate) fn own_fields(path: &Path, spec: &FakeLogSourceSpec, problems: &mut V
         resources::template(&path, template, problems);
     }
     kubernetes::spec(path, spec, problems);
+    server::release(path, spec, problems);
 }
 
 /// A generator by itself.

@@ -10,6 +10,7 @@ mod error_log;
 mod interval;
 mod output;
 mod pod;
+mod server;
 mod status;
 mod stream;
 
@@ -27,6 +28,7 @@ pub use pod::{
     EmptyDirVolume, HostPathVolume, METRICS_PORT, PersistentVolumeClaim, PodTemplate, PodVolume,
     RESERVED_CONTAINERS, RESERVED_VARIABLE, RESERVED_VOLUMES, Volume, VolumeAccessMode,
 };
+pub use server::{Release, Server};
 pub use status::FakeLogSourceStatus;
 pub use stream::{HeartbeatStyle, Message, Stream, StreamKind};
 
@@ -144,6 +146,10 @@ pub struct FakeLogSourceSpec {
     #[serde(default = "utc")]
     #[schemars(length(min = 1, max = 64))]
     pub time_zone: String,
+
+    /// The server whose logs these are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<Server>,
 
     /// Stop writing lines, but keep the pods, files and metrics. Lines continue when this is unset.
     #[serde(default)]

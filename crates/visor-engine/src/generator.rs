@@ -8,7 +8,7 @@ use std::{
 use jiff::tz::TimeZone;
 use visor_api::{
     resolved::{self, AccessLine, AccessLog, Choices, ErrorLog, Log, Requests, Timing},
-    source::{Format, StreamKind},
+    source::{Format, Release, StreamKind},
 };
 
 use crate::{
@@ -50,7 +50,7 @@ pub struct Source {
     zone: TimeZone,
     seed: Seed,
     requests: HashMap<(Requests, Format), LineModel>,
-    heartbeats: HashMap<(resolved::Heartbeat, Format, String), LineModel>,
+    heartbeats: HashMap<(resolved::Heartbeat, Format, String, Release), LineModel>,
 }
 
 impl Source {
@@ -84,7 +84,7 @@ impl Source {
         let streams = log.streams.iter().map(|stream| {
             let model = match &stream.lines {
                 AccessLine::Heartbeat(heartbeat) => {
-                    self.heartbeats(heartbeat, &log.format, server_name)
+                    self.heartbeats(heartbeat, &log.format, server_name, log.release)
                 }
                 // Streams without choices of their own use the log's.
                 AccessLine::Request(own) => {
@@ -116,12 +116,13 @@ impl Source {
         heartbeat: &resolved::Heartbeat,
         format: &Format,
         server_name: &str,
+        release: Release,
     ) -> LineModel {
-        let key = (heartbeat.clone(), format.clone(), server_name.to_owned());
+        let key = (heartbeat.clone(), format.clone(), server_name.to_owned(), release);
         match self.heartbeats.entry(key) {
             Entry::Occupied(known) => known.get().clone(),
             Entry::Vacant(new) => {
-                let heartbeats = Heartbeat::new(heartbeat, server_name);
+                let heartbeats = Heartbeat::new(heartbeat, server_name, release);
                 let access_model = AccessModel::Heartbeats(Arc::new(heartbeats));
                 new.insert(access_content(access_model, format, &self.zone)).clone()
             }

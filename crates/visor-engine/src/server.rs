@@ -2,12 +2,11 @@
 
 pub(crate) mod traffic;
 
+use visor_api::source::Release;
+
 use crate::{random::Random, uri};
 use traffic::Class;
 
-/// Its `Server` string. The messages and the thread IDs of the error log are those of this release
-/// (decision 0004).
-pub(crate) const SOFTWARE: &str = "Apache/2.4.59 (Debian)";
 /// Its address.
 pub(crate) const ADDRESS: &str = "192.0.2.10";
 /// Its port, with TLS.
@@ -18,23 +17,33 @@ pub(crate) const HEARTBEAT: &str = "HEARTBEAT";
 /// A process and one of its threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Thread {
+    /// The ID of the process.
     pub(crate) process: u32,
-    pub(crate) thread: u64,
+    /// The ID of the thread by POSIX (`pthread_self`).
+    pub(crate) posix: u64,
+    /// The ID of the thread by the kernel (`gettid`).
+    pub(crate) kernel: u32,
 }
 
 impl Thread {
     /// That of the parent process, which writes messages without a connection.
-    pub(crate) const PARENT: Self = Self { process: 1_187, thread: 140_187_351_398_272 };
+    pub(crate) const PARENT: Self =
+        Self { process: 1_187, posix: 140_187_351_398_272, kernel: 1_187 };
 
     /// That of a child process that serves connections: a few processes with 25 threads each.
     #[expect(clippy::cast_possible_truncation, reason = "it is below 4")]
     #[inline]
     pub(crate) fn draw(random: &mut Random) -> Self {
         let process = random.below(4);
+        let thread = random.below(25);
         let first = 140_187_334_538_944 + process * 4_294_967_296;
+        // The kernel has one sequence of IDs for processes and threads. A process has a thread that
+        // accepts connections, too.
+        let first_kernel = Self::PARENT.process + 5 + process as u32 * 26;
         Self {
             process: Self::PARENT.process + 1 + process as u32,
-            thread: first - random.below(25) * 8_392_704,
+            posix: first - thread * 8_392_704,
+            kernel: first_kernel + thread as u32,
         }
     }
 }
@@ -50,6 +59,15 @@ pub(crate) fn client_port(random: &mut Random) -> u16 {
 #[expect(clippy::cast_possible_truncation, reason = "it is at most 400")]
 pub(crate) fn child(random: &mut Random) -> u32 {
     Thread::PARENT.process + random.between(1, 400) as u32
+}
+
+/// When the server of a release was built, as httpd writes it.
+pub(crate) const fn built(release: Release) -> &'static str {
+    match release {
+        Release::V2_2_34 => "Jul 11 2017 09:52:17",
+        Release::V2_4_59 => "2024-04-05T12:02:26",
+        Release::V2_4_71 => "2026-11-12T08:58:41",
+    }
 }
 
 /// The names of its virtual hosts.

@@ -228,7 +228,7 @@ fn a_stream_s_lines_do_not_depend_on_its_neighbours() {
     assert_eq!(lines(&mut streams(&generator(&more), 3)[1], 100), alone);
 }
 
-/// The logs of a source are of one server: they name the same processes, threads and clients.
+/// The logs of a source are of one server: they name the same processes and clients, and as many threads.
 #[test]
 fn the_logs_of_a_server_agree_about_it() {
     let access = r#"{"name": "web", "access": {"format": "Custom", "logFormat": "%P %{tid}P %a",
@@ -261,7 +261,9 @@ fn the_logs_of_a_server_agree_about_it() {
         their_clients.insert(client.rsplit_once(':').unwrap().0.to_owned());
     }
     assert_eq!((processes.len(), threads.len()), (4, 100));
-    assert_eq!((processes, threads, clients), (of_error, their_threads, their_clients));
+    assert_eq!((processes, clients), (of_error, their_clients));
+    // httpd writes the IDs of POSIX to access logs, those of the kernel to error logs.
+    assert_eq!(their_threads.len(), 100);
 }
 
 /// The bytes of a seed on every machine. If a change of the defaults changes them, update the

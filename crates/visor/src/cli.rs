@@ -11,7 +11,9 @@ use clap::{
 use strum::{IntoEnumIterator, VariantNames};
 use visor_api::{
     quantity::Duration,
-    source::{AccessFormat, ErrorFormat, Exponential, Interval, Mpm, Normal, StreamKind, Uniform},
+    source::{
+        AccessFormat, ErrorFormat, Exponential, Interval, Mpm, Normal, Release, StreamKind, Uniform,
+    },
 };
 
 use visor_http::{ListenAddress, ParseListenAddressError};
@@ -230,6 +232,10 @@ pub(crate) struct EmitOptions {
     #[arg(long, value_name = "DURATION", value_hint = ValueHint::Other)]
     pub(crate) initial_delay: Option<Duration>,
 
+    /// The release of httpd that writes an error log [default: 2.4.71, or 2.2.34 with the format Httpd22]
+    #[arg(long, value_parser = releases(), value_name = "RELEASE")]
+    pub(crate) release: Option<Release>,
+
     /// The seed: the same options with the same seed write the same lines. With another format, the
     /// requests are others, too
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64), value_hint = ValueHint::Other)]
@@ -369,6 +375,11 @@ fn named<T: FromStr>(name: &str) -> Option<T> {
 
 fn mpms() -> impl TypedValueParser<Value = Mpm> {
     PossibleValuesParser::new(Mpm::VARIANTS).try_map(|name| name.parse::<Mpm>())
+}
+
+fn releases() -> impl TypedValueParser<Value = Release> {
+    PossibleValuesParser::new(Release::VARIANTS.iter().rev().copied())
+        .try_map(|name| name.parse::<Release>())
 }
 
 fn levels() -> impl TypedValueParser<Value = StreamKind> {

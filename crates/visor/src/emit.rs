@@ -9,8 +9,8 @@ use visor_api::{
     rules,
     source::{
         AccessLog, Choice, DirectiveValues, ErrorLog, FakeLogSourceSpec, FileOutput, Generator,
-        Interval, Mpm, Output, Rate, RequestChoices, StandardStream, StopAfter, Stream, StreamKind,
-        Unlimited,
+        Interval, Mpm, Output, Rate, RequestChoices, Server, StandardStream, StopAfter, Stream,
+        StreamKind, Unlimited,
     },
 };
 use visor_engine::{random::Seed, text::Lines, time::Time};
@@ -76,6 +76,9 @@ impl EmitOptions {
                 if self.level.is_some() || self.mpm.is_some() {
                     return Err("--level and --mpm are options of an error log".into());
                 }
+                if self.release.is_some() {
+                    return Err("--release is an option of an error log".into());
+                }
                 let format = self.format.as_deref().unwrap_or("Combined");
                 let (format, log_format) = access_format(format)?;
                 let content = self.choices();
@@ -85,7 +88,7 @@ impl EmitOptions {
                 if !self.set.is_empty() {
                     return Err("--set is an option of an access log".into());
                 }
-                let format = error_format(self.format.as_deref().unwrap_or("Httpd24"))?;
+                let format = self.format.as_deref().map(error_format).transpose()?;
                 let mpm = self.mpm.unwrap_or(Mpm::Event);
                 let log = ErrorLog { format, mpm, ..ErrorLog::default() };
                 (None, Some(log), self.level.unwrap_or(StreamKind::Error))
@@ -107,6 +110,7 @@ impl EmitOptions {
             workload: None,
             seed: self.seed.and_then(|seed| i64::try_from(seed).ok()),
             time_zone,
+            server: self.release.map(|release| Server { release: Some(release) }),
             suspend: false,
             stop_after: self.stop_after(simulated_from),
             generators: vec![generator],
@@ -216,7 +220,7 @@ fn check(document: FakeLogSource) -> Result<ResolvedSource, String> {
 /// A problem in the words of the command line. Its document is generated, so neither its path nor the
 /// names of fields mean anything to the user.
 fn in_options(problem: &Problem) -> String {
-    const OPTIONS: [(&str, &str); 8] = [
+    const OPTIONS: [(&str, &str); 10] = [
         (".logFormat", "--format"),
         (".directives", "--set"),
         (".referers", "--set"),
@@ -225,6 +229,8 @@ fn in_options(problem: &Problem) -> String {
         (".interval", "--interval"),
         (".output", "--output"),
         (".stopAfter", "--for"),
+        (".format", "--format"),
+        (".kind", "--level"),
     ];
     let path = problem.path.as_str();
     let option = OPTIONS.iter().find(|(field, _)| path.contains(field));
@@ -232,6 +238,7 @@ fn in_options(problem: &Problem) -> String {
     let message = problem
         .message
         .replace("`unlimited: {}`", "`--unlimited`")
+        .replace("`server.release`", "`--release`")
         .replace("`logFormat`", "the format")
         .replace("use `format: Custom` with the format", "use a format string")
         .replace("add it there, or remove these values", "add it there, or remove this")
@@ -395,6 +402,15 @@ mod tests {
             (
                 "access --format Common --set %{User-Agent}i=a",
                 "--set: has no effect: the format Common doesn't show it",
+            ),
+            ("access --release 2.4.59", "--release is an option of an error log"),
+            (
+                "error --release 2.2.34 --format httpd24",
+                "--format: httpd 2.2.34 has the format Httpd22; remove this, or change `--release`",
+            ),
+            (
+                "error --release 2.2.34 --level trace1",
+                "--level: httpd 2.2 has no levels of trace; use Debug, or a release of 2.4",
             ),
             (
                 "access --time-zone Mars",

@@ -8,7 +8,10 @@ use super::{
 use crate::{
     problem::{Path, Problem},
     rules,
-    source::{self, ErrorFormat, Format, HeartbeatStyle, LogKind, Mpm, RequestChoices, StreamKind},
+    source::{
+        self, ErrorFormat, Format, HeartbeatStyle, LogKind, Mpm, Release, RequestChoices, Server,
+        StreamKind,
+    },
 };
 
 /// The log of a generator.
@@ -24,6 +27,8 @@ pub enum Log {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct AccessLog {
+    /// The release of httpd.
+    pub release: Release,
     /// The format of its lines.
     pub format: Format,
     /// The choices for requests of streams that have none of their own.
@@ -56,7 +61,9 @@ pub enum Heartbeat {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ErrorLog {
-    /// The httpd release whose default ErrorLogFormat is used.
+    /// The release of httpd whose messages these are.
+    pub release: Release,
+    /// The format of its lines.
     pub format: ErrorFormat,
     /// The multi-processing module.
     pub mpm: Mpm,
@@ -82,16 +89,20 @@ pub struct Message {
 }
 
 impl Log {
-    pub(super) fn resolve(generator: &source::Generator, path: &Path) -> Result<Self, Problem> {
+    pub(super) fn resolve(
+        generator: &source::Generator,
+        server: Option<&Server>,
+        path: &Path,
+    ) -> Result<Self, Problem> {
         let kind = generator.log_kind();
         let place = |kind: LogKind| path.field(kind.field());
         match kind.and_then(|kind| Some((generator.log(kind)?, place(kind)))) {
             Some((source::Log::Access(log), path)) => {
-                let log = AccessLog::resolve(log, generator, &path)?;
+                let log = AccessLog::resolve(log, server, generator, &path)?;
                 Ok(Self::Access(Box::new(log)))
             }
             Some((source::Log::Error(log), path)) => {
-                ErrorLog::resolve(log, generator, &path).map(Self::Error)
+                ErrorLog::resolve(log, server, generator, &path).map(Self::Error)
             }
             None => {
                 let message = "exactly one of `access`, `error` must be set";
@@ -104,6 +115,7 @@ impl Log {
 impl AccessLog {
     fn resolve(
         log: &source::AccessLog,
+        server: Option<&Server>,
         generator: &source::Generator,
         path: &Path,
     ) -> Result<Self, Problem> {
@@ -111,6 +123,7 @@ impl AccessLog {
             Stream::resolve(stream, AccessLine::resolve(stream, &log.content, path)?, path)
         };
         Ok(Self {
+            release: server.and_then(|server| server.release).unwrap_or(Release::PRESENT),
             format: rules::format(log)
                 .map_err(|message| Problem::new(path.field("logFormat"), message))?,
             requests: Requests::resolve(&log.content, path)?,
@@ -152,9 +165,11 @@ impl Heartbeat {
 impl ErrorLog {
     fn resolve(
         log: &source::ErrorLog,
+        server: Option<&Server>,
         generator: &source::Generator,
         path: &Path,
     ) -> Result<Self, Problem> {
+        let release = log.release(server);
         let message = |message: &source::Message, _: &Path| {
             let (text, module) = (message.value.clone(), message.module.clone());
             Ok(Message { text, module, client: message.client })
@@ -164,7 +179,8 @@ impl ErrorLog {
             Stream::resolve(stream, messages, path)
         };
         Ok(Self {
-            format: log.format,
+            release,
+            format: release.error_format(),
             mpm: log.mpm,
             clients: Clients::resolve(log.clients.as_ref(), &path.field("clients"))?,
             document_root: log.document_root.clone(),

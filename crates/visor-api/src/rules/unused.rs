@@ -7,8 +7,8 @@ use crate::{
     problem::{Path, Problem},
     quantity::Duration,
     source::{
-        AccessLog, Compression, ErrorFormat, ErrorLog, FakeLogSourceSpec, Format, Generator,
-        LogKind, Mpm, Output, PersistentVolumeClaim, PodTemplate, RequestChoices, Stream,
+        AccessLog, Compression, ErrorLog, FakeLogSourceSpec, Format, Generator, HeartbeatStyle,
+        LogKind, Mpm, Output, PersistentVolumeClaim, PodTemplate, Release, RequestChoices, Stream,
         StreamKind, Volume, VolumeAccessMode, Workload,
     },
 };
@@ -24,6 +24,10 @@ pub(super) fn notes(path: &Path, spec: &FakeLogSourceSpec, notes: &mut Vec<Probl
     if spec.time_zone != "UTC" && !spec.generators.iter().any(writes_local_time) {
         note.add(path.field("timeZone"), "no line contains a local time");
     }
+    let release = spec.server.as_ref().and_then(|server| server.release);
+    if release.is_some() && !spec.generators.iter().any(depends_on_release) {
+        note.add(path.field("server").field("release"), "no line depends on the release");
+    }
     let end = spec.stop_after.as_ref().and_then(|stop| stop.duration);
     for (index, generator) in spec.generators.iter().enumerate() {
         let path = path.field("generators").index(index);
@@ -32,7 +36,8 @@ pub(super) fn notes(path: &Path, spec: &FakeLogSourceSpec, notes: &mut Vec<Probl
             access(&path, log, generator, &mut note);
         }
         if let Some(log) = &generator.error {
-            error(&path, log, generator, &mut note);
+            let release = log.release(spec.server.as_ref());
+            error(&path, log, generator, release, &mut note);
         }
         if let Some(end) = end {
             for (index, stream) in generator.streams.iter().enumerate() {
@@ -140,6 +145,16 @@ fn writes_local_time(generator: &Generator) -> bool {
         },
         _ => true,
     }
+}
+
+/// Whether lines of a generator depend on the release of httpd: those of error logs, and the requests
+/// of httpd to itself, which name it.
+fn depends_on_release(generator: &Generator) -> bool {
+    let names_server = |stream: &Stream| {
+        stream.kind == StreamKind::Heartbeat
+            && stream.resolved_heartbeat() == HeartbeatStyle::InternalDummyConnection
+    };
+    generator.error.is_some() || generator.resolved_streams().iter().any(names_server)
 }
 
 fn is_local_time(item: &Item) -> bool {
@@ -319,7 +334,13 @@ fn repeated(path: &Path, choices: &RequestChoices, note: &mut Notes<'_>) {
 }
 
 /// The subjects of an error log's messages.
-fn error(path: &Path, log: &ErrorLog, generator: &Generator, note: &mut Notes<'_>) {
+fn error(
+    path: &Path,
+    log: &ErrorLog,
+    generator: &Generator,
+    release: Release,
+    note: &mut Notes<'_>,
+) {
     let has_own_messages =
         |stream: &Stream| stream.kind == StreamKind::Heartbeat || !stream.messages.is_empty();
     let all_own = !generator.streams.is_empty() && generator.streams.iter().all(has_own_messages);
@@ -336,7 +357,7 @@ fn error(path: &Path, log: &ErrorLog, generator: &Generator, note: &mut Notes<'_
         let why = "every stream has its own `messages`, which name their files themselves";
         note.add(of_log.field("documentRoot"), why);
     }
-    if log.format != ErrorFormat::Httpd22 {
+    if release != Release::V2_2_34 {
         return;
     }
     if log.mpm != Mpm::default() && all_own {

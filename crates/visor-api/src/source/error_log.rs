@@ -2,19 +2,23 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use strum::{EnumString, VariantNames};
+use strum::{EnumString, IntoStaticStr, VariantNames};
 
-use super::choice::{Choice, Clients};
+use super::{
+    choice::{Choice, Clients},
+    server::{Release, Server},
+};
 
 /// An error log.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorLog {
-    /// The httpd release whose default ErrorLogFormat is used.
-    #[serde(default)]
-    pub format: ErrorFormat,
+    /// The default ErrorLogFormat of which httpd. Default: that of `server.release`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<ErrorFormat>,
 
-    /// The multi-processing module (MPM). Prefork has no threads, so its lines have no `:tid`.
+    /// The multi-processing module (MPM). Prefork has no threads: in lines of 2.4.59 it has no `:tid`,
+    /// in later ones that of the process.
     #[serde(default)]
     pub mpm: Mpm,
 
@@ -34,10 +38,18 @@ pub struct ErrorLog {
     pub referers: Vec<Choice>,
 }
 
+impl ErrorLog {
+    /// The release of httpd whose messages these are.
+    pub fn release(&self, server: Option<&Server>) -> Release {
+        let configured = server.and_then(|server| server.release);
+        configured.unwrap_or_else(|| Release::latest(self.format.unwrap_or_default()))
+    }
+}
+
 impl Default for ErrorLog {
     fn default() -> Self {
         Self {
-            format: ErrorFormat::default(),
+            format: None,
             mpm: Mpm::default(),
             clients: None,
             document_root: document_root(),
@@ -58,6 +70,7 @@ impl Default for ErrorLog {
     PartialEq,
     Eq,
     EnumString,
+    IntoStaticStr,
     VariantNames,
 )]
 #[strum(ascii_case_insensitive)]
@@ -67,6 +80,13 @@ pub enum ErrorFormat {
     Httpd24,
     /// `[Www Mon DD HH:MM:SS YYYY] [level] [client IP] MESSAGE`
     Httpd22,
+}
+
+impl ErrorFormat {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
 }
 
 /// A multi-processing module (MPM) of httpd.

@@ -119,6 +119,11 @@ impl StreamKind {
     pub const fn is_level(self) -> bool {
         !matches!(self, Self::Heartbeat | Self::Access)
     }
+
+    /// Whether it is a level of trace, which httpd 2.2 doesn't have.
+    pub fn is_trace(self) -> bool {
+        self >= Self::Trace1
+    }
 }
 
 /// A weighted message.

@@ -1,7 +1,10 @@
 //! Heartbeats in an access log: a kubelet's probe, httpd's internal dummy connection, or a message
 //! instead of a request.
 
-use visor_api::resolved::{self, Choices};
+use visor_api::{
+    resolved::{self, Choices},
+    source::Release,
+};
 
 use super::{
     columns::NeededDraws,
@@ -50,7 +53,7 @@ struct Probe {
 
 impl Heartbeat {
     /// The configured heartbeats of a server with this name.
-    pub fn new(heartbeat: &resolved::Heartbeat, server_name: &str) -> Self {
+    pub fn new(heartbeat: &resolved::Heartbeat, server_name: &str, release: Release) -> Self {
         let kind = match heartbeat {
             resolved::Heartbeat::KubeProbe => Kind::Request(Box::new(Probe {
                 client: "198.18.0.1",
@@ -70,7 +73,7 @@ impl Heartbeat {
                 method: "OPTIONS",
                 path: "*",
                 protocol: "HTTP/1.0",
-                user_agent: format!("{} (internal dummy connection)", server::SOFTWARE),
+                user_agent: format!("{} (internal dummy connection)", release.software()),
                 body_bytes: 0,
                 bytes_in: 97,
                 bytes_out: 126,
@@ -137,7 +140,7 @@ impl Heartbeat {
             connection: Connection {
                 remote_port,
                 process_id: thread.process,
-                thread_id: thread.thread,
+                thread_id: thread.posix,
                 keep_alive_requests: 0,
                 status: b'-',
             },

@@ -284,7 +284,7 @@ fn connection(random: &mut Random) -> Connection {
     let thread = Thread::draw(random);
     Connection {
         process_id: thread.process,
-        thread_id: thread.thread,
+        thread_id: thread.posix,
         remote_port: server::client_port(random),
         keep_alive_requests: random.below(12) as u32,
         status: if random.below(20) == 0 { b'-' } else { b'+' },

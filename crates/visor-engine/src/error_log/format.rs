@@ -131,10 +131,9 @@ fn write_24(message: &Message<'_>, line: &mut Line<'_>) {
     }
 }
 
-/// The fields of 2.2 between the time and the message. It has no levels below debug.
+/// The fields of 2.2 between the time and the message.
 fn write_22(message: &Message<'_>, line: &mut Line<'_>) {
-    let level = if message.level.starts_with("trace") { "debug" } else { message.level };
-    line.extend(level.as_bytes());
+    line.extend(message.level.as_bytes());
     line.extend(b"] ");
     write_source(message, line);
     if let Some((address, _)) = message.client {
@@ -208,7 +207,7 @@ mod tests {
              referer: https://shop.example/\n"
         );
         assert_eq!(
-            written(ErrorFormat::Httpd22, &message),
+            written(ErrorFormat::Httpd22, &Message { level: "debug", ..message }),
             "[Tue Oct 10 20:55:36 2000] [debug] core.c(5): [client 192.0.2.1] \
              (2)No such file or directory: AH00001: gone, referer: https://shop.example/\n"
         );

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use visor_api::{
     resolved::{self, Choices, ErrorLog, Stream},
-    source::{ErrorFormat, Mpm, StreamKind},
+    source::{Mpm, Release, StreamKind},
 };
 
 use super::{
-    catalog::{self, CATALOG},
+    catalog,
     format::{Format, Message},
 };
 use crate::{
@@ -32,6 +32,7 @@ pub struct Subjects {
     scripts: Table<Text>,
     document_root: Text,
     server: Text,
+    built: Text,
 }
 
 impl Subjects {
@@ -56,7 +57,8 @@ impl Subjects {
             users: Table::new(server::users().map(|user| (text(user), 1)))?,
             scripts: Table::new(server::scripts(root).map(|script| (text(&script), 1)))?,
             document_root: text(root),
-            server: text(server::SOFTWARE),
+            server: text(log.release.software()),
+            built: text(server::built(log.release)),
         })
     }
 }
@@ -93,11 +95,43 @@ impl<'a> Particulars<'a> {
 pub struct MessageModel {
     subjects: Arc<Subjects>,
     level: &'static str,
-    /// Whether the multi-processing module has threads.
-    threads: bool,
+    thread_id: ThreadId,
     templates: Table<Template>,
     /// The text of the current line, reused so that a line allocates nothing.
     text: Lines,
+}
+
+/// Which ID of a thread a line has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ThreadId {
+    /// None: a process of the prefork MPM, up to 2.4.59.
+    None,
+    /// That of POSIX, up to 2.4.59.
+    Posix,
+    /// That of the kernel, since 2.4.60.
+    Kernel,
+    /// That of the process: the kernel's ID of the only thread of a process.
+    Process,
+}
+
+impl ThreadId {
+    fn of(release: Release, mpm: Mpm) -> Self {
+        match (release > Release::V2_4_59, mpm) {
+            (false, Mpm::Prefork) => Self::None,
+            (false, _) => Self::Posix,
+            (true, Mpm::Prefork) => Self::Process,
+            (true, _) => Self::Kernel,
+        }
+    }
+
+    fn get(self, thread: Thread) -> Option<u64> {
+        match self {
+            Self::None => None,
+            Self::Posix => Some(thread.posix),
+            Self::Kernel => Some(thread.kernel.into()),
+            Self::Process => Some(thread.process.into()),
+        }
+    }
 }
 
 /// A parsed message.
@@ -123,11 +157,12 @@ enum Piece {
     Number,
     Backend,
     Server,
+    Built,
     Script,
 }
 
 /// The placeholders of the catalog.
-const PLACEHOLDERS: [(&str, Piece); 9] = [
+const PLACEHOLDERS: [(&str, Piece); 10] = [
     ("{path}", Piece::File),
     ("{uri}", Piece::UriPath),
     ("{host}", Piece::Host),
@@ -136,6 +171,7 @@ const PLACEHOLDERS: [(&str, Piece); 9] = [
     ("{number}", Piece::Number),
     ("{backend}", Piece::Backend),
     ("{server}", Piece::Server),
+    ("{built}", Piece::Built),
     ("{script}", Piece::Script),
 ];
 
@@ -155,29 +191,26 @@ impl MessageModel {
         let heartbeat = stream.kind == StreamKind::Heartbeat;
         let level = if heartbeat { StreamKind::Info } else { stream.kind }.as_str();
         let module = if heartbeat { "heartbeat" } else { "core" };
-        let templates =
-            if let Some(messages) = &stream.lines {
-                Table::of(messages, |message| Template {
-                    client: message.client,
-                    referer: message.client && log.referers.is_some(),
-                    ..Template::literal(
-                        message.module.as_deref().unwrap_or(module),
-                        format.text(&message.text),
-                    )
-                })
-            } else if heartbeat {
-                Table::only(Template::literal(module, format.text(server::HEARTBEAT)))
-            } else {
-                let fits = |entry: &&catalog::CatalogMessage| {
-                    entry.level == stream.kind && entry.mpm.is_none_or(|mpm| mpm == log.mpm)
-                };
-                let own = CATALOG.iter().filter(fits);
-                Table::new(own.map(|entry| {
-                    (Template::new(entry, log.format, format), u64::from(entry.weight))
-                }))?
-            };
-        let threads = log.mpm != Mpm::Prefork;
-        Ok(Self { subjects, level, threads, templates, text: Lines::default() })
+        let templates = if let Some(messages) = &stream.lines {
+            Table::of(messages, |message| Template {
+                client: message.client,
+                referer: message.client && log.referers.is_some(),
+                ..Template::literal(
+                    message.module.as_deref().unwrap_or(module),
+                    format.text(&message.text),
+                )
+            })
+        } else if heartbeat {
+            Table::only(Template::literal(module, format.text(server::HEARTBEAT)))
+        } else {
+            let own = catalog::messages(log.release, stream.kind, log.mpm);
+            Table::new(own.map(|entry| {
+                let template = Template::new(entry, log.release, format);
+                (template, u64::from(entry.weight))
+            }))?
+        };
+        let thread_id = ThreadId::of(log.release, log.mpm);
+        Ok(Self { subjects, level, thread_id, templates, text: Lines::default() })
     }
 
     /// Draws a message that is due at `time`, and writes its line.
@@ -204,7 +237,7 @@ impl MessageModel {
             module: Some(&entry.module),
             level: self.level,
             pid: thread.process,
-            tid: self.threads.then_some(thread.thread),
+            tid: self.thread_id.get(thread),
             source: entry.source,
             errno: entry.errno,
             client,
@@ -228,19 +261,15 @@ impl Template {
         }
     }
 
-    /// A message of the catalog. httpd 2.2 has nearly the same messages, without the numbers.
-    fn new(entry: &catalog::CatalogMessage, release: ErrorFormat, format: &Format) -> Self {
-        let text = match (release, entry.text.split_once(": ")) {
-            (ErrorFormat::Httpd22, Some((number, rest))) if number.starts_with("AH") => rest,
-            _ => entry.text,
-        };
+    /// A message of the catalog.
+    fn new(entry: &catalog::CatalogMessage, release: Release, format: &Format) -> Self {
         Self {
             module: entry.module.into(),
-            source: entry.source,
+            source: entry.source(release),
             errno: entry.errno,
             client: entry.client,
             referer: entry.referer,
-            pieces: pieces(text, format),
+            pieces: pieces(entry.text, format),
         }
     }
 }
@@ -283,6 +312,7 @@ impl Piece {
                 line.extend(b":8080");
             }
             Self::Server => line.put(&particulars.subjects.server),
+            Self::Built => line.put(&particulars.subjects.built),
             Self::Script => line.put(particulars.script),
         }
     }

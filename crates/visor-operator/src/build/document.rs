@@ -2,7 +2,7 @@
 //! changing those doesn't change the document.
 
 use serde::Serialize;
-use visor_api::source::{FakeLogSourceSpec, Generator, StopAfter};
+use visor_api::source::{FakeLogSourceSpec, Generator, Server, StopAfter};
 
 use crate::source::ValidSource;
 
@@ -29,6 +29,8 @@ struct Spec<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<i64>,
     time_zone: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<&'a Server>,
     suspend: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     stop_after: Option<&'a StopAfter>,
@@ -41,7 +43,8 @@ struct Spec<'a> {
 ///
 /// If serialization fails, which a valid source can't cause.
 pub(crate) fn yaml(source: ValidSource<'_>) -> Result<String, serde_saphyr::ser::Error> {
-    let FakeLogSourceSpec { seed, time_zone, suspend, stop_after, generators, .. } = source.spec();
+    let FakeLogSourceSpec { seed, time_zone, server, suspend, stop_after, generators, .. } =
+        source.spec();
     serde_saphyr::to_string(&Document {
         api_version: "visor.dev/v1alpha1",
         kind: "FakeLogSource",
@@ -49,6 +52,7 @@ pub(crate) fn yaml(source: ValidSource<'_>) -> Result<String, serde_saphyr::ser:
         spec: Spec {
             seed: *seed,
             time_zone,
+            server: server.as_ref(),
             suspend: *suspend,
             stop_after: stop_after.as_ref(),
             generators,

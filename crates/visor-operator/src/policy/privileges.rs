@@ -61,6 +61,7 @@ pub(super) fn of(spec: &FakeLogSourceSpec) -> RequestedPrivileges {
         workload: _,
         seed: _,
         time_zone: _,
+        server: _,
         suspend: _,
         stop_after: _,
         generators: _,
