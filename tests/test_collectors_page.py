@@ -126,7 +126,8 @@ def test_an_access_line_is_taken_apart_as_httpd_meant_it(logs: Path, expression:
         entry = parser.parse(line)
         assert found["host"] == entry.remote_host
         assert found["user"] == (entry.remote_user or "-")
-        assert found["request"] == (entry.request_line or "-"), line
+        request = "-" if entry.request_line is None else entry.request_line
+        assert unescaped(found["request"]) == request, line
         assert int(found["status"]) == entry.final_status
         assert found["bytes"] == str(entry.bytes_sent or "-")
         assert unescaped(found["referer"]) == (entry.headers_in["Referer"] or "-")

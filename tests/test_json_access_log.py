@@ -72,26 +72,41 @@ def records(lines: bytes) -> list[dict[str, Any]]:
     return [flat(json.loads(line, object_pairs_hook=once)) for line in text[:-1].split("\n")]
 
 
-def emitted(*arguments: str) -> bytes:
-    options = ("--seed", "8", "--start", "2026-02-27T23:30:00Z", "-n", "3000")
-    done = visor("emit", "access", *arguments, *options)
+def written(directory: Path, **log: Any) -> bytes:
+    requests = stream("requests", "Access", fixed("1s"))
+    document = source("web", access("web", requests, **log), seed=8, stopAfter={"lines": 3000})
+    done = visor(
+        *("run", "-f", save(directory / "web.yaml", document), "--listen", "none", "--simulate"),
+        *("--start", "2026-02-27T23:30:00Z", "--for", "2h"),
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_every_field_is_one_of_the_schema() -> None:
-    lines = records(emitted("--format", "json"))
+def test_every_field_is_one_of_the_schema(tmp_path: Path) -> None:
+    lines = records(written(tmp_path, format="Json"))
     seen = {name for line in lines for name in line}
-    assert seen == ECS.keys() - {"message"}
+    assert seen == ECS.keys()
     for line in lines:
         assert all(type(value) is ECS[name] for name, value in line.items()), line
+    # A malformed request has no URL.
+    malformed = [line for line in lines if "url.original" not in line]
+    assert 0 < len(malformed) < 60
+    assert {line["http.response.status_code"] for line in malformed} >= {400, 408}
+    assert all(
+        ("message" in line) == ("url.original" not in line)
+        for line in lines
+        if line not in malformed
+    )
+    assert any("message" in line for line in malformed)
 
 
-def test_the_fields_are_those_of_the_directives() -> None:
-    lines = records(emitted("--format", "json"))
-    by_directives = emitted("--format", DIRECTIVES).decode("ascii").splitlines()
+def test_the_fields_are_those_of_the_directives(tmp_path: Path) -> None:
+    lines = records(written(tmp_path, format="Json", malformedRequests=False))
+    custom = {"format": "Custom", "logFormat": DIRECTIVES}
+    by_directives = written(tmp_path, **custom).decode("ascii").splitlines()
     assert len(lines) == len(by_directives) == 3000
-    for line, written in zip(lines, by_directives, strict=True):
+    for line, plain in zip(lines, by_directives, strict=True):
         target, query = line["url.original"], line.get("url.query")
         assert target == line["url.path"] + ("" if query is None else f"?{query}")
         request = f"{line['http.request.method']} {target} HTTP/{line['http.version']}"
@@ -105,7 +120,14 @@ def test_the_fields_are_those_of_the_directives() -> None:
             *(line.get("user_agent.original", "-"), line.get("url.domain", "-")),
             *(line["process.pid"], line["process.thread.id"]),
         ]
-        assert "\t".join(map(str, fields)) == written
+        wanted = [log_item(field) if isinstance(field, str) else field for field in fields]
+        assert "\t".join(map(str, wanted)) == plain
+
+
+def log_item(text: str) -> str:
+    """A field as httpd escapes it."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').encode()
+    return "".join(chr(byte) if byte < 127 else f"\\x{byte:02x}" for byte in escaped)
 
 
 def test_what_an_author_writes_comes_out_as_it_was(tmp_path: Path) -> None:

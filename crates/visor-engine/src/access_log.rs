@@ -10,6 +10,7 @@ pub mod fields;
 pub mod format;
 pub mod heartbeat;
 mod id;
+mod malformed;
 pub mod model;
 pub mod request;
 pub mod requests;

@@ -49,7 +49,7 @@ impl NamedStream {
 pub struct Source {
     zone: TimeZone,
     seed: Seed,
-    requests: HashMap<(Requests, Format), LineModel>,
+    requests: HashMap<(Requests, Format, Release), LineModel>,
     heartbeats: HashMap<(resolved::Heartbeat, Format, String, Release), LineModel>,
 }
 
@@ -88,7 +88,8 @@ impl Source {
                 }
                 // Streams without choices of their own use the log's.
                 AccessLine::Request(own) => {
-                    self.requests(own.as_deref().unwrap_or(&log.requests), &log.format)?
+                    let requests = own.as_deref().unwrap_or(&log.requests);
+                    self.requests(requests, &log.format, log.release)?
                 }
             };
             Ok(named(stream, model, seed))
@@ -100,11 +101,14 @@ impl Source {
         &mut self,
         requests: &Requests,
         format: &Format,
+        release: Release,
     ) -> Result<LineModel, InvalidWeights> {
-        Ok(match self.requests.entry((requests.clone(), format.clone())) {
+        Ok(match self.requests.entry((requests.clone(), format.clone(), release)) {
             Entry::Occupied(known) => known.get().clone(),
             Entry::Vacant(new) => {
-                let model = access_log::RequestModel::new(requests, self.seed)?;
+                let server_name = server_name(requests);
+                let model =
+                    access_log::RequestModel::new(requests, release, server_name, self.seed)?;
                 let access_model = AccessModel::Requests(Arc::new(model));
                 new.insert(access_content(access_model, format, &self.zone)).clone()
             }
@@ -157,9 +161,11 @@ fn server_name(requests: &Requests) -> &str {
 }
 
 fn access_content(access_model: AccessModel, format: &Format, zone: &TimeZone) -> LineModel {
-    let columns = format::columns(format, &access_model.fields(), zone);
+    let columns = Arc::new(format::columns(format, &access_model.fields(), zone));
+    let malformed = access_model.malformed_fields();
+    let malformed = malformed.map(|fields| Arc::new(format::columns(format, &fields, zone)));
     LineModel::Access {
-        writer: LineWriter::new(Arc::new(columns)),
+        writer: LineWriter::new(columns, malformed),
         draws: access_model.draws(),
         access_model,
     }

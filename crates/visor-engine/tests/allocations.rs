@@ -24,6 +24,8 @@ fn stream(generator: &Value) -> Stream {
 fn allocations(generator: &Value) -> u64 {
     let mut stream = stream(generator);
     let mut out = Lines::default();
+    // Room for the longest line.
+    (0..200).for_each(|_| stream.write_at(Time::EPOCH, &mut out));
     let mut write = |lines: u32| {
         (0..lines).for_each(|_| {
             out.clear();

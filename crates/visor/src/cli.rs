@@ -232,7 +232,7 @@ pub(crate) struct EmitOptions {
     #[arg(long, value_name = "DURATION", value_hint = ValueHint::Other)]
     pub(crate) initial_delay: Option<Duration>,
 
-    /// The release of httpd that writes an error log [default: 2.4.71, or 2.2.34 with the format Httpd22]
+    /// The release of httpd that writes the log [default: 2.4.71, or 2.2.34 with the format Httpd22]
     #[arg(long, value_parser = releases(), value_name = "RELEASE")]
     pub(crate) release: Option<Release>,
 

@@ -76,9 +76,6 @@ impl EmitOptions {
                 if self.level.is_some() || self.mpm.is_some() {
                     return Err("--level and --mpm are options of an error log".into());
                 }
-                if self.release.is_some() {
-                    return Err("--release is an option of an error log".into());
-                }
                 let format = self.format.as_deref().unwrap_or("Combined");
                 let (format, log_format) = access_format(format)?;
                 let content = self.choices();
@@ -403,7 +400,6 @@ mod tests {
                 "access --format Common --set %{User-Agent}i=a",
                 "--set: has no effect: the format Common doesn't show it",
             ),
-            ("access --release 2.4.59", "--release is an option of an error log"),
             (
                 "error --release 2.2.34 --format httpd24",
                 "--format: httpd 2.2.34 has the format Httpd22; remove this, or change `--release`",

@@ -147,8 +147,9 @@ fn write_access(input: &AccessInput, out: &mut Lines) -> Result<(), Box<dyn std:
             status: fields.connection_status.map_or(b'-', |status| status as u8),
         },
         id: 0,
+        is_malformed: false,
     };
-    LineWriter::new(Arc::new(columns)).write(&request, out);
+    LineWriter::new(Arc::new(columns), None).write(&request, out);
     Ok(())
 }
 

@@ -120,13 +120,13 @@ impl AccessLog {
         path: &Path,
     ) -> Result<Self, Problem> {
         let stream = |stream: &source::Stream, path: &Path| {
-            Stream::resolve(stream, AccessLine::resolve(stream, &log.content, path)?, path)
+            Stream::resolve(stream, AccessLine::resolve(stream, log, path)?, path)
         };
         Ok(Self {
             release: server.and_then(|server| server.release).unwrap_or(Release::PRESENT),
             format: rules::format(log)
                 .map_err(|message| Problem::new(path.field("logFormat"), message))?,
-            requests: Requests::resolve(&log.content, path)?,
+            requests: Requests::resolve(&log.content, log.format, path)?,
             streams: streams(generator, path, stream)?,
         })
     }
@@ -135,16 +135,16 @@ impl AccessLog {
 impl AccessLine {
     fn resolve(
         stream: &source::Stream,
-        general: &RequestChoices,
+        log: &source::AccessLog,
         path: &Path,
     ) -> Result<Self, Problem> {
         if stream.kind == StreamKind::Heartbeat {
             return Heartbeat::resolve(stream, path).map(Self::Heartbeat);
         }
-        let own = stream
-            .access
-            .as_ref()
-            .map(|own| Requests::resolve(&over(own, general), &path.field("access")).map(Box::new));
+        let own = stream.access.as_ref().map(|own| {
+            let choices = over(own, &log.content);
+            Requests::resolve(&choices, log.format, &path.field("access")).map(Box::new)
+        });
         own.transpose().map(Self::Request)
     }
 }
@@ -209,6 +209,7 @@ fn over(own: &RequestChoices, general: &RequestChoices) -> RequestChoices {
         if own.is_empty() { general.to_vec() } else { own.to_vec() }
     }
     RequestChoices {
+        malformed_requests: own.malformed_requests.or(general.malformed_requests),
         clients: own.clients.clone().or_else(|| general.clients.clone()),
         users: list(&own.users, &general.users),
         methods: list(&own.methods, &general.methods),

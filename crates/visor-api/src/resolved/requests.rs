@@ -14,13 +14,15 @@ use crate::{
     problem::{Path, Problem},
     quantity::Duration,
     rules,
-    source::{self, Distribution, RequestChoices},
+    source::{self, AccessFormat, Distribution, RequestChoices},
 };
 
 /// The choices for requests. An absent list is the default server's.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Requests {
+    /// Whether some are malformed.
+    pub malformed: bool,
     /// The clients' addresses.
     pub clients: Clients,
     /// The authenticated users.
@@ -80,9 +82,14 @@ pub struct NamedDirective {
 }
 
 impl Requests {
-    pub(super) fn resolve(content: &RequestChoices, path: &Path) -> Result<Self, Problem> {
+    pub(super) fn resolve(
+        content: &RequestChoices,
+        format: AccessFormat,
+        path: &Path,
+    ) -> Result<Self, Problem> {
         let directives = content.directives.iter().enumerate();
         Ok(Self {
+            malformed: content.has_malformed_requests(format),
             clients: Clients::resolve(content.clients.as_ref(), &path.field("clients"))?,
             users: texts(&content.users, &path.field("users"))?,
             methods: texts(&content.methods, &path.field("methods"))?,

@@ -7,9 +7,9 @@ use crate::{
     problem::{Path, Problem},
     quantity::Duration,
     source::{
-        AccessLog, Compression, ErrorLog, FakeLogSourceSpec, Format, Generator, HeartbeatStyle,
-        LogKind, Mpm, Output, PersistentVolumeClaim, PodTemplate, Release, RequestChoices, Stream,
-        StreamKind, Volume, VolumeAccessMode, Workload,
+        AccessLog, Compression, ErrorLog, FakeLogSourceSpec, Format, Generator, LogKind, Mpm,
+        Output, PersistentVolumeClaim, PodTemplate, Release, RequestChoices, Stream, StreamKind,
+        Volume, VolumeAccessMode, Workload,
     },
 };
 
@@ -23,10 +23,6 @@ pub(super) fn notes(path: &Path, spec: &FakeLogSourceSpec, notes: &mut Vec<Probl
     }
     if spec.time_zone != "UTC" && !spec.generators.iter().any(writes_local_time) {
         note.add(path.field("timeZone"), "no line contains a local time");
-    }
-    let release = spec.server.as_ref().and_then(|server| server.release);
-    if release.is_some() && !spec.generators.iter().any(depends_on_release) {
-        note.add(path.field("server").field("release"), "no line depends on the release");
     }
     let end = spec.stop_after.as_ref().and_then(|stop| stop.duration);
     for (index, generator) in spec.generators.iter().enumerate() {
@@ -145,16 +141,6 @@ fn writes_local_time(generator: &Generator) -> bool {
         },
         _ => true,
     }
-}
-
-/// Whether lines of a generator depend on the release of httpd: those of error logs, and the requests
-/// of httpd to itself, which name it.
-fn depends_on_release(generator: &Generator) -> bool {
-    let names_server = |stream: &Stream| {
-        stream.kind == StreamKind::Heartbeat
-            && stream.resolved_heartbeat() == HeartbeatStyle::InternalDummyConnection
-    };
-    generator.error.is_some() || generator.resolved_streams().iter().any(names_server)
 }
 
 fn is_local_time(item: &Item) -> bool {

@@ -34,6 +34,13 @@ pub struct AccessLog {
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestChoices {
+    /// Whether one of 250 requests is malformed, as those of scanners are: without a request line
+    /// (408), with other bytes instead of one (400), of HTTP/0.9, very long, or too long (414). They
+    /// have lines of their own, to which the lists below don't apply. Releases from 2.4.59 on.
+    /// Default: true, but false with lists of the document's own or the format Custom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub malformed_requests: Option<bool>,
+
     /// The clients' addresses (`%h`, `%a`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clients: Option<Clients>,
@@ -98,6 +105,17 @@ pub struct RequestChoices {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["directive"])
     )]
     pub directives: Vec<DirectiveValues>,
+}
+
+impl RequestChoices {
+    /// Whether some of the requests are malformed.
+    pub(crate) fn has_malformed_requests(&self, format: AccessFormat) -> bool {
+        let has_no_lists = || {
+            let clients = self.clients.clone();
+            *self == Self { clients, malformed_requests: None, ..Self::default() }
+        };
+        self.malformed_requests.unwrap_or_else(|| format != AccessFormat::Custom && has_no_lists())
+    }
 }
 
 /// The values of a directive that names a header, a cookie, a note or a variable.

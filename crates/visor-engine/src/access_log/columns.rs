@@ -89,12 +89,21 @@ pub struct LineWriter {
     columns: Arc<Columns>,
     /// Not shared, because a stamp caches the text of its second.
     stamps: Box<[AccessStamp]>,
+    malformed: Option<MalformedWriter>,
+}
+
+/// Writes the lines of malformed requests. There are few, so their stamps are created with the first.
+#[derive(Debug, Clone)]
+struct MalformedWriter {
+    columns: Arc<Columns>,
+    stamps: Option<Box<[AccessStamp]>>,
 }
 
 impl LineWriter {
-    /// Creates a writer for these columns.
-    pub fn new(columns: Arc<Columns>) -> Self {
-        Self { stamps: columns.stamps.clone(), columns }
+    /// Creates a writer for these columns, and for those of malformed requests, if there are some.
+    pub fn new(columns: Arc<Columns>, malformed: Option<Arc<Columns>>) -> Self {
+        let malformed = malformed.map(|columns| MalformedWriter { columns, stamps: None });
+        Self { stamps: columns.stamps.clone(), columns, malformed }
     }
 
     /// Which draws the format needs.
@@ -106,7 +115,21 @@ impl LineWriter {
     /// Writes the line of a request, newline included.
     #[inline]
     pub fn write(&mut self, request: &Request<'_>, lines: &mut Lines) {
+        if request.is_malformed
+            && let Some(malformed) = &mut self.malformed
+        {
+            return malformed.write(request, lines);
+        }
         write_all(&self.columns.all, request, &mut self.stamps, lines.line()).keep();
+    }
+}
+
+impl MalformedWriter {
+    #[inline(never)]
+    fn write(&mut self, request: &Request<'_>, lines: &mut Lines) {
+        let columns = &self.columns;
+        let stamps = self.stamps.get_or_insert_with(|| columns.stamps.clone());
+        write_all(&columns.all, request, stamps, lines.line()).keep();
     }
 }
 
@@ -378,6 +401,7 @@ mod tests {
             bytes_out: 0,
             connection: Connection::NONE,
             id: 0,
+            is_malformed: false,
         }
     }
 
@@ -430,7 +454,7 @@ mod tests {
                 }
             }
             let mut lines = Lines::default();
-            LineWriter::new(Arc::new(columns.finish())).write(&request(&draws), &mut lines);
+            LineWriter::new(Arc::new(columns.finish()), None).write(&request(&draws), &mut lines);
             prop_assert_eq!(
                 String::from_utf8_lossy(lines.as_bytes()),
                 String::from_utf8_lossy(&wanted)

@@ -2,13 +2,18 @@
 
 use std::sync::{Arc, OnceLock};
 
+use visor_api::source::Release;
+
 use super::{
     exchange::Exchanges,
     target::{Range, RequestTarget},
 };
 use crate::{
     choice::{InvalidWeights, Table},
-    server::traffic,
+    server::{
+        malformed,
+        traffic::{self, Class},
+    },
 };
 
 /// The parameters of a TLS connection.
@@ -24,6 +29,8 @@ pub(super) struct Tls {
 pub(super) struct Defaults {
     pub(super) users: Arc<Table<String>>,
     pub(super) targets: Arc<Table<RequestTarget>>,
+    /// The same, and a last one that stands for malformed requests.
+    pub(super) with_malformed: Arc<Table<RequestTarget>>,
     pub(super) exchanges: Arc<Exchanges>,
     pub(super) protocols: Arc<Table<String>>,
     pub(super) referers: Arc<Table<String>>,
@@ -50,12 +57,13 @@ impl Defaults {
         let durations =
             traffic::DURATIONS.iter().map(|(min, max, w)| range(min * 1000, max * 1000, *w));
         let sizes = traffic::SIZES.iter().map(|(min, max, w)| range(*min, *max, *w));
+        let own_targets =
+            || Self::targets(|page| Some(Range { min: page.size.0, max: page.size.1 }));
         Ok(Self {
             users: texts(traffic::USERS)?,
-            targets: Arc::new(Self::targets(|page| {
-                Some(Range { min: page.size.0, max: page.size.1 })
-            })?),
-            exchanges: Arc::new(Exchanges::new(None, None)?),
+            targets: Arc::new(Table::new(own_targets())?),
+            with_malformed: Arc::new(Table::new(with_malformed(own_targets()))?),
+            exchanges: Arc::new(Exchanges::new(None, None, Release::PRESENT)?),
             protocols: texts(traffic::PROTOCOLS)?,
             referers: texts(traffic::REFERERS)?,
             user_agents: texts(traffic::USER_AGENTS)?,
@@ -68,13 +76,30 @@ impl Defaults {
         })
     }
 
-    /// Its request targets, each with the size of its body, or without one to draw it.
-    pub(super) fn targets(
-        size: impl Fn(&traffic::Page) -> Option<Range>,
-    ) -> Result<Table<RequestTarget>, InvalidWeights> {
-        Table::new(traffic::TARGETS.iter().map(|page| {
-            let class = page.class as usize;
-            (RequestTarget::new(page.target, class, size(page)), u64::from(page.weight))
-        }))
+    /// Its request targets with their weights, each with the size of its body, or without one to draw
+    /// it.
+    pub(super) fn targets(size: impl Fn(&traffic::Page) -> Option<Range>) -> WeightedTargets {
+        let target = |page: &traffic::Page| {
+            let target = RequestTarget::new(page.target, page.class as usize, size(page));
+            (target, u64::from(page.weight))
+        };
+        traffic::TARGETS.iter().map(target).collect()
     }
+}
+
+/// Request targets with their weights.
+pub(super) type WeightedTargets = Vec<(RequestTarget, u64)>;
+
+/// These targets, and a last one that stands for malformed requests.
+pub(super) fn with_malformed(mut targets: WeightedTargets) -> WeightedTargets {
+    let others: u64 = targets.iter().map(|(_, weight)| *weight).sum();
+    // Weights in proportion, so that small ones have room for the share.
+    for (_, weight) in &mut targets {
+        *weight *= malformed::ONE_OF - 1;
+    }
+    targets.push((
+        RequestTarget::new("-", Class::Other as usize, Some(Range { min: 0, max: 0 })),
+        others,
+    ));
+    targets
 }

@@ -1,6 +1,6 @@
 //! An exchange: method, status, and the response body.
 
-use visor_api::resolved::Choices;
+use visor_api::{resolved::Choices, source::Release};
 
 use crate::{
     choice::{InvalidWeights, Table},
@@ -39,13 +39,13 @@ pub(super) enum Response {
 }
 
 impl Exchange {
-    fn new(method: &str, status: u16) -> Self {
+    fn new(method: &str, status: u16, release: Release) -> Self {
         Self {
             method: method.to_owned(),
             status,
             has_request_body: matches!(method, "POST" | "PUT" | "PATCH"),
             is_rejected: matches!(status, 400 | 408 | 414 | 417),
-            response: Response::to(method, status),
+            response: Response::to(method, status, release),
             head_bytes: head_bytes(status),
         }
     }
@@ -64,13 +64,13 @@ const fn head_bytes(status: u16) -> u64 {
 impl Response {
     /// Empty if HTTP requires that, the target or a part of it for a success, else httpd's page for
     /// the status.
-    fn to(method: &str, status: u16) -> Self {
+    fn to(method: &str, status: u16, release: Release) -> Self {
         match status {
             _ if method == "HEAD" => Self::Bytes(0),
             100..=199 | 204 | 205 | 304 => Self::Bytes(0),
             206 => Self::Part,
             200..=299 => Self::Whole,
-            _ => Self::Bytes(traffic::error_body(status)),
+            _ => Self::Bytes(traffic::error_body(status, release)),
         }
     }
 }
@@ -81,6 +81,7 @@ impl Exchanges {
     pub(super) fn new(
         methods: Option<&Choices<String>>,
         statuses: Option<&Choices<u16>>,
+        release: Release,
     ) -> Result<Self, InvalidWeights> {
         let mut all = Vec::new();
         let statuses: Option<Vec<(u16, u64)>> = statuses.map(|statuses| {
@@ -92,7 +93,7 @@ impl Exchanges {
             for (method, method_weight) in weighted_methods(methods, behavior) {
                 let statuses = statuses.clone().unwrap_or_else(|| own_statuses(behavior, method));
                 for (status, share) in shares(&statuses, method_weight) {
-                    all.push(Exchange::new(method, status));
+                    all.push(Exchange::new(method, status, release));
                     shares_of_all.push(share);
                 }
             }

@@ -146,6 +146,8 @@ pub struct RequestFields<'a> {
     pub remote_user: RequestField<'a>,
     /// The message that replaces the request line (`%r`), if there is one.
     pub message: Option<RequestField<'a>>,
+    /// The request line (`%r`), if it isn't method, target and protocol.
+    pub request_line: Option<RequestField<'a>>,
     /// The method (`%m`).
     pub method: RequestField<'a>,
     /// The request target: path and query as received.
@@ -182,12 +184,16 @@ pub struct RequestFields<'a> {
     pub handler: RequestField<'a>,
     /// The identifier that the error log has, too (`%L`).
     pub log_id: RequestField<'a>,
-    /// The type of the response's body (`%{RequestModel-Type}o`).
+    /// The type of the response's body (`%{Content-Type}o`).
     pub content_type: RequestField<'a>,
     /// The connection's protocol (`%{SSL_PROTOCOL}x`).
     pub tls_protocol: RequestField<'a>,
     /// The connection's cipher by OpenSSL's name (`%{SSL_CIPHER}x`).
     pub tls_cipher: RequestField<'a>,
+    /// For each exchange, whether the request has a unique id; `None` if each has one.
+    pub has_id: Option<Box<[bool]>>,
+    /// Whether it has headers.
+    pub has_headers: bool,
     /// The fields of directives that name something.
     pub named: Vec<NamedRequestField<'a>>,
 }
@@ -203,6 +209,7 @@ impl RequestFields<'_> {
             remote_logname: RequestField::absent(Draw::CLIENT),
             remote_user: RequestField::absent(Draw::USER),
             message: None,
+            request_line: None,
             method: RequestField::absent(Draw::EXCHANGE),
             target: RequestField::absent(Draw::TARGET),
             path: RequestField::absent(Draw::TARGET),
@@ -224,6 +231,8 @@ impl RequestFields<'_> {
             content_type: RequestField::absent(Draw::CONTENT_TYPE),
             tls_protocol: RequestField::absent(Draw::TLS),
             tls_cipher: RequestField::absent(Draw::TLS),
+            has_id: None,
+            has_headers: true,
             named: Vec::new(),
         }
     }

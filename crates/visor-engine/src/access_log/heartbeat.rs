@@ -145,6 +145,7 @@ impl Heartbeat {
                 status: b'-',
             },
             id: 0,
+            is_malformed: false,
         }
     }
 }

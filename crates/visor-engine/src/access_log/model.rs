@@ -29,6 +29,14 @@ impl AccessModel {
         }
     }
 
+    /// The fields of its malformed requests, if there are some.
+    pub fn malformed_fields(&self) -> Option<RequestFields<'_>> {
+        match self {
+            Self::Requests(requests) => requests.malformed_fields(),
+            Self::Heartbeats(_) => None,
+        }
+    }
+
     /// Creates the draws of a line.
     pub fn draws(&self) -> Draws {
         match self {

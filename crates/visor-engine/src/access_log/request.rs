@@ -22,6 +22,8 @@ pub struct Request<'a> {
     pub connection: Connection,
     /// A unique number (`%{UNIQUE_ID}e`, `%{X-Request-Id}i`).
     pub id: u128,
+    /// Whether it has the columns of malformed requests.
+    pub is_malformed: bool,
 }
 
 /// The connection of a request, and the process that served it.

@@ -8,14 +8,16 @@ use std::sync::Arc;
 
 use visor_api::{
     log_format::Namespace,
-    resolved::{Choices, Requests},
+    resolved::{self, Choices, Requests},
+    source::Release,
 };
 
 use super::{
     columns::NeededDraws,
-    defaults::{Defaults, Tls},
+    defaults::{Defaults, Tls, with_malformed},
     exchange::{Exchange, Exchanges, Response},
     fields::{Draw, Draws, NamedRequestField, RequestField, RequestFields},
+    malformed::MalformedRequests,
     request::{Connection, Request},
     target::{Range, RequestTarget},
 };
@@ -42,6 +44,8 @@ pub struct RequestModel {
     durations: Arc<Table<Range>>,
     sizes: Arc<Table<Range>>,
     tls: Arc<Table<Tls>>,
+    /// If there are some, the last target stands for them.
+    malformed: Option<MalformedRequests>,
     named: Box<[Named]>,
 }
 
@@ -63,21 +67,43 @@ const NO_FILE: usize = 0;
 const FIRST_FILE: usize = 1;
 
 impl RequestModel {
-    /// The configured choices, else the default server's. The pool of clients depends on `seed`.
+    /// The configured choices, else the default server's, of this release. Malformed requests are to
+    /// the server with this name. The pool of clients depends on `seed`.
     ///
     /// # Errors
     ///
     /// If one of the built-in lists of choices is invalid.
-    pub fn new(requests: &Requests, seed: Seed) -> Result<Self, InvalidWeights> {
+    pub fn new(
+        requests: &Requests,
+        release: Release,
+        server_name: &str,
+        seed: Seed,
+    ) -> Result<Self, InvalidWeights> {
         let defaults = Defaults::get()?;
-        let targets = match (&requests.targets, &requests.sizes) {
-            (Some(targets), _) => Arc::new(Table::of(targets, RequestTarget::of)),
-            (None, Some(_)) => Arc::new(Defaults::targets(|_| None)?),
+        let malformed = if requests.malformed && release > Release::V2_2_34 {
+            Some(MalformedRequests::new(server_name, release)?)
+        } else {
+            None
+        };
+        let weighted = |target: (&resolved::RequestTarget, u32)| {
+            (RequestTarget::of(target.0), u64::from(target.1))
+        };
+        let own = match (&requests.targets, &requests.sizes) {
+            (Some(targets), _) => Some(targets.iter().map(weighted).collect()),
+            (None, Some(_)) => Some(Defaults::targets(|_| None)),
+            (None, None) => None,
+        };
+        let targets = match (own, &malformed) {
+            (Some(targets), Some(_)) => Arc::new(Table::new(with_malformed(targets))?),
+            (Some(targets), None) => Arc::new(Table::new(targets)?),
+            (None, Some(_)) => Arc::clone(&defaults.with_malformed),
             (None, None) => Arc::clone(&defaults.targets),
         };
         let exchanges = match (&requests.methods, &requests.statuses) {
-            (None, None) => Arc::clone(&defaults.exchanges),
-            (methods, statuses) => Arc::new(Exchanges::new(methods.as_ref(), statuses.as_ref())?),
+            (None, None) if release == Release::PRESENT => Arc::clone(&defaults.exchanges),
+            (methods, statuses) => {
+                Arc::new(Exchanges::new(methods.as_ref(), statuses.as_ref(), release)?)
+            }
         };
         let named = requests.directives.iter().map(|directive| Named {
             namespace: directive.namespace,
@@ -98,6 +124,7 @@ impl RequestModel {
             durations: or(&defaults.durations, requests.durations.as_ref(), Range::of_durations),
             sizes: or(&defaults.sizes, requests.sizes.as_ref(), Range::of_sizes),
             tls: Arc::clone(&defaults.tls),
+            malformed,
             named: named.collect(),
         })
     }
@@ -112,8 +139,7 @@ impl RequestModel {
         let status = |exchange: &Exchange| exchange.status.to_string().into_bytes();
         let exchanges = self.exchanges.all();
         let status = RequestField::new(Draw::EXCHANGE, exchanges.iter().map(status));
-        let client =
-            RequestField::new(Draw::CLIENT, self.clients.values().iter().map(|client| &**client));
+        let client = self.client();
         let virtual_host = texts(Draw::VIRTUAL_HOST, &self.virtual_hosts);
         let content_types = self.targets.values().iter().map(|target| target.content_type);
         let content_types = ["-", "text/html; charset=iso-8859-1"].into_iter().chain(content_types);
@@ -154,6 +180,15 @@ impl RequestModel {
         }
     }
 
+    /// The fields of its malformed requests, if there are some.
+    pub fn malformed_fields(&self) -> Option<RequestFields<'_>> {
+        self.malformed.as_ref().map(|malformed| malformed.fields(&self.client()))
+    }
+
+    fn client(&self) -> RequestField<'_> {
+        RequestField::new(Draw::CLIENT, self.clients.values().iter().map(|client| &**client))
+    }
+
     /// The hosts of its requests: the virtual hosts, and then those of the targets, as `write` has
     /// them.
     fn hosts(&self, write: impl Fn(&[u8]) -> Vec<u8>) -> RequestField<'_> {
@@ -184,6 +219,13 @@ impl RequestModel {
         let [target, client] = random.chances();
         let [exchange, protocol] = random.chances();
         let target_number = self.targets.index(target);
+        if let Some(malformed) = &self.malformed
+            && target_number + 1 == self.targets.values().len()
+        {
+            let client = self.clients.index(client);
+            let connection = if needed.connection { connection(random) } else { Connection::NONE };
+            return malformed.draw(time, client, random, draws, connection);
+        }
         let target = &self.targets.values()[target_number];
         let exchange_number = self.exchanges.index(target.class, exchange);
         let exchange = &self.exchanges.all()[exchange_number];
@@ -244,6 +286,7 @@ impl RequestModel {
             bytes_out: body_bytes + exchange.head_bytes,
             connection,
             id,
+            is_malformed: false,
         }
     }
 

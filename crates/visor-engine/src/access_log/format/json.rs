@@ -23,7 +23,11 @@ pub(super) fn columns(fields: &RequestFields<'_>) -> Columns {
     } else {
         add_event(fields, &mut columns);
         add_http(fields, &mut columns);
-        add_url(fields, &mut columns);
+        match &fields.request_line {
+            None => add_url(fields, &mut columns),
+            // What can't be taken apart is a message.
+            Some(line) => add_if_present(br#""message":""#, line, br#"","#, &mut columns),
+        }
     }
     add_who(fields, &mut columns);
     columns.text(br#""process":{"pid":"#);
@@ -48,9 +52,7 @@ fn add_event(fields: &RequestFields<'_>, columns: &mut Builder) {
 fn add_http(fields: &RequestFields<'_>, columns: &mut Builder) {
     columns.text(br#""http":{"request":{"bytes":"#);
     columns.per_request(PerRequestField::BytesIn);
-    columns.text(br#","method":""#);
-    columns.field(&fields.method, string);
-    columns.text(br#"""#);
+    add_if_present(br#","method":""#, &fields.method, br#"""#, columns);
     add_if_present(br#","referrer":""#, &fields.referer, br#"""#, columns);
     columns.text(br#"},"response":{"body":{"bytes":"#);
     columns.per_request(PerRequestField::BodyBytes);

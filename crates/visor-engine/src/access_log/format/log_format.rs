@@ -102,6 +102,9 @@ fn add_request_line(fields: &RequestFields<'_>, columns: &mut Builder) {
     if let Some(message) = &fields.message {
         return columns.field(message, log_item);
     }
+    if let Some(line) = &fields.request_line {
+        return columns.field(line, log_item);
+    }
     columns.field(&fields.method, log_item);
     columns.text(b" ");
     columns.field(&fields.target, log_item);
@@ -119,6 +122,7 @@ fn add_named(namespace: Namespace, name: &str, fields: &RequestFields<'_>, colum
         Namespace::RequestHeader if is("Referer") => columns.field(&fields.referer, log_item),
         Namespace::RequestHeader if is("User-Agent") => columns.field(&fields.user_agent, log_item),
         Namespace::RequestHeader if is("Host") => columns.field(&fields.host, log_item),
+        Namespace::RequestHeader if !fields.has_headers => columns.text(b"-"),
         Namespace::RequestHeader if is("X-Forwarded-For") => {
             columns.field(&fields.client_address, log_item);
         }
@@ -129,7 +133,11 @@ fn add_named(namespace: Namespace, name: &str, fields: &RequestFields<'_>, colum
             columns.field(&fields.content_type, log_item);
         }
         Namespace::Environment if name == "UNIQUE_ID" => {
-            columns.per_request(PerRequestField::UniqueId);
+            let unique_id = PerRequestField::UniqueId;
+            match &fields.has_id {
+                None => columns.per_request(unique_id),
+                Some(has_id) => columns.only_if(has_id.clone(), |add| add.per_request(unique_id)),
+            }
         }
         Namespace::TlsVariable if name == "HTTPS" => {
             columns.text(if fields.tls_protocol.is_absent() { b"off" } else { b"on" });
