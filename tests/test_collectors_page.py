@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from support.documents import access, error, file, fixed, save, source, stream
-from support.error_lines import HTTPD_24, LEVELS
+from support.error_lines import HTTPD_22, HTTPD_24, LEVELS
 from support.files import every_line
 from support.httpd import LOG_FORMATS
 from support.program import visor
@@ -55,6 +55,13 @@ def test_a_configuration_names_the_logs_of_the_source(collector: str) -> None:
     for generator in yaml.safe_load(document)["spec"]["generators"]:
         path = f"/var/log/visor/{generator['output']['file']['path']}"
         assert {path, f"{path}*"} & paths
+
+
+def test_the_expressions_of_the_collectors_are_those_of_the_formats() -> None:
+    for log, name in (("access", "Combined"), ("error", "Httpd24")):
+        for case in expressions(log):
+            (expression,) = case.values
+            assert re.sub(r"\(\?<(?=[a-z])", "(?P<", expression) == FORMATS[name], case.id
 
 
 def strings(value: Any) -> Iterator[str]:
@@ -161,6 +168,92 @@ def test_an_error_line_is_taken_apart_as_httpd_meant_it(logs: Path, expression: 
         assert found["message"] == text(meant["rest"])
         seen.update(name for name, value in found.groupdict().items() if value)
     assert seen == set(compiled(expression).groupindex), "each was there at least once"
+
+
+FORMATS = yaml.safe_load(blocks("Formats", "yaml")[0])
+
+
+@pytest.fixture(scope="module")
+def formats(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An hour of a log in each format of that page."""
+    directory = tmp_path_factory.mktemp("formats")
+    levels = [stream(level, level.capitalize(), fixed("2s")) for level in LEVELS]
+    levels_of = {"Httpd24": levels, "Httpd22": levels[:8]}
+    generators = [
+        error(name.lower(), *levels_of[name], format=name, output=file(f"{name}.log"))
+        if name in levels_of
+        else access(name.lower(), format=name, output=file(f"{name}.log"))
+        for name in FORMATS
+    ]
+    document = save(directory / "source.yaml", source("formats", *generators, seed=7))
+    done = visor(
+        *("run", "-f", document, "--output-dir", directory, "--listen", "none"),
+        *("--simulate", "--start", "2026-10-05T09:00:00Z", "--for", "1h"),
+    )
+    assert done.returncode == 0, done.stderr
+    return directory
+
+
+# The fields of an expression, and the same ones by another reader of LogFormats.
+MEANT = {
+    "host": lambda entry: entry.remote_host,
+    "user": lambda entry: entry.remote_user,
+    "request": lambda entry: entry.request_line,
+    "status": lambda entry: entry.final_status,
+    "bytes": lambda entry: entry.bytes_sent,
+    "referer": lambda entry: entry.headers_in["Referer"],
+    "agent": lambda entry: entry.headers_in["User-Agent"],
+    "received": lambda entry: entry.bytes_in,
+    "sent": lambda entry: entry.bytes_out,
+    "vhost": lambda entry: entry.virtual_host,
+    "port": lambda entry: entry.server_port,
+}
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name in LOG_FORMATS])
+def test_a_line_of_each_access_format_is_taken_apart(formats: Path, name: str) -> None:
+    parser = apachelogs.LogParser(LOG_FORMATS[name])
+    expression = compiled(FORMATS[name])
+    lines = every_line(formats / f"{name}.log")
+    assert len(lines) > 2000
+    for line in lines:
+        found = expression.fullmatch(line.decode("ascii"))
+        assert found, line
+        entry = parser.parse(line.decode("ascii"))
+        for field, value in found.groupdict().items():
+            if field in MEANT:
+                meant = MEANT[field](entry)
+                assert unescaped(value) == ("-" if meant is None else str(meant)), (field, line)
+
+
+@pytest.mark.parametrize(("name", "pattern"), [("Httpd24", HTTPD_24), ("Httpd22", HTTPD_22)])
+def test_a_line_of_each_error_format_is_taken_apart(
+    formats: Path, name: str, pattern: re.Pattern[bytes]
+) -> None:
+    expression = compiled(FORMATS[name])
+    same = ["time", "level", "errno"] + (["module", "pid", "tid"] if name == "Httpd24" else [])
+    seen: set[str] = set()
+    for line in every_line(formats / f"{name}.log"):
+        found = expression.fullmatch(line.decode("ascii"))
+        # httpd 2.2 writes the source before the client.
+        meant = pattern.fullmatch(re.sub(rb"(\[debug\] )\w+\.c\(\d+\): ", rb"\1", line))
+        assert found and meant, line
+        for field in same:
+            assert found[field] == text(meant[field]), (field, line)
+        assert found["message"] == text(
+            meant["rest"] if name == "Httpd22" else found["message"].encode()
+        )
+        seen.update(field for field, value in found.groupdict().items() if value)
+    assert seen == set(expression.groupindex), "each was there at least once"
+
+
+def test_every_format_is_on_the_page() -> None:
+    (schema,) = Path(__file__).parents[1].glob("crates/visor-api/src/structure/schema.json")
+    known = set(
+        re.findall(r"\b(?:Common|Combined(?:Io)?|VhostCombined|Httpd2[24])\b", schema.read_text())
+    )
+    assert known == FORMATS.keys()
+    assert "The format Json needs no expression" in PAGE
 
 
 def text(value: bytes | None) -> str | None:

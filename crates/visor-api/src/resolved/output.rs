@@ -36,6 +36,8 @@ pub struct Rotation {
     pub method: RotationMethod,
     /// How rotated files are compressed.
     pub compress: Compression,
+    /// Whether a rotated file is compressed at the next rotation.
+    pub delay_compress: bool,
 }
 
 impl Output {
@@ -53,6 +55,7 @@ impl Output {
                 keep: number(rotation.keep, &path)?,
                 method: rotation.method,
                 compress: rotation.compress,
+                delay_compress: rotation.delay_compress,
             })
         });
         Ok(Self::File { path: file.path.clone(), rotation: rotation.transpose()? })

@@ -111,9 +111,16 @@ fn pod_template(path: &Path, template: &PodTemplate, note: &mut Notes<'_>) {
 fn rotation(path: &Path, output: &Output, note: &mut Notes<'_>) {
     let Output::File(file) = output else { return };
     let Some(rotation) = &file.rotation else { return };
-    if rotation.keep == 0 && rotation.compress != Compression::None {
-        let path = path.field("file").field("rotation").field("compress");
-        note.add(path, "with `keep: 0` there are no rotated files");
+    let path = path.field("file").field("rotation");
+    let is_compressed = rotation.compress != Compression::None;
+    if rotation.keep == 0 && is_compressed {
+        note.add(path.field("compress"), "with `keep: 0` there are no rotated files");
+    }
+    if rotation.delay_compress && !is_compressed {
+        note.add(path.field("delayCompress"), "rotated files are not compressed");
+    } else if rotation.delay_compress && rotation.keep == 1 {
+        let why = "with `keep: 1` a rotated file is removed when it would be compressed";
+        note.add(path.field("delayCompress"), why);
     }
 }
 

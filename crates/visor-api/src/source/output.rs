@@ -61,6 +61,10 @@ pub struct Rotation {
     /// How rotated files are compressed.
     #[serde(default)]
     pub compress: Compression,
+    /// Compress a rotated file at the next rotation, as `delaycompress` of logrotate does: so
+    /// `access.log.1` is never compressed, and a collector that is late can still read it.
+    #[serde(default)]
+    pub delay_compress: bool,
 }
 
 /// A method of rotation.

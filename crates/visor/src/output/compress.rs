@@ -1,4 +1,4 @@
-//! Gzip of the latest rotated file, on a thread of its own, so that lines don't wait for it.
+//! Gzip of a rotated file, on a thread of its own, so that lines don't wait for it.
 //!
 //! It reads `access.log.1`, writes a hidden partial file, renames that to `access.log.1.gz` when it
 //! is complete, and only then removes `access.log.1`. The result depends on the content alone: it
@@ -19,6 +19,13 @@ use super::{
     names::Names,
 };
 
+/// A rotated file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RotatedFile {
+    pub(super) id: FileId,
+    pub(super) size: u64,
+}
+
 /// Compresses one file at a time.
 #[derive(Default)]
 pub(super) struct Compressor {
@@ -28,15 +35,22 @@ pub(super) struct Compressor {
 }
 
 impl Compressor {
-    /// Starts compressing generation 1, which is this file with this size. The names must not shift
-    /// before [`Compressor::wait`].
-    pub(super) fn start(&mut self, directory: &Directory, names: &Names, this: FileId, size: u64) {
-        let (plain, partial, whole) = (names.plain(1), names.partial(), names.compressed(1));
+    /// Starts compressing this file of this generation. The names must not shift before
+    /// [`Compressor::wait`].
+    pub(super) fn start(
+        &mut self,
+        directory: &Directory,
+        names: &Names,
+        generation: u32,
+        this: RotatedFile,
+    ) {
+        let plain = names.plain(generation);
+        let (partial, whole) = (names.partial(), names.compressed(generation));
         let location = directory.show(&plain);
         let directory = directory.clone();
         let spawned = thread::Builder::new()
             .name("gzip".to_owned())
-            .spawn(move || compress(&directory, &plain, &partial, &whole, (this, size)));
+            .spawn(move || compress(&directory, &plain, &partial, &whole, this));
         match spawned {
             Ok(thread) => self.running = Some(thread),
             Err(cause) => self.note(&Err(OutputError::at("compress", location)(cause))),
@@ -69,13 +83,13 @@ fn compress(
     plain: &OsStr,
     partial: &OsStr,
     whole: &OsStr,
-    (this, size): (FileId, u64),
+    this: RotatedFile,
 ) -> Result<(), OutputError> {
     let failed = || directory.failed("compress", plain);
-    let file = directory.open_to_read(plain, this).map_err(failed())?;
+    let file = directory.open_to_read(plain, this.id).map_err(failed())?;
     let result = directory
         .create(partial)
-        .and_then(|partial| gzip(&file, partial, size).map_err(failed()))
+        .and_then(|partial| gzip(&file, partial, this.size).map_err(failed()))
         .and_then(|()| directory.set_aside_if_foreign(whole))
         .and_then(|()| directory.rename(partial, whole));
     if result.is_err() {

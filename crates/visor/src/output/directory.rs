@@ -21,7 +21,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::OutputError;
+use super::{OutputError, compress::RotatedFile};
 
 /// How often a file is opened that others replace at the same time.
 const MAX_ATTEMPTS: usize = 3;
@@ -169,6 +169,16 @@ impl Directory {
         } else {
             Err(io::Error::new(io::ErrorKind::InvalidInput, "another process has replaced it"))
         }
+    }
+
+    /// The regular file with this name, if it belongs to this user and has no other name.
+    pub(super) fn own_file(&self, name: &OsStr) -> Option<RotatedFile> {
+        let stat = self.stat(name).ok().flatten()?;
+        let is_own = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+            && stat.st_uid == own_user()
+            && stat.st_nlink == 1;
+        let size = u64::try_from(stat.st_size).ok()?;
+        is_own.then_some(RotatedFile { id: FileId(stat.st_dev, stat.st_ino), size })
     }
 
     /// Whether a regular file has this name.

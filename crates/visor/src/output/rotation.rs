@@ -3,7 +3,7 @@
 //! The steps of each method are in an order in which an error at any step, or a kill after it,
 //! loses no line. It touches the log file and the files with names derived from its name.
 
-use std::ffi::OsStr;
+use std::{ffi::OsStr, mem};
 
 use jiff::Timestamp;
 use visor_api::{
@@ -14,7 +14,7 @@ use visor_api::{
 
 use super::{
     OutputError,
-    compress::Compressor,
+    compress::{Compressor, RotatedFile},
     destination::OpenDestination,
     directory::{Directory, FileId, FileLocation},
     first_line,
@@ -34,6 +34,8 @@ pub(super) struct Rotator {
     names: Names,
     rule: Option<Rotation>,
     compressor: Compressor,
+    /// The latest rotated file, if it is to be compressed at the next rotation.
+    uncompressed: Option<RotatedFile>,
     failed: Option<Timestamp>,
     cleaned_up: bool,
 }
@@ -47,30 +49,39 @@ impl Rotator {
             names,
             rule,
             compressor,
+            uncompressed: None,
             failed: None,
             cleaned_up: false,
         }
     }
 
     pub(super) fn set_rule(&mut self, rule: Option<Rotation>) {
+        if !rule.as_ref().is_some_and(|rule| rule.delay_compress) {
+            self.uncompressed = None;
+        }
         self.rule = rule;
         self.failed = None;
     }
 
-    /// Removes what a killed process may have left: a partial file, and a file whose compressed
-    /// form is complete. Once only: later ones are this process's, and in use.
+    /// Removes what a killed process may have left: a partial file, and files whose compressed form
+    /// is complete. A file that it has rotated is compressed at the next rotation. Once only: later
+    /// ones are this process's, and in use.
     pub(super) fn clean_up(&mut self) {
-        if self.cleaned_up || self.rule.is_none() {
-            return;
-        }
+        let Some(rule) = self.rule.as_ref().filter(|_| !self.cleaned_up) else { return };
         self.cleaned_up = true;
         // What can't be removed does no harm; the next write reports a directory that is
         // read-only.
         let Ok(directory) = Directory::of(&self.location) else { return };
         let _ = directory.clear(&self.names.partial());
-        let plain = self.names.plain(1);
-        if directory.has_file(&self.names.compressed(1)) && directory.has_file(&plain) {
-            let _ = directory.clear(&plain);
+        for generation in [1, 2] {
+            let plain = self.names.plain(generation);
+            if directory.has_file(&self.names.compressed(generation)) && directory.has_file(&plain)
+            {
+                let _ = directory.clear(&plain);
+            }
+        }
+        if rule.delay_compress {
+            self.uncompressed = directory.own_file(&self.names.plain(1));
         }
     }
 
@@ -132,7 +143,7 @@ impl Rotator {
         now: Timestamp,
     ) -> Result<u32, OutputError> {
         let Some(rule) = &self.rule else { return Ok(0) };
-        let Rotation { keep, method, compress, .. } = *rule;
+        let Rotation { keep, method, compress, delay_compress, .. } = *rule;
         let live = self.names.live();
         // The compression must finish before the names shift.
         self.compressor.wait();
@@ -160,12 +171,19 @@ impl Rotator {
             }
             _ => Some(by_rename(&directory, &self.location, &self.names, keep, output, now)?),
         };
-        if let Some(rotated) = rotated
-            && keep > 0
+        let rotated = rotated.filter(|_| is_ours).map(|id| RotatedFile { id, size });
+        let (generation, file) = if delay_compress {
+            (2, mem::replace(&mut self.uncompressed, rotated))
+        } else {
+            (1, rotated)
+        };
+        if let Some(file) = file
+            && keep >= generation
             && compress == Compression::Gzip
-            && is_ours
+            // A collector may have removed it since.
+            && directory.has(&self.names.plain(generation))
         {
-            self.compressor.start(&directory, &self.names, rotated, size);
+            self.compressor.start(&directory, &self.names, generation, file);
         }
         Ok(1)
     }

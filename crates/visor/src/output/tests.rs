@@ -61,6 +61,7 @@ fn by_size(bytes: u64) -> Rotation {
         keep: 5,
         method: RotationMethod::Rename,
         compress: Compression::None,
+        delay_compress: false,
     }
 }
 

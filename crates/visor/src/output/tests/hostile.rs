@@ -8,7 +8,7 @@ use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use super::*;
 use crate::output::{
     OutputError,
-    compress::Compressor,
+    compress::{Compressor, RotatedFile},
     directory::{Directory, FileId},
     names::Names,
 };
@@ -204,7 +204,7 @@ fn a_rotated_file_that_is_replaced_is_not_compressed() {
     fs::remove_file(path.with_file_name("access.log.1")).unwrap();
     fs::hard_link(&victim, path.with_file_name("access.log.1")).unwrap();
     let mut compressor = Compressor::default();
-    compressor.start(&directory, &names, ours, 100);
+    compressor.start(&directory, &names, 1, RotatedFile { id: ours, size: 100 });
     compressor.wait();
     assert!(!path.with_file_name("access.log.1.gz").exists());
     assert!(is_untouched(&victim) && is_untouched(&path.with_file_name("access.log.1")));

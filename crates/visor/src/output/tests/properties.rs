@@ -18,18 +18,23 @@ enum Event {
 
 fn rotations() -> impl Strategy<Value = Option<Rotation>> {
     let method = prop_oneof![Just(RotationMethod::Rename), Just(RotationMethod::CopyTruncate)];
-    let compress = prop_oneof![Just(Compression::None), Just(Compression::Gzip)];
+    let compress = prop_oneof![
+        Just((Compression::None, false)),
+        Just((Compression::Gzip, false)),
+        Just((Compression::Gzip, true)),
+    ];
     let size = prop::option::of(60_u64..2000);
     let age = prop::option::of(1_u64..20);
-    prop::option::of((size, age, method, compress).prop_map(|(size, age, method, compress)| {
-        Rotation {
+    prop::option::of((size, age, method, compress).prop_map(
+        |(size, age, method, (compress, delay_compress))| Rotation {
             max_size: size.map(Size::from_bytes),
             max_age: age.map(Duration::from_secs),
             keep: 1000,
             method,
             compress,
-        }
-    }))
+            delay_compress,
+        },
+    ))
 }
 
 fn events() -> impl Strategy<Value = Event> {

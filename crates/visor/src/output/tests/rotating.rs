@@ -6,10 +6,13 @@ use super::*;
 fn every_way() -> impl Iterator<Item = Rotation> {
     [0, 1, 3].into_iter().flat_map(|keep| {
         [RotationMethod::Rename, RotationMethod::CopyTruncate].into_iter().flat_map(move |method| {
-            [Compression::None, Compression::Gzip].into_iter().map(move |compress| Rotation {
+            let compressions =
+                [(Compression::None, false), (Compression::Gzip, false), (Compression::Gzip, true)];
+            compressions.into_iter().map(move |(compress, delay_compress)| Rotation {
                 keep,
                 method,
                 compress,
+                delay_compress,
                 ..by_size(35)
             })
         })
@@ -27,9 +30,13 @@ fn every_way_keeps_the_youngest_files_and_splits_at_lines() {
 
             assert_eq!(rotations, 5, "{rotation:?}");
             let keep = usize::try_from(rotation.keep).unwrap();
-            let suffix = if rotation.compress == Compression::Gzip { ".gz" } else { "" };
+            let suffix = |number| {
+                let is_plain = rotation.delay_compress && number == 1;
+                if rotation.compress == Compression::Gzip && !is_plain { ".gz" } else { "" }
+            };
             let mut expected = vec!["access.log".to_owned()];
-            expected.extend((1..=keep).map(|number| format!("access.log.{number}{suffix}")));
+            expected
+                .extend((1..=keep).map(|number| format!("access.log.{number}{}", suffix(number))));
             assert_eq!(names(directory.path()), expected, "{rotation:?}");
             assert_eq!(fs::read(&path).unwrap(), lines(15, 2), "{rotation:?}");
             for number in 1..=keep {
@@ -155,6 +162,37 @@ fn the_same_content_makes_the_same_gzip_bytes() {
     assert!(compressed[0] == compressed[1]);
     assert_eq!(compressed[0][..8], [0x1f, 0x8b, 8, 0, 0, 0, 0, 0], "no name and no time");
     assert!(compressed[0].len() < 50_000);
+}
+
+#[test]
+fn a_delayed_compression_is_made_up_for_by_the_next_process() {
+    for method in [RotationMethod::Rename, RotationMethod::CopyTruncate] {
+        let (directory, path) = log();
+        let compress = Compression::Gzip;
+        let rule = Rotation { compress, delay_compress: true, method, ..by_size(30) };
+        let mut first = writer(&path, Some(rule.clone()));
+        write(&mut first, &lines(0, 4), at(0));
+        first.close().unwrap();
+        assert_eq!(names(directory.path()), ["access.log", "access.log.1"]);
+        let mut second = writer(&path, Some(rule));
+        write(&mut second, &lines(4, 3), at(0));
+        second.close().unwrap();
+        assert_eq!(names(directory.path()), ["access.log", "access.log.1", "access.log.2.gz"]);
+        assert_eq!(history(&path), lines(0, 7));
+    }
+}
+
+#[test]
+fn what_a_collector_has_removed_is_not_compressed() {
+    let (directory, path) = log();
+    let rule = Rotation { compress: Compression::Gzip, delay_compress: true, ..by_size(30) };
+    let mut writer = writer(&path, Some(rule));
+    write(&mut writer, &lines(0, 4), at(0));
+    fs::remove_file(directory.path().join("access.log.1")).unwrap();
+    write(&mut writer, &lines(4, 3), at(0));
+    writer.close().unwrap();
+    assert_eq!(names(directory.path()), ["access.log", "access.log.1"]);
+    assert_eq!(history(&path), lines(3, 4));
 }
 
 #[test]
