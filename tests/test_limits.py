@@ -9,7 +9,9 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from support.documents import access, file, rate, source, stream
+import pytest
+
+from support.documents import access, file, rate, save, source, stream
 from support.program import BINARY, visor
 from support.waiting import TIMEOUT
 
@@ -53,6 +55,42 @@ def test_too_many_files_are_rejected_before_one_is_created(tmp_path: Path) -> No
     (error,) = [line for line in done.stderr.splitlines() if " INFO " not in line]
     assert "400 files need 442 file descriptors" in error and "256" in error
     assert not (tmp_path / "logs").exists()
+
+
+@pytest.mark.parametrize(
+    ("redirection", "message"),
+    [
+        (">&-", "standard output is closed; open it"),
+        ("1</dev/null", "standard output is not open for writing; open it"),
+    ],
+)
+@pytest.mark.parametrize(
+    "command", ["emit access -n 5", "validate -f FILE", "run -f FILE --for 1s"]
+)
+def test_lines_are_not_written_to_a_standard_output_that_is_not_open(
+    tmp_path: Path, redirection: str, message: str, command: str
+) -> None:
+    document = save(tmp_path / "source.yaml", source("shop", access("web")))
+    command = command.replace("FILE", str(document))
+    done = subprocess.run(
+        ["bash", "-c", f"{BINARY} {command} {redirection}"],
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert message in done.stderr
+    # What needs no standard output works.
+    log = tmp_path / "access.log"
+    emit = f"{BINARY} emit access -n 5 -o {log} {redirection}"
+    assert subprocess.run(["bash", "-c", emit], stderr=subprocess.PIPE, timeout=60).returncode == 0
+    assert len(log.read_text().splitlines()) == 5
+
+
+def test_a_standard_error_that_is_not_open_is_no_output(tmp_path: Path) -> None:
+    document = save(tmp_path / "s.yaml", source("shop", access("web", output={"stderr": {}})))
+    command = f"{BINARY} run -f {document} --for 1s --listen none 2>&-"
+    assert subprocess.run(["bash", "-c", command], timeout=60).returncode == 1
 
 
 def test_a_failure_that_all_outputs_share_is_reported_once(tmp_path: Path) -> None:

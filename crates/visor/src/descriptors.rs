@@ -1,12 +1,16 @@
-//! The limit of open files (`RLIMIT_NOFILE`): each file output needs a descriptor. Many systems have a
-//! low soft limit and a high hard one, because programs that use select(2) can't handle more; this one
-//! can, so it raises the soft limit.
+//! The descriptors of outputs: standard streams must be open for writing, and each file needs one of
+//! its own.
+//!
+//! Many systems have a low soft limit of open files (`RLIMIT_NOFILE`) and a high hard one, because
+//! programs that use select(2) can't handle more; this one can, so it raises the soft limit.
 
 use std::collections::HashSet;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::plan::Plan;
+use visor_inherited::{State, Stream};
+
+use crate::{output::Destination, plan::Plan};
 
 /// Descriptors besides those of outputs: standard streams, timers, a listener and some connections.
 const OTHERS: u64 = 32;
@@ -20,15 +24,46 @@ pub(crate) fn raise_limit() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
-/// Checks that a plan has descriptors for all its files, before any is created.
+/// Checks that a plan has descriptors for all its outputs, before any file is created.
 ///
 /// # Errors
 ///
-/// That there are too few, with the numbers.
+/// That a standard stream isn't open, or that there are too few for files, with the numbers.
 pub(crate) fn check(plan: &Plan, loops: usize) -> anyhow::Result<()> {
-    let files = plan.generators.iter().map(|generator| &generator.output.destination);
-    let files: HashSet<_> = files.filter_map(|destination| destination.file()).collect();
+    let destinations = plan.generators.iter().map(|generator| &generator.output.destination);
+    let destinations: HashSet<_> = destinations.collect();
+    for (destination, stream) in
+        [(Destination::Stdout, Stream::Output), (Destination::Stderr, Stream::Error)]
+    {
+        if destinations.contains(&destination) {
+            check_stream(stream)?;
+        }
+    }
+    let files: Vec<_> = destinations.iter().filter_map(|destination| destination.file()).collect();
     enough(files.len() as u64, loops as u64, getrlimit(Resource::Nofile).current)
+}
+
+/// Checks that a standard stream is open for writing.
+///
+/// # Errors
+///
+/// That it isn't, and what to do.
+pub(crate) fn check_stream(stream: Stream) -> anyhow::Result<()> {
+    let name = match stream {
+        Stream::Output => "standard output",
+        Stream::Error => "standard error",
+    };
+    match visor_inherited::state(stream) {
+        State::Writable => Ok(()),
+        State::Closed => {
+            anyhow::bail!(
+                "{name} is closed; open it, for example with `> FILE`, or write to a file"
+            )
+        }
+        State::ReadOnly => anyhow::bail!(
+            "{name} is not open for writing; open it, for example with `> FILE`, or write to a file"
+        ),
+    }
 }
 
 fn enough(files: u64, loops: u64, limit: Option<u64>) -> anyhow::Result<()> {

@@ -135,6 +135,7 @@ fn manual(output_dir: Option<&Path>) -> anyhow::Result<ExitCode> {
 
 /// Writes to standard output; a closed pipe is no failure.
 fn print(text: &str) -> anyhow::Result<ExitCode> {
+    descriptors::check_stream(visor_inherited::Stream::Output)?;
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(error).context("cannot write to standard output")
