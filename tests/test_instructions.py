@@ -20,7 +20,7 @@ MOST = {
     "Common": 1_335,
     "Combined": 1_525,
     "Json": 3_175,
-    "Httpd24": 2_565,
+    "Httpd24": 2_270,
 }
 MARGIN = 1.05
 FEW, MANY = 10_000, 50_000

@@ -238,3 +238,13 @@ def test_json_diagnostics_equal_the_text_for_a_bad_document(tmp_path: Path) -> N
     assert "bad.yaml" in done.stderr
     for line in done.stderr.splitlines():
         json.loads(line)
+
+
+def test_every_manual_page_that_a_page_names_is_written(tmp_path: Path) -> None:
+    assert visor("man", "--output-dir", tmp_path).returncode == 0
+    pages = {path.name.removesuffix(".1"): path.read_text() for path in tmp_path.iterdir()}
+    pages["printed"] = visor("man").stdout.decode()
+    for name, page in pages.items():
+        named = set(re.findall(r"visor(?:-[a-z-]+)?(?=\(1\))", page.replace("\\", "")))
+        assert named <= pages.keys(), name
+        assert named or name not in ("visor", "printed")

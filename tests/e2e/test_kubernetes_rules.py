@@ -4,6 +4,7 @@ rejects is rejected by a real API server as well."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import yaml
 
 from e2e.conftest import new_namespace
 from support.clusters import Cluster
+from support.documents import access, source
 from support.kubernetes import KubectlError, Kubernetes
 
 CORPUS = Path(__file__).parents[2] / "crates/visor-api/src/document/tests/kubernetes.txt"
@@ -67,3 +69,37 @@ def test_an_api_server_rejects_it_too(privileged: Kubernetes, entry: str) -> Non
         with pytest.raises(KubectlError) as error:
             privileged.run("create", "--dry-run=server", "-f", "-", stdin=json.dumps(made))
         assert "connect" not in str(error.value)
+
+
+# Values of the right type that Kubernetes rejects, at their places in a pod template.
+WRONG = {
+    "securityContext": {"fsGroupChangePolicy": "Sometimes", "runAsUser": -1},
+    "tolerations": [{"key": "a", "operator": "In"}],
+    "containers": [
+        {
+            "name": "collector",
+            "image": "collector",
+            "imagePullPolicy": "Sometimes",
+            "ports": [{"containerPort": 70000, "protocol": "HTTP"}],
+        }
+    ],
+}
+PLACES = [
+    "securityContext.fsGroupChangePolicy",
+    "securityContext.runAsUser",
+    "tolerations.operator",
+    "containers.imagePullPolicy",
+    "containers.ports.containerPort",
+    "containers.ports.protocol",
+]
+
+
+@pytest.mark.unvalidated
+def test_the_definition_rejects_what_its_schema_can_say(namespace: Kubernetes) -> None:
+    wrong = source("wrong", access("web"), podTemplate=WRONG)
+    with pytest.raises(KubectlError) as error:
+        namespace.run("create", "-f", "-", stdin=json.dumps(wrong))
+    # Older servers leave the indexes out.
+    message = re.sub(r"\[\d+\]", "", str(error.value))
+    for place in PLACES:
+        assert f"spec.podTemplate.{place}: " in message, place

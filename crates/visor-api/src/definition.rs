@@ -3,6 +3,7 @@
 //! Pure.
 
 mod choices;
+mod kubernetes;
 #[cfg(test)]
 mod tests;
 mod validations;
@@ -56,6 +57,7 @@ fn full_definition() -> CustomResourceDefinition {
         let schema = version.schema.as_mut().and_then(|it| it.open_api_v3_schema.as_mut());
         if let Some(schema) = schema {
             forbid_null(schema);
+            kubernetes::add(schema);
             validations::add(schema);
         }
     }

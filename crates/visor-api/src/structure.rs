@@ -63,6 +63,14 @@ impl Walk<'_> {
         }
     }
 
+    /// A value of the right type that isn't one of the allowed ones. In a pod template it can be read
+    /// all the same, since Kubernetes' types are texts and numbers: so it breaks nothing.
+    fn add_out_of_bounds(&mut self, line: usize, path: &Path, message: String) {
+        let is_readable = path.as_str().starts_with("spec.podTemplate.");
+        let broken = (!is_readable).then(|| path.clone());
+        self.add_breaking(broken, line, path.clone(), message);
+    }
+
     /// Duplicate fields, anywhere: it is unknown which was meant.
     fn duplicate_fields(&mut self, node: &Node, path: &Path) {
         match &node.value {
@@ -95,9 +103,13 @@ impl Walk<'_> {
             return;
         }
         if let Some(allowed) = schema.get("enum").and_then(Json::as_array) {
-            if !node.as_text().is_some_and(|text| allowed.iter().any(|one| one == text)) {
+            let text = node.as_text();
+            if !text.is_some_and(|text| allowed.iter().any(|one| one == text)) {
                 let message = wording::not_allowed(allowed, node, self.document);
-                self.add(node.line, path.clone(), message);
+                match text {
+                    Some(_) => self.add_out_of_bounds(node.line, path, message),
+                    None => self.add(node.line, path.clone(), message),
+                }
             }
             return;
         }
@@ -111,7 +123,7 @@ impl Walk<'_> {
             }
             (Some("integer"), Value::Integer(number)) => {
                 if let Some(message) = out_of_range(*number, schema) {
-                    self.add(node.line, path.clone(), message);
+                    self.add_out_of_bounds(node.line, path, message);
                 }
             }
             (None, _)

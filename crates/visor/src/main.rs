@@ -129,7 +129,9 @@ fn manual(output_dir: Option<&Path>) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut page = Vec::new();
-    clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+    // There is no page for `help`.
+    let command = Cli::command().disable_help_subcommand(true);
+    clap_mangen::Man::new(command).render(&mut page)?;
     print(&String::from_utf8(page).context("cannot generate the manual page")?)
 }
 

@@ -1,6 +1,7 @@
 //! What an API server or a kubelet would reject in the pods of a source, by the rules of Kubernetes
 //! 1.29 to 1.36 (`pkg/apis/core/validation`): so people read it before they apply a source, with its
-//! line. Quantities and mounts are checked in `resources`. Pure.
+//! line. Values of enumerations and ranges of numbers are in the schema
+//! ([`definition`](crate::definition)), quantities and mounts are checked in `resources`. Pure.
 //!
 //! | module | idea |
 //! |---|---|
@@ -41,14 +42,6 @@ impl Check<'_> {
             self.add(path, "must not be empty");
         } else if let Some(wanted) = rule(text) {
             self.add(path, format!("must be {wanted}; found `{}`", shown(text)));
-        }
-    }
-
-    /// Checks an optional text with a few allowed values.
-    fn one_of(&mut self, path: Path, text: Option<&str>, allowed: &[&str]) {
-        if let Some(text) = text.filter(|text| !allowed.contains(text)) {
-            let message = format!("must be one of {}; found `{}`", allowed.join(", "), shown(text));
-            self.add(path, message);
         }
     }
 

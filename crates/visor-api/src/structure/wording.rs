@@ -67,7 +67,9 @@ pub(super) fn not_allowed(allowed: &[Json], node: &Node, document: &Document<'_>
         None => found(node, document),
     };
     let some = if allowed.len() == 1 { "" } else { "one of " };
-    let allowed: Vec<_> = allowed.iter().filter_map(Json::as_str).collect();
+    // An empty value is the same as none.
+    let allowed = allowed.iter().filter_map(Json::as_str).filter(|value| !value.is_empty());
+    let allowed: Vec<_> = allowed.collect();
     format!("must be {some}{}; found {found}", allowed.join(", "))
 }
 

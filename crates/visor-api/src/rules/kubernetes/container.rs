@@ -53,22 +53,6 @@ fn container(path: &Path, container: &Container, check: &mut Check<'_>) {
     if container.image.as_deref().unwrap_or_default().trim().is_empty() {
         check.add(path.field("image"), "is required; set it");
     }
-    // Values other than Always are accepted from 1.35 on.
-    check.one_of(
-        path.field("restartPolicy"),
-        container.restart_policy.as_deref(),
-        &["Always", "Never", "OnFailure"],
-    );
-    check.one_of(
-        path.field("imagePullPolicy"),
-        container.image_pull_policy.as_deref(),
-        &["Always", "IfNotPresent", "Never"],
-    );
-    check.one_of(
-        path.field("terminationMessagePolicy"),
-        container.termination_message_policy.as_deref(),
-        &["File", "FallbackToLogsOnError"],
-    );
     ports(&path.field("ports"), container, check);
     variables(&path.field("env"), container.env.as_deref().unwrap_or_default(), check);
     let sources = container.env_from.as_deref().unwrap_or_default();
@@ -97,10 +81,6 @@ fn ports(path: &Path, container: &Container, check: &mut Check<'_>) {
                 check.add(path.field("name"), "is already the name of a port; choose another");
             }
         }
-        check.within(path.field("containerPort"), Some(port.container_port.into()), 1, 65_535);
-        check.within(path.field("hostPort"), port.host_port.map(i64::from), 0, 65_535);
-        let protocols = ["TCP", "UDP", "SCTP"];
-        check.one_of(path.field("protocol"), port.protocol.as_deref(), &protocols);
     }
 }
 
@@ -211,16 +191,11 @@ fn volume_mount(path: &Path, mount: &VolumeMount, privileged: bool, check: &mut 
     if is_set(&mount.sub_path) && is_set(&mount.sub_path_expr) {
         check.add(path.field("subPathExpr"), "can't be set together with `subPath`; remove one");
     }
-    let propagation = mount.mount_propagation.as_deref();
-    let modes = ["None", "HostToContainer", "Bidirectional"];
-    check.one_of(path.field("mountPropagation"), propagation, &modes);
-    if propagation == Some("Bidirectional") && !privileged {
+    if mount.mount_propagation.as_deref() == Some("Bidirectional") && !privileged {
         let message = "Bidirectional is for privileged containers only; use HostToContainer";
         check.add(path.field("mountPropagation"), message);
     }
     let recursive = mount.recursive_read_only.as_deref();
-    let modes = ["Disabled", "IfPossible", "Enabled"];
-    check.one_of(path.field("recursiveReadOnly"), recursive, &modes);
     if recursive.is_some_and(|mode| mode != "Disabled") && mount.read_only != Some(true) {
         let message = "needs `readOnly: true`; set it, or remove this";
         check.add(path.field("recursiveReadOnly"), message);
@@ -256,9 +231,7 @@ fn resources(path: &Path, resources: &ResourceRequirements, check: &mut Check<'_
 }
 
 fn security_context(path: &Path, context: &SecurityContext, check: &mut Check<'_>) {
-    pod::user_and_group(path, context.run_as_user, context.run_as_group, check);
     pod::seccomp(&path.field("seccompProfile"), context.seccomp_profile.as_ref(), check);
-    check.one_of(path.field("procMount"), context.proc_mount.as_deref(), &["Default", "Unmasked"]);
     let added = context.capabilities.as_ref().and_then(|capabilities| capabilities.add.as_ref());
     let is_admin = added.into_iter().flatten().any(|name| name == "CAP_SYS_ADMIN");
     if context.allow_privilege_escalation == Some(false)

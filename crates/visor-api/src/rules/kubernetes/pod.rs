@@ -11,7 +11,6 @@ use crate::{problem::Path, source::PodTemplate};
 const MAX_ANNOTATION_BYTES: usize = 256 << 10;
 const MAX_NAMESERVERS: usize = 3;
 const MAX_SEARCHES: usize = 32;
-const MAX_ID: i64 = 2_147_483_647;
 
 pub(super) fn labels(
     path: &Path,
@@ -101,26 +100,6 @@ fn dns_config(path: &Path, dns: &PodDNSConfig, check: &mut Check<'_>) {
 }
 
 fn security_context(path: &Path, context: &PodSecurityContext, check: &mut Check<'_>) {
-    for (field, id) in [
-        ("fsGroup", context.fs_group),
-        ("runAsUser", context.run_as_user),
-        ("runAsGroup", context.run_as_group),
-    ] {
-        check.within(path.field(field), id, 0, MAX_ID);
-    }
-    for (index, group) in context.supplemental_groups.iter().flatten().enumerate() {
-        check.within(path.field("supplementalGroups").index(index), Some(*group), 0, MAX_ID);
-    }
-    check.one_of(
-        path.field("fsGroupChangePolicy"),
-        context.fs_group_change_policy.as_deref(),
-        &["Always", "OnRootMismatch"],
-    );
-    check.one_of(
-        path.field("supplementalGroupsPolicy"),
-        context.supplemental_groups_policy.as_deref(),
-        &["Merge", "Strict"],
-    );
     let mut sysctls = HashSet::new();
     for (index, sysctl) in context.sysctls.iter().flatten().enumerate() {
         let path = path.field("sysctls").index(index).field("name");
@@ -135,8 +114,6 @@ fn security_context(path: &Path, context: &PodSecurityContext, check: &mut Check
 
 pub(super) fn seccomp(path: &Path, profile: Option<&SeccompProfile>, check: &mut Check<'_>) {
     let Some(profile) = profile else { return };
-    let types = ["Localhost", "RuntimeDefault", "Unconfined"];
-    check.one_of(path.field("type"), Some(&profile.type_), &types);
     let file = path.field("localhostProfile");
     match (&profile.localhost_profile, profile.type_ == "Localhost") {
         (None, true) => check.add(file, "is required if `type` is Localhost; set it"),
@@ -144,15 +121,4 @@ pub(super) fn seccomp(path: &Path, profile: Option<&SeccompProfile>, check: &mut
         (Some(name), true) => check.text(file, name, names::relative_path),
         (None, false) => {}
     }
-}
-
-/// The identifiers of a container's user and group.
-pub(super) fn user_and_group(
-    path: &Path,
-    user: Option<i64>,
-    group: Option<i64>,
-    check: &mut Check<'_>,
-) {
-    check.within(path.field("runAsUser"), user, 0, MAX_ID);
-    check.within(path.field("runAsGroup"), group, 0, MAX_ID);
 }

@@ -48,17 +48,6 @@ fn probe(
             ("grpc", probe.grpc.is_some()),
         ],
     );
-    for (field, number) in [
-        ("initialDelaySeconds", probe.initial_delay_seconds),
-        ("timeoutSeconds", probe.timeout_seconds),
-        ("periodSeconds", probe.period_seconds),
-        ("successThreshold", probe.success_threshold),
-        ("failureThreshold", probe.failure_threshold),
-    ] {
-        check.within(path.field(field), number.map(i64::from), 0, i64::MAX);
-    }
-    let grace = probe.termination_grace_period_seconds;
-    check.within(path.field("terminationGracePeriodSeconds"), grace, 1, i64::MAX);
     if succeeds_once && probe.success_threshold.is_some_and(|successes| successes > 1) {
         let message = "must be 1; only a readiness probe can need more successes";
         check.add(path.field("successThreshold"), message);
@@ -68,9 +57,6 @@ fn probe(
     }
     if let Some(socket) = &probe.tcp_socket {
         port(path.field("tcpSocket").field("port"), &socket.port, container, check);
-    }
-    if let Some(grpc) = &probe.grpc {
-        check.within(path.field("grpc").field("port"), Some(grpc.port.into()), 1, 65_535);
     }
     if probe.exec.as_ref().is_some_and(|exec| exec.command.iter().flatten().next().is_none()) {
         check.add(path.field("exec").field("command"), "must not be empty; set the command");
@@ -96,7 +82,6 @@ fn handler(path: &Path, handler: &LifecycleHandler, container: &Container, check
 }
 
 fn http_get(path: &Path, get: &HTTPGetAction, container: &Container, check: &mut Check<'_>) {
-    check.one_of(path.field("scheme"), get.scheme.as_deref(), &["HTTP", "HTTPS"]);
     port(path.field("port"), &get.port, container, check);
 }
 

@@ -13,12 +13,6 @@ use k8s_openapi::{
 use super::{Check, names, pod};
 use crate::{problem::Path, source::PodTemplate};
 
-const MAX_WEIGHT: i64 = 100;
-/// The operators of selectors of labels.
-const LABEL_OPERATORS: [&str; 4] = ["In", "NotIn", "Exists", "DoesNotExist"];
-/// Those of selectors of nodes.
-const NODE_OPERATORS: [&str; 6] = ["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"];
-
 pub(super) fn template(path: &Path, template: &PodTemplate, check: &mut Check<'_>) {
     for (index, own) in template.tolerations.iter().enumerate() {
         toleration(&path.field("tolerations").index(index), own, check);
@@ -42,7 +36,6 @@ fn toleration(path: &Path, toleration: &Toleration, check: &mut Check<'_>) {
     let key = toleration.key.as_deref().unwrap_or_default();
     let value = toleration.value.as_deref().unwrap_or_default();
     let operator = toleration.operator.as_deref().filter(|operator| !operator.is_empty());
-    check.one_of(path.field("operator"), operator, &["Equal", "Exists", "Lt", "Gt"]);
     if !key.is_empty() {
         check.text(path.field("key"), key, names::qualified_name);
     } else if operator != Some("Exists") {
@@ -58,8 +51,6 @@ fn toleration(path: &Path, toleration: &Toleration, check: &mut Check<'_>) {
         _ => {}
     }
     let effect = toleration.effect.as_deref().filter(|effect| !effect.is_empty());
-    let effects = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
-    check.one_of(path.field("effect"), effect, &effects);
     if toleration.toleration_seconds.is_some() && effect != Some("NoExecute") {
         check.add(path.field("effect"), "must be NoExecute if there are `tolerationSeconds`");
     }
@@ -82,7 +73,6 @@ fn affinity(path: &Path, affinity: &Affinity, check: &mut Check<'_>) {
         let preferred = node.preferred_during_scheduling_ignored_during_execution.iter().flatten();
         for (index, term) in preferred.enumerate() {
             let path = path.field(PREFERRED).index(index);
-            check.within(path.field("weight"), Some(term.weight.into()), 1, MAX_WEIGHT);
             node_selector(&path.field("preference"), &term.preference, check);
         }
     }
@@ -107,7 +97,6 @@ fn affinity(path: &Path, affinity: &Affinity, check: &mut Check<'_>) {
         }
         for (index, term) in preferred.iter().flatten().enumerate() {
             let path = path.field(PREFERRED).index(index);
-            check.within(path.field("weight"), Some(term.weight.into()), 1, MAX_WEIGHT);
             pod_term(&path.field("podAffinityTerm"), &term.pod_affinity_term, check);
         }
     }
@@ -117,33 +106,27 @@ fn node_selector(path: &Path, term: &NodeSelectorTerm, check: &mut Check<'_>) {
     for (index, requirement) in term.match_expressions.iter().flatten().enumerate() {
         let path = path.field("matchExpressions").index(index);
         let NodeSelectorRequirement { key, operator, values } = requirement;
-        expression(&path, key, operator, values.as_deref(), &NODE_OPERATORS, check);
+        expression(&path, key, operator, values.as_deref(), check);
     }
     for (index, requirement) in term.match_fields.iter().flatten().enumerate() {
         let path = path.field("matchFields").index(index);
-        check.one_of(path.field("operator"), Some(&requirement.operator), &["In", "NotIn"]);
-        check.one_of(path.field("key"), Some(&requirement.key), &["metadata.name"]);
         if requirement.values.iter().flatten().count() != 1 {
             check.add(path.field("values"), "must have exactly one item");
         }
     }
 }
 
-/// A requirement of a selector: of nodes, or of labels, which has fewer operators.
+/// A requirement of a selector of nodes or of labels.
 fn expression(
     path: &Path,
     key: &str,
     operator: &str,
     values: Option<&[String]>,
-    operators: &[&str],
     check: &mut Check<'_>,
 ) {
     let values = values.unwrap_or_default();
     check.text(path.field("key"), key, names::qualified_name);
     match operator {
-        _ if !operators.contains(&operator) => {
-            check.one_of(path.field("operator"), Some(operator), operators);
-        }
         "In" | "NotIn" if values.is_empty() => {
             check.add(path.field("values"), "must not be empty; add at least one item");
         }
@@ -178,28 +161,15 @@ fn label_selector(path: &Path, selector: Option<&LabelSelector>, check: &mut Che
     for (index, requirement) in selector.match_expressions.iter().flatten().enumerate() {
         let path = path.field("matchExpressions").index(index);
         let LabelSelectorRequirement { key, operator, values } = requirement;
-        expression(&path, key, operator, values.as_deref(), &LABEL_OPERATORS, check);
+        expression(&path, key, operator, values.as_deref(), check);
     }
 }
 
 fn spread(path: &Path, constraint: &TopologySpreadConstraint, check: &mut Check<'_>) {
-    check.within(path.field("maxSkew"), Some(constraint.max_skew.into()), 1, i64::MAX);
     check.text(path.field("topologyKey"), &constraint.topology_key, names::qualified_name);
-    check.one_of(
-        path.field("whenUnsatisfiable"),
-        Some(&constraint.when_unsatisfiable),
-        &["DoNotSchedule", "ScheduleAnyway"],
-    );
-    let domains = constraint.min_domains.map(i64::from);
-    check.within(path.field("minDomains"), domains, 1, i64::MAX);
-    if domains.is_some() && constraint.when_unsatisfiable != "DoNotSchedule" {
+    if constraint.min_domains.is_some() && constraint.when_unsatisfiable != "DoNotSchedule" {
         let message = "is for `whenUnsatisfiable: DoNotSchedule` only; remove it";
         check.add(path.field("minDomains"), message);
     }
-    let policies = ["Honor", "Ignore"];
-    let affinity = constraint.node_affinity_policy.as_deref();
-    check.one_of(path.field("nodeAffinityPolicy"), affinity, &policies);
-    let taints = constraint.node_taints_policy.as_deref();
-    check.one_of(path.field("nodeTaintsPolicy"), taints, &policies);
     label_selector(&path.field("labelSelector"), constraint.label_selector.as_ref(), check);
 }

@@ -8,8 +8,6 @@ use crate::{
     source::{PodTemplate, Volume},
 };
 
-const MAX_MODE: i64 = 0o777;
-
 /// The source's own volume.
 pub(super) fn source(path: &Path, volume: &Volume, check: &mut Check<'_>) {
     let Volume::PersistentVolumeClaim(claim) = volume else { return };
@@ -30,13 +28,13 @@ pub(super) fn template(path: &Path, template: &PodTemplate, check: &mut Check<'_
         if let Some(config_map) = &volume.config_map {
             let path = path.field("configMap");
             check.text(path.field("name"), &config_map.name, names::dns_subdomain);
-            files(&path, config_map.default_mode, config_map.items.as_deref(), check);
+            files(&path, config_map.items.as_deref(), check);
         }
         if let Some(secret) = &volume.secret {
             let path = path.field("secret");
             let name = secret.secret_name.as_deref().unwrap_or_default();
             check.text(path.field("secretName"), name, names::dns_subdomain);
-            files(&path, secret.default_mode, secret.items.as_deref(), check);
+            files(&path, secret.items.as_deref(), check);
         }
         if let Some(medium) = volume.empty_dir.as_ref().and_then(|empty| empty.medium.as_deref()) {
             let is_medium = ["", "Memory", "HugePages"].contains(&medium)
@@ -50,17 +48,10 @@ pub(super) fn template(path: &Path, template: &PodTemplate, check: &mut Check<'_
 }
 
 /// The files of a ConfigMap or a Secret.
-fn files(
-    path: &Path,
-    default_mode: Option<i32>,
-    items: Option<&[KeyToPath]>,
-    check: &mut Check<'_>,
-) {
-    check.within(path.field("defaultMode"), default_mode.map(i64::from), 0, MAX_MODE);
+fn files(path: &Path, items: Option<&[KeyToPath]>, check: &mut Check<'_>) {
     for (index, item) in items.unwrap_or_default().iter().enumerate() {
         let path = path.field("items").index(index);
         check.text(path.field("key"), &item.key, names::data_key);
         check.text(path.field("path"), &item.path, names::relative_path);
-        check.within(path.field("mode"), item.mode.map(i64::from), 0, MAX_MODE);
     }
 }
