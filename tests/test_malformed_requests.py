@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from support.documents import access, save, source, stream
 from support.httpd import MODULES, Httpd
 from support.program import visor
@@ -17,7 +18,8 @@ from support.program import visor
 DIRECTIVES = (
     "%r %m %U %q %H %f %v %V %{Host}i %s %>s %u %l %{Referer}i %{User-Agent}i %{X-Request-Id}i "
     "%{X-None}i %{None}C %{none}n %{none}e %{UNIQUE_ID}e %{Content-Type}o %{None}o %{None}^ti "
-    "%{None}^to %b %B %I %O %S %k %X %R %L"
+    "%{None}^to %{HTTPS}x %{SSL_PROTOCOL}x %{SSL_CIPHER}x %{version}c %{None}x %b %B %I %O %S %k "
+    "%X %R %L"
 ).split()
 SIZES = ("%b", "%B", "%O", "%S")
 NAME = "shop.example"
@@ -66,8 +68,12 @@ SENT = {
 
 @pytest.fixture(scope="module")
 def httpd() -> Iterator[Httpd]:
-    unique_id = f"LoadModule unique_id_module {MODULES}/mod_unique_id.so"
-    extra = f"ServerName {NAME}:8008\nDirectoryIndex disabled\n{unique_id}"
+    modules = "\n".join(
+        f"LoadModule {name}_module {MODULES}/mod_{name}.so" for name in ("unique_id", "ssl")
+    )
+    extra = f"ServerName {NAME}:8008\nServerTokens OS\nDirectoryIndex disabled"
+    # Modules come first: their directives are in the formats.
+    extra = f"{modules}\n{extra}"
     with Httpd(custom="|".join(DIRECTIVES), extra=extra) as server:
         yield server
 

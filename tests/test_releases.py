@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
 from support.documents import error, file, rate, save, source, stream
 from support.error_lines import HTTPD_22, LEVELS, fields_of
 from support.httpd import MODULES, Httpd

@@ -56,6 +56,7 @@ pub fn notes(source: &FakeLogSource) -> Vec<Problem> {
     let path = Path::root().field("spec");
     let mut notes = Vec::new();
     unused::notes(&path, &source.spec, &mut notes);
+    kubernetes::notes(&path, &source.spec, &mut notes);
     let path = path.field("generators");
     for (index, generator) in source.spec.generators.iter().enumerate() {
         files::notes(&path.index(index).field("output"), &generator.output, &mut notes);

@@ -26,12 +26,14 @@ A document has `apiVersion: visor.dev/v1alpha1`, `kind: FakeLogSource`, `metadat
 - The name has at most 52 characters: lower-case letters, digits and `-`, starting with a letter.
 - A *duration* is written as in Go: `250ms`, `1.5s`, `1h30m`; units `ns`, `us`, `ms`, `s`, `m`, `h`;
   at most 100 years.
-- A *size* is a whole number of bytes, optionally with a suffix: `512`, `64Ki`, `10M`, `1Gi`.
+- A *size* is a whole number of bytes, optionally with a suffix: `512`, `64Ki`, `10M`, `1Gi`; at
+  most 1024Ti.
 - A field without a default may be omitted unless it is *required*; its description says what that
   means.
 - `visor run` ignores `replicas`, `workload`, `volume` and `podTemplate`, which describe pods.
 - One command reads at most 4 MiB and 1,000 documents, and a document has at most 1,000,000 values,
-  100,000 of them by YAML aliases. A cluster takes objects of at most 1.5 MiB.
+  100,000 of them by YAML aliases. It reports the first 1,000 problems. A cluster takes objects of at
+  most 1.5 MiB.
 - A request target and the value of a header have at most 8190 bytes, the default of httpd's
   `LimitRequestLine` and `LimitRequestFieldSize`. A line of an error log ends after 8190 bytes.
 

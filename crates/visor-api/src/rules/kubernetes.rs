@@ -11,12 +11,14 @@
 //! | `volume` | volumes, and claims |
 //! | `scheduling` | tolerations, affinity, spreading |
 //! | `pod` | the rest of a pod |
+//! | `versions` | what older versions reject |
 
 mod container;
 mod names;
 mod pod;
 mod probe;
 mod scheduling;
+mod versions;
 mod volume;
 
 use crate::{
@@ -74,6 +76,13 @@ pub(super) fn metadata(source: &FakeLogSource, problems: &mut Vec<Problem>) {
     }
     pod::labels(&path.field("labels"), source.metadata.labels.as_ref(), &mut check);
     pod::annotations(&path.field("annotations"), source.metadata.annotations.as_ref(), &mut check);
+}
+
+/// Notes about a source that older servers reject.
+pub(super) fn notes(path: &Path, spec: &FakeLogSourceSpec, notes: &mut Vec<Problem>) {
+    if let Some(template) = &spec.pod_template {
+        versions::notes(&path.field("podTemplate"), template, notes);
+    }
 }
 
 /// The fields of a source about pods.

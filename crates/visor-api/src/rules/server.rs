@@ -1,14 +1,22 @@
-//! Rules for the release of httpd: its format, and the levels that it has. Pure.
+//! Rules for the release of httpd: the format, the levels and the directives that it has. Pure.
 
+use super::content;
 use crate::{
+    log_format::{Directive, Field, Item},
     problem::{Path, Problem},
-    source::{FakeLogSourceSpec, Release},
+    source::{AccessLog, FakeLogSourceSpec, Format, Generator, Release},
 };
 
 /// What the generators of a source have that its release hasn't.
 pub(super) fn release(path: &Path, spec: &FakeLogSourceSpec, problems: &mut Vec<Problem>) {
+    let configured = spec.server.as_ref().and_then(|server| server.release);
     for (index, generator) in spec.generators.iter().enumerate() {
         let path = path.field("generators").index(index);
+        if let Some(log) = &generator.access
+            && configured == Some(Release::V2_2_34)
+        {
+            directives(&path.field("access").field("logFormat"), log, problems);
+        }
         let Some(log) = &generator.error else { continue };
         let release = log.release(spec.server.as_ref());
         if let Some(format) = log.format
@@ -21,15 +29,36 @@ pub(super) fn release(path: &Path, spec: &FakeLogSourceSpec, problems: &mut Vec<
             );
             problems.push(Problem::new(path.field("error").field("format"), message));
         }
-        if release != Release::V2_2_34 {
-            continue;
+        if release == Release::V2_2_34 {
+            levels(&path, generator, problems);
         }
-        for (index, stream) in generator.streams.iter().enumerate() {
-            if stream.kind.is_trace() {
-                let path = path.field("streams").index(index).field("kind");
-                let message = "httpd 2.2 has no levels of trace; use Debug, or a release of 2.4";
-                problems.push(Problem::new(path, message));
-            }
+    }
+}
+
+/// Directives that 2.2.34 doesn't have: it would not start.
+fn directives(path: &Path, log: &AccessLog, problems: &mut Vec<Problem>) {
+    let Ok(Format::LogFormat(format)) = content::format(log) else { return };
+    for item in &format.items {
+        let Item::Directive(Directive { field, .. }) = item else { continue };
+        let name = match field {
+            Field::LogId => "%L",
+            Field::BytesTransferred => "%S",
+            Field::TimeToFirstByte => "%^FB",
+            _ => continue,
+        };
+        let message =
+            format!("httpd 2.2.34 has no directive `{name}`; remove it, or use a release of 2.4");
+        problems.push(Problem::new(path.clone(), message));
+    }
+}
+
+/// Levels that 2.2.34 doesn't have.
+fn levels(path: &Path, generator: &Generator, problems: &mut Vec<Problem>) {
+    for (index, stream) in generator.streams.iter().enumerate() {
+        if stream.kind.is_trace() {
+            let path = path.field("streams").index(index).field("kind");
+            let message = "httpd 2.2 has no levels of trace; use Debug, or a release of 2.4";
+            problems.push(Problem::new(path, message));
         }
     }
 }

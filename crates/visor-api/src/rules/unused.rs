@@ -30,6 +30,11 @@ pub(super) fn notes(path: &Path, spec: &FakeLogSourceSpec, notes: &mut Vec<Probl
         rotation(&path.field("output"), &generator.output, &mut note);
         if let Some(log) = &generator.access {
             access(&path, log, generator, &mut note);
+            let release = spec.server.as_ref().and_then(|server| server.release);
+            if release == Some(Release::V2_2_34) && log.content.malformed_requests == Some(true) {
+                let path = path.field("access").field("malformedRequests");
+                note.add(path, "there are malformed requests for releases from 2.4.59 on");
+            }
         }
         if let Some(log) = &generator.error {
             let release = log.release(spec.server.as_ref());

@@ -69,7 +69,7 @@ pub struct Unlimited {}
 #[serde(rename_all = "camelCase")]
 pub struct Surge {
     /// The time from the start of one surge to the start of the next. The first one starts after
-    /// this time.
+    /// this time. At least 1ms, and at least a hundred-thousandth of the mean interval.
     pub every: Duration,
     /// The length of a surge; shorter than `every`.
     pub duration: Duration,

@@ -32,7 +32,7 @@ pub struct StandardStream {}
 #[serde(rename_all = "camelCase")]
 pub struct FileOutput {
     /// The path below the output directory (`--output-dir`; /var/log/visor in a pod), such as
-    /// `access.log` or `shop/access.log`.
+    /// `access.log` or `shop/access.log`. Each name in it has at most 240 bytes.
     #[schemars(length(min = 1, max = 1024))]
     pub path: String,
     /// When and how the file is rotated. Default: never.

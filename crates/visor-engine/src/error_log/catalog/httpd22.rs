@@ -47,7 +47,7 @@ pub(super) const MESSAGES: &[CatalogMessage] = &[
     request(Error, 6, "authz_user", "access to {uri} failed, reason: user '{user}' does not meet 'require'ments for user/valid-user to be allowed access"),
     request(Error, 6, "authz_groupfile", "Authorization of user {user} to access {uri} failed, reason: user is not part of the 'require'ed group(s)."),
     request(Error, 10, "core", "Invalid URI in request GET /../../../../etc/passwd HTTP/1.1"),
-    request(Error, 6, "core", "Invalid method in request \\x16\\x03\\x01"),
+    request(Error, 6, "core", "Invalid method in request \x16\x03\x01"),
     request(Error, 8, "core", "access to {uri} denied (filesystem path '{path}') because search permissions are missing on a component of the path").errno(13, "Permission denied"),
     request(Error, 6, "core", "file permissions deny server access: {path}").errno(13, "Permission denied"),
     request(Error, 4, "core", "Symbolic link not allowed or link target not accessible: {path}"),
