@@ -105,7 +105,7 @@ impl ResolvedSource {
             generators: generators
                 .map(|(index, generator)| {
                     let path = path.field("generators").index(index);
-                    Generator::resolve(generator, spec.server.as_ref(), &path)
+                    Generator::resolve(generator, spec.release(), &path)
                 })
                 .collect::<Result<_, _>>()?,
             document,
@@ -126,12 +126,12 @@ impl ResolvedSource {
 impl Generator {
     fn resolve(
         generator: &source::Generator,
-        server: Option<&source::Server>,
+        release: Option<source::Release>,
         path: &Path,
     ) -> Result<Self, Problem> {
         Ok(Self {
             name: generator.name.clone(),
-            log: Log::resolve(generator, server, path)?,
+            log: Log::resolve(generator, release, path)?,
             output: Output::resolve(&generator.output, &path.field("output"))?,
         })
     }

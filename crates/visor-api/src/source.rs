@@ -289,6 +289,11 @@ pub const NAME_PATTERN: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 impl FakeLogSourceSpec {
     /// The default number of pods.
     pub const DEFAULT_REPLICAS: i32 = 1;
+
+    /// The configured release of httpd.
+    pub fn release(&self) -> Option<Release> {
+        self.server.and_then(|server| server.release)
+    }
 }
 
 fn one() -> i32 {

@@ -9,7 +9,7 @@ use crate::{
     problem::{Path, Problem},
     rules,
     source::{
-        self, ErrorFormat, Format, HeartbeatStyle, LogKind, Mpm, Release, RequestChoices, Server,
+        self, ErrorFormat, Format, HeartbeatStyle, LogKind, Mpm, Release, RequestChoices,
         StreamKind,
     },
 };
@@ -91,18 +91,18 @@ pub struct Message {
 impl Log {
     pub(super) fn resolve(
         generator: &source::Generator,
-        server: Option<&Server>,
+        release: Option<Release>,
         path: &Path,
     ) -> Result<Self, Problem> {
         let kind = generator.log_kind();
         let place = |kind: LogKind| path.field(kind.field());
         match kind.and_then(|kind| Some((generator.log(kind)?, place(kind)))) {
             Some((source::Log::Access(log), path)) => {
-                let log = AccessLog::resolve(log, server, generator, &path)?;
+                let log = AccessLog::resolve(log, release, generator, &path)?;
                 Ok(Self::Access(Box::new(log)))
             }
             Some((source::Log::Error(log), path)) => {
-                ErrorLog::resolve(log, server, generator, &path).map(Self::Error)
+                ErrorLog::resolve(log, release, generator, &path).map(Self::Error)
             }
             None => {
                 let message = "exactly one of `access`, `error` must be set";
@@ -115,7 +115,7 @@ impl Log {
 impl AccessLog {
     fn resolve(
         log: &source::AccessLog,
-        server: Option<&Server>,
+        release: Option<Release>,
         generator: &source::Generator,
         path: &Path,
     ) -> Result<Self, Problem> {
@@ -123,7 +123,7 @@ impl AccessLog {
             Stream::resolve(stream, AccessLine::resolve(stream, log, path)?, path)
         };
         Ok(Self {
-            release: server.and_then(|server| server.release).unwrap_or(Release::PRESENT),
+            release: release.unwrap_or(Release::PRESENT),
             format: rules::format(log)
                 .map_err(|message| Problem::new(path.field("logFormat"), message))?,
             requests: Requests::resolve(&log.content, log.format, path)?,
@@ -165,11 +165,11 @@ impl Heartbeat {
 impl ErrorLog {
     fn resolve(
         log: &source::ErrorLog,
-        server: Option<&Server>,
+        release: Option<Release>,
         generator: &source::Generator,
         path: &Path,
     ) -> Result<Self, Problem> {
-        let release = log.release(server);
+        let release = log.release(release);
         let message = |message: &source::Message, _: &Path| {
             let (text, module) = (message.value.clone(), message.module.clone());
             Ok(Message { text, module, client: message.client })

@@ -47,17 +47,6 @@ impl Check<'_> {
         }
     }
 
-    /// Checks an optional number.
-    fn within(&mut self, path: Path, number: Option<i64>, min: i64, max: i64) {
-        if let Some(number) = number.filter(|number| !(min..=max).contains(number)) {
-            let message = match max {
-                i64::MAX => format!("must be at least {min}; found {number}"),
-                _ => format!("must be from {min} to {max}; found {number}"),
-            };
-            self.add(path, message);
-        }
-    }
-
     /// Checks that exactly one of these fields is set.
     fn one_field(&mut self, path: &Path, fields: &[(&str, bool)]) {
         if fields.iter().filter(|(_, is_set)| *is_set).count() != 1 {

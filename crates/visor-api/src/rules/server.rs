@@ -9,7 +9,7 @@ use crate::{
 
 /// What the generators of a source have that its release hasn't.
 pub(super) fn release(path: &Path, spec: &FakeLogSourceSpec, problems: &mut Vec<Problem>) {
-    let configured = spec.server.as_ref().and_then(|server| server.release);
+    let configured = spec.release();
     for (index, generator) in spec.generators.iter().enumerate() {
         let path = path.field("generators").index(index);
         if let Some(log) = &generator.access
@@ -18,7 +18,7 @@ pub(super) fn release(path: &Path, spec: &FakeLogSourceSpec, problems: &mut Vec<
             directives(&path.field("access").field("logFormat"), log, problems);
         }
         let Some(log) = &generator.error else { continue };
-        let release = log.release(spec.server.as_ref());
+        let release = log.release(configured);
         if let Some(format) = log.format
             && format != release.error_format()
         {

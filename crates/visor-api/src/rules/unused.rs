@@ -30,14 +30,12 @@ pub(super) fn notes(path: &Path, spec: &FakeLogSourceSpec, notes: &mut Vec<Probl
         rotation(&path.field("output"), &generator.output, &mut note);
         if let Some(log) = &generator.access {
             access(&path, log, generator, &mut note);
-            let release = spec.server.as_ref().and_then(|server| server.release);
-            if release == Some(Release::V2_2_34) && log.content.malformed_requests == Some(true) {
-                let path = path.field("access").field("malformedRequests");
-                note.add(path, "there are malformed requests for releases from 2.4.59 on");
+            if spec.release() == Some(Release::V2_2_34) {
+                malformed_requests(&path, log, generator, &mut note);
             }
         }
         if let Some(log) = &generator.error {
-            let release = log.release(spec.server.as_ref());
+            let release = log.release(spec.release());
             error(&path, log, generator, release, &mut note);
         }
         if let Some(end) = end {
@@ -192,6 +190,20 @@ fn access(path: &Path, log: &AccessLog, generator: &Generator, note: &mut Notes<
         } else if requests.iter().all(|stream| stream.access.as_ref().is_some_and(is_set)) {
             let why = format!("every Access stream has its own `{list}`");
             note.add(own.field(list), why);
+        }
+    }
+}
+
+/// Malformed requests of a release that has none.
+fn malformed_requests(path: &Path, log: &AccessLog, generator: &Generator, note: &mut Notes<'_>) {
+    let streams = generator.streams.iter().enumerate();
+    let of_streams = streams.filter_map(|(index, stream)| {
+        Some((path.field("streams").index(index), stream.access.as_ref()?))
+    });
+    for (path, choices) in [(path.clone(), &log.content)].into_iter().chain(of_streams) {
+        if choices.malformed_requests == Some(true) {
+            let path = path.field("access").field("malformedRequests");
+            note.add(path, "there are malformed requests for releases from 2.4.59 on");
         }
     }
 }

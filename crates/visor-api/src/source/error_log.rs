@@ -6,7 +6,7 @@ use strum::{EnumString, IntoStaticStr, VariantNames};
 
 use super::{
     choice::{Choice, Clients},
-    server::{Release, Server},
+    server::Release,
 };
 
 /// An error log.
@@ -39,9 +39,8 @@ pub struct ErrorLog {
 }
 
 impl ErrorLog {
-    /// The release of httpd whose messages these are.
-    pub fn release(&self, server: Option<&Server>) -> Release {
-        let configured = server.and_then(|server| server.release);
+    /// The release of httpd whose messages these are, if the source has this one configured.
+    pub fn release(&self, configured: Option<Release>) -> Release {
         configured.unwrap_or_else(|| Release::latest(self.format.unwrap_or_default()))
     }
 }

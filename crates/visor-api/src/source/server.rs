@@ -11,8 +11,8 @@ use super::error_log::ErrorFormat;
 #[serde(rename_all = "camelCase")]
 pub struct Server {
     /// The release of httpd: it determines the messages of error logs with their numbers, modules
-    /// and source lines, thread IDs, the default format of error logs, and what the server calls
-    /// itself. Default: 2.4.71, or 2.2.34 for an error log with the format Httpd22.
+    /// and source lines, thread IDs, the default format of error logs, the sizes of error pages,
+    /// and what the server calls itself. Default: 2.4.71, or 2.2.34 for an error log with the format Httpd22.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<Release>,
 }

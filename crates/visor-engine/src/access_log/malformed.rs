@@ -56,7 +56,7 @@ impl MalformedRequests {
             request_line: Some(each(|request| request.with_letters(request.line))),
             target: path.clone(),
             path,
-            query: each(|request| request.query.into()),
+            query: RequestField::only(Draw::TARGET, b"".as_slice()),
             filename: each(|request| match request.file {
                 Some(path) => filename(path.as_bytes()),
                 None => b"-".into(),

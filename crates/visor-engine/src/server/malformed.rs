@@ -18,8 +18,6 @@ pub(crate) struct MalformedRequest {
     pub(crate) method: &'static str,
     /// The path (`%U`).
     pub(crate) path: &'static str,
-    /// The query with its `?`, or nothing (`%q`).
-    pub(crate) query: &'static str,
     /// The protocol (`%H`).
     pub(crate) protocol: &'static str,
     /// The status.
@@ -66,7 +64,6 @@ const UNKNOWN: MalformedRequest = MalformedRequest {
     letters: 0,
     method: "-",
     path: "-",
-    query: "",
     protocol: "HTTP/1.0",
     status: 400,
     body: Body::Page,

@@ -15,16 +15,9 @@ use flate2::{Compression, write::GzEncoder};
 
 use super::{
     OutputError,
-    directory::{Directory, FileId},
+    directory::{Directory, RotatedFile},
     names::Names,
 };
-
-/// A rotated file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct RotatedFile {
-    pub(super) id: FileId,
-    pub(super) size: u64,
-}
 
 /// Compresses one file at a time.
 #[derive(Default)]

@@ -21,7 +21,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::{OutputError, compress::RotatedFile};
+use super::OutputError;
 
 /// How often a file is opened that others replace at the same time.
 const MAX_ATTEMPTS: usize = 3;
@@ -295,6 +295,13 @@ impl FileId {
         let metadata = file.metadata()?;
         Ok(Self(metadata.dev(), metadata.ino()))
     }
+}
+
+/// A rotated file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RotatedFile {
+    pub(super) id: FileId,
+    pub(super) size: u64,
 }
 
 fn own_user() -> u32 {

@@ -14,9 +14,9 @@ use visor_api::{
 
 use super::{
     OutputError,
-    compress::{Compressor, RotatedFile},
+    compress::Compressor,
     destination::OpenDestination,
-    directory::{Directory, FileId, FileLocation},
+    directory::{Directory, FileId, FileLocation, RotatedFile},
     first_line,
     names::Names,
     whole_lines,

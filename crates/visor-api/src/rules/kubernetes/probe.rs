@@ -88,7 +88,10 @@ fn http_get(path: &Path, get: &HTTPGetAction, container: &Container, check: &mut
 /// A port by its number, or by its name in the container's `ports`.
 fn port(path: Path, port: &IntOrString, container: &Container, check: &mut Check<'_>) {
     match port {
-        IntOrString::Int(number) => check.within(path, Some((*number).into()), 1, 65_535),
+        IntOrString::Int(1..=65_535) => {}
+        IntOrString::Int(number) => {
+            check.add(path, format!("must be from 1 to 65535; found {number}"));
+        }
         IntOrString::String(name) if names::port_name(name).is_some() => {
             check.text(path, name, names::port_name);
         }

@@ -8,8 +8,8 @@ use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use super::*;
 use crate::output::{
     OutputError,
-    compress::{Compressor, RotatedFile},
-    directory::{Directory, FileId},
+    compress::Compressor,
+    directory::{Directory, FileId, RotatedFile},
     names::Names,
 };
 
