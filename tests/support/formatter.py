@@ -40,11 +40,13 @@ def access(log_format: str, time_zone: str, fields: dict[str, Any]) -> dict[str,
     return {"access": {"logFormat": log_format, "timeZone": time_zone, "fields": fields}}
 
 
-def error(mpm: str, time_zone: str, fields: dict[str, Any]) -> dict[str, Any]:
-    """A request for a line of an error log of httpd 2.4."""
+def error(
+    mpm: str, time_zone: str, fields: dict[str, Any], log_format: str | None = None
+) -> dict[str, Any]:
+    """A request for a line of an error log of httpd 2.4, in its default format or in this one."""
     return {
         "error": {
-            "format": "Httpd24",
+            "errorLogFormat": log_format,
             "mpm": mpm.capitalize(),
             "timeZone": time_zone,
             "fields": fields,

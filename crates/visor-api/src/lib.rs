@@ -7,6 +7,7 @@
 //! | [`quantity`] | durations and sizes (`1h30m`, `64Mi`) |
 //! | [`network`] | networks of clients, and the addresses in them |
 //! | [`log_format`] | the grammar of Apache's `LogFormat` strings |
+//! | [`error_log_format`] | the grammar of Apache's `ErrorLogFormat` strings |
 //! | [`document`] | text in, sources out, or every problem with its file, line and path |
 //! | [`rules`] | what a schema can't express: the rules between fields |
 //! | [`resolved`] | a source that has passed every rule, with its defaults |
@@ -19,6 +20,7 @@ pub mod amount;
 pub mod defaults;
 pub mod definition;
 pub mod document;
+pub mod error_log_format;
 pub mod log_format;
 mod message;
 pub mod network;

@@ -170,6 +170,22 @@ pub enum TimeFormat {
     MicrosecondFraction,
     /// As strftime(3) has it.
     Strftime(String),
+    /// `Sun Sep 20 19:18:28 2026`, as ctime(3) has it: that of an error log.
+    Ctime(CtimeOptions),
+}
+
+/// The options of a time in an error log: `%{cuz}t`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a letter of its own")]
+pub struct CtimeOptions {
+    /// `u`: with microseconds, whether or not milliseconds are set.
+    pub microseconds: bool,
+    /// `m`: with milliseconds.
+    pub milliseconds: bool,
+    /// `c`: in the order of ISO 8601, `2026-09-20 19:18:28`.
+    pub compact: bool,
+    /// `z`: with the zone's offset.
+    pub zone: bool,
 }
 
 /// The unit of a duration; truncated, not rounded.

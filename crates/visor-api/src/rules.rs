@@ -25,7 +25,7 @@ use crate::{
     source::{FakeLogSourceSpec, Generator, Log, LogKind, Volume, Workload},
 };
 
-pub(crate) use content::{access_log, error_log, format, named, request_choices};
+pub(crate) use content::{access_log, error_format, error_log, format, named, request_choices};
 pub(crate) use files::{conflicts, output};
 pub use files::{is_url, literal_parts};
 pub(crate) use pods::name;

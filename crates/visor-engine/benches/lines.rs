@@ -158,7 +158,8 @@ fn eleven_pieces(line: &[u8]) -> Vec<Vec<u8>> {
             _ => pieces.push(word.to_vec()),
         }
     }
-    assert_eq!(pieces.len(), 11, "{}", String::from_utf8_lossy(line));
+    // A malformed request has fewer.
+    assert!(pieces.len() <= 11, "{}", String::from_utf8_lossy(line));
     pieces
 }
 

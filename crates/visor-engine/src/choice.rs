@@ -44,7 +44,7 @@ impl<T> Table<T> {
     }
 
     /// The table of configured choices, each converted by `make`.
-    pub fn of<C>(choices: &Choices<C>, make: impl Fn(&C) -> T) -> Self {
+    pub fn of<C>(choices: &Choices<C>, mut make: impl FnMut(&C) -> T) -> Self {
         let drawn = choices.iter().filter(|(_, weight)| *weight > 0);
         let (values, weights): (Vec<T>, Vec<u64>) =
             drawn.map(|(choice, weight)| (make(choice), u64::from(weight))).unzip();
@@ -80,6 +80,11 @@ impl<T> Table<T> {
         let slot = self.slots[index];
         // Random numbers can't be predicted, so this avoids a branch.
         select_unpredictable((place as u32) < slot.threshold, index, slot.alias as usize)
+    }
+
+    /// The table of the indexes alone.
+    pub fn indexes(&self) -> Table<()> {
+        Table { values: self.values.iter().map(|_| ()).collect(), slots: self.slots.clone() }
     }
 
     /// The values.

@@ -138,16 +138,18 @@ impl Source {
         log: &ErrorLog,
         seed: Seed,
     ) -> Result<Vec<NamedStream>, InvalidWeights> {
-        let format = error_log::Format::new(log.format, &self.zone);
-        let subjects = Arc::new(error_log::model::Subjects::new(log, self.seed, &format)?);
-        let streams = log.streams.iter().map(|stream| {
-            let model = LineModel::Error {
-                model: error_log::MessageModel::new(log, stream, Arc::clone(&subjects), &format)?,
-                format: format.clone(),
-            };
-            Ok(named(stream, model, seed))
+        let subjects = error_log::model::Subjects::new(log, self.seed)?;
+        let mut formatter = error_log::Formatter::new(&log.format, &self.zone);
+        let models = log
+            .streams
+            .iter()
+            .map(|stream| error_log::MessageModel::new(log, stream, &subjects, &mut formatter));
+        let models: Vec<_> = models.collect::<Result<_, _>>()?;
+        let writer = formatter.finish();
+        let streams = log.streams.iter().zip(models).map(|(stream, model)| {
+            named(stream, LineModel::Error { model, writer: writer.clone() }, seed)
         });
-        streams.collect()
+        Ok(streams.collect())
     }
 }
 
@@ -161,11 +163,11 @@ fn server_name(requests: &Requests) -> &str {
 }
 
 fn access_content(access_model: AccessModel, format: &Format, zone: &TimeZone) -> LineModel {
-    let columns = Arc::new(format::columns(format, &access_model.fields(), zone));
+    let compiled = Arc::new(format::compile(format, &access_model.fields(), zone));
     let malformed = access_model.malformed_fields();
-    let malformed = malformed.map(|fields| Arc::new(format::columns(format, &fields, zone)));
+    let malformed = malformed.map(|fields| Arc::new(format::compile(format, &fields, zone)));
     LineModel::Access {
-        writer: LineWriter::new(columns, malformed),
+        writer: LineWriter::new(compiled, malformed),
         draws: access_model.draws(),
         access_model,
     }

@@ -18,6 +18,7 @@
 //! | [`text`] | texts that are quick to write, and the buffer they are written to |
 //! | [`stamp`] | time stamps, rendered once a second |
 //! | [`strftime`] | times in a format of C's strftime |
+//! | [`mod@line`] | the fields of a line, compiled to columns |
 //! | [`access_log`] | access lines: what a request is, how it is drawn, how it is written |
 //! | [`error_log`] | error lines: the same for httpd's messages |
 //! | [`stream`] | one kind of line: a schedule and a model of its own |
@@ -35,6 +36,7 @@ pub mod error_log;
 pub mod escape;
 pub mod generator;
 pub mod interval;
+pub mod line;
 pub mod random;
 pub mod schedule;
 mod server;

@@ -1,5 +1,6 @@
 //! The default server, which a document can override: shared by access logs and error logs. Pure.
 
+pub(crate) mod id;
 pub(crate) mod malformed;
 pub(crate) mod traffic;
 

@@ -1,7 +1,7 @@
 //! Time stamps. The text of a stamp is cached for its second.
 
 use jiff::{Timestamp, tz::TimeZone};
-use visor_api::log_format::TimeFormat;
+use visor_api::log_format::{CtimeOptions, TimeFormat};
 
 use crate::{
     strftime::Strftime,
@@ -77,9 +77,9 @@ impl PerRecentSecond {
     }
 }
 
-/// The time in an access log, in a format of `%t` or in UTC, and the text after it.
+/// A time in a format of `%t` or in UTC, and the text after it.
 #[derive(Debug, Clone)]
-pub struct AccessStamp {
+pub struct Stamp {
     form: Form,
     after: Text,
     cache: PerRecentSecond,
@@ -90,6 +90,7 @@ pub struct AccessStamp {
 enum Form {
     Clf(TimeZone),
     Strftime(Box<Strftime>, TimeZone),
+    Ctime(CtimeOptions, TimeZone),
     Utc,
     Seconds,
     Milliseconds,
@@ -98,11 +99,12 @@ enum Form {
     MicrosecondFraction,
 }
 
-impl AccessStamp {
+impl Stamp {
     /// Stamps in this format and time zone.
     pub fn new(format: TimeFormat, zone: TimeZone) -> Self {
         Self::of(match format {
             TimeFormat::Clf => Form::Clf(zone),
+            TimeFormat::Ctime(options) => Form::Ctime(options, zone),
             TimeFormat::Strftime(format) => Form::Strftime(Box::new(Strftime::new(&format)), zone),
             TimeFormat::Seconds => Form::Seconds,
             TimeFormat::Milliseconds => Form::Milliseconds,
@@ -121,6 +123,15 @@ impl AccessStamp {
 
     fn of(form: Form) -> Self {
         Self { form, after: Text::default(), cache: PerRecentSecond::new() }
+    }
+
+    /// The most bytes that it writes.
+    pub(crate) fn longest(&self) -> usize {
+        let time = match &self.form {
+            Form::Strftime(format, _) => format.longest(),
+            _ => LONGEST,
+        };
+        time + self.after.len()
     }
 
     /// Appends text after the stamp.
@@ -147,6 +158,22 @@ impl AccessStamp {
                     text.extend(written.as_bytes());
                     text.put(after);
                 }));
+            }
+            Form::Ctime(options, zone) => {
+                let text = self.cache.at(time, |second, text| {
+                    render_ctime(second, zone, *options, text);
+                    text.put(after);
+                });
+                let (seconds, rest) = text.split_at(LENGTH_UP_TO_SECONDS);
+                line.extend(seconds);
+                if options.microseconds {
+                    line.push(b'.');
+                    line.digits(time.subsecond_nanos() / 1_000, 6);
+                } else if options.milliseconds {
+                    line.push(b'.');
+                    line.digits(time.subsecond_nanos() / 1_000_000, 3);
+                }
+                return line.extend(rest);
             }
             Form::Utc => {
                 line.put(self.cache.at(time, render_utc));
@@ -175,11 +202,7 @@ fn render_clf(second: Timestamp, zone: &TimeZone, text: &mut Line<'_>) {
         text.push(b':');
         text.digits(part.into(), 2);
     }
-    let offset = civil.offset().seconds();
-    text.extend(if offset < 0 { b" -" } else { b" +" });
-    let minutes = i64::from(offset.abs() / 60);
-    text.digits(minutes / 60, 2);
-    text.digits(minutes % 60, 2);
+    render_offset(civil.offset().seconds(), text);
     text.push(b']');
 }
 
@@ -200,55 +223,47 @@ fn render_utc(second: Timestamp, text: &mut Line<'_>) {
     text.push(b'.');
 }
 
-/// The time in an error log: `Www Mon DD HH:MM:SS.uuuuuu YYYY`, or without the fraction.
-#[derive(Debug, Clone)]
-pub struct ErrorStamp {
-    zone: TimeZone,
-    microseconds: bool,
-    cache: PerSecond,
-    /// A buffer for rendering, reused so that it allocates nothing.
-    scratch: Lines,
-}
+/// No other time has more bytes.
+const LONGEST: usize = 64;
 
-/// `Www Mon DD HH:MM:SS` has a fixed length; the fraction is inserted after it.
+/// `Www Mon DD HH:MM:SS` and `YYYY-MM-DD HH:MM:SS` have this length; the fraction is inserted after it.
 const LENGTH_UP_TO_SECONDS: usize = 19;
 
-impl ErrorStamp {
-    /// Stamps with microseconds (httpd 2.4) or without (2.2) in this zone.
-    pub fn new(microseconds: bool, zone: TimeZone) -> Self {
-        Self { zone, microseconds, cache: PerSecond::new(), scratch: Lines::default() }
-    }
-
-    /// Writes `time`.
-    #[inline]
-    pub fn write(&mut self, time: Time, line: &mut Line<'_>) {
-        let zone = &self.zone;
-        let scratch = &mut self.scratch;
-        let text = self.cache.at(time, scratch, |second, text| render_ctime(second, zone, text));
-        let (seconds, year) = text.split_at(LENGTH_UP_TO_SECONDS);
-        line.extend(seconds);
-        if self.microseconds {
-            line.push(b'.');
-            line.digits(time.subsecond_nanos() / 1_000, 6);
-        }
-        line.extend(year);
-    }
-}
-
 /// As `ap_recent_ctime_ex` of httpd's `server/util_time.c`, without the fraction.
-fn render_ctime(second: Timestamp, zone: &TimeZone, text: &mut Line<'_>) {
+fn render_ctime(second: Timestamp, zone: &TimeZone, options: CtimeOptions, text: &mut Line<'_>) {
     let civil = second.to_zoned(zone.clone());
-    text.extend(name(&DAYS, civil.weekday().to_monday_zero_offset()));
-    text.push(b' ');
-    text.extend(name(&MONTHS, civil.month() - 1));
-    text.push(b' ');
-    text.digits(civil.day().into(), 2);
+    if options.compact {
+        text.digits(civil.year().into(), 4);
+        for part in [civil.month(), civil.day()] {
+            text.push(b'-');
+            text.digits(part.into(), 2);
+        }
+    } else {
+        text.extend(name(&DAYS, civil.weekday().to_monday_zero_offset()));
+        text.push(b' ');
+        text.extend(name(&MONTHS, civil.month() - 1));
+        text.push(b' ');
+        text.digits(civil.day().into(), 2);
+    }
     for (part, before) in [(civil.hour(), b' '), (civil.minute(), b':'), (civil.second(), b':')] {
         text.push(before);
         text.digits(part.into(), 2);
     }
-    text.push(b' ');
-    text.signed_number(civil.year());
+    if !options.compact {
+        text.push(b' ');
+        text.signed_number(civil.year());
+    }
+    if options.zone {
+        render_offset(civil.offset().seconds(), text);
+    }
+}
+
+/// ` +0100`
+fn render_offset(seconds: i32, text: &mut Line<'_>) {
+    text.extend(if seconds < 0 { b" -" } else { b" +" });
+    let minutes = i64::from(seconds.abs() / 60);
+    text.digits(minutes / 60, 2);
+    text.digits(minutes % 60, 2);
 }
 
 /// The name of a month or a day of the week by its number from 0.
@@ -275,7 +290,7 @@ mod tests {
     }
 
     fn access(format: TimeFormat, zone_name: &str, times: &[i64]) -> Vec<String> {
-        let mut stamp = AccessStamp::new(format, zone(zone_name));
+        let mut stamp = Stamp::new(format, zone(zone_name));
         let mut write = |time: &i64| written(|line| stamp.write(Time::from_nanos(*time), line));
         times.iter().map(&mut write).collect()
     }
@@ -320,19 +335,30 @@ mod tests {
     }
 
     #[test]
-    fn an_error_log_s_time_is_that_of_ctime_with_microseconds() {
-        let time = Time::from_nanos(971_211_336 * SECOND + 123_456_789);
-        for (microseconds, text) in
-            [(true, "Tue Oct 10 20:55:36.123456 2000"), (false, "Tue Oct 10 20:55:36 2000")]
-        {
-            let mut stamp = ErrorStamp::new(microseconds, zone("UTC"));
-            assert_eq!(written(|line| stamp.write(time, line)), text);
+    fn an_error_log_s_time_has_the_options_of_httpd() {
+        let time = 971_211_336 * SECOND + 123_456_789;
+        for (letters, text) in [
+            ("", "Tue Oct 10 20:55:36 2000"),
+            ("u", "Tue Oct 10 20:55:36.123456 2000"),
+            ("m", "Tue Oct 10 20:55:36.123 2000"),
+            ("mu", "Tue Oct 10 20:55:36.123456 2000"),
+            ("z", "Tue Oct 10 20:55:36 2000 +0000"),
+            ("c", "2000-10-10 20:55:36"),
+            ("cuz", "2000-10-10 20:55:36.123456 +0000"),
+        ] {
+            let options = CtimeOptions {
+                microseconds: letters.contains('u'),
+                milliseconds: letters.contains('m'),
+                compact: letters.contains('c'),
+                zone: letters.contains('z'),
+            };
+            assert_eq!(access(TimeFormat::Ctime(options), "UTC", &[time]), [text], "{letters}");
         }
     }
 
     #[test]
     fn a_time_in_utc_has_microseconds_and_a_z() {
-        let mut stamp = AccessStamp::utc();
+        let mut stamp = Stamp::utc();
         let time = Time::from_nanos(1_000_000_007_004_050_600);
         assert_eq!(written(|line| stamp.write(time, line)), "2001-09-09T01:46:47.004050Z");
     }
@@ -340,10 +366,14 @@ mod tests {
     #[test]
     fn what_follows_a_stamp_stands_behind_every_form_of_it() {
         let time = Time::from_nanos(1_000_000_007_004_050_600);
-        let mut forms = vec![AccessStamp::utc()];
-        for format in [TimeFormat::Clf, TimeFormat::Seconds, TimeFormat::Strftime("%F".to_owned())]
-        {
-            forms.push(AccessStamp::new(format, zone("UTC")));
+        let mut forms = vec![Stamp::utc()];
+        for format in [
+            TimeFormat::Clf,
+            TimeFormat::Seconds,
+            TimeFormat::Strftime("%F".to_owned()),
+            TimeFormat::Ctime(CtimeOptions::default()),
+        ] {
+            forms.push(Stamp::new(format, zone("UTC")));
         }
         for mut stamp in forms {
             let bare = written(|line| stamp.clone().write(time, line));

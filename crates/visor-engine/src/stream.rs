@@ -5,6 +5,7 @@ use visor_api::resolved;
 use crate::{
     access_log, error_log,
     interval::IntervalDistribution,
+    line::Draws,
     random::{Random, Seed},
     schedule::Schedule,
     text::Lines,
@@ -32,14 +33,14 @@ pub enum LineModel {
         /// The format.
         writer: access_log::LineWriter,
         /// The draws of the last one.
-        draws: access_log::Draws,
+        draws: Draws,
     },
     /// Messages of an error log.
     Error {
         /// The model.
         model: error_log::MessageModel,
         /// The format.
-        format: error_log::Format,
+        writer: error_log::LineWriter,
     },
 }
 
@@ -85,7 +86,7 @@ impl Stream {
                 let request = access_model.draw(time, writer.needed(), random, draws);
                 writer.write(&request, out);
             }
-            LineModel::Error { model, format } => model.write(time, format, random, out),
+            LineModel::Error { model, writer } => model.write(time, writer, random, out),
         }
     }
 

@@ -47,6 +47,8 @@ enum Value {
     Several(&'static str),
 }
 
+/// No conversion without a width writes more bytes.
+const LONGEST: usize = 64;
 /// The conversions that don't take `E`, and those that don't take `O`.
 const WITHOUT_E: &str = "aAbBdDeFgGhHIjklmMSUVwW";
 const WITHOUT_O: &str = "aAcDFxXY";
@@ -86,6 +88,15 @@ impl Strftime {
             pieces.push(Piece::Literal(rest.to_owned()));
         }
         Self(pieces)
+    }
+
+    /// The most bytes that it writes.
+    pub(crate) fn longest(&self) -> usize {
+        let longest = |piece: &Piece| match piece {
+            Piece::Literal(text) => text.len(),
+            Piece::Conversion(conversion) => conversion.width.max(LONGEST),
+        };
+        self.0.iter().map(longest).sum()
     }
 
     /// Writes a time.

@@ -103,6 +103,8 @@ Examples:
       Writes as fast as the pipe accepts lines, in a custom format.
   visor emit error --interval exponential:200ms --for 1m -o error.log
       Writes errors at random times for a minute, into a file.
+  visor emit error --format '[%{cu}t] [%-m:%l] %E: [client\\ %a] %M'
+      Writes errors in a custom format.
   visor emit access --seed 42 --start 2026-01-01T00:00:00Z --for 1h
       Writes the lines of an hour immediately; the same bytes every time.
   visor emit access --format '%h %t \"%r\" %>s %{X-Tenant}i' --set '%{X-Tenant}i=acme'
@@ -187,7 +189,7 @@ pub(crate) struct EmitOptions {
     pub(crate) log: Log,
 
     /// Common, Combined, CombinedIo, VhostCombined, Json or a LogFormat string for an access log;
-    /// Httpd24 or Httpd22 for an error log [default: Combined, Httpd24]
+    /// Httpd24, Httpd22 or an ErrorLogFormat string for an error log [default: Combined, Httpd24]
     #[arg(long, value_name = "FORMAT", value_hint = ValueHint::Other)]
     pub(crate) format: Option<String>,
 
@@ -362,10 +364,20 @@ pub(crate) fn access_format(text: &str) -> Result<(AccessFormat, Option<String>)
     }
 }
 
-/// The format of an error log by its name.
-pub(crate) fn error_format(text: &str) -> Result<ErrorFormat, String> {
-    let names = ErrorFormat::VARIANTS.join(" or ");
-    named(text).ok_or_else(|| format!("unknown format `{text}` of an error log; use {names}"))
+/// The format of an error log: a name, or a format string.
+pub(crate) fn error_format(text: &str) -> Result<(ErrorFormat, Option<String>), String> {
+    match named(text) {
+        Some(format) if format != ErrorFormat::Custom => Ok((format, None)),
+        _ if text.contains('%') => Ok((ErrorFormat::Custom, Some(text.to_owned()))),
+        _ => {
+            let names = ErrorFormat::VARIANTS.iter().filter(|name| **name != "Custom");
+            Err(format!(
+                "unknown format `{text}` of an error log; use {}, or an ErrorLogFormat string such \
+                 as '[%t] [%l] %M'",
+                names.copied().collect::<Vec<_>>().join(", ")
+            ))
+        }
+    }
 }
 
 /// The variant with this name: case-insensitive, and with underscores as in httpd's configuration.

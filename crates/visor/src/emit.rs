@@ -86,8 +86,13 @@ impl EmitOptions {
                     return Err("--set is an option of an access log".into());
                 }
                 let format = self.format.as_deref().map(error_format).transpose()?;
-                let mpm = self.mpm.unwrap_or(Mpm::Event);
-                let log = ErrorLog { format, mpm, ..ErrorLog::default() };
+                let (format, error_log_format) = format.unzip();
+                let log = ErrorLog {
+                    format,
+                    error_log_format: error_log_format.flatten(),
+                    mpm: self.mpm.unwrap_or(Mpm::Event),
+                    ..ErrorLog::default()
+                };
                 (None, Some(log), self.level.unwrap_or(StreamKind::Error))
             }
         };

@@ -12,19 +12,18 @@ use std::{
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use visor_api::{
+    error_log_format::{self, ErrorLogFormat},
     log_format::{self, Namespace},
     rules::time_zone,
-    source::{ErrorFormat, Format, Mpm},
+    source::{Format, Mpm, Release, StreamKind},
 };
 use visor_engine::{
     access_log::{
-        Draws, LineWriter, Request, RequestFields,
-        fields::{Draw, NamedRequestField, RequestField},
-        format,
-        request::Connection,
+        LineWriter, Request, RequestFields, fields::NamedRequestField, format, request::Connection,
     },
-    error_log, escape,
-    text::{Lines, Text},
+    error_log::{self, Formatter, Message, MessageFields, fields::Part, message::PerMessageField},
+    line::{Draw, Draws, Field},
+    text::Lines,
     time::Time,
 };
 
@@ -88,8 +87,8 @@ struct AccessFields {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ErrorInput {
-    format: ErrorFormat,
-    #[allow(dead_code, reason = "only httpd needs it; the fields have all that a line contains")]
+    /// The format; without one it is httpd's default.
+    error_log_format: Option<String>,
     mpm: Mpm,
     time_zone: String,
     fields: ErrorFields,
@@ -102,7 +101,9 @@ struct ErrorFields {
     module: Option<String>,
     level: String,
     pid: u32,
-    tid: Option<u64>,
+    /// That of the kernel.
+    tid: Option<u32>,
+    posix_tid: Option<u64>,
     source_file: Option<String>,
     source_line: Option<u32>,
     errno: Option<i32>,
@@ -111,6 +112,10 @@ struct ErrorFields {
     client_port: Option<u16>,
     message: String,
     referer: Option<String>,
+    user_agent: Option<String>,
+    virtual_host: Option<String>,
+    #[serde(default)]
+    keep_alive_requests: u64,
 }
 
 /// Writes the line of each object.
@@ -130,7 +135,7 @@ pub(crate) fn run() -> Result<(), Box<dyn std::error::Error>> {
 fn write_access(input: &AccessInput, out: &mut Lines) -> Result<(), Box<dyn std::error::Error>> {
     let zone: TimeZone = time_zone(&input.time_zone)?;
     let log_format = Format::LogFormat(log_format::parse(&input.log_format)?);
-    let columns = format::columns(&log_format, &input.fields.texts(), &zone);
+    let compiled = format::compile(&log_format, &input.fields.texts(), &zone);
     let fields = &input.fields;
     let request = Request {
         draws: &Draws::default(),
@@ -149,7 +154,7 @@ fn write_access(input: &AccessInput, out: &mut Lines) -> Result<(), Box<dyn std:
         id: 0,
         is_malformed: false,
     };
-    LineWriter::new(Arc::new(columns), None).write(&request, out);
+    LineWriter::new(Arc::new(compiled), None).write(&request, out);
     Ok(())
 }
 
@@ -177,16 +182,14 @@ impl AccessFields {
             })
         });
         let path = match &self.target {
-            Some(target) => {
-                RequestField::only(Draw::TARGET, visor_engine::uri::path(&bytes(target)))
-            }
+            Some(target) => Field::only(Draw::TARGET, visor_engine::uri::path(&bytes(target))),
             None => field(Draw::TARGET, self.path.as_ref()),
         };
         let virtual_host = field(Draw::VIRTUAL_HOST, self.virtual_host.as_ref());
         let server_name = self.server_name.as_ref();
         let status = |status: Option<u16>| match status {
-            Some(status) => RequestField::only(Draw::EXCHANGE, status.to_string().into_bytes()),
-            None => RequestField::absent(Draw::EXCHANGE),
+            Some(status) => Field::only(Draw::EXCHANGE, status.to_string().into_bytes()),
+            None => Field::absent(Draw::EXCHANGE),
         };
         RequestFields {
             remote_host: field(Draw::CLIENT, self.remote_host.as_ref().or(self.client.as_ref())),
@@ -197,7 +200,7 @@ impl AccessFields {
             method: field(Draw::EXCHANGE, self.method.as_ref()),
             target: field(Draw::TARGET, self.path.as_ref()),
             path,
-            query: RequestField::only(Draw::TARGET, bytes(&self.query)),
+            query: Field::only(Draw::TARGET, bytes(&self.query)),
             protocol: field(Draw::PROTOCOL, self.protocol.as_ref()),
             status: status(self.status),
             original_status: status(self.original_status.or(self.status)),
@@ -207,8 +210,8 @@ impl AccessFields {
                 .map_or_else(|| virtual_host.clone(), |name| field(Draw::VIRTUAL_HOST, Some(name))),
             virtual_host,
             local_address: field(Draw::CLIENT, self.local_address.as_ref()),
-            port: RequestField::only(Draw::CLIENT, self.port.to_string().into_bytes()),
-            local_port: RequestField::only(Draw::CLIENT, self.local_port.to_string().into_bytes()),
+            port: Field::only(Draw::CLIENT, self.port.to_string().into_bytes()),
+            local_port: Field::only(Draw::CLIENT, self.local_port.to_string().into_bytes()),
             filename: field(Draw::TARGET, self.filename.as_ref()),
             handler: field(Draw::TARGET, self.handler.as_ref()),
             log_id: field(Draw::TARGET, self.log_id.as_ref()),
@@ -220,23 +223,55 @@ impl AccessFields {
 
 fn write_error(input: &ErrorInput, out: &mut Lines) -> Result<(), Box<dyn std::error::Error>> {
     let fields = &input.fields;
-    let mut format = error_log::Format::new(input.format, &time_zone(&input.time_zone)?);
-    let client = fields.client.as_ref().map(|client| Text::new(&escape::log_item(&bytes(client))));
-    let referer = fields.referer.as_ref().map(|r| Text::new(&escape::error_log_item(&bytes(r))));
+    let level: StreamKind = fields.level.parse()?;
+    let release = if input.mpm == Mpm::Prefork && fields.tid.is_none() {
+        Release::V2_4_59
+    } else {
+        Release::PRESENT
+    };
+    let format = match &input.error_log_format {
+        None => ErrorLogFormat::default_of(release)?,
+        Some(text) => error_log_format::parse(text)?,
+    };
+    let zone = time_zone(&input.time_zone)?;
+    let client = fields.client.as_ref().map(|client| Field::only(Draw::CLIENT, bytes(client)));
+    let referer = field(Draw::REFERER, fields.referer.as_ref());
+    let virtual_host = field(Draw::HOST, fields.virtual_host.as_ref());
+    let user_agent = field(Draw::USER_AGENT, fields.user_agent.as_ref());
     let errno_text = fields.errno_text.as_deref().unwrap_or_default();
-    let message = error_log::Message {
-        time: Time::from_nanos(fields.time),
+    let message = MessageFields {
         module: fields.module.as_deref(),
-        level: &fields.level,
-        pid: fields.pid,
-        tid: fields.tid,
+        level: level.as_str(),
+        severity: level.severity(),
+        thread_id: fields.posix_tid.map(|_| PerMessageField::ThreadId),
+        kernel_thread_id: PerMessageField::KernelThreadId,
         source: fields.source_file.as_deref().zip(fields.source_line),
         errno: fields.errno.map(|number| (number, errno_text)),
-        client: client.as_ref().zip(fields.client_port),
-        text: &escape::error_log_item(&bytes(&fields.message)),
-        referer: referer.as_ref(),
+        client: client.as_ref(),
+        request: client.as_ref().map(|_| error_log::fields::RequestFields {
+            referer: Some(&referer),
+            user_agent: &user_agent,
+            host: &virtual_host,
+        }),
+        virtual_host: &virtual_host,
+        text: vec![Part::text(bytes(&fields.message))],
     };
-    format.write(&message, out);
+    let mut formatter = Formatter::new(&format, &zone);
+    let columns = formatter.columns(&message);
+    let message = Message {
+        draws: &Draws::default(),
+        time: Time::from_nanos(fields.time),
+        process_id: fields.pid,
+        thread_id: fields.posix_tid.unwrap_or(0),
+        kernel_thread_id: fields.tid.unwrap_or(0),
+        client_port: fields.client_port.unwrap_or(0),
+        child: 0,
+        number: 0,
+        backend: 0,
+        keep_alive_requests: fields.keep_alive_requests,
+        id: 0,
+    };
+    formatter.finish().write(&columns, &message, out);
     Ok(())
 }
 
@@ -246,9 +281,6 @@ fn bytes(text: &str) -> Vec<u8> {
 }
 
 /// A field with a value, or without one.
-fn field(draw_of: Draw, text: Option<&String>) -> RequestField<'static> {
-    text.map_or_else(
-        || RequestField::absent(draw_of),
-        |text| RequestField::only(draw_of, bytes(text)),
-    )
+fn field(draw_of: Draw, text: Option<&String>) -> Field<'static> {
+    text.map_or_else(|| Field::absent(draw_of), |text| Field::only(draw_of, bytes(text)))
 }

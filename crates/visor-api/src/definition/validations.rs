@@ -55,6 +55,7 @@ pub(super) fn count() -> usize {
 
 fn validations() -> Vec<Validation> {
     const ACCESS: &[&str] = &["spec", "generators", ITEMS, "access"];
+    const ERROR: &[&str] = &["spec", "generators", ITEMS, "error"];
     let validation = |place, rule: &str, message, field| Validation {
         place,
         rule: rule.to_owned(),
@@ -110,6 +111,18 @@ fn validations() -> Vec<Validation> {
             "(has(self.format) && self.format == 'Custom') || !has(self.logFormat)",
             messages::FORMAT_UNUSED,
             Some("logFormat"),
+        ),
+        validation(
+            ERROR,
+            "!has(self.format) || self.format != 'Custom' || has(self.errorLogFormat)",
+            messages::ERROR_FORMAT_MISSING,
+            Some("errorLogFormat"),
+        ),
+        validation(
+            ERROR,
+            "(has(self.format) && self.format == 'Custom') || !has(self.errorLogFormat)",
+            messages::FORMAT_UNUSED,
+            Some("errorLogFormat"),
         ),
         Validation {
             place: &["spec", "podTemplate", "containers", ITEMS],

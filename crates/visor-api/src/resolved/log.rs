@@ -6,12 +6,10 @@ use super::{
     stream::Stream,
 };
 use crate::{
+    error_log_format::ErrorLogFormat,
     problem::{Path, Problem},
     rules,
-    source::{
-        self, ErrorFormat, Format, HeartbeatStyle, LogKind, Mpm, Release, RequestChoices,
-        StreamKind,
-    },
+    source::{self, Format, HeartbeatStyle, LogKind, Mpm, Release, RequestChoices, StreamKind},
 };
 
 /// The log of a generator.
@@ -64,7 +62,7 @@ pub struct ErrorLog {
     /// The release of httpd whose messages these are.
     pub release: Release,
     /// The format of its lines.
-    pub format: ErrorFormat,
+    pub format: ErrorLogFormat,
     /// The multi-processing module.
     pub mpm: Mpm,
     /// The clients' addresses.
@@ -180,7 +178,8 @@ impl ErrorLog {
         };
         Ok(Self {
             release,
-            format: release.error_format(),
+            format: rules::error_format(log, release)
+                .map_err(|message| Problem::new(path.field("errorLogFormat"), message))?,
             mpm: log.mpm,
             clients: Clients::resolve(log.clients.as_ref(), &path.field("clients"))?,
             document_root: log.document_root.clone(),

@@ -2,12 +2,14 @@
 
 use super::{messages, timing::reversed};
 use crate::{
+    error_log_format::{self, ErrorLogFormat},
     log_format::{self, Field, Item, Namespace},
     message::{one_line, shown},
     network,
     problem::{Path, Problem},
     source::{
-        AccessFormat, AccessLog, Choice, Clients, Definition, ErrorLog, Format, RequestChoices,
+        AccessFormat, AccessLog, Choice, Clients, Definition, ErrorFormat, ErrorLog, Format,
+        Release, RequestChoices,
     },
 };
 
@@ -38,6 +40,22 @@ pub(crate) fn format(log: &AccessLog) -> Result<Format, String> {
     };
     let parsed = log_format::parse(text).map_err(|error| one_line(&error.to_string()))?;
     Ok(Format::LogFormat(parsed))
+}
+
+/// The format of an error log of this release.
+///
+/// # Errors
+///
+/// What is wrong with `errorLogFormat`.
+pub(crate) fn error_format(log: &ErrorLog, release: Release) -> Result<ErrorLogFormat, String> {
+    let format = match (log.format, &log.error_log_format) {
+        (Some(ErrorFormat::Custom), None) => return Err(messages::ERROR_FORMAT_MISSING.to_owned()),
+        (Some(ErrorFormat::Custom), Some(text)) => error_log_format::parse(text),
+        (_, Some(_)) => return Err(messages::FORMAT_UNUSED.to_owned()),
+        (_, None) => ErrorLogFormat::default_of(release),
+    };
+    let format = format.map_err(|error| one_line(&error.to_string()))?;
+    Ok(format.understood_by(release))
 }
 
 /// Values for directives that never take them: the format has no such directive, or the directive
@@ -106,6 +124,9 @@ fn nearest<'a>(name: &str, named: &[(Namespace, &'a str)]) -> Option<&'a str> {
 }
 
 pub(crate) fn error_log(path: &Path, log: &ErrorLog, problems: &mut Vec<Problem>) {
+    if let Err(message) = error_format(log, Release::PRESENT) {
+        problems.push(Problem::new(path.field("errorLogFormat"), message));
+    }
     if let Some(pool) = &log.clients {
         clients(&path.field("clients"), pool, problems);
     }

@@ -15,6 +15,8 @@ pub(crate) const NEVER_ROTATES: &str = "set `maxSize` or `maxAge`, or remove `ro
 pub(crate) const ALL_WEIGHTS_ZERO: &str = "at least one weight must be more than 0";
 pub(crate) const FORMAT_MISSING: &str =
     "is required if `format` is Custom; set it, for example to `%h %t \"%r\" %>s`";
+pub(crate) const ERROR_FORMAT_MISSING: &str =
+    "is required if `format` is Custom; set it, for example to `[%t] [%l] %M`";
 pub(crate) const FORMAT_UNUSED: &str = "has no effect here; set `format: Custom`, or remove it";
 pub(crate) const CONTAINER_RESERVED: &str =
     "is reserved for a container of the operator; choose another name";

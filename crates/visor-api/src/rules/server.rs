@@ -4,7 +4,7 @@ use super::content;
 use crate::{
     log_format::{Directive, Field, Item},
     problem::{Path, Problem},
-    source::{AccessLog, FakeLogSourceSpec, Format, Generator, Release},
+    source::{AccessLog, ErrorFormat, FakeLogSourceSpec, Format, Generator, Release},
 };
 
 /// What the generators of a source have that its release hasn't.
@@ -21,6 +21,7 @@ pub(super) fn release(path: &Path, spec: &FakeLogSourceSpec, problems: &mut Vec<
         let release = log.release(configured);
         if let Some(format) = log.format
             && format != release.error_format()
+            && (format != ErrorFormat::Custom || release == Release::V2_2_34)
         {
             let message = format!(
                 "httpd {} has the format {}; remove this, or change `server.release`",

@@ -1,8 +1,9 @@
 //! Notes about fields that have no effect, because another field says so: the document is valid, but
 //! it doesn't do what its author may expect. Pure.
 
-use super::content::{format, named};
+use super::content::{error_format, format, named};
 use crate::{
+    error_log_format::Value,
     log_format::{self, Directive, Field, Item, Namespace, TimeFormat},
     problem::{Path, Problem},
     quantity::Duration,
@@ -149,6 +150,10 @@ fn writes_local_time(generator: &Generator) -> bool {
             Ok(Format::Foreign(_)) => false,
             Err(_) => true,
         },
+        (None, Some(log)) => match error_format(log, Release::PRESENT) {
+            Ok(format) => format.items.iter().any(|item| matches!(item.value, Value::Time(_))),
+            Err(_) => true,
+        },
         _ => true,
     }
 }
@@ -157,7 +162,7 @@ fn is_local_time(item: &Item) -> bool {
     let Item::Directive(Directive { field: Field::Time { format, .. }, .. }) = item else {
         return false;
     };
-    matches!(format, TimeFormat::Clf | TimeFormat::Strftime(_))
+    matches!(format, TimeFormat::Clf | TimeFormat::Strftime(_) | TimeFormat::Ctime(_))
 }
 
 /// The choices of an access log and of its streams.
@@ -362,6 +367,25 @@ fn error(
     }
     if !log.referers.is_empty() && !has_clients {
         note.add(of_log.field("referers"), "no message is about a client (`client: true`)");
+    }
+    let has_item = |is_it: fn(&Value) -> bool| match error_format(log, release) {
+        Ok(format) => format.items.iter().any(|item| is_it(&item.value)),
+        Err(_) => true,
+    };
+    let shows_clients = |value: &Value| match value {
+        Value::ClientAddressAndPort | Value::ClientAddress => true,
+        Value::RequestHeader(name) => name.eq_ignore_ascii_case("X-Forwarded-For"),
+        _ => false,
+    };
+    let shows_referers = |value: &Value| match value {
+        Value::RequestHeader(name) => name.eq_ignore_ascii_case("Referer"),
+        _ => false,
+    };
+    if log.clients.is_some() && has_clients && !has_item(shows_clients) {
+        note.add(of_log.field("clients"), "`errorLogFormat` has no item that shows it");
+    }
+    if !log.referers.is_empty() && has_clients && !has_item(shows_referers) {
+        note.add(of_log.field("referers"), "`errorLogFormat` has no item that shows it");
     }
     if log.document_root != ErrorLog::default().document_root && all_own {
         let why = "every stream has its own `messages`, which name their files themselves";

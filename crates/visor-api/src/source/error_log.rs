@@ -13,9 +13,15 @@ use super::{
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorLog {
-    /// The default ErrorLogFormat of which httpd. Default: that of `server.release`.
+    /// The format of the lines. Default: that of `server.release`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<ErrorFormat>,
+
+    /// The format string if `format` is Custom, as in Apache's ErrorLogFormat directive: `[%{cu}t]
+    /// [%-m:%l] %E: [client\ %a] %M`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
+    pub error_log_format: Option<String>,
 
     /// The multi-processing module (MPM). Prefork has no threads: in lines of 2.4.59 it has no `:tid`,
     /// in later ones that of the process.
@@ -49,6 +55,7 @@ impl Default for ErrorLog {
     fn default() -> Self {
         Self {
             format: None,
+            error_log_format: None,
             mpm: Mpm::default(),
             clients: None,
             document_root: document_root(),
@@ -57,7 +64,7 @@ impl Default for ErrorLog {
     }
 }
 
-/// The default ErrorLogFormat of an httpd release.
+/// The formats of an error log: what httpd writes by default, or one of its ErrorLogFormat directive.
 #[derive(
     Serialize,
     Deserialize,
@@ -79,6 +86,8 @@ pub enum ErrorFormat {
     Httpd24,
     /// `[Www Mon DD HH:MM:SS YYYY] [level] [client IP] MESSAGE`
     Httpd22,
+    /// The format string in `errorLogFormat`; httpd 2.4 only
+    Custom,
 }
 
 impl ErrorFormat {

@@ -67,7 +67,7 @@ impl Release {
         }
     }
 
-    /// Its default ErrorLogFormat.
+    /// The format of its error log without an ErrorLogFormat.
     pub const fn error_format(self) -> ErrorFormat {
         match self {
             Self::V2_2_34 => ErrorFormat::Httpd22,
@@ -75,11 +75,11 @@ impl Release {
         }
     }
 
-    /// The latest release with this ErrorLogFormat.
+    /// The latest release with this format of the error log.
     pub const fn latest(format: ErrorFormat) -> Self {
         match format {
             ErrorFormat::Httpd22 => Self::V2_2_34,
-            ErrorFormat::Httpd24 => Self::PRESENT,
+            ErrorFormat::Httpd24 | ErrorFormat::Custom => Self::PRESENT,
         }
     }
 }

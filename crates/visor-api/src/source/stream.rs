@@ -120,6 +120,11 @@ impl StreamKind {
         !matches!(self, Self::Heartbeat | Self::Access)
     }
 
+    /// The number of the level, as httpd counts: 0 for emerg, 7 for debug, 15 for trace8.
+    pub const fn severity(self) -> u8 {
+        (self as u8).saturating_sub(Self::Emerg as u8)
+    }
+
     /// Whether it is a level of trace, which httpd 2.2 doesn't have.
     pub fn is_trace(self) -> bool {
         self >= Self::Trace1

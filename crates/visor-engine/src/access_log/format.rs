@@ -9,12 +9,22 @@ mod log_format;
 use jiff::tz::TimeZone;
 use visor_api::source::{self, ForeignFormat};
 
-use super::{columns::Columns, fields::RequestFields};
+use super::{fields::RequestFields, request::PerRequestField};
+use crate::line::{self, LineFormat};
 
-/// The columns of this format for these fields, with times in this zone.
-pub fn columns(format: &source::Format, fields: &RequestFields<'_>, zone: &TimeZone) -> Columns {
+/// The builder of the columns of a request.
+type Builder = line::Builder<PerRequestField>;
+
+/// This format, compiled for these fields, with times in this zone.
+pub fn compile(
+    format: &source::Format,
+    fields: &RequestFields<'_>,
+    zone: &TimeZone,
+) -> LineFormat<PerRequestField> {
+    let mut columns = Builder::of_one();
     match format {
-        source::Format::LogFormat(format) => log_format::columns(format, fields, zone),
-        source::Format::Foreign(ForeignFormat::Json) => json::columns(fields),
+        source::Format::LogFormat(format) => log_format::add(format, fields, zone, &mut columns),
+        source::Format::Foreign(ForeignFormat::Json) => json::add(fields, &mut columns),
     }
+    columns.finish()
 }

@@ -7,13 +7,13 @@ use visor_api::{
 };
 
 use super::{
-    columns::NeededDraws,
-    fields::{Draw, Draws, RequestField, RequestFields},
+    fields::RequestFields,
     request::{Connection, Request},
     target::filename,
 };
 use crate::{
     choice::Table,
+    line::{Draw, Draws, Field, NeededDraws},
     random::Random,
     server::{self, Thread},
     time::Time,
@@ -85,18 +85,14 @@ impl Heartbeat {
 
     /// The fields of its heartbeats.
     pub fn fields(&self) -> RequestFields<'_> {
-        let server_name = RequestField::only(Draw::VIRTUAL_HOST, self.server_name.as_bytes());
+        let server_name = Field::only(Draw::VIRTUAL_HOST, self.server_name.as_bytes());
         let fields = match &self.kind {
             Kind::Request(probe) => RequestFields {
-                host: if probe.has_host {
-                    server_name.clone()
-                } else {
-                    RequestField::absent(Draw::HOST)
-                },
+                host: if probe.has_host { server_name.clone() } else { Field::absent(Draw::HOST) },
                 ..probe.fields()
             },
             Kind::Message(messages) => RequestFields {
-                message: Some(RequestField::new(
+                message: Some(Field::new(
                     Draw::MESSAGE,
                     messages.values().iter().map(String::as_bytes),
                 )),
@@ -152,21 +148,21 @@ impl Heartbeat {
 
 impl Probe {
     fn fields(&self) -> RequestFields<'_> {
-        let client = RequestField::only(Draw::CLIENT, self.client.as_bytes());
-        let path = RequestField::only(Draw::TARGET, self.path.as_bytes());
-        let status = RequestField::only(Draw::EXCHANGE, b"200".as_slice());
+        let client = Field::only(Draw::CLIENT, self.client.as_bytes());
+        let path = Field::only(Draw::TARGET, self.path.as_bytes());
+        let status = Field::only(Draw::EXCHANGE, b"200".as_slice());
         RequestFields {
             remote_host: client.clone(),
             client_address: client,
-            method: RequestField::only(Draw::EXCHANGE, self.method.as_bytes()),
+            method: Field::only(Draw::EXCHANGE, self.method.as_bytes()),
             target: path.clone(),
             path,
-            query: RequestField::only(Draw::TARGET, b"".as_slice()),
-            filename: RequestField::only(Draw::FILENAME, filename(self.path.as_bytes())),
-            protocol: RequestField::only(Draw::PROTOCOL, self.protocol.as_bytes()),
+            query: Field::only(Draw::TARGET, b"".as_slice()),
+            filename: Field::only(Draw::FILENAME, filename(self.path.as_bytes())),
+            protocol: Field::only(Draw::PROTOCOL, self.protocol.as_bytes()),
             status: status.clone(),
             original_status: status,
-            user_agent: RequestField::only(Draw::USER_AGENT, self.user_agent.as_bytes()),
+            user_agent: Field::only(Draw::USER_AGENT, self.user_agent.as_bytes()),
             ..RequestFields::defaults()
         }
     }

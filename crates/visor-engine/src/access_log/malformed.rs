@@ -4,12 +4,13 @@
 use visor_api::source::Release;
 
 use super::{
-    fields::{Draw, Draws, RequestField, RequestFields},
+    fields::RequestFields,
     request::{Connection, Request},
     target::{Range, filename},
 };
 use crate::{
     choice::{InvalidWeights, Table},
+    line::{Draw, Draws, Field},
     random::Random,
     server::{
         malformed::{Body, MALFORMED, MalformedRequest},
@@ -40,23 +41,23 @@ impl MalformedRequests {
     }
 
     /// The fields of its requests, from these clients.
-    pub(super) fn fields<'a>(&'a self, clients: &RequestField<'a>) -> RequestFields<'a> {
+    pub(super) fn fields<'a>(&'a self, clients: &Field<'a>) -> RequestFields<'a> {
         let all = self.table.values();
         let each = |value: fn(&MalformedRequest) -> Vec<u8>| {
-            RequestField::new(Draw::EXCHANGE, all.iter().map(|request| value(request)))
+            Field::new(Draw::EXCHANGE, all.iter().map(|request| value(request)))
         };
         let status = each(|request| request.status.to_string().into_bytes());
         let method = each(|request| request.method.into());
         let path = each(|request| request.with_letters(request.path.as_bytes()));
-        let server_name = RequestField::only(Draw::VIRTUAL_HOST, self.server_name.as_bytes());
-        let port = RequestField::only(Draw::CLIENT, b"80".as_slice());
+        let server_name = Field::only(Draw::VIRTUAL_HOST, self.server_name.as_bytes());
+        let port = Field::only(Draw::CLIENT, b"80".as_slice());
         RequestFields {
             remote_host: clients.clone(),
             client_address: clients.clone(),
             request_line: Some(each(|request| request.with_letters(request.line))),
             target: path.clone(),
             path,
-            query: RequestField::only(Draw::TARGET, b"".as_slice()),
+            query: Field::only(Draw::TARGET, b"".as_slice()),
             filename: each(|request| match request.file {
                 Some(path) => filename(path.as_bytes()),
                 None => b"-".into(),

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::{
-    columns::NeededDraws,
-    fields::{Draws, RequestFields},
-    heartbeat::Heartbeat,
-    request::Request,
-    requests::RequestModel,
+    fields::RequestFields, heartbeat::Heartbeat, request::Request, requests::RequestModel,
 };
-use crate::{random::Random, time::Time};
+use crate::{
+    line::{Draws, NeededDraws},
+    random::Random,
+    time::Time,
+};
 
 /// The model of a stream's lines. Streams with the same model share it.
 #[derive(Debug, Clone)]

@@ -1,7 +1,11 @@
 //! A drawn request: the values of its fields, and its per-request numbers.
 
-use super::{fields::Draws, id};
-use crate::{text::Line, time::Time};
+use crate::{
+    line::{Draws, NeededDraws, PerRecordField, Record},
+    server::id,
+    text::Line,
+    time::Time,
+};
 
 /// One request.
 #[derive(Debug, Clone, Copy)]
@@ -53,10 +57,21 @@ impl Request<'_> {
     pub fn time_to_first_byte(&self) -> u64 {
         self.duration - self.duration / 8
     }
+}
 
-    /// Its end.
+impl Record for Request<'_> {
     #[inline]
-    pub fn end(&self) -> Time {
+    fn draws(&self) -> &Draws {
+        self.draws
+    }
+
+    #[inline]
+    fn begin(&self) -> Time {
+        self.time
+    }
+
+    #[inline]
+    fn end(&self) -> Time {
         self.time.saturating_add(i64::try_from(self.duration).unwrap_or(i64::MAX))
     }
 }
@@ -96,10 +111,12 @@ pub enum PerRequestField {
     Uuid,
 }
 
-impl PerRequestField {
-    /// Writes it. The size of the body comes first, because nearly every format has it.
+impl PerRecordField for PerRequestField {
+    type Record<'a> = Request<'a>;
+
+    /// The size of the body comes first, because nearly every format has it.
     #[inline]
-    pub(super) fn write<'l>(self, request: &Request<'_>, mut line: Line<'l>) -> Line<'l> {
+    fn write<'l>(self, request: &Request<'_>, mut line: Line<'l>) -> Line<'l> {
         match self {
             Self::BodyBytesOrDash | Self::BodyBytes if request.body_bytes > 0 => {
                 line.number(request.body_bytes);
@@ -109,6 +126,23 @@ impl PerRequestField {
         }
     }
 
+    fn note(self, needed: &mut NeededDraws) {
+        match self {
+            Self::Duration(_) | Self::TimeToFirstByte => needed.duration = true,
+            Self::BytesIn | Self::BytesTransferred => needed.bytes_in = true,
+            Self::UniqueId | Self::Uuid => needed.id = true,
+            Self::RemotePort
+            | Self::ProcessId
+            | Self::ThreadId
+            | Self::ThreadIdHexadecimal
+            | Self::KeepAliveRequests
+            | Self::ConnectionStatus => needed.connection = true,
+            Self::BodyBytesOrDash | Self::BodyBytes | Self::BytesOut => {}
+        }
+    }
+}
+
+impl PerRequestField {
     /// Not inlined, so that the loop over columns stays small.
     #[inline(never)]
     fn write_any<'l>(self, request: &Request<'_>, mut line: Line<'l>) -> Line<'l> {
@@ -132,7 +166,7 @@ impl PerRequestField {
             }
             Self::KeepAliveRequests => line.number(connection.keep_alive_requests),
             Self::ConnectionStatus => line.push(connection.status),
-            Self::UniqueId => id::write_unique_id(request, &mut line),
+            Self::UniqueId => id::write_unique_id(request.time, request.id, &mut line),
             Self::Uuid => id::write_uuid(request.id, &mut line),
         }
         line

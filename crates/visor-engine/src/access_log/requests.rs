@@ -13,10 +13,9 @@ use visor_api::{
 };
 
 use super::{
-    columns::NeededDraws,
     defaults::{Defaults, Tls, with_malformed},
     exchange::{Exchange, Exchanges, Response},
-    fields::{Draw, Draws, NamedRequestField, RequestField, RequestFields},
+    fields::{NamedRequestField, RequestFields},
     malformed::MalformedRequests,
     request::{Connection, Request},
     target::{Range, RequestTarget},
@@ -24,6 +23,7 @@ use super::{
 use crate::{
     choice::{InvalidWeights, Table},
     clients,
+    line::{Draw, Draws, Field, NeededDraws},
     random::{Random, Seed},
     server::{self, Thread},
     text::Text,
@@ -132,13 +132,13 @@ impl RequestModel {
     /// The fields of its requests.
     pub fn fields(&self) -> RequestFields<'_> {
         let target = |value: fn(&RequestTarget) -> &[u8]| {
-            RequestField::new(Draw::TARGET, self.targets.values().iter().map(value))
+            Field::new(Draw::TARGET, self.targets.values().iter().map(value))
         };
         let files = self.targets.values().iter().map(RequestTarget::filename);
         let files = [b"-".to_vec()].into_iter().chain(files);
         let status = |exchange: &Exchange| exchange.status.to_string().into_bytes();
         let exchanges = self.exchanges.all();
-        let status = RequestField::new(Draw::EXCHANGE, exchanges.iter().map(status));
+        let status = Field::new(Draw::EXCHANGE, exchanges.iter().map(status));
         let client = self.client();
         let virtual_host = texts(Draw::VIRTUAL_HOST, &self.virtual_hosts);
         let content_types = self.targets.values().iter().map(|target| target.content_type);
@@ -153,14 +153,14 @@ impl RequestModel {
             remote_host: client.clone(),
             client_address: client,
             remote_user: texts(Draw::USER, &self.users),
-            method: RequestField::new(
+            method: Field::new(
                 Draw::EXCHANGE,
                 exchanges.iter().map(|given| given.method.as_bytes()),
             ),
             target: target(|target| target.text.as_bytes()),
             path: target(|target| &target.path),
             query: target(|target| target.query().as_bytes()),
-            filename: RequestField::new(Draw::FILENAME, files),
+            filename: Field::new(Draw::FILENAME, files),
             protocol: texts(Draw::PROTOCOL, &self.protocols),
             status: status.clone(),
             original_status: status,
@@ -169,12 +169,9 @@ impl RequestModel {
             host: self.hosts(<[u8]>::to_ascii_lowercase),
             server_name: self.hosts(|host| server_name(host).to_ascii_lowercase()),
             virtual_host,
-            content_type: RequestField::new(Draw::CONTENT_TYPE, content_types.map(str::as_bytes)),
-            tls_protocol: RequestField::new(
-                Draw::TLS,
-                tls.iter().map(|tls| tls.protocol.as_bytes()),
-            ),
-            tls_cipher: RequestField::new(Draw::TLS, tls.iter().map(|tls| tls.cipher.as_bytes())),
+            content_type: Field::new(Draw::CONTENT_TYPE, content_types.map(str::as_bytes)),
+            tls_protocol: Field::new(Draw::TLS, tls.iter().map(|tls| tls.protocol.as_bytes())),
+            tls_cipher: Field::new(Draw::TLS, tls.iter().map(|tls| tls.cipher.as_bytes())),
             named: named.collect(),
             ..RequestFields::defaults()
         }
@@ -185,13 +182,13 @@ impl RequestModel {
         self.malformed.as_ref().map(|malformed| malformed.fields(&self.client()))
     }
 
-    fn client(&self) -> RequestField<'_> {
-        RequestField::new(Draw::CLIENT, self.clients.values().iter().map(|client| &**client))
+    fn client(&self) -> Field<'_> {
+        Field::new(Draw::CLIENT, self.clients.values().iter().map(|client| &**client))
     }
 
     /// The hosts of its requests: the virtual hosts, and then those of the targets, as `write` has
     /// them.
-    fn hosts(&self, write: impl Fn(&[u8]) -> Vec<u8>) -> RequestField<'_> {
+    fn hosts(&self, write: impl Fn(&[u8]) -> Vec<u8>) -> Field<'_> {
         let own = self.virtual_hosts.values().iter().map(|host| host.as_bytes().to_vec());
         let targets = self.targets.values();
         let of_target = |target: &RequestTarget| target.authority().map_or_else(Vec::new, &write);
@@ -199,7 +196,7 @@ impl RequestModel {
         // Nearly no target names a host, so nearly no column is that wide.
         let count =
             if targets.iter().any(|target| target.has_authority) { targets.len() } else { 0 };
-        RequestField::new(Draw::HOST, own.chain(of_targets.take(count)))
+        Field::new(Draw::HOST, own.chain(of_targets.take(count)))
     }
 
     /// Creates the draws of a request.
@@ -354,6 +351,6 @@ fn or<C, T>(
 }
 
 /// The field of a table of texts.
-fn texts(draw_of: Draw, table: &Table<String>) -> RequestField<'_> {
-    RequestField::new(draw_of, table.values().iter().map(String::as_bytes))
+fn texts(draw_of: Draw, table: &Table<String>) -> Field<'_> {
+    Field::new(draw_of, table.values().iter().map(String::as_bytes))
 }

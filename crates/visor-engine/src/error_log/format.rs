@@ -1,250 +1,317 @@
-//! The default formats of error logs in httpd 2.4 and 2.2.
+//! Compiles an `ErrorLogFormat` and the fields of a message into columns, with httpd's escaping.
 //!
-//! As `do_errorlog_default` of httpd 2.4's `server/log.c` has it, and `log_error_core` of 2.2's.
+//! Each item is written as its `log_...` function in httpd's `server/log.c` writes it, and dropped
+//! with its field as `do_errorlog_format` does it.
+
+use std::borrow::Cow;
 
 use jiff::tz::TimeZone;
-use visor_api::source::ErrorFormat;
+use visor_api::error_log_format::{ErrorLogFormat, Item, Value};
 
+use super::{
+    fields::{MessageFields, Part, RequestFields},
+    message::{Message, PerMessageField},
+};
 use crate::{
-    escape,
-    stamp::ErrorStamp,
-    text::{Line, Lines, Text},
-    time::Time,
+    escape::error_log_item,
+    line::{Builder, Columns, Draw, Field, Moment, NeededDraws},
+    server,
+    stamp::Stamp,
+    text::Lines,
 };
 
 /// The size of httpd's buffer (`MAX_STRING_LEN`, less the terminating byte).
 const BUFFER: usize = 8191;
-/// The maximum length of a line without its newline: what httpd writes of a full buffer.
-const MAX_LINE_BYTES: usize = 8190;
 
-/// The fields of one message. Texts are already escaped.
-#[derive(Debug, Clone, Copy)]
-pub struct Message<'a> {
-    /// When.
-    pub time: Time,
-    /// The module that logs it; `None` if httpd doesn't know it.
-    pub module: Option<&'a str>,
-    /// The level by httpd's name.
-    pub level: &'a str,
-    /// The process.
-    pub pid: u32,
-    /// The thread; `None` without threads, as with the prefork MPM.
-    pub tid: Option<u64>,
-    /// The source file and line; written at debug and below.
-    pub source: Option<(&'a str, u32)>,
-    /// The system's error number and text.
-    pub errno: Option<(i32, &'a str)>,
-    /// The client's address and port, if there is a connection.
-    pub client: Option<(&'a Text, u16)>,
-    /// The message.
-    pub text: &'a [u8],
-    /// The referer.
-    pub referer: Option<&'a Text>,
+/// Compiles the messages of a log. They share stamps, and the texts of fields.
+#[derive(Debug)]
+pub struct Formatter<'a> {
+    format: &'a ErrorLogFormat,
+    builder: Builder<PerMessageField>,
+    /// The stamp of each item that is a time.
+    stamps: Vec<Option<usize>>,
 }
 
-/// A writer for the format of an error log.
-#[derive(Debug, Clone)]
-pub struct Format {
-    release: ErrorFormat,
-    stamp: ErrorStamp,
+/// A step of writing a line.
+#[derive(Debug)]
+enum Step<'a> {
+    /// A field of the format starts: if it has no room in a long line, it is dropped.
+    FieldStart,
+    Text(Cow<'a, [u8]>),
+    Field(&'a Field<'a>),
+    PerMessage(PerMessageField),
+    Time(usize),
+    Message,
+    /// A value that only some lines have, and what follows in either case.
+    Optional {
+        field: &'a Field<'a>,
+        present: Vec<Step<'a>>,
+        absent: Vec<Step<'a>>,
+    },
 }
 
-impl Format {
-    /// The format of this httpd release, with times in this zone.
-    pub fn new(release: ErrorFormat, zone: &TimeZone) -> Self {
-        let stamp = ErrorStamp::new(release == ErrorFormat::Httpd24, zone.clone());
-        Self { release, stamp }
+/// The state of `do_errorlog_format`.
+#[derive(Debug, Default)]
+struct State<'a> {
+    steps: Vec<Step<'a>>,
+    /// The number of steps before the current field.
+    field_start: usize,
+    /// Whether the rest of the field is skipped.
+    is_skipping: bool,
+    /// Which optional values the lines have.
+    known: Vec<(Draw, bool)>,
+}
+
+impl<'a> Formatter<'a> {
+    /// A formatter for this format, with times in this zone.
+    pub fn new(format: &'a ErrorLogFormat, zone: &TimeZone) -> Self {
+        let mut builder = Builder::of_many();
+        let stamps = format.items.iter().map(|item| match &item.value {
+            Value::Time(time) => Some(builder.add_stamp(Stamp::new(time.clone(), zone.clone()))),
+            _ => None,
+        });
+        Self { format, stamps: stamps.collect(), builder }
     }
 
-    /// The escaped text of these bytes.
-    pub fn text(&self, plain: impl AsRef<[u8]>) -> Text {
-        Text::new(&escape::error_log_item(plain.as_ref()))
+    /// The columns of a message.
+    pub fn columns(&mut self, fields: &MessageFields<'_>) -> Columns<PerMessageField> {
+        let steps = self.arrange(0, State::default(), fields);
+        self.builder.line(BUFFER, |columns| add_all(&steps, fields, columns))
+    }
+
+    /// The writer of the messages.
+    pub fn finish(self) -> LineWriter {
+        let (stamps, needed) = self.builder.finish_many();
+        LineWriter { stamps, needed }
+    }
+
+    /// The steps of the items from this one on.
+    fn arrange<'f>(
+        &self,
+        first: usize,
+        mut state: State<'f>,
+        fields: &'f MessageFields<'f>,
+    ) -> Vec<Step<'f>>
+    where
+        'a: 'f,
+    {
+        for (index, item) in self.format.items.iter().enumerate().skip(first) {
+            if item.starts_field {
+                // As in httpd, a field that was dropped goes on being the current one.
+                if !std::mem::take(&mut state.is_skipping) {
+                    state.field_start = state.steps.len();
+                }
+                state.steps.push(Step::FieldStart);
+            }
+            if item.value == Value::Message {
+                state.steps.push(Step::Message);
+                continue;
+            }
+            if state.is_skipping {
+                continue;
+            }
+            if item.level > fields.severity {
+                state.drop_field();
+                continue;
+            }
+            let steps = self.steps(index, item, fields);
+            match &steps[..] {
+                [] if item.is_hyphen_if_empty => state.steps.push(Step::Text(b"-".into())),
+                [] => state.drop_field(),
+                [Step::Field(field)] if !item.is_hyphen_if_empty && is_optional(field) => {
+                    let known = state.known.iter().find(|(draw_of, _)| *draw_of == field.draw_of);
+                    match known {
+                        Some((_, true)) => state.steps.extend(steps),
+                        Some((_, false)) => state.drop_field(),
+                        None => {
+                            let rest = state.split_off(field.draw_of);
+                            let [mut present, mut absent] = rest;
+                            present.steps.push(Step::Field(field));
+                            absent.drop_field();
+                            state.steps.push(Step::Optional {
+                                field,
+                                present: self.arrange(index + 1, present, fields),
+                                absent: self.arrange(index + 1, absent, fields),
+                            });
+                            return state.steps;
+                        }
+                    }
+                }
+                _ => state.steps.extend(steps),
+            }
+        }
+        state.steps
+    }
+
+    /// The steps of an item; none if it is empty.
+    fn steps<'f>(
+        &self,
+        index: usize,
+        item: &'f Item,
+        fields: &'f MessageFields<'f>,
+    ) -> Vec<Step<'f>> {
+        let text = |text: &'f str| Step::Text(text.as_bytes().into());
+        let per_message = |field| vec![Step::PerMessage(field)];
+        let of_request = |field| fields.request.as_ref().map(|_| Step::PerMessage(field));
+        let of_connection = |field| fields.client.map(|_| Step::PerMessage(field));
+        let only = |step: Option<Step<'f>>| step.into_iter().collect();
+        match &item.value {
+            Value::Literal(literal) if literal.is_empty() => Vec::new(),
+            Value::Literal(literal) => vec![text(literal)],
+            Value::Message => vec![Step::Message],
+            Value::ClientAddress => only(fields.client.map(Step::Field)),
+            Value::ClientAddressAndPort => fields.client.map_or_else(Vec::new, |client| {
+                let port = Step::PerMessage(PerMessageField::ClientPort);
+                vec![Step::Field(client), text(":"), port]
+            }),
+            Value::LocalAddressAndPort => fields.client.map_or_else(Vec::new, |_| {
+                let address = format!("{}:{}", server::ADDRESS, server::PORT);
+                vec![Step::Text(address.into_bytes().into())]
+            }),
+            Value::Environment(name) if name == "UNIQUE_ID" => {
+                only(of_request(PerMessageField::UniqueId))
+            }
+            Value::Environment(_) | Value::Note(_) => Vec::new(),
+            Value::SystemError => only(fields.errno.map(|(number, words)| {
+                Step::Text(format!("({number}){words}").into_bytes().into())
+            })),
+            Value::Source => only(
+                fields
+                    .source
+                    .map(|(file, line)| Step::Text(format!("{file}({line})").into_bytes().into())),
+            ),
+            Value::RequestHeader(name) => {
+                only(fields.request.as_ref().and_then(|request| header(name, request, fields)))
+            }
+            Value::KeepAliveRequests => only(of_connection(PerMessageField::KeepAliveRequests)),
+            Value::Level => vec![text(fields.level)],
+            // `mod_unique_id` provides it.
+            Value::RequestLogId => only(of_request(PerMessageField::UniqueId)),
+            Value::OnlyConnectionLogId if fields.request.is_some() => Vec::new(),
+            Value::ConnectionLogId | Value::OnlyConnectionLogId => {
+                only(of_connection(PerMessageField::ConnectionLogId))
+            }
+            Value::Module => only(fields.module.map(text)),
+            Value::ProcessId => per_message(PerMessageField::ProcessId),
+            Value::ThreadId => only(fields.thread_id.map(Step::PerMessage)),
+            Value::KernelThreadId => per_message(fields.kernel_thread_id),
+            Value::Time(_) => only(self.stamps[index].map(Step::Time)),
+            Value::VirtualHost => vec![Step::Field(fields.virtual_host)],
+            Value::ServerName => {
+                only(fields.request.as_ref().map(|request| Step::Field(request.host)))
+            }
+        }
+    }
+}
+
+/// The header of a request.
+fn header<'f>(
+    name: &str,
+    request: &RequestFields<'f>,
+    fields: &'f MessageFields<'f>,
+) -> Option<Step<'f>> {
+    let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
+    let field = match () {
+        () if is("Referer") => request.referer,
+        () if is("User-Agent") => Some(request.user_agent),
+        () if is("Host") => Some(request.host),
+        () if is("X-Forwarded-For") => fields.client,
+        () if is("X-Request-Id") => return Some(Step::PerMessage(PerMessageField::Uuid)),
+        () => None,
+    };
+    field.filter(|field| !field.values.iter().all(|value| is_absent(value))).map(Step::Field)
+}
+
+/// Whether only some lines have a value.
+fn is_optional(field: &Field<'_>) -> bool {
+    field.values.iter().any(|value| is_absent(value))
+}
+
+/// httpd writes an empty header as an absent one.
+fn is_absent(value: &[u8]) -> bool {
+    matches!(value, b"" | b"-")
+}
+
+impl State<'_> {
+    /// Drops the current field, and the rest of it.
+    fn drop_field(&mut self) {
+        self.steps.truncate(self.field_start);
+        self.is_skipping = true;
+    }
+
+    /// Leaves the steps before the current field, and returns what follows them, once with a value of
+    /// this draw and once without.
+    fn split_off(&mut self, draw_of: Draw) -> [Self; 2] {
+        let steps = self.steps.split_off(self.field_start);
+        let known = |has_value| [&self.known[..], &[(draw_of, has_value)]].concat();
+        [
+            Self { steps, known: known(true), ..Self::default() },
+            Self { known: known(false), ..Self::default() },
+        ]
+    }
+}
+
+/// Adds the columns of steps.
+fn add_all(steps: &[Step<'_>], fields: &MessageFields<'_>, columns: &mut Builder<PerMessageField>) {
+    for step in steps {
+        match step {
+            Step::FieldStart => columns.part_start(),
+            Step::Text(text) => columns.text(text),
+            Step::Field(field) => columns.field(field, escaped),
+            Step::PerMessage(field) => columns.per_record(*field),
+            Step::Time(stamp) => columns.stamp(Moment::End, *stamp),
+            Step::Message => columns.whole(|columns| {
+                for part in &fields.text {
+                    match part {
+                        Part::Text(text) => columns.text(&error_log_item(text)),
+                        Part::Field(field) => columns.field(field, error_log_item),
+                        Part::PerMessage(field) => columns.per_record(*field),
+                    }
+                }
+            }),
+            Step::Optional { field, present, absent } => {
+                let admitted = field.values.iter().map(|value| !is_absent(value)).collect();
+                columns.if_admitted(
+                    field.draw_of,
+                    admitted,
+                    |columns| add_all(present, fields, columns),
+                    |columns| add_all(absent, fields, columns),
+                );
+            }
+        }
+    }
+}
+
+/// A value as it is written; `-` if it is absent.
+fn escaped(value: &[u8]) -> Vec<u8> {
+    if value.is_empty() { b"-".to_vec() } else { error_log_item(value) }
+}
+
+/// Writes the lines of one stream.
+#[derive(Debug, Clone)]
+pub struct LineWriter {
+    stamps: Box<[Stamp]>,
+    needed: NeededDraws,
+}
+
+impl LineWriter {
+    /// Which draws the format needs.
+    #[inline]
+    pub fn needed(&self) -> NeededDraws {
+        self.needed
     }
 
     /// Writes the line of a message, newline included.
-    pub fn write(&mut self, message: &Message<'_>, out: &mut Lines) {
-        let mut line = out.line();
-        line.push(b'[');
-        self.stamp.write(message.time, &mut line);
-        line.extend(b"] [");
-        match self.release {
-            ErrorFormat::Httpd24 => write_24(message, &mut line),
-            ErrorFormat::Httpd22 => write_22(message, &mut line),
-        }
-        put_truncated(message.text, &mut line);
-        if let Some(referer) = message.referer {
-            let before = line.len();
-            put_truncated(b", referer: ", &mut line);
-            let empty = line.len();
-            put_truncated(referer, &mut line);
-            if line.len() == empty {
-                line.truncate(before);
-            }
-        }
-        line.truncate(MAX_LINE_BYTES);
-        line.push(b'\n');
-        line.keep();
+    #[inline]
+    pub fn write(
+        &mut self,
+        columns: &Columns<PerMessageField>,
+        message: &Message<'_>,
+        lines: &mut Lines,
+    ) {
+        columns.write_within(BUFFER, message, &mut self.stamps, lines);
     }
-}
-
-/// Appends as much of an escaped text as fits into the buffer. As in `ap_escape_errorlog_item`, an
-/// escape sequence that doesn't fit completely is left out.
-fn put_truncated(text: &[u8], line: &mut Line<'_>) {
-    let room = BUFFER.saturating_sub(line.len());
-    if text.len() <= room {
-        return line.extend(text);
-    }
-    let mut end = 0;
-    while let Some(byte) = text.get(end) {
-        let unit = match (byte, text.get(end + 1)) {
-            (b'\\', Some(b'x')) => 4,
-            (b'\\', Some(_)) => 2,
-            _ => 1,
-        };
-        if end + unit > room {
-            break;
-        }
-        end += unit;
-    }
-    line.extend(&text[..end]);
-}
-
-/// The fields of 2.4 between the time and the message.
-fn write_24(message: &Message<'_>, line: &mut Line<'_>) {
-    line.extend(message.module.unwrap_or_default().as_bytes());
-    line.push(b':');
-    line.extend(message.level.as_bytes());
-    line.extend(b"] [pid ");
-    line.number(message.pid);
-    if let Some(tid) = message.tid {
-        line.extend(b":tid ");
-        line.number(tid);
-    }
-    line.extend(b"] ");
-    write_source(message, line);
-    write_errno(message, line);
-    if let Some((address, port)) = message.client {
-        write_client(address, line);
-        line.push(b':');
-        line.number(port);
-        line.extend(b"] ");
-    }
-}
-
-/// The fields of 2.2 between the time and the message.
-fn write_22(message: &Message<'_>, line: &mut Line<'_>) {
-    line.extend(message.level.as_bytes());
-    line.extend(b"] ");
-    write_source(message, line);
-    if let Some((address, _)) = message.client {
-        write_client(address, line);
-        line.extend(b"] ");
-    }
-    write_errno(message, line);
-}
-
-fn write_source(message: &Message<'_>, line: &mut Line<'_>) {
-    if let Some((file, number)) = message.source {
-        line.extend(file.as_bytes());
-        line.push(b'(');
-        line.number(number);
-        line.extend(b"): ");
-    }
-}
-
-fn write_errno(message: &Message<'_>, line: &mut Line<'_>) {
-    if let Some((number, text)) = message.errno {
-        line.push(b'(');
-        line.signed_number(number);
-        line.push(b')');
-        line.extend(text.as_bytes());
-        line.extend(b": ");
-    }
-}
-
-fn write_client(address: &Text, line: &mut Line<'_>) {
-    line.extend(b"[client ");
-    line.extend(address);
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn message(text: &[u8]) -> Message<'_> {
-        Message {
-            time: Time::from_nanos(971_211_336_123_456_789),
-            module: Some("core"),
-            level: "trace3",
-            pid: 7,
-            tid: Some(8),
-            source: Some(("core.c", 5)),
-            errno: Some((2, "No such file or directory")),
-            client: None,
-            text,
-            referer: None,
-        }
-    }
-
-    fn written(release: ErrorFormat, message: &Message<'_>) -> String {
-        let mut out = Lines::default();
-        Format::new(release, &TimeZone::UTC).write(message, &mut out);
-        String::from_utf8(out.as_bytes().to_vec()).unwrap()
-    }
-
-    #[test]
-    fn each_release_has_its_own_order() {
-        let (client, referer) = (Text::new(b"192.0.2.1"), Text::new(b"https://shop.example/"));
-        let message = Message {
-            client: Some((&client, 4711)),
-            referer: Some(&referer),
-            ..message(b"AH00001: gone")
-        };
-        assert_eq!(
-            written(ErrorFormat::Httpd24, &message),
-            "[Tue Oct 10 20:55:36.123456 2000] [core:trace3] [pid 7:tid 8] core.c(5): \
-             (2)No such file or directory: [client 192.0.2.1:4711] AH00001: gone, \
-             referer: https://shop.example/\n"
-        );
-        assert_eq!(
-            written(ErrorFormat::Httpd22, &Message { level: "debug", ..message }),
-            "[Tue Oct 10 20:55:36 2000] [debug] core.c(5): [client 192.0.2.1] \
-             (2)No such file or directory: AH00001: gone, referer: https://shop.example/\n"
-        );
-    }
-
-    #[test]
-    fn what_httpd_doesn_t_know_is_left_out() {
-        let message =
-            Message { module: None, tid: None, source: None, errno: None, ..message(b"a") };
-        assert_eq!(
-            written(ErrorFormat::Httpd24, &message),
-            "[Tue Oct 10 20:55:36.123456 2000] [:trace3] [pid 7] a\n"
-        );
-    }
-
-    #[test]
-    fn a_line_is_at_most_as_long_as_httpd_s_buffer() {
-        for length in 8000..8300 {
-            let text = "x".repeat(length);
-            let line = written(ErrorFormat::Httpd24, &message(text.as_bytes()));
-            let whole = written(ErrorFormat::Httpd24, &message(b"")).len() + length;
-            assert_eq!(line.len(), whole.min(MAX_LINE_BYTES + 1), "{length}");
-        }
-    }
-
-    #[test]
-    fn an_escape_that_doesn_t_fit_whole_is_left_out() {
-        for (room, fits) in
-            [(1, "a"), (2, "a"), (3, "a\\n"), (6, "a\\n"), (7, "a\\n\\x01"), (8, "a\\n\\x01b")]
-        {
-            let mut out = Lines::default();
-            let mut line = out.line();
-            line.extend(&vec![b'.'; BUFFER - room]);
-            put_truncated(b"a\\n\\x01b", &mut line);
-            line.keep();
-            let written = &out.as_bytes()[BUFFER - room..];
-            assert_eq!(std::str::from_utf8(written).unwrap(), fits, "{room}");
-        }
-    }
-}
+mod tests;

@@ -5,175 +5,119 @@ use std::sync::Arc;
 
 use visor_api::{
     resolved::{self, Choices, ErrorLog, Stream},
-    source::{Mpm, Release, StreamKind},
+    source::{Mpm, StreamKind},
 };
 
 use super::{
-    catalog,
-    format::{Format, Message},
+    catalog::{self, CatalogMessage},
+    fields::{MessageFields, Part, RequestFields},
+    format::{Formatter, LineWriter},
+    message::{Message, PerMessageField},
 };
 use crate::{
     choice::{InvalidWeights, Table},
     clients,
+    line::{Columns, Draw, Draws, Field},
     random::{Random, Seed},
-    server::{self, Thread},
-    text::{Line, Lines, Text},
+    server::{self, Thread, traffic},
+    text::Lines,
     time::Time,
 };
 
-/// The subjects of the messages of an error log; the streams of a generator share them.
+/// What the messages of an error log are about; the streams of a generator share it.
 #[derive(Debug)]
 pub struct Subjects {
-    clients: Table<Text>,
-    referers: Table<Text>,
-    paths: Table<Text>,
-    hosts: Table<Text>,
-    users: Table<Text>,
-    scripts: Table<Text>,
-    document_root: Text,
-    server: Text,
-    built: Text,
+    tables: Arc<Tables>,
+    client: Field<'static>,
+    referer: Field<'static>,
+    user_agent: Field<'static>,
+    /// The file of a request.
+    file: Field<'static>,
+    /// Its path.
+    path: Field<'static>,
+    host: Field<'static>,
+    user: Field<'static>,
+    script: Field<'static>,
+    server_name: Field<'static>,
+}
+
+/// The weights of the subjects.
+#[derive(Debug)]
+struct Tables {
+    clients: Table<()>,
+    referers: Table<()>,
+    user_agents: Table<()>,
+    paths: Table<()>,
+    hosts: Table<()>,
+    users: Table<()>,
+    scripts: Table<()>,
 }
 
 impl Subjects {
-    /// The configured subjects, escaped for the format, else the default server's. The pool of
-    /// clients depends on `seed`.
+    /// The configured subjects, else the default server's. The pool of clients depends on `seed`.
     ///
     /// # Errors
     ///
     /// If one of the built-in lists of choices is invalid.
-    pub fn new(log: &ErrorLog, seed: Seed, format: &Format) -> Result<Self, InvalidWeights> {
-        let text = |plain: &str| format.text(plain);
+    pub fn new(log: &ErrorLog, seed: Seed) -> Result<Self, InvalidWeights> {
         let root = log.document_root.trim_end_matches('/');
+        let clients = clients::pool(&log.clients, seed)?;
         let referers = match &log.referers {
-            None => Table::new(server::referers().map(|(page, w)| (text(page), w)))?,
-            Some(referers) => Table::of(referers, |page| text(page)),
+            None => Table::new(server::referers().map(|(page, weight)| (page.to_owned(), weight)))?,
+            Some(referers) => Table::of(referers, String::clone),
         };
+        let user_agents = traffic::USER_AGENTS.iter();
+        let user_agents =
+            Table::new(user_agents.map(|(name, weight)| (*name, u64::from(*weight))))?;
+        let paths = Table::new(server::paths())?;
+        let hosts = Table::new(server::virtual_hosts().map(|host| (host, 1)))?;
+        let users = Table::new(server::users().map(|user| (user, 1)))?;
+        let scripts = Table::new(server::scripts(root).map(|script| (script, 1)))?;
+        let in_root = |path: &Vec<u8>| [root.as_bytes(), path].concat();
+        let server_name = hosts.values().first().copied().unwrap_or("-");
         Ok(Self {
-            clients: clients::pool(&log.clients, seed)?,
-            referers,
-            paths: Table::new(server::paths().map(|(path, w)| (format.text(path), w)))?,
-            hosts: Table::new(server::virtual_hosts().map(|host| (text(host), 1)))?,
-            users: Table::new(server::users().map(|user| (text(user), 1)))?,
-            scripts: Table::new(server::scripts(root).map(|script| (text(&script), 1)))?,
-            document_root: text(root),
-            server: text(log.release.software()),
-            built: text(server::built(log.release)),
+            client: field(Draw::CLIENT, &clients, |client| client.to_vec()),
+            referer: field(Draw::REFERER, &referers, |page| page.clone().into_bytes()),
+            user_agent: field(Draw::USER_AGENT, &user_agents, |name| (*name).into()),
+            file: field(Draw::TARGET, &paths, in_root),
+            path: field(Draw::TARGET, &paths, Vec::clone),
+            host: field(Draw::HOST, &hosts, |host| (*host).into()),
+            user: field(Draw::USER, &users, |user| (*user).into()),
+            script: field(Draw::SCRIPT, &scripts, |script| script.clone().into_bytes()),
+            server_name: Field::only(Draw::HOST, server_name.as_bytes().to_vec()),
+            tables: Arc::new(Tables {
+                clients: clients.indexes(),
+                referers: referers.indexes(),
+                user_agents: user_agents.indexes(),
+                paths: paths.indexes(),
+                hosts: hosts.indexes(),
+                users: users.indexes(),
+                scripts: scripts.indexes(),
+            }),
         })
     }
 }
 
-/// The subjects of one message, drawn once for a line: all occurrences of a path are the same.
-struct Particulars<'a> {
-    subjects: &'a Subjects,
-    path: &'a Text,
-    host: &'a Text,
-    user: &'a Text,
-    script: &'a Text,
-    pid: u32,
-    number: u64,
-    backend: u64,
+/// The field of a table.
+fn field<T>(draw_of: Draw, table: &Table<T>, value: impl Fn(&T) -> Vec<u8>) -> Field<'static> {
+    Field::new(draw_of, table.values().iter().map(value))
 }
 
-impl<'a> Particulars<'a> {
-    fn draw(subjects: &'a Subjects, random: &mut Random) -> Self {
-        Self {
-            subjects,
-            path: subjects.paths.draw(random),
-            host: subjects.hosts.draw(random),
-            user: subjects.users.draw(random),
-            script: subjects.scripts.draw(random),
-            pid: server::child(random),
-            number: random.between(1, 999),
-            backend: random.between(10, 14),
-        }
-    }
-}
-
-/// The model of the messages of one stream.
+/// The model of the messages of one stream. Clones share it, except for the draws.
 #[derive(Debug, Clone)]
 pub struct MessageModel {
-    subjects: Arc<Subjects>,
-    level: &'static str,
-    thread_id: ThreadId,
-    templates: Table<Template>,
-    /// The text of the current line, reused so that a line allocates nothing.
-    text: Lines,
+    tables: Arc<Tables>,
+    messages: Arc<Table<CompiledMessage>>,
+    draws: Draws,
 }
 
-/// Which ID of a thread a line has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ThreadId {
-    /// None: a process of the prefork MPM, up to 2.4.59.
-    None,
-    /// That of POSIX, up to 2.4.59.
-    Posix,
-    /// That of the kernel, since 2.4.60.
-    Kernel,
-    /// That of the process: the kernel's ID of the only thread of a process.
-    Process,
+/// A message, as far as all its lines are alike.
+#[derive(Debug)]
+struct CompiledMessage {
+    columns: Columns<PerMessageField>,
+    has_client: bool,
+    has_referer: bool,
 }
-
-impl ThreadId {
-    fn of(release: Release, mpm: Mpm) -> Self {
-        match (release > Release::V2_4_59, mpm) {
-            (false, Mpm::Prefork) => Self::None,
-            (false, _) => Self::Posix,
-            (true, Mpm::Prefork) => Self::Process,
-            (true, _) => Self::Kernel,
-        }
-    }
-
-    fn get(self, thread: Thread) -> Option<u64> {
-        match self {
-            Self::None => None,
-            Self::Posix => Some(thread.posix),
-            Self::Kernel => Some(thread.kernel.into()),
-            Self::Process => Some(thread.process.into()),
-        }
-    }
-}
-
-/// A parsed message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Template {
-    module: Box<str>,
-    source: Option<(&'static str, u32)>,
-    errno: Option<(i32, &'static str)>,
-    client: bool,
-    referer: bool,
-    pieces: Box<[Piece]>,
-}
-
-/// A part of a message: literal text, or a placeholder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Piece {
-    Text(Text),
-    File,
-    UriPath,
-    Host,
-    User,
-    ProcessId,
-    Number,
-    Backend,
-    Server,
-    Built,
-    Script,
-}
-
-/// The placeholders of the catalog.
-const PLACEHOLDERS: [(&str, Piece); 10] = [
-    ("{path}", Piece::File),
-    ("{uri}", Piece::UriPath),
-    ("{host}", Piece::Host),
-    ("{user}", Piece::User),
-    ("{pid}", Piece::ProcessId),
-    ("{number}", Piece::Number),
-    ("{backend}", Piece::Backend),
-    ("{server}", Piece::Server),
-    ("{built}", Piece::Built),
-    ("{script}", Piece::Script),
-];
 
 impl MessageModel {
     /// The configured messages of this stream, else httpd's messages.
@@ -184,136 +128,163 @@ impl MessageModel {
     pub fn new(
         log: &ErrorLog,
         stream: &Stream<Option<Choices<resolved::Message>>>,
-        subjects: Arc<Subjects>,
-        format: &Format,
+        subjects: &Subjects,
+        formatter: &mut Formatter<'_>,
     ) -> Result<Self, InvalidWeights> {
         // A heartbeat is logged as if by mod_heartbeat.
         let heartbeat = stream.kind == StreamKind::Heartbeat;
-        let level = if heartbeat { StreamKind::Info } else { stream.kind }.as_str();
+        let level = if heartbeat { StreamKind::Info } else { stream.kind };
         let module = if heartbeat { "heartbeat" } else { "core" };
-        let templates = if let Some(messages) = &stream.lines {
-            Table::of(messages, |message| Template {
-                client: message.client,
-                referer: message.client && log.referers.is_some(),
-                ..Template::literal(
-                    message.module.as_deref().unwrap_or(module),
-                    format.text(&message.text),
-                )
+        let plain = || MessageFields {
+            module: Some(module),
+            level: level.as_str(),
+            severity: level.severity(),
+            thread_id: (log.mpm != Mpm::Prefork).then_some(PerMessageField::ThreadId),
+            kernel_thread_id: match log.mpm {
+                Mpm::Prefork => PerMessageField::ProcessId,
+                _ => PerMessageField::KernelThreadId,
+            },
+            source: None,
+            errno: None,
+            client: None,
+            request: None,
+            virtual_host: &subjects.server_name,
+            text: Vec::new(),
+        };
+        let messages = if let Some(messages) = &stream.lines {
+            Table::of(messages, |message| {
+                let fields = MessageFields {
+                    module: Some(message.module.as_deref().unwrap_or(module)),
+                    text: vec![Part::text(message.text.as_bytes())],
+                    ..plain()
+                };
+                // Any client sends requests.
+                let has_referer = log.referers.is_some();
+                let request = message.client.then_some(has_referer);
+                CompiledMessage::new(fields, message.client, request, subjects, formatter)
             })
         } else if heartbeat {
-            Table::only(Template::literal(module, format.text(server::HEARTBEAT)))
+            let text = vec![Part::text(server::HEARTBEAT.as_bytes())];
+            let fields = MessageFields { text, ..plain() };
+            Table::only(CompiledMessage::new(fields, false, None, subjects, formatter))
         } else {
             let own = catalog::messages(log.release, stream.kind, log.mpm);
             Table::new(own.map(|entry| {
-                let template = Template::new(entry, log.release, format);
-                (template, u64::from(entry.weight))
+                let fields = MessageFields {
+                    module: Some(entry.module),
+                    source: entry.source(log.release),
+                    errno: entry.errno,
+                    text: parts(entry, log, subjects),
+                    ..plain()
+                };
+                let request = entry.referer.then_some(true);
+                let message =
+                    CompiledMessage::new(fields, entry.client, request, subjects, formatter);
+                (message, u64::from(entry.weight))
             }))?
         };
-        let thread_id = ThreadId::of(log.release, log.mpm);
-        Ok(Self { subjects, level, thread_id, templates, text: Lines::default() })
+        let (tables, messages) = (Arc::clone(&subjects.tables), Arc::new(messages));
+        Ok(Self { tables, messages, draws: Draws::default() })
     }
 
     /// Draws a message that is due at `time`, and writes its line.
-    pub fn write(&mut self, time: Time, format: &mut Format, random: &mut Random, out: &mut Lines) {
-        let entry = self.templates.draw(random);
-        let subjects = &*self.subjects;
-        let particulars = Particulars::draw(subjects, random);
-        self.text.clear();
-        let mut text = self.text.line();
-        for piece in &entry.pieces {
-            piece.write(&particulars, &mut text);
+    pub fn write(
+        &mut self,
+        time: Time,
+        writer: &mut LineWriter,
+        random: &mut Random,
+        out: &mut Lines,
+    ) {
+        let (tables, draws) = (&*self.tables, &mut self.draws);
+        let entry = self.messages.draw(random);
+        draws.set(Draw::TARGET, tables.paths.draw_index(random));
+        draws.set(Draw::HOST, tables.hosts.draw_index(random));
+        draws.set(Draw::USER, tables.users.draw_index(random));
+        draws.set(Draw::SCRIPT, tables.scripts.draw_index(random));
+        let child = server::child(random);
+        let number = random.between(1, 999);
+        let backend = random.between(10, 14);
+        let thread = if entry.has_client { Thread::draw(random) } else { Thread::PARENT };
+        let mut client_port = 0;
+        if entry.has_client {
+            draws.set(Draw::CLIENT, tables.clients.draw_index(random));
+            client_port = server::client_port(random);
         }
-        text.keep();
-        let thread = if entry.client { Thread::draw(random) } else { Thread::PARENT };
-        let client =
-            entry.client.then(|| (subjects.clients.draw(random), server::client_port(random)));
-        let referer = if entry.referer {
-            Some(subjects.referers.draw(random)).filter(|referer| ***referer != *b"-")
-        } else {
-            None
-        };
+        if entry.has_referer {
+            draws.set(Draw::REFERER, tables.referers.draw_index(random));
+        }
+        // What the format doesn't need isn't drawn.
+        let needed = writer.needed();
+        if needed.user_agent {
+            draws.set(Draw::USER_AGENT, tables.user_agents.draw_index(random));
+        }
+        let id =
+            if needed.id { u128::from(random.bits()) << 64 | u128::from(random.bits()) } else { 0 };
+        let keep_alive_requests = if needed.connection { random.below(12) } else { 0 };
         let message = Message {
-            time,
-            module: Some(&entry.module),
-            level: self.level,
-            pid: thread.process,
-            tid: self.thread_id.get(thread),
-            source: entry.source,
-            errno: entry.errno,
-            client,
-            text: self.text.as_bytes(),
-            referer,
+            client_port,
+            child,
+            number,
+            backend,
+            keep_alive_requests,
+            id,
+            ..Message::new(draws, time, thread)
         };
-        format.write(&message, out);
+        writer.write(&entry.columns, &message, out);
     }
 }
 
-impl Template {
-    /// A configured message, as written.
-    fn literal(module: &str, text: Text) -> Self {
-        Self {
-            module: module.into(),
-            source: None,
-            errno: None,
-            client: false,
-            referer: false,
-            pieces: [Piece::Text(text)].into(),
-        }
-    }
-
-    /// A message of the catalog.
-    fn new(entry: &catalog::CatalogMessage, release: Release, format: &Format) -> Self {
-        Self {
-            module: entry.module.into(),
-            source: entry.source(release),
-            errno: entry.errno,
-            client: entry.client,
-            referer: entry.referer,
-            pieces: pieces(entry.text, format),
-        }
+impl CompiledMessage {
+    /// A message. `request` is whether it is about a request, and whether that may have a referer.
+    fn new(
+        fields: MessageFields<'_>,
+        has_client: bool,
+        request: Option<bool>,
+        subjects: &Subjects,
+        formatter: &mut Formatter<'_>,
+    ) -> Self {
+        let has_referer = request == Some(true);
+        let fields = MessageFields {
+            client: has_client.then_some(&subjects.client),
+            request: request.map(|_| RequestFields {
+                referer: has_referer.then_some(&subjects.referer),
+                user_agent: &subjects.user_agent,
+                host: &subjects.host,
+            }),
+            virtual_host: if request.is_some() { &subjects.host } else { fields.virtual_host },
+            ..fields
+        };
+        Self { columns: formatter.columns(&fields), has_client, has_referer }
     }
 }
 
-/// Splits a text at its placeholders.
-fn pieces(text: &str, format: &Format) -> Box<[Piece]> {
-    let mut pieces = Vec::new();
-    let mut rest = text;
-    let next = |rest: &str| {
-        let found = PLACEHOLDERS
-            .iter()
-            .filter_map(|(name, piece)| rest.find(name).map(|at| (at, name.len(), piece.clone())));
-        found.min_by_key(|(at, ..)| *at)
-    };
-    while let Some((at, length, piece)) = next(rest) {
-        pieces.push(Piece::Text(format.text(&rest[..at])));
-        pieces.push(piece);
-        rest = &rest[at + length..];
-    }
-    pieces.push(Piece::Text(format.text(rest)));
-    pieces.into()
-}
-
-impl Piece {
-    fn write(&self, particulars: &Particulars<'_>, line: &mut Line<'_>) {
-        match self {
-            Self::Text(text) => line.put(text),
-            Self::File => {
-                line.put(&particulars.subjects.document_root);
-                line.put(particulars.path);
-            }
-            Self::UriPath => line.put(particulars.path),
-            Self::Host => line.put(particulars.host),
-            Self::User => line.put(particulars.user),
-            Self::ProcessId => line.number(particulars.pid),
-            Self::Number => line.number(particulars.number),
-            Self::Backend => {
-                line.extend(b"10.0.3.");
-                line.number(particulars.backend);
-                line.extend(b":8080");
-            }
-            Self::Server => line.put(&particulars.subjects.server),
-            Self::Built => line.put(&particulars.subjects.built),
-            Self::Script => line.put(particulars.script),
+/// The parts of a message of the catalog: what its placeholders stand for, and the text between them.
+fn parts<'a>(entry: &CatalogMessage, log: &ErrorLog, subjects: &'a Subjects) -> Vec<Part<'a>> {
+    let mut parts = Vec::new();
+    let mut rest = entry.text;
+    while let Some((before, after)) = rest.split_once('{')
+        && let Some((name, after)) = after.split_once('}')
+    {
+        parts.push(Part::text(before.as_bytes()));
+        match name {
+            "path" => parts.push(Part::Field(&subjects.file)),
+            "uri" => parts.push(Part::Field(&subjects.path)),
+            "host" => parts.push(Part::Field(&subjects.host)),
+            "user" => parts.push(Part::Field(&subjects.user)),
+            "script" => parts.push(Part::Field(&subjects.script)),
+            "pid" => parts.push(Part::PerMessage(PerMessageField::Child)),
+            "number" => parts.push(Part::PerMessage(PerMessageField::Number)),
+            "backend" => parts.extend([
+                Part::text(b"10.0.3.".as_slice()),
+                Part::PerMessage(PerMessageField::Backend),
+                Part::text(b":8080".as_slice()),
+            ]),
+            "server" => parts.push(Part::text(log.release.software().as_bytes())),
+            "built" => parts.push(Part::text(server::built(log.release).as_bytes())),
+            other => parts.push(Part::text(format!("{{{other}}}").into_bytes())),
         }
+        rest = after;
     }
+    parts.push(Part::text(rest.as_bytes()));
+    parts
 }

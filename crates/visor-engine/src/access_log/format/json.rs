@@ -1,46 +1,42 @@
 //! JSON: an object a line, whose fields are those of the Elastic Common Schema that Elastic's own
 //! integration makes of an Apache access log (decision 0012). Absent fields are left out.
 
+use super::Builder;
 use crate::{
-    access_log::{
-        columns::{Builder, Columns, RequestTime},
-        fields::{RequestField, RequestFields},
-        request::PerRequestField,
-    },
-    stamp::AccessStamp,
+    access_log::{fields::RequestFields, request::PerRequestField},
+    line::{Field, Moment},
+    stamp::Stamp,
 };
 
-/// The columns of a JSON object.
-pub(super) fn columns(fields: &RequestFields<'_>) -> Columns {
-    let mut columns = Builder::default();
+/// Adds the columns of a JSON object.
+pub(super) fn add(fields: &RequestFields<'_>, columns: &mut Builder) {
     columns.text(br#"{"@timestamp":""#);
-    columns.time(RequestTime::Begin, AccessStamp::utc());
+    columns.time(Moment::Begin, Stamp::utc());
     columns.text(br#"","ecs":{"version":"8.11.0"},"event":{"#);
     if let Some(message) = &fields.message {
         columns.text(br#""dataset":"apache.access","kind":"event","module":"apache"},"message":""#);
         columns.field(message, string);
         columns.text(br#"","#);
     } else {
-        add_event(fields, &mut columns);
-        add_http(fields, &mut columns);
+        add_event(fields, columns);
+        add_http(fields, columns);
         match &fields.request_line {
-            None => add_url(fields, &mut columns),
+            None => add_url(fields, columns),
             // What can't be taken apart is a message.
-            Some(line) => add_if_present(br#""message":""#, line, br#"","#, &mut columns),
+            Some(line) => add_if_present(br#""message":""#, line, br#"","#, columns),
         }
     }
-    add_who(fields, &mut columns);
+    add_who(fields, columns);
     columns.text(br#""process":{"pid":"#);
-    columns.per_request(PerRequestField::ProcessId);
+    columns.per_record(PerRequestField::ProcessId);
     columns.text(br#","thread":{"id":"#);
-    columns.per_request(PerRequestField::ThreadId);
+    columns.per_record(PerRequestField::ThreadId);
     columns.text(b"}}}\n");
-    columns.finish()
 }
 
 fn add_event(fields: &RequestFields<'_>, columns: &mut Builder) {
     columns.text(br#""category":["web"],"dataset":"apache.access","duration":"#);
-    columns.per_request(PerRequestField::Duration(1));
+    columns.per_record(PerRequestField::Duration(1));
     columns.text(br#","kind":"event","module":"apache","outcome":""#);
     columns.field(&fields.status, |status| match status {
         [b'4'..=b'9', ..] => b"failure".to_vec(),
@@ -51,13 +47,13 @@ fn add_event(fields: &RequestFields<'_>, columns: &mut Builder) {
 
 fn add_http(fields: &RequestFields<'_>, columns: &mut Builder) {
     columns.text(br#""http":{"request":{"bytes":"#);
-    columns.per_request(PerRequestField::BytesIn);
+    columns.per_record(PerRequestField::BytesIn);
     add_if_present(br#","method":""#, &fields.method, br#"""#, columns);
     add_if_present(br#","referrer":""#, &fields.referer, br#"""#, columns);
     columns.text(br#"},"response":{"body":{"bytes":"#);
-    columns.per_request(PerRequestField::BodyBytes);
+    columns.per_record(PerRequestField::BodyBytes);
     columns.text(br#"},"bytes":"#);
-    columns.per_request(PerRequestField::BytesOut);
+    columns.per_record(PerRequestField::BytesOut);
     columns.text(br#","status_code":"#);
     columns.field(&fields.status, <[u8]>::to_vec);
     columns.text(br#"},"version":""#);
@@ -90,7 +86,7 @@ fn add_who(fields: &RequestFields<'_>, columns: &mut Builder) {
         columns.text(br#"","ip":""#);
         columns.field(&fields.client_address, string);
         columns.text(br#"","port":"#);
-        columns.per_request(PerRequestField::RemotePort);
+        columns.per_record(PerRequestField::RemotePort);
         columns.text(b"},");
     }
     add_if_present(br#""user":{"name":""#, &fields.remote_user, br#""},"#, columns);
@@ -98,7 +94,7 @@ fn add_who(fields: &RequestFields<'_>, columns: &mut Builder) {
 }
 
 /// An optional field: its text is empty if it is absent.
-fn add_if_present(before: &[u8], field: &RequestField<'_>, after: &[u8], columns: &mut Builder) {
+fn add_if_present(before: &[u8], field: &Field<'_>, after: &[u8], columns: &mut Builder) {
     columns.field(field, |value| match value {
         b"-" => Vec::new(),
         value => between(before, value, after),

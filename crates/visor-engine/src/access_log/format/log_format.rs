@@ -6,32 +6,38 @@
 use jiff::tz::TimeZone;
 use visor_api::log_format::{self, Condition, DurationUnit, Field, Item, LogFormat, Namespace};
 
+use super::Builder;
 use crate::{
-    access_log::{
-        columns::{Builder, Columns, RequestTime},
-        fields::RequestFields,
-        request::PerRequestField,
-    },
+    access_log::{fields::RequestFields, request::PerRequestField},
     escape::log_item,
-    stamp::AccessStamp,
+    line::{Draw, Moment},
+    stamp::Stamp,
 };
 
-/// The columns of a `LogFormat`.
-pub(super) fn columns(format: &LogFormat, fields: &RequestFields<'_>, zone: &TimeZone) -> Columns {
-    let mut columns = Builder::default();
+/// Adds the columns of a `LogFormat`.
+pub(super) fn add(
+    format: &LogFormat,
+    fields: &RequestFields<'_>,
+    zone: &TimeZone,
+    columns: &mut Builder,
+) {
     for item in &format.items {
         match item {
             Item::Literal(text) => columns.text(text.as_bytes()),
             Item::Directive(directive) => match &directive.condition {
-                None => add(directive, fields, zone, &mut columns),
-                Some(condition) => columns.only_if(admitted(condition, fields), |columns| {
-                    add(directive, fields, zone, columns);
+                None => add_directive(directive, fields, zone, columns),
+                Some(condition) => only_if(admitted(condition, fields), columns, |columns| {
+                    add_directive(directive, fields, zone, columns);
                 }),
             },
         }
     }
     columns.text(b"\n");
-    columns.finish()
+}
+
+/// What `add` adds, for the admitted exchanges only; `-` for the others.
+fn only_if(admitted: Box<[bool]>, columns: &mut Builder, add: impl FnOnce(&mut Builder)) {
+    columns.if_admitted(Draw::EXCHANGE, admitted, add, |columns| columns.text(b"-"));
 }
 
 /// For each exchange, whether its status is one of the condition's.
@@ -42,7 +48,7 @@ fn admitted(condition: &Condition, fields: &RequestFields<'_>) -> Box<[bool]> {
 }
 
 /// Adds the column of a directive.
-fn add(
+fn add_directive(
     directive: &log_format::Directive,
     fields: &RequestFields<'_>,
     zone: &TimeZone,
@@ -59,41 +65,41 @@ fn add(
             user => log_item(user),
         }),
         Field::Time { end, format } => {
-            let which = if *end { RequestTime::End } else { RequestTime::Begin };
-            columns.time(which, AccessStamp::new(format.clone(), zone.clone()));
+            let which = if *end { Moment::End } else { Moment::Begin };
+            columns.time(which, Stamp::new(format.clone(), zone.clone()));
         }
         Field::RequestLine => add_request_line(fields, columns),
         Field::Status if directive.original => columns.field(&fields.original_status, log_item),
         Field::Status => columns.field(&fields.status, log_item),
-        Field::BodyBytes => columns.per_request(PerRequestField::BodyBytes),
-        Field::BodyBytesOrDash => columns.per_request(PerRequestField::BodyBytesOrDash),
-        Field::BytesIn => columns.per_request(PerRequestField::BytesIn),
-        Field::BytesOut => columns.per_request(PerRequestField::BytesOut),
-        Field::BytesTransferred => columns.per_request(PerRequestField::BytesTransferred),
+        Field::BodyBytes => columns.per_record(PerRequestField::BodyBytes),
+        Field::BodyBytesOrDash => columns.per_record(PerRequestField::BodyBytesOrDash),
+        Field::BytesIn => columns.per_record(PerRequestField::BytesIn),
+        Field::BytesOut => columns.per_record(PerRequestField::BytesOut),
+        Field::BytesTransferred => columns.per_record(PerRequestField::BytesTransferred),
         Field::Named(namespace, name) => add_named(*namespace, name, fields, columns),
         Field::VirtualHost => columns.field(&fields.virtual_host, log_item),
         Field::ServerName => columns.field(&fields.server_name, log_item),
         Field::Port => columns.field(&fields.port, log_item),
         Field::LocalPort => columns.field(&fields.local_port, log_item),
-        Field::RemotePort => columns.per_request(PerRequestField::RemotePort),
-        Field::ProcessId => columns.per_request(PerRequestField::ProcessId),
-        Field::ThreadId => columns.per_request(PerRequestField::ThreadId),
-        Field::ThreadIdHexadecimal => columns.per_request(PerRequestField::ThreadIdHexadecimal),
+        Field::RemotePort => columns.per_record(PerRequestField::RemotePort),
+        Field::ProcessId => columns.per_record(PerRequestField::ProcessId),
+        Field::ThreadId => columns.per_record(PerRequestField::ThreadId),
+        Field::ThreadIdHexadecimal => columns.per_record(PerRequestField::ThreadIdHexadecimal),
         Field::Protocol => columns.field(&fields.protocol, log_item),
         Field::Method => columns.field(&fields.method, log_item),
         Field::Path => columns.field(&fields.path, log_item),
         Field::Query => columns.field(&fields.query, log_item),
         Field::Filename => columns.field(&fields.filename, log_item),
-        Field::Duration(unit) => columns.per_request(PerRequestField::Duration(match unit {
+        Field::Duration(unit) => columns.per_record(PerRequestField::Duration(match unit {
             DurationUnit::Seconds => 1_000_000_000,
             DurationUnit::Milliseconds => 1_000_000,
             DurationUnit::Microseconds => 1_000,
         })),
-        Field::TimeToFirstByte => columns.per_request(PerRequestField::TimeToFirstByte),
+        Field::TimeToFirstByte => columns.per_record(PerRequestField::TimeToFirstByte),
         Field::Handler => columns.field(&fields.handler, log_item),
         Field::LogId => columns.field(&fields.log_id, log_item),
-        Field::ConnectionStatus => columns.per_request(PerRequestField::ConnectionStatus),
-        Field::KeepAliveRequests => columns.per_request(PerRequestField::KeepAliveRequests),
+        Field::ConnectionStatus => columns.per_record(PerRequestField::ConnectionStatus),
+        Field::KeepAliveRequests => columns.per_record(PerRequestField::KeepAliveRequests),
         Field::Verbatim(text) => columns.text(text.as_bytes()),
     }
 }
@@ -127,7 +133,7 @@ fn add_named(namespace: Namespace, name: &str, fields: &RequestFields<'_>, colum
             columns.field(&fields.client_address, log_item);
         }
         Namespace::RequestHeader if is("X-Request-Id") => {
-            columns.per_request(PerRequestField::Uuid);
+            columns.per_record(PerRequestField::Uuid);
         }
         Namespace::ResponseHeader if is("Content-Type") => {
             columns.field(&fields.content_type, log_item);
@@ -135,8 +141,10 @@ fn add_named(namespace: Namespace, name: &str, fields: &RequestFields<'_>, colum
         Namespace::Environment if name == "UNIQUE_ID" => {
             let unique_id = PerRequestField::UniqueId;
             match &fields.has_id {
-                None => columns.per_request(unique_id),
-                Some(has_id) => columns.only_if(has_id.clone(), |add| add.per_request(unique_id)),
+                None => columns.per_record(unique_id),
+                Some(has_id) => {
+                    only_if(has_id.clone(), columns, |columns| columns.per_record(unique_id));
+                }
             }
         }
         Namespace::TlsVariable if name == "HTTPS" => {

@@ -3,11 +3,13 @@
 //! A cell is always copied completely, and what is copied beyond the end of the text is overwritten
 //! by the next one. All texts of a column have cells of the same width, so copying needs no branch.
 
+use std::sync::Arc;
+
 use crate::text::Line;
 
 /// The texts of a column, by index, in cells of this width.
 #[derive(Debug, Clone)]
-pub(super) struct Cells<const WIDTH: usize>(Box<[Cell<WIDTH>]>);
+pub(super) struct Cells<const WIDTH: usize>(Arc<[Cell<WIDTH>]>);
 
 #[derive(Debug, Clone)]
 struct Cell<const WIDTH: usize> {
