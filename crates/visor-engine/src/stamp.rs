@@ -164,16 +164,14 @@ impl Stamp {
                     render_ctime(second, zone, *options, text);
                     text.put(after);
                 });
-                let (seconds, rest) = text.split_at(LENGTH_UP_TO_SECONDS);
-                line.extend(seconds);
-                if options.microseconds {
-                    line.push(b'.');
-                    line.digits(time.subsecond_nanos() / 1_000, 6);
-                } else if options.milliseconds {
-                    line.push(b'.');
-                    line.digits(time.subsecond_nanos() / 1_000_000, 3);
-                }
-                return line.extend(rest);
+                let (fraction, digits) = match options {
+                    CtimeOptions { microseconds: true, .. } => (time.subsecond_nanos() / 1_000, 6),
+                    CtimeOptions { milliseconds: true, .. } => {
+                        (time.subsecond_nanos() / 1_000_000, 3)
+                    }
+                    _ => return line.put(text),
+                };
+                return line.put_with_digits(text, FRACTION, fraction, digits);
             }
             Form::Utc => {
                 line.put(self.cache.at(time, render_utc));
@@ -226,10 +224,10 @@ fn render_utc(second: Timestamp, text: &mut Line<'_>) {
 /// No other time has more bytes.
 const LONGEST: usize = 64;
 
-/// `Www Mon DD HH:MM:SS` and `YYYY-MM-DD HH:MM:SS` have this length; the fraction is inserted after it.
-const LENGTH_UP_TO_SECONDS: usize = 19;
+/// Where the fraction begins in `Www Mon DD HH:MM:SS.` and `YYYY-MM-DD HH:MM:SS.`.
+const FRACTION: usize = 20;
 
-/// As `ap_recent_ctime_ex` of httpd's `server/util_time.c`, without the fraction.
+/// As `ap_recent_ctime_ex` of httpd's `server/util_time.c`, with zeros as the fraction.
 fn render_ctime(second: Timestamp, zone: &TimeZone, options: CtimeOptions, text: &mut Line<'_>) {
     let civil = second.to_zoned(zone.clone());
     if options.compact {
@@ -248,6 +246,11 @@ fn render_ctime(second: Timestamp, zone: &TimeZone, options: CtimeOptions, text:
     for (part, before) in [(civil.hour(), b' '), (civil.minute(), b':'), (civil.second(), b':')] {
         text.push(before);
         text.digits(part.into(), 2);
+    }
+    if options.microseconds {
+        text.extend(b".000000");
+    } else if options.milliseconds {
+        text.extend(b".000");
     }
     if !options.compact {
         text.push(b' ');

@@ -202,16 +202,21 @@ impl Line<'_> {
         self.number(number.unsigned_abs());
     }
 
-    /// Appends the last `digits` digits (at most 9) of a number that is not negative.
-    #[expect(clippy::cast_sign_loss, reason = "a digit")]
+    /// Appends the last `digits` digits (at most 8) of a number that is not negative.
     #[inline]
-    pub fn digits(&mut self, mut number: i64, digits: usize) {
-        let mut text = [b'0'; 9];
-        for place in text[..digits].iter_mut().rev() {
-            *place = b'0' + (number % 10) as u8;
-            number /= 10;
+    pub fn digits(&mut self, number: i64, digits: usize) {
+        self.put_block(&last_digits(number, digits), digits);
+    }
+
+    /// Appends a text, and overwrites it from byte `at` on with the last `digits` digits (at most 8)
+    /// of a number that is not negative.
+    #[inline]
+    pub fn put_with_digits(&mut self, text: &Text, at: usize, number: i64, digits: usize) {
+        let start = self.end + at;
+        self.put(text);
+        if let Some(place) = self.lines.bytes.get_mut(start..start + digits) {
+            place.copy_from_slice(&last_digits(number, digits)[..digits]);
         }
-        self.put_block(&text, digits);
     }
 
     /// Appends the last `digits` hexadecimal digits of a number, in lower case.
@@ -236,6 +241,18 @@ const fn eight_digits(number: u32) -> u64 {
     let by_two = hundreds | (by_four - hundreds * 100) << 16;
     let tens = (by_two * 103) >> 10 & 0x000f_000f_000f_000f;
     tens | (by_two - tens * 10) << 8
+}
+
+/// The last digits (at most 8) of a number that is not negative, and zeros behind them.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "it is not negative, and below 10^8"
+)]
+#[inline]
+fn last_digits(number: i64, digits: usize) -> [u8; 8] {
+    let text = eight_digits((number % 100_000_000) as u32) | u64::from_ne_bytes([b'0'; 8]);
+    (text >> (8 * (8 - digits.clamp(1, 8)))).to_le_bytes()
 }
 
 #[cfg(test)]
@@ -278,6 +295,19 @@ mod tests {
         line.hexadecimal(0, 1);
         line.keep();
         assert_eq!(lines.as_bytes(), format!("1ab{}0", "f".repeat(32)).as_bytes());
+    }
+
+    #[test]
+    fn digits_are_the_last_ones_and_may_overwrite_a_text() {
+        let mut lines = Lines::default();
+        let mut line = lines.line();
+        line.digits(1_234_567_890_123, 3);
+        line.digits(7, 8);
+        line.put_with_digits(&Text::new(b"[......]"), 1, 98_765, 6);
+        line.put_with_digits(&Text::new(&[b'.'; 40]), 0, 1, 1);
+        line.keep();
+        let wanted = format!("12300000007[098765]1{}", ".".repeat(39));
+        assert_eq!(lines.as_bytes(), wanted.as_bytes());
     }
 
     #[test]

@@ -39,6 +39,8 @@ enum Step<'a> {
     FieldStart,
     Text(Cow<'a, [u8]>),
     Field(&'a Field<'a>),
+    /// An address, and the colon before its port.
+    Address(&'a Field<'a>),
     PerMessage(PerMessageField),
     Time(usize),
     Message,
@@ -162,7 +164,7 @@ impl<'a> Formatter<'a> {
             Value::ClientAddress => only(fields.client.map(Step::Field)),
             Value::ClientAddressAndPort => fields.client.map_or_else(Vec::new, |client| {
                 let port = Step::PerMessage(PerMessageField::ClientPort);
-                vec![Step::Field(client), text(":"), port]
+                vec![Step::Address(client), port]
             }),
             Value::LocalAddressAndPort => fields.client.map_or_else(Vec::new, |_| {
                 let address = format!("{}:{}", server::ADDRESS, server::PORT);
@@ -258,6 +260,7 @@ fn add_all(steps: &[Step<'_>], fields: &MessageFields<'_>, columns: &mut Builder
             Step::FieldStart => columns.part_start(),
             Step::Text(text) => columns.text(text),
             Step::Field(field) => columns.field(field, escaped),
+            Step::Address(field) => columns.field(field, |address| [address, b":"].concat()),
             Step::PerMessage(field) => columns.per_record(*field),
             Step::Time(stamp) => columns.stamp(Moment::End, *stamp),
             Step::Message => columns.whole(|columns| {
@@ -270,6 +273,17 @@ fn add_all(steps: &[Step<'_>], fields: &MessageFields<'_>, columns: &mut Builder
                 }
             }),
             Step::Optional { field, present, absent } => {
+                if let Some(before) = text_before(present)
+                    && absent.is_empty()
+                    && !columns.is_cut()
+                {
+                    // One column, which is empty without a value.
+                    columns.field(field, |value| match value {
+                        value if is_absent(value) => Vec::new(),
+                        value => [before.clone(), error_log_item(value)].concat(),
+                    });
+                    continue;
+                }
                 let admitted = field.values.iter().map(|value| !is_absent(value)).collect();
                 columns.if_admitted(
                     field.draw_of,
@@ -280,6 +294,17 @@ fn add_all(steps: &[Step<'_>], fields: &MessageFields<'_>, columns: &mut Builder
             }
         }
     }
+}
+
+/// The text before a field, if these steps are nothing else.
+fn text_before(steps: &[Step<'_>]) -> Option<Vec<u8>> {
+    let (Step::Field(_), before) = steps.split_last()? else { return None };
+    let texts = before.iter().map(|step| match step {
+        Step::FieldStart => Some(&b""[..]),
+        Step::Text(text) => Some(&**text),
+        _ => None,
+    });
+    Some(texts.collect::<Option<Vec<_>>>()?.concat())
 }
 
 /// A value as it is written; `-` if it is absent.

@@ -162,16 +162,21 @@ impl<F: PerRecordField> Builder<F> {
         self.columns.push(Draft::Done(Column::Conditional(Box::new(conditional))));
     }
 
+    /// Whether each column can be cut, so that what is cut must be a column of its own.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.merging == Merging::Nothing
+    }
+
     /// The start of a part that a long line may drop.
     pub(crate) fn part_start(&mut self) {
-        if self.merging == Merging::Nothing {
+        if self.is_cut() {
             self.columns.push(Draft::Done(Column::PartStart));
         }
     }
 
     /// What `add` adds as one text, which a long line may cut, but not drop.
     pub(crate) fn whole(&mut self, add: impl FnOnce(&mut Self)) {
-        if self.merging == Merging::Nothing {
+        if self.is_cut() {
             let columns = self.apart(add);
             self.columns.push(Draft::Done(Column::Whole(columns)));
         } else {
