@@ -40,6 +40,11 @@ def access(log_format: str, time_zone: str, fields: dict[str, Any]) -> dict[str,
     return {"access": {"logFormat": log_format, "timeZone": time_zone, "fields": fields}}
 
 
+def nginx(log_format: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """A request for a line of an access log of nginx, in UTC."""
+    return {"access": {"nginxLogFormat": log_format, "timeZone": "UTC", "fields": fields}}
+
+
 def error(
     mpm: str, time_zone: str, fields: dict[str, Any], log_format: str | None = None
 ) -> dict[str, Any]:

@@ -8,6 +8,7 @@
 //! | [`network`] | networks of clients, and the addresses in them |
 //! | [`log_format`] | the grammar of Apache's `LogFormat` strings |
 //! | [`error_log_format`] | the grammar of Apache's `ErrorLogFormat` strings |
+//! | [`nginx_log_format`] | the grammar of nginx's `log_format` strings |
 //! | [`document`] | text in, sources out, or every problem with its file, line and path |
 //! | [`rules`] | what a schema can't express: the rules between fields |
 //! | [`resolved`] | a source that has passed every rule, with its defaults |
@@ -24,6 +25,7 @@ pub mod error_log_format;
 pub mod log_format;
 mod message;
 pub mod network;
+pub mod nginx_log_format;
 pub mod problem;
 pub mod quantity;
 pub mod resolved;

@@ -170,6 +170,8 @@ pub enum TimeFormat {
     MicrosecondFraction,
     /// As strftime(3) has it.
     Strftime(String),
+    /// `2026-09-18T19:18:28-04:00`
+    Iso8601,
     /// `Sun Sep 20 19:18:28 2026`, as ctime(3) has it: that of an error log.
     Ctime(CtimeOptions),
 }

@@ -13,6 +13,8 @@ use traffic::Class;
 pub(crate) const ADDRESS: &str = "192.0.2.10";
 /// Its port, with TLS.
 pub(crate) const PORT: u16 = 443;
+/// Its version, if it is nginx: that of Debian.
+pub(crate) const NGINX_VERSION: &str = "1.22.1";
 /// The texts of heartbeats.
 pub(crate) const HEARTBEAT: &str = "HEARTBEAT";
 

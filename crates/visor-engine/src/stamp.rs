@@ -1,6 +1,6 @@
 //! Time stamps. The text of a stamp is cached for its second.
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use visor_api::log_format::{CtimeOptions, TimeFormat};
 
 use crate::{
@@ -89,6 +89,7 @@ pub struct Stamp {
 #[derive(Debug, Clone)]
 enum Form {
     Clf(TimeZone),
+    Iso8601(TimeZone),
     Strftime(Box<Strftime>, TimeZone),
     Ctime(CtimeOptions, TimeZone),
     Utc,
@@ -104,6 +105,7 @@ impl Stamp {
     pub fn new(format: TimeFormat, zone: TimeZone) -> Self {
         Self::of(match format {
             TimeFormat::Clf => Form::Clf(zone),
+            TimeFormat::Iso8601 => Form::Iso8601(zone),
             TimeFormat::Ctime(options) => Form::Ctime(options, zone),
             TimeFormat::Strftime(format) => Form::Strftime(Box::new(Strftime::new(&format)), zone),
             TimeFormat::Seconds => Form::Seconds,
@@ -148,6 +150,12 @@ impl Stamp {
             Form::Clf(zone) => {
                 return line.put(self.cache.at(time, |second, text| {
                     render_clf(second, zone, text);
+                    text.put(after);
+                }));
+            }
+            Form::Iso8601(zone) => {
+                return line.put(self.cache.at(time, |second, text| {
+                    render_iso8601(second, zone, text);
                     text.put(after);
                 }));
             }
@@ -206,7 +214,23 @@ fn render_clf(second: Timestamp, zone: &TimeZone, text: &mut Line<'_>) {
 
 /// A time in UTC up to the fraction of its second.
 fn render_utc(second: Timestamp, text: &mut Line<'_>) {
-    let civil = TimeZone::UTC.to_datetime(second);
+    render_date_and_time(TimeZone::UTC.to_datetime(second), text);
+    text.push(b'.');
+}
+
+/// `2026-09-18T19:18:28-04:00`, as nginx's `$time_iso8601`.
+fn render_iso8601(second: Timestamp, zone: &TimeZone, text: &mut Line<'_>) {
+    let civil = second.to_zoned(zone.clone());
+    render_date_and_time(civil.datetime(), text);
+    let seconds = civil.offset().seconds();
+    text.push(if seconds < 0 { b'-' } else { b'+' });
+    let minutes = i64::from(seconds.abs() / 60);
+    text.digits(minutes / 60, 2);
+    text.push(b':');
+    text.digits(minutes % 60, 2);
+}
+
+fn render_date_and_time(civil: DateTime, text: &mut Line<'_>) {
     text.digits(civil.year().into(), 4);
     for (part, before) in [
         (civil.month(), b'-'),
@@ -218,7 +242,6 @@ fn render_utc(second: Timestamp, text: &mut Line<'_>) {
         text.push(before);
         text.digits(part.into(), 2);
     }
-    text.push(b'.');
 }
 
 /// No other time has more bytes.
@@ -332,6 +355,7 @@ mod tests {
             (TimeFormat::MillisecondFraction, "004"),
             (TimeFormat::MicrosecondFraction, "004050"),
             (TimeFormat::Strftime("%Y-%m-%d".to_owned()), "2001-09-09"),
+            (TimeFormat::Iso8601, "2001-09-09T01:46:47+00:00"),
         ] {
             assert_eq!(access(format, "UTC", &[time]), [text]);
         }

@@ -244,11 +244,7 @@ const fn eight_digits(number: u32) -> u64 {
 }
 
 /// The last digits (at most 8) of a number that is not negative, and zeros behind them.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "it is not negative, and below 10^8"
-)]
+#[expect(clippy::cast_sign_loss, reason = "it is not negative")]
 #[inline]
 fn last_digits(number: i64, digits: usize) -> [u8; 8] {
     let text = eight_digits((number % 100_000_000) as u32) | u64::from_ne_bytes([b'0'; 8]);

@@ -10,9 +10,11 @@ use clap::{
 };
 use strum::{IntoEnumIterator, VariantNames};
 use visor_api::{
+    log_format,
     quantity::Duration,
     source::{
-        AccessFormat, ErrorFormat, Exponential, Interval, Mpm, Normal, Release, StreamKind, Uniform,
+        AccessFormat, AccessLog, ErrorFormat, Exponential, Interval, Mpm, Normal, Release,
+        StreamKind, Uniform,
     },
 };
 
@@ -188,8 +190,9 @@ pub(crate) struct EmitOptions {
     #[arg(value_enum)]
     pub(crate) log: Log,
 
-    /// Common, Combined, CombinedIo, VhostCombined, Json or a LogFormat string for an access log;
-    /// Httpd24, Httpd22 or an ErrorLogFormat string for an error log [default: Combined, Httpd24]
+    /// Of an access log: Common, Combined, CombinedIo, VhostCombined, Json, NginxCombined, a string of
+    /// Apache's LogFormat or of nginx's log_format. Of an error log: Httpd24, Httpd22 or a string of
+    /// Apache's ErrorLogFormat [default: Combined, Httpd24]
     #[arg(long, value_name = "FORMAT", value_hint = ValueHint::Other)]
     pub(crate) format: Option<String>,
 
@@ -348,16 +351,26 @@ impl FromStr for DirectiveValue {
     }
 }
 
-/// The format of an access log: a name, or a format string.
-pub(crate) fn access_format(text: &str) -> Result<(AccessFormat, Option<String>), String> {
+/// An access log in a format: a name, or a format string of Apache or nginx.
+pub(crate) fn access_format(text: &str) -> Result<AccessLog, String> {
+    let string = Some(text.to_owned());
+    let log = |format| AccessLog { format, ..AccessLog::default() };
     match named(text) {
-        Some(format) if format != AccessFormat::Custom => Ok((format, None)),
-        _ if text.contains('%') => Ok((AccessFormat::Custom, Some(text.to_owned()))),
+        Some(format) if !matches!(format, AccessFormat::Custom | AccessFormat::NginxCustom) => {
+            Ok(log(format))
+        }
+        _ if text.contains('$') && (!text.contains('%') || log_format::parse(text).is_err()) => {
+            Ok(AccessLog { nginx_log_format: string, ..log(AccessFormat::NginxCustom) })
+        }
+        _ if text.contains('%') => {
+            Ok(AccessLog { log_format: string, ..log(AccessFormat::Custom) })
+        }
         _ => {
-            let names = AccessFormat::VARIANTS.iter().filter(|name| **name != "Custom");
+            let names = AccessFormat::VARIANTS.iter().filter(|name| !name.contains("Custom"));
             Err(format!(
-                "unknown format `{text}`; use {}, or a LogFormat string such as \
-                 '%h %l %u %t \"%r\" %>s %b'",
+                "unknown format `{text}`; use {}, a LogFormat string such as \
+                 '%h %l %u %t \"%r\" %>s %b', or a log_format string of nginx such as \
+                 '$remote_addr [$time_local] $status'",
                 names.copied().collect::<Vec<_>>().join(", ")
             ))
         }

@@ -77,9 +77,8 @@ impl EmitOptions {
                     return Err("--level and --mpm are options of an error log".into());
                 }
                 let format = self.format.as_deref().unwrap_or("Combined");
-                let (format, log_format) = access_format(format)?;
-                let content = self.choices();
-                (Some(AccessLog { format, log_format, content }), None, StreamKind::Access)
+                let log = AccessLog { content: self.choices(), ..access_format(format)? };
+                (Some(log), None, StreamKind::Access)
             }
             Log::Error => {
                 if !self.set.is_empty() {
@@ -222,8 +221,10 @@ fn check(document: FakeLogSource) -> Result<ResolvedSource, String> {
 /// A problem in the words of the command line. Its document is generated, so neither its path nor the
 /// names of fields mean anything to the user.
 fn in_options(problem: &Problem) -> String {
-    const OPTIONS: [(&str, &str); 10] = [
+    const OPTIONS: [(&str, &str); 12] = [
         (".logFormat", "--format"),
+        (".nginxLogFormat", "--format"),
+        (".errorLogFormat", "--format"),
         (".directives", "--set"),
         (".referers", "--set"),
         (".userAgents", "--set"),
@@ -244,7 +245,9 @@ fn in_options(problem: &Problem) -> String {
         .replace("`logFormat`", "the format")
         .replace("use `format: Custom` with the format", "use a format string")
         .replace("add it there, or remove these values", "add it there, or remove this")
-        .replace("has no directive that shows it", "doesn't show it");
+        .replace("`nginxLogFormat`", "the format")
+        .replace("has no directive that shows it", "doesn't show it")
+        .replace("has no variable that shows it", "doesn't show it");
     format!("{option}: {message}")
 }
 

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use visor_api::{
     error_log_format::{self, ErrorLogFormat},
     log_format::{self, Namespace},
+    nginx_log_format,
     rules::time_zone,
     source::{Format, Mpm, Release, StreamKind},
 };
@@ -37,7 +38,8 @@ enum Input {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct AccessInput {
-    log_format: String,
+    log_format: Option<String>,
+    nginx_log_format: Option<String>,
     time_zone: String,
     fields: AccessFields,
 }
@@ -58,6 +60,8 @@ struct AccessFields {
     target: Option<String>,
     /// The path as httpd parses it, if it depends on more.
     path: Option<String>,
+    /// The request target as it was sent.
+    request_target: Option<String>,
     query: String,
     protocol: Option<String>,
     status: Option<u16>,
@@ -82,6 +86,7 @@ struct AccessFields {
     handler: Option<String>,
     log_id: Option<String>,
     filename: Option<String>,
+    content_type: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -134,7 +139,12 @@ pub(crate) fn run() -> Result<(), Box<dyn std::error::Error>> {
 
 fn write_access(input: &AccessInput, out: &mut Lines) -> Result<(), Box<dyn std::error::Error>> {
     let zone: TimeZone = time_zone(&input.time_zone)?;
-    let log_format = Format::LogFormat(log_format::parse(&input.log_format)?);
+    let log_format = match (&input.log_format, &input.nginx_log_format) {
+        (Some(text), _) => Format::LogFormat(log_format::parse(text)?),
+        (None, text) => {
+            Format::Nginx(nginx_log_format::parse(text.as_deref().unwrap_or_default())?)
+        }
+    };
     let compiled = format::compile(&log_format, &input.fields.texts(), &zone);
     let fields = &input.fields;
     let request = Request {
@@ -198,7 +208,7 @@ impl AccessFields {
             remote_user: field(Draw::USER, self.user.as_ref()),
             message: Some(field(Draw::MESSAGE, self.request_line.as_ref())),
             method: field(Draw::EXCHANGE, self.method.as_ref()),
-            target: field(Draw::TARGET, self.path.as_ref()),
+            target: field(Draw::TARGET, self.request_target.as_ref().or(self.path.as_ref())),
             path,
             query: Field::only(Draw::TARGET, bytes(&self.query)),
             protocol: field(Draw::PROTOCOL, self.protocol.as_ref()),
@@ -215,6 +225,8 @@ impl AccessFields {
             filename: field(Draw::TARGET, self.filename.as_ref()),
             handler: field(Draw::TARGET, self.handler.as_ref()),
             log_id: field(Draw::TARGET, self.log_id.as_ref()),
+            host: field(Draw::HOST, header("Host")),
+            content_type: field(Draw::CONTENT_TYPE, self.content_type.as_ref()),
             named: named.collect(),
             ..RequestFields::defaults()
         }

@@ -135,6 +135,16 @@ fn invalid_documents_are_rejected_by_both_with_the_same_message() {
             "spec.generators[0].access.logFormat",
         ),
         (
+            "/spec/generators/0/access",
+            json!({"format": "NginxCustom"}),
+            "spec.generators[0].access.nginxLogFormat",
+        ),
+        (
+            "/spec/generators/0/access",
+            json!({"nginxLogFormat": "$status"}),
+            "spec.generators[0].access.nginxLogFormat",
+        ),
+        (
             "/spec/generators/0",
             json!({"name": "web", "error": {"format": "Custom"}}),
             "spec.generators[0].error.errorLogFormat",

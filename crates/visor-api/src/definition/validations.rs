@@ -35,7 +35,7 @@ struct Validation {
 
 /// Adds the rules to the schema of a whole object.
 pub(super) fn add(schema: &mut JSONSchemaProps) {
-    for Validation { place, rule, message, field } in validations() {
+    for Validation { place, rule, message, field } in validations().chain(format_strings()) {
         if let Some(schema) = at(schema, place) {
             schema.x_kubernetes_validations.get_or_insert_default().push(ValidationRule {
                 rule,
@@ -50,19 +50,17 @@ pub(super) fn add(schema: &mut JSONSchemaProps) {
 /// The number of rules.
 #[cfg(test)]
 pub(super) fn count() -> usize {
-    validations().len()
+    validations().chain(format_strings()).count()
 }
 
-fn validations() -> Vec<Validation> {
-    const ACCESS: &[&str] = &["spec", "generators", ITEMS, "access"];
-    const ERROR: &[&str] = &["spec", "generators", ITEMS, "error"];
+fn validations() -> impl Iterator<Item = Validation> {
     let validation = |place, rule: &str, message, field| Validation {
         place,
         rule: rule.to_owned(),
         message,
         field,
     };
-    vec![
+    let all = vec![
         validation(&[], "size(self.metadata.name) <= 52", messages::NAME_TOO_LONG, None),
         validation(
             &[],
@@ -100,30 +98,6 @@ fn validations() -> Vec<Validation> {
             messages::NEVER_ROTATES,
             None,
         ),
-        validation(
-            ACCESS,
-            "!has(self.format) || self.format != 'Custom' || has(self.logFormat)",
-            messages::FORMAT_MISSING,
-            Some("logFormat"),
-        ),
-        validation(
-            ACCESS,
-            "(has(self.format) && self.format == 'Custom') || !has(self.logFormat)",
-            messages::FORMAT_UNUSED,
-            Some("logFormat"),
-        ),
-        validation(
-            ERROR,
-            "!has(self.format) || self.format != 'Custom' || has(self.errorLogFormat)",
-            messages::ERROR_FORMAT_MISSING,
-            Some("errorLogFormat"),
-        ),
-        validation(
-            ERROR,
-            "(has(self.format) && self.format == 'Custom') || !has(self.errorLogFormat)",
-            messages::FORMAT_UNUSED,
-            Some("errorLogFormat"),
-        ),
         Validation {
             place: &["spec", "podTemplate", "containers", ITEMS],
             rule: other_than(&RESERVED_CONTAINERS),
@@ -142,7 +116,44 @@ fn validations() -> Vec<Validation> {
             message: messages::VOLUME_RESERVED,
             field: Some("name"),
         },
-    ]
+    ];
+    all.into_iter()
+}
+
+/// The string of a custom format is there if the format is chosen, and only then.
+fn format_strings() -> impl Iterator<Item = Validation> {
+    const ACCESS: &[&str] = &["spec", "generators", ITEMS, "access"];
+    const ERROR: &[&str] = &["spec", "generators", ITEMS, "error"];
+    let strings = [
+        (ACCESS, "Custom", "logFormat", messages::FORMAT_MISSING, messages::FORMAT_UNUSED),
+        (
+            ACCESS,
+            "NginxCustom",
+            "nginxLogFormat",
+            messages::NGINX_FORMAT_MISSING,
+            messages::NGINX_FORMAT_UNUSED,
+        ),
+        (
+            ERROR,
+            "Custom",
+            "errorLogFormat",
+            messages::ERROR_FORMAT_MISSING,
+            messages::FORMAT_UNUSED,
+        ),
+    ];
+    strings.into_iter().flat_map(|(place, format, field, missing, unused)| {
+        let validation = |rule, message| Validation { place, rule, message, field: Some(field) };
+        [
+            validation(
+                format!("!has(self.format) || self.format != '{format}' || has(self.{field})"),
+                missing,
+            ),
+            validation(
+                format!("(has(self.format) && self.format == '{format}') || !has(self.{field})"),
+                unused,
+            ),
+        ]
+    })
 }
 
 /// The name is none of these.

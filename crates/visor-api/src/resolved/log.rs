@@ -123,7 +123,7 @@ impl AccessLog {
         Ok(Self {
             release: release.unwrap_or(Release::PRESENT),
             format: rules::format(log)
-                .map_err(|message| Problem::new(path.field("logFormat"), message))?,
+                .map_err(|(field, message)| Problem::new(path.field(field), message))?,
             requests: Requests::resolve(&log.content, log.format, path)?,
             streams: streams(generator, path, stream)?,
         })

@@ -5,7 +5,7 @@ use crate::{
     error_log_format::{self, ErrorLogFormat},
     log_format::{self, Field, Item, Namespace},
     message::{one_line, shown},
-    network,
+    network, nginx_log_format,
     problem::{Path, Problem},
     source::{
         AccessFormat, AccessLog, Choice, Clients, Definition, ErrorFormat, ErrorLog, Format,
@@ -18,8 +18,8 @@ use crate::{
 const MAX_FIELD_BYTES: usize = 8190;
 
 pub(crate) fn access_log(path: &Path, log: &AccessLog, problems: &mut Vec<Problem>) {
-    if let Err(message) = format(log) {
-        problems.push(Problem::new(path.field("logFormat"), message));
+    if let Err((field, message)) = format(log) {
+        problems.push(Problem::new(path.field(field), message));
     }
     request_choices(path, &log.content, problems);
     directives(path, log, &log.content, problems);
@@ -29,17 +29,34 @@ pub(crate) fn access_log(path: &Path, log: &AccessLog, problems: &mut Vec<Proble
 ///
 /// # Errors
 ///
-/// What is wrong with `logFormat`.
-pub(crate) fn format(log: &AccessLog) -> Result<Format, String> {
-    let text = match (log.format.definition(), &log.log_format) {
-        (Definition::Custom, None) => return Err(messages::FORMAT_MISSING.to_owned()),
-        (Definition::Custom, Some(text)) => text,
-        (_, Some(_)) => return Err(messages::FORMAT_UNUSED.to_owned()),
-        (Definition::LogFormat(text), None) => text,
-        (Definition::Foreign(foreign), None) => return Ok(Format::Foreign(foreign)),
+/// What is wrong with `logFormat` or `nginxLogFormat`, and which of them.
+pub(crate) fn format(log: &AccessLog) -> Result<Format, (&'static str, String)> {
+    let definition = log.format.definition();
+    if log.log_format.is_some() && !matches!(definition, Definition::Custom) {
+        return Err(("logFormat", messages::FORMAT_UNUSED.to_owned()));
+    }
+    if log.nginx_log_format.is_some() && !matches!(definition, Definition::NginxCustom) {
+        return Err(("nginxLogFormat", messages::NGINX_FORMAT_UNUSED.to_owned()));
+    }
+    let apache = |text: &str| match log_format::parse(text) {
+        Ok(format) => Ok(Format::LogFormat(format)),
+        Err(error) => Err(("logFormat", one_line(&error.to_string()))),
     };
-    let parsed = log_format::parse(text).map_err(|error| one_line(&error.to_string()))?;
-    Ok(Format::LogFormat(parsed))
+    let nginx = |text: &str| match nginx_log_format::parse(text) {
+        Ok(format) => Ok(Format::Nginx(format)),
+        Err(error) => Err(("nginxLogFormat", one_line(&error.to_string()))),
+    };
+    match (definition, &log.log_format, &log.nginx_log_format) {
+        (Definition::LogFormat(text), ..) => apache(text),
+        (Definition::Custom, Some(text), _) => apache(text),
+        (Definition::Custom, None, _) => Err(("logFormat", messages::FORMAT_MISSING.to_owned())),
+        (Definition::Nginx(text), ..) => nginx(text),
+        (Definition::NginxCustom, _, Some(text)) => nginx(text),
+        (Definition::NginxCustom, _, None) => {
+            Err(("nginxLogFormat", messages::NGINX_FORMAT_MISSING.to_owned()))
+        }
+        (Definition::Foreign(foreign), ..) => Ok(Format::Foreign(foreign)),
+    }
 }
 
 /// The format of an error log of this release.
@@ -67,20 +84,20 @@ pub(super) fn directives(
     problems: &mut Vec<Problem>,
 ) {
     let path = path.field("directives");
-    if log.format != AccessFormat::Custom {
-        if !content.directives.is_empty() {
+    let format = match log.format {
+        AccessFormat::Custom | AccessFormat::NginxCustom => format(log),
+        _ if content.directives.is_empty() => return,
+        _ => {
             let message = "only a custom format has directives with values; use \
                            `format: Custom` with `logFormat`, or remove them";
-            problems.push(Problem::new(path, message));
+            return problems.push(Problem::new(path, message));
         }
-        return;
-    }
-    let Some(Ok(format)) = log.log_format.as_deref().map(log_format::parse) else { return };
-    let named: Vec<_> = format.items.iter().filter_map(named).collect();
+    };
+    let Ok(format) = format else { return };
     for (index, values) in content.directives.iter().enumerate() {
         let path = path.index(index).field("directive");
         let Ok(parsed) = log_format::parse(&values.directive) else { continue };
-        let Some((namespace, name)) = parsed.items.first().and_then(self::named) else { continue };
+        let Some((namespace, name)) = parsed.items.first().and_then(named) else { continue };
         let own_list = match name.to_ascii_lowercase().as_str() {
             _ if namespace != Namespace::RequestHeader => None,
             "referer" => Some("referers"),
@@ -92,21 +109,47 @@ pub(super) fn directives(
             let message =
                 format!("the values of `{directive}` belong in `{list}`; move them there");
             problems.push(Problem::new(path, message));
-        } else if !named
-            .iter()
-            .any(|(n, other)| *n == namespace && other.eq_ignore_ascii_case(name))
-        {
-            let message = match nearest(name, &named) {
-                Some(near) => {
-                    format!("`logFormat` has no `{directive}`; did you mean the name `{near}`?")
-                }
-                None => format!(
-                    "`logFormat` has no `{directive}`; add it there, or remove these values"
-                ),
-            };
+        } else if let Err(message) = shows(&format, namespace, name, &directive) {
             problems.push(Problem::new(path, message));
         }
     }
+}
+
+/// Whether a format shows what this directive names.
+///
+/// # Errors
+///
+/// What to do if it doesn't.
+fn shows(format: &Format, namespace: Namespace, name: &str, directive: &str) -> Result<(), String> {
+    let named: Vec<_> = match format {
+        Format::LogFormat(format) => format.items.iter().filter_map(named).collect(),
+        Format::Nginx(format) => {
+            let Some(variable) = nginx_log_format::variable_of(namespace, name) else {
+                return Err(format!(
+                    "nginx has no variable for `{directive}`; remove these values"
+                ));
+            };
+            let is_it = |item: &nginx_log_format::Item| match item {
+                nginx_log_format::Item::Variable(name) => *name == variable,
+                nginx_log_format::Item::Literal(_) => false,
+            };
+            return if format.items.iter().any(is_it) {
+                Ok(())
+            } else {
+                Err(format!(
+                    "`nginxLogFormat` has no `${variable}`; add it there, or remove these values"
+                ))
+            };
+        }
+        Format::Foreign(_) => Vec::new(),
+    };
+    if named.iter().any(|(n, other)| *n == namespace && other.eq_ignore_ascii_case(name)) {
+        return Ok(());
+    }
+    Err(match nearest(name, &named) {
+        Some(near) => format!("`logFormat` has no `{directive}`; did you mean the name `{near}`?"),
+        None => format!("`logFormat` has no `{directive}`; add it there, or remove these values"),
+    })
 }
 
 /// The name in an item of a format, with its namespace.

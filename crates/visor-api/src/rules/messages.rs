@@ -17,6 +17,10 @@ pub(crate) const FORMAT_MISSING: &str =
     "is required if `format` is Custom; set it, for example to `%h %t \"%r\" %>s`";
 pub(crate) const ERROR_FORMAT_MISSING: &str =
     "is required if `format` is Custom; set it, for example to `[%t] [%l] %M`";
+pub(crate) const NGINX_FORMAT_MISSING: &str = "is required if `format` is NginxCustom; set it, for \
+     example to `$remote_addr [$time_local] \"$request\" $status`";
+pub(crate) const NGINX_FORMAT_UNUSED: &str =
+    "has no effect here; set `format: NginxCustom`, or remove it";
 pub(crate) const FORMAT_UNUSED: &str = "has no effect here; set `format: Custom`, or remove it";
 pub(crate) const CONTAINER_RESERVED: &str =
     "is reserved for a container of the operator; choose another name";

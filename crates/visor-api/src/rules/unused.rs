@@ -5,6 +5,7 @@ use super::content::{error_format, format, named};
 use crate::{
     error_log_format::Value,
     log_format::{self, Directive, Field, Item, Namespace, TimeFormat},
+    nginx_log_format,
     problem::{Path, Problem},
     quantity::Duration,
     source::{
@@ -31,9 +32,7 @@ pub(super) fn notes(path: &Path, spec: &FakeLogSourceSpec, notes: &mut Vec<Probl
         rotation(&path.field("output"), &generator.output, &mut note);
         if let Some(log) = &generator.access {
             access(&path, log, generator, &mut note);
-            if spec.release() == Some(Release::V2_2_34) {
-                malformed_requests(&path, log, generator, &mut note);
-            }
+            malformed_requests(&path, log, generator, spec.release(), &mut note);
         }
         if let Some(log) = &generator.error {
             let release = log.release(spec.release());
@@ -147,6 +146,7 @@ fn writes_local_time(generator: &Generator) -> bool {
     match (&generator.access, &generator.error) {
         (Some(log), None) => match format(log) {
             Ok(Format::LogFormat(format)) => format.items.iter().any(is_local_time),
+            Ok(Format::Nginx(format)) => format.items.iter().any(is_local_variable),
             Ok(Format::Foreign(_)) => false,
             Err(_) => true,
         },
@@ -162,7 +162,12 @@ fn is_local_time(item: &Item) -> bool {
     let Item::Directive(Directive { field: Field::Time { format, .. }, .. }) = item else {
         return false;
     };
-    matches!(format, TimeFormat::Clf | TimeFormat::Strftime(_) | TimeFormat::Ctime(_))
+    matches!(format, TimeFormat::Clf | TimeFormat::Strftime(_))
+}
+
+fn is_local_variable(item: &nginx_log_format::Item) -> bool {
+    let nginx_log_format::Item::Variable(name) = item else { return false };
+    matches!(name.as_str(), "time_local" | "time_iso8601" | "date_local")
 }
 
 /// The choices of an access log and of its streams.
@@ -199,8 +204,19 @@ fn access(path: &Path, log: &AccessLog, generator: &Generator, note: &mut Notes<
     }
 }
 
-/// Malformed requests of a release that has none.
-fn malformed_requests(path: &Path, log: &AccessLog, generator: &Generator, note: &mut Notes<'_>) {
+/// Malformed requests of a release or of a format that has none.
+fn malformed_requests(
+    path: &Path,
+    log: &AccessLog,
+    generator: &Generator,
+    release: Option<Release>,
+    note: &mut Notes<'_>,
+) {
+    let why = match release {
+        _ if log.format.is_of_nginx() => "malformed requests are those of httpd",
+        Some(Release::V2_2_34) => "there are malformed requests for releases from 2.4.59 on",
+        _ => return,
+    };
     let streams = generator.streams.iter().enumerate();
     let of_streams = streams.filter_map(|(index, stream)| {
         Some((path.field("streams").index(index), stream.access.as_ref()?))
@@ -208,7 +224,7 @@ fn malformed_requests(path: &Path, log: &AccessLog, generator: &Generator, note:
     for (path, choices) in [(path.clone(), &log.content)].into_iter().chain(of_streams) {
         if choices.malformed_requests == Some(true) {
             let path = path.field("access").field("malformedRequests");
-            note.add(path, "there are malformed requests for releases from 2.4.59 on");
+            note.add(path, why);
         }
     }
 }
@@ -242,6 +258,10 @@ impl Written {
                 // Values of directives that the format doesn't have are problems, not notes.
                 let own = ["directives"].into_iter();
                 Self(own.chain(format.items.iter().flat_map(lists_of)).collect())
+            }
+            Format::Nginx(format) => {
+                let own = ["directives"].into_iter();
+                Self(own.chain(format.items.iter().flat_map(lists_of_variable)).collect())
             }
         }
     }
@@ -292,6 +312,43 @@ fn lists_of(item: &Item) -> Vec<&'static str> {
     lists
 }
 
+/// The lists that an item of nginx shows.
+fn lists_of_variable(item: &nginx_log_format::Item) -> Vec<&'static str> {
+    let nginx_log_format::Item::Variable(name) = item else { return Vec::new() };
+    match name.as_str() {
+        "remote_addr"
+        | "binary_remote_addr"
+        | "realip_remote_addr"
+        | "http_x_forwarded_for"
+        | "proxy_add_x_forwarded_for" => vec!["clients"],
+        "remote_user" => vec!["users"],
+        "request" => vec!["methods", "targets", "protocols"],
+        "request_method" => vec!["methods"],
+        "request_uri" | "uri" | "document_uri" | "args" | "query_string" | "is_args"
+        | "request_filename" => vec!["targets"],
+        "server_protocol" => vec!["protocols"],
+        "status" => vec!["statuses", "methods", "targets"],
+        "body_bytes_sent" | "bytes_sent" => vec!["sizes", "targets", "methods", "statuses"],
+        "request_length" => vec![
+            "sizes",
+            "targets",
+            "methods",
+            "statuses",
+            "protocols",
+            "referers",
+            "userAgents",
+            "virtualHosts",
+        ],
+        "request_time" | "connection_time" => vec!["durations"],
+        "host" | "http_host" | "server_name" => vec!["virtualHosts"],
+        "http_referer" => vec!["referers"],
+        "http_user_agent" => vec!["userAgents"],
+        "sent_http_content_type" => vec!["targets", "statuses", "methods"],
+        name if name.starts_with("arg_") => vec!["targets"],
+        _ => Vec::new(),
+    }
+}
+
 fn lists_of_name(namespace: Namespace, name: &str) -> Vec<&'static str> {
     match (namespace, name) {
         (Namespace::RequestHeader, "referer") => vec!["referers"],
@@ -315,6 +372,9 @@ fn unwritten(
         if is_set(choices) && !written.has(list) {
             let why = match &log.log_format {
                 Some(_) => "`logFormat` has no directive that shows it".to_owned(),
+                None if log.nginx_log_format.is_some() => {
+                    "`nginxLogFormat` has no variable that shows it".to_owned()
+                }
                 None => format!("the format {:?} doesn't show it", log.format),
             };
             note.add(path.field(list), why);

@@ -24,6 +24,14 @@ pub struct AccessLog {
     #[schemars(length(min = 1, max = 4096))]
     pub log_format: Option<String>,
 
+    /// The format string if `format` is `NginxCustom`, as in nginx's `log_format` directive after its
+    /// name:
+    /// `$remote_addr [$time_local] "$request" $status`, or with another escaping in front of it:
+    /// `escape=json {"time":"$time_iso8601"}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
+    pub nginx_log_format: Option<String>,
+
     /// The choices for its requests.
     #[serde(flatten)]
     pub content: RequestChoices,
@@ -36,8 +44,9 @@ pub struct AccessLog {
 pub struct RequestChoices {
     /// Whether one of 250 requests is malformed, as those of scanners are: without a request line
     /// (408), with other bytes instead of one (400), of HTTP/0.9, very long, or too long (414). They
-    /// have lines of their own, to which the lists below don't apply. Releases from 2.4.59 on.
-    /// Default: true, but false with lists of the document's own or the format Custom.
+    /// have lines of their own, to which the lists below don't apply. Releases from 2.4.59 on; not in
+    /// formats of nginx. Default: true, but false with lists of the document's own or the format
+    /// Custom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub malformed_requests: Option<bool>,
 
@@ -98,7 +107,8 @@ pub struct RequestChoices {
     pub durations: Vec<DurationRange>,
 
     /// The values of further directives of a custom format, such as `%{X-Request-Id}i` or
-    /// `%{JSESSIONID}C`. A directive without values is written as `-`.
+    /// `%{JSESSIONID}C`; in a format of nginx, these are `$http_x_request_id` and
+    /// `$cookie_jsessionid`. A directive without values is written as `-`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 64),
@@ -114,7 +124,8 @@ impl RequestChoices {
             let clients = self.clients.clone();
             *self == Self { clients, malformed_requests: None, ..Self::default() }
         };
-        self.malformed_requests.unwrap_or_else(|| format != AccessFormat::Custom && has_no_lists())
+        let is_default = || format != AccessFormat::Custom && has_no_lists();
+        !format.is_of_nginx() && self.malformed_requests.unwrap_or_else(is_default)
     }
 }
 

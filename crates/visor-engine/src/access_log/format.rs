@@ -5,6 +5,7 @@
 
 mod json;
 mod log_format;
+mod nginx;
 
 use jiff::tz::TimeZone;
 use visor_api::source::{self, ForeignFormat};
@@ -24,6 +25,7 @@ pub fn compile(
     let mut columns = Builder::of_one();
     match format {
         source::Format::LogFormat(format) => log_format::add(format, fields, zone, &mut columns),
+        source::Format::Nginx(format) => nginx::add(format, fields, zone, &mut columns),
         source::Format::Foreign(ForeignFormat::Json) => json::add(fields, &mut columns),
     }
     columns.finish()

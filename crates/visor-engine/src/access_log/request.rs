@@ -59,6 +59,15 @@ impl Request<'_> {
     }
 }
 
+impl Request<'_> {
+    /// A number that grows with time, as if there was a connection every millisecond.
+    fn connection_number(&self) -> u64 {
+        let milliseconds = self.time.as_nanos() / 1_000_000;
+        milliseconds.unsigned_abs() % 10_000_000_000
+            + u64::from(self.connection.remote_port) % 1_000
+    }
+}
+
 impl Record for Request<'_> {
     #[inline]
     fn draws(&self) -> &Draws {
@@ -91,6 +100,8 @@ pub enum PerRequestField {
     BytesTransferred,
     /// The duration in units of this many nanoseconds (`%D`, `%T`).
     Duration(u64),
+    /// The duration in seconds with milliseconds (nginx's `$request_time`).
+    SecondsAndMilliseconds,
     /// The time to the first byte in microseconds (`%^FB`).
     TimeToFirstByte,
     /// The client's port (`%{remote}p`).
@@ -105,6 +116,12 @@ pub enum PerRequestField {
     KeepAliveRequests,
     /// The connection status (`%X`).
     ConnectionStatus,
+    /// The number of the connection (nginx's `$connection`).
+    ConnectionNumber,
+    /// The number of the request in its connection, from 1 (nginx's `$connection_requests`).
+    ConnectionRequests,
+    /// The unique id in hexadecimal (nginx's `$request_id`).
+    HexadecimalId,
     /// The unique id, as `mod_unique_id` writes it.
     UniqueId,
     /// The unique id as a UUID.
@@ -128,14 +145,18 @@ impl PerRecordField for PerRequestField {
 
     fn note(self, needed: &mut NeededDraws) {
         match self {
-            Self::Duration(_) | Self::TimeToFirstByte => needed.duration = true,
+            Self::Duration(_) | Self::SecondsAndMilliseconds | Self::TimeToFirstByte => {
+                needed.duration = true;
+            }
             Self::BytesIn | Self::BytesTransferred => needed.bytes_in = true,
-            Self::UniqueId | Self::Uuid => needed.id = true,
+            Self::UniqueId | Self::Uuid | Self::HexadecimalId => needed.id = true,
             Self::RemotePort
             | Self::ProcessId
             | Self::ThreadId
             | Self::ThreadIdHexadecimal
             | Self::KeepAliveRequests
+            | Self::ConnectionRequests
+            | Self::ConnectionNumber
             | Self::ConnectionStatus => needed.connection = true,
             Self::BodyBytesOrDash | Self::BodyBytes | Self::BytesOut => {}
         }
@@ -156,6 +177,12 @@ impl PerRequestField {
                 line.number(request.bytes_in.saturating_add(request.bytes_out));
             }
             Self::Duration(unit) => line.number(request.duration / unit.max(1)),
+            Self::SecondsAndMilliseconds => {
+                let milliseconds = request.duration / 1_000_000;
+                line.number(milliseconds / 1_000);
+                line.push(b'.');
+                line.digits(i64::try_from(milliseconds % 1_000).unwrap_or(0), 3);
+            }
             Self::TimeToFirstByte => line.number(request.time_to_first_byte() / 1_000),
             Self::RemotePort => line.number(connection.remote_port),
             Self::ProcessId => line.number(connection.process_id),
@@ -166,6 +193,9 @@ impl PerRequestField {
             }
             Self::KeepAliveRequests => line.number(connection.keep_alive_requests),
             Self::ConnectionStatus => line.push(connection.status),
+            Self::ConnectionNumber => line.number(request.connection_number()),
+            Self::ConnectionRequests => line.number(connection.keep_alive_requests + 1),
+            Self::HexadecimalId => line.hexadecimal(request.id, 32),
             Self::UniqueId => id::write_unique_id(request.time, request.id, &mut line),
             Self::Uuid => id::write_uuid(request.id, &mut line),
         }

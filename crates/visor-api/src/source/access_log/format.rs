@@ -4,9 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, VariantNames};
 
-use crate::log_format::LogFormat;
+use crate::{
+    log_format::LogFormat,
+    nginx_log_format::{self, NginxLogFormat},
+};
 
-/// The formats of an access log: Apache's, by their nicknames, and others.
+/// The formats of an access log: Apache's, by their nicknames, nginx's, and others.
 #[derive(
     Serialize,
     Deserialize,
@@ -35,6 +38,11 @@ pub enum AccessFormat {
     Json,
     /// The format string in `logFormat`
     Custom,
+    /// nginx's predefined format `combined`: `$remote_addr - $remote_user [$time_local] "$request"
+    /// $status $body_bytes_sent "$http_referer" "$http_user_agent"`
+    NginxCombined,
+    /// The format string in `nginxLogFormat`
+    NginxCustom,
 }
 
 /// A format that LogFormat can't express, because its escaping or its optional fields differ from
@@ -50,6 +58,8 @@ pub enum ForeignFormat {
 pub enum Format {
     /// One of Apache's LogFormat directive.
     LogFormat(LogFormat),
+    /// One of nginx's `log_format` directive.
+    Nginx(NginxLogFormat),
     /// Another one.
     Foreign(ForeignFormat),
 }
@@ -60,11 +70,20 @@ pub(crate) enum Definition {
     LogFormat(&'static str),
     /// The string in the document.
     Custom,
+    /// A string of nginx's `log_format` directive.
+    Nginx(&'static str),
+    /// The string in the document.
+    NginxCustom,
     /// Another one.
     Foreign(ForeignFormat),
 }
 
 impl AccessFormat {
+    /// Whether it is one of nginx.
+    pub const fn is_of_nginx(self) -> bool {
+        matches!(self, Self::NginxCombined | Self::NginxCustom)
+    }
+
     /// The meaning of the name. The strings are those of httpd's default configuration.
     pub(crate) const fn definition(self) -> Definition {
         Definition::LogFormat(match self {
@@ -76,6 +95,8 @@ impl AccessFormat {
             }
             Self::Json => return Definition::Foreign(ForeignFormat::Json),
             Self::Custom => return Definition::Custom,
+            Self::NginxCombined => return Definition::Nginx(nginx_log_format::COMBINED),
+            Self::NginxCustom => return Definition::NginxCustom,
         })
     }
 }
