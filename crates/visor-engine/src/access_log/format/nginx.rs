@@ -90,7 +90,7 @@ impl Variables<'_> {
             "request_uri" => self.field(&fields.target),
             "uri" | "document_uri" => self.field(&fields.path),
             "args" | "query_string" => self.mapped(&fields.query, |query| match query {
-                b"" => b"-",
+                b"" | b"?" => b"-",
                 query => query.strip_prefix(b"?").unwrap_or(query),
             }),
             "is_args" => self.mapped(&fields.query, |query| match query {
