@@ -211,6 +211,18 @@ def shape(line: bytes) -> bytes:
     return line
 
 
+def test_a_message_names_its_place_in_httpd_s_sources(story: Story) -> None:
+    place = re.compile(rb"([a-z_]+\.[ch]\(\d+\)):.* (AH\d{5}): ")
+    assert "%F:" in FORMATS[0]
+    theirs = {
+        found[2]: found[1] for line in story.server.lines("f0") if (found := place.search(line))
+    }
+    done = visor("emit", "error", "-n", "5000", "--seed", "1", "--format", FORMATS[0])
+    found = (place.search(line) for line in done.stdout.splitlines())
+    ours = {match[2]: match[1] for match in found if match}
+    assert theirs and theirs == {code: ours[code] for code in theirs}
+
+
 @pytest.mark.parametrize("number", range(len(FORMATS)), ids=FORMATS)
 def test_lines_have_the_shape_of_httpd_s(story: Story, number: int) -> None:
     theirs = story.server.lines(f"f{number}")

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `field` | a field: its possible values, and the draw that selects one |
 //! | `columns` | the columns of a line, and how they are written |
+//! | `long` | lines that may reach a limit |
 //! | `builder` | builds columns from left to right |
 //! | `cells` | the texts of a column, quick to copy |
 //!
@@ -14,6 +15,7 @@ mod builder;
 mod cells;
 mod columns;
 mod field;
+mod long;
 #[cfg(test)]
 mod tests;
 

@@ -208,7 +208,8 @@ fn render_clf(second: Timestamp, zone: &TimeZone, text: &mut Line<'_>) {
         text.push(b':');
         text.digits(part.into(), 2);
     }
-    render_offset(civil.offset().seconds(), text);
+    text.push(b' ');
+    render_offset(civil.offset().seconds(), b"", text);
     text.push(b']');
 }
 
@@ -222,12 +223,7 @@ fn render_utc(second: Timestamp, text: &mut Line<'_>) {
 fn render_iso8601(second: Timestamp, zone: &TimeZone, text: &mut Line<'_>) {
     let civil = second.to_zoned(zone.clone());
     render_date_and_time(civil.datetime(), text);
-    let seconds = civil.offset().seconds();
-    text.push(if seconds < 0 { b'-' } else { b'+' });
-    let minutes = i64::from(seconds.abs() / 60);
-    text.digits(minutes / 60, 2);
-    text.push(b':');
-    text.digits(minutes % 60, 2);
+    render_offset(civil.offset().seconds(), b":", text);
 }
 
 fn render_date_and_time(civil: DateTime, text: &mut Line<'_>) {
@@ -280,15 +276,17 @@ fn render_ctime(second: Timestamp, zone: &TimeZone, options: CtimeOptions, text:
         text.signed_number(civil.year());
     }
     if options.zone {
-        render_offset(civil.offset().seconds(), text);
+        text.push(b' ');
+        render_offset(civil.offset().seconds(), b"", text);
     }
 }
 
-/// ` +0100`
-fn render_offset(seconds: i32, text: &mut Line<'_>) {
-    text.extend(if seconds < 0 { b" -" } else { b" +" });
+/// `+0100`, or with a colon.
+fn render_offset(seconds: i32, between: &[u8], text: &mut Line<'_>) {
+    text.push(if seconds < 0 { b'-' } else { b'+' });
     let minutes = i64::from(seconds.abs() / 60);
     text.digits(minutes / 60, 2);
+    text.extend(between);
     text.digits(minutes % 60, 2);
 }
 

@@ -9,6 +9,7 @@ use clap::{
 };
 
 use visor_http::ListenAddress;
+use visor_runtime::logging::LoggingFormat;
 
 use crate::policy::{Privilege, allowable};
 
@@ -240,7 +241,7 @@ pub(crate) struct Run {
         long,
         env = "VISOR_OPERATOR_LOGGING_FORMAT",
         value_enum,
-        default_value_t,
+        default_value_t = LoggingFormat::Json,
         value_name = "FORMAT"
     )]
     pub(crate) logging_format: LoggingFormat,
@@ -280,16 +281,6 @@ pub(crate) enum SidecarForm {
     Native,
     /// A container
     Plain,
-}
-
-/// A format of the operator's logs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LoggingFormat {
-    /// One JSON object per line
-    #[default]
-    Json,
-    /// Plain text
-    Text,
 }
 
 fn interval(text: &str) -> Result<Duration, String> {

@@ -43,7 +43,6 @@ mod failed_creates;
 mod http_client;
 mod inject;
 mod leader;
-mod logging;
 mod lookups;
 mod metrics;
 mod observed;
@@ -62,38 +61,39 @@ mod status_rate_limiter;
 mod validate;
 mod webhook;
 
-use std::{
-    io::{self, Write},
-    process::ExitCode,
-    time::Duration,
-};
+use std::{process::ExitCode, time::Duration};
 
 use ::http::StatusCode;
 use anyhow::Context;
 use clap::{ColorChoice, CommandFactory, FromArgMatches};
 
+use visor_runtime::{
+    console::{self, Diagnostics},
+    early_signals, logging, reference,
+};
+
 use cli::{Cli, Command};
 
 fn main() -> ExitCode {
-    let caught = operate::exit_on_signals();
-    let color = if logging::colors_disabled() { ColorChoice::Never } else { ColorChoice::Auto };
+    let watched = early_signals::watch();
+    let color = if console::colors_disabled() { ColorChoice::Never } else { ColorChoice::Auto };
     let matches = Cli::command().color(color).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let done = match cli.command {
-        _ if caught.is_err() => caught,
+        _ if watched.is_err() => watched.context("cannot install signal handlers"),
         Command::Crd => print_definition(),
-        Command::Reference => reference(),
+        Command::Reference => reference_page(),
         Command::Check { url } => check(&url),
         Command::Run(options) => {
-            logging::start(options.logging_format);
+            // Failed requests are logged by the code that sent them, with more context.
+            logging::start(options.logging_format, || Diagnostics, Some("kube_client"));
             run(*options)
         }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nothing can be done if standard error is closed.
-            let _ = writeln!(io::stderr(), "visor-operator: {error:#}");
+            console::print_last(&format!("visor-operator: {error:#}\n"));
             ExitCode::FAILURE
         }
     }
@@ -107,18 +107,13 @@ fn print_definition() -> anyhow::Result<()> {
 }
 
 /// `visor-operator reference`.
-fn reference() -> anyhow::Result<()> {
-    print(&visor_reference::page(&Cli::command(), &metrics::example()?))
+fn reference_page() -> anyhow::Result<()> {
+    print(&reference::page(&Cli::command(), &metrics::example()?))
 }
 
-/// Writes to standard output; a closed pipe is no failure.
+/// Writes to standard output.
 fn print(text: &str) -> anyhow::Result<()> {
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context("cannot write to standard output")
-        }
-        _ => Ok(()),
-    }
+    console::print(text).context("cannot write to standard output")
 }
 
 /// `visor-operator check`.

@@ -8,6 +8,8 @@ use prometheus::{
     TextEncoder, process_collector::ProcessCollector,
 };
 
+use visor_runtime::build_info;
+
 use crate::status::State;
 
 /// All metrics of the operator.
@@ -206,13 +208,8 @@ impl Metrics {
     }
 
     fn register(&self) -> prometheus::Result<()> {
-        let build = IntGaugeVec::new(
-            Opts::new("visor_operator_build_info", "Build information; always 1."),
-            &["version"],
-        )?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let registry = &self.registry;
-        registry.register(Box::new(build))?;
+        build_info::register(registry, "visor_operator_build_info")?;
         registry.register(Box::new(self.leader.clone()))?;
         registry.register(Box::new(self.sources.clone()))?;
         registry.register(Box::new(self.reconciles.clone()))?;

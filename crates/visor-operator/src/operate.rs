@@ -10,33 +10,20 @@
 mod controllers;
 mod webhooks;
 
-use std::{
-    env, fs,
-    future::Future,
-    pin::pin,
-    sync::{
-        Arc, LazyLock,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{env, fs, future::Future, pin::pin, sync::Arc, time::Duration};
 
 use ::http::{HeaderValue, header::USER_AGENT};
 use anyhow::{Context as _, bail};
 use futures::future;
 use kube::{Client, Config, client::ClientBuilder};
-use signal_hook::{
-    consts::{SIGINT, SIGTERM},
-    flag::register_conditional_shutdown,
-};
 use tokio::{
     select,
-    signal::unix::{Signal, SignalKind, signal},
     sync::{oneshot, watch},
     time::{sleep, timeout},
 };
 use tracing::{info, warn};
 use visor_http::{Limits, Plain, Readiness, bind, pages};
+use visor_runtime::shutdown::ShutdownSignals;
 
 use crate::{
     api_server::{self, ApiCapabilities},
@@ -64,7 +51,7 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 ///
 /// If it can't start, or has lost the Lease.
 pub(crate) async fn run(options: Run) -> anyhow::Result<()> {
-    let mut end = ShutdownSignals::listen()?;
+    let mut end = ShutdownSignals::listen().context("cannot install signal handlers")?;
     let metrics = Arc::new(Metrics::new().context("cannot set up the metrics")?);
     let readiness = Arc::new(Readiness::default());
     let listener = bind(options.listen, &Limits::PAGES).with_context(|| {
@@ -195,7 +182,7 @@ async fn run_as_leader(
         select! {
             () = &mut controllers => bail!("all watches have ended"),
             why = &mut lost => bail!("{LOST_LEADERSHIP}: {why}"),
-            () = end.received() => info!("received a signal; finishing reconciliations in progress"),
+            _ = end.received() => info!("received a signal; finishing reconciliations in progress"),
         }
         let _ = stop.send(());
         select! {
@@ -205,7 +192,7 @@ async fn run_as_leader(
                 return Ok(());
             },
             why = &mut lost => bail!("{LOST_LEADERSHIP}: {why}"),
-            () = end.received() => bail!("received a second signal; exiting"),
+            _ = end.received() => bail!("received a second signal; exiting"),
         }
     }
     if let Some(leadership) = leadership {
@@ -290,49 +277,6 @@ fn own_namespace(options: &Run) -> String {
         .unwrap_or_else(|| "default".to_owned())
 }
 
-/// Whether a signal ends the process at once: until the signals are awaited.
-static EXITS_AT_ONCE: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| Arc::new(AtomicBool::new(true)));
-
-/// Makes signals end the process before it has started anything. As process 1 of a container it has
-/// no default action for them: without a handler they would be lost.
-///
-/// # Errors
-///
-/// If the handlers can't be installed.
-/// If the system has no handler to spare.
-pub(crate) fn exit_on_signals() -> anyhow::Result<()> {
-    for signal in [SIGTERM, SIGINT] {
-        register_conditional_shutdown(signal, 128 + signal, Arc::clone(&EXITS_AT_ONCE))
-            .context("cannot install signal handlers")?;
-    }
-    Ok(())
-}
-
-/// The signals for a shutdown.
-struct ShutdownSignals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl ShutdownSignals {
-    fn listen() -> anyhow::Result<Self> {
-        let listen = |kind| signal(kind).context("cannot install signal handlers");
-        let end = Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-        };
-        EXITS_AT_ONCE.store(false, Ordering::Release);
-        Ok(end)
-    }
-
-    async fn received(&mut self) {
-        select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
 /// The result of a future, unless a signal arrives first.
 async fn or_shutdown<T>(
     end: &mut ShutdownSignals,
@@ -340,6 +284,6 @@ async fn or_shutdown<T>(
 ) -> Option<T> {
     select! {
         done = something => Some(done),
-        () = end.received() => None,
+        _ = end.received() => None,
     }
 }

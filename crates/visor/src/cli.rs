@@ -2,7 +2,7 @@
 
 pub(crate) mod numbers;
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{path::PathBuf, str::FromStr};
 
 use clap::{
     Args, Parser, Subcommand, ValueEnum, ValueHint,
@@ -19,6 +19,7 @@ use visor_api::{
 };
 
 use visor_http::{ListenAddress, ParseListenAddressError};
+use visor_runtime::logging::LoggingFormat;
 
 use crate::{prepare::Owner, start::Start};
 use numbers::{LineCount, RateArgument};
@@ -32,7 +33,7 @@ pub(crate) struct Cli {
 
     /// The format of Visor's own diagnostics on standard error. VISOR_LOG sets their level, such as
     /// `debug` or `warn`
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    #[arg(long, global = true, value_enum, default_value_t = LoggingFormat::Text, value_name = "FORMAT")]
     pub(crate) logging_format: LoggingFormat,
 }
 
@@ -270,16 +271,6 @@ pub(crate) enum Log {
     Error,
 }
 
-/// A format of diagnostics.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LoggingFormat {
-    /// Plain text
-    #[default]
-    Text,
-    /// One JSON object per line
-    Json,
-}
-
 /// The address of the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Listen {
@@ -410,15 +401,6 @@ fn releases() -> impl TypedValueParser<Value = Release> {
 fn levels() -> impl TypedValueParser<Value = StreamKind> {
     let levels = StreamKind::iter().filter(|kind| kind.is_level()).map(StreamKind::as_str);
     PossibleValuesParser::new(levels).try_map(|name| name.parse::<StreamKind>())
-}
-
-impl fmt::Display for LoggingFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Text => "text",
-            Self::Json => "json",
-        })
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@ mod clock;
 mod coalesced_timer;
 mod descriptors;
 mod documents;
-mod early_signals;
 mod emit;
 mod event_loop;
 mod live_stream;
@@ -33,22 +32,19 @@ mod table;
 mod testing;
 mod write_threads;
 
-use std::{
-    fs,
-    io::{self, Write},
-    path::Path,
-    process::ExitCode,
-};
+use std::{fs, path::Path, process::ExitCode};
 
 use anyhow::Context;
 use clap::{ColorChoice, CommandFactory, FromArgMatches};
 
-use cli::{Cli, Command, LoggingFormat};
+use visor_runtime::{console, early_signals, logging::LoggingFormat, reference};
+
+use cli::{Cli, Command};
 use documents::{Documents, Problems};
 
 fn main() -> ExitCode {
     let watched = early_signals::watch();
-    let color = if logging::colors_disabled() { ColorChoice::Never } else { ColorChoice::Auto };
+    let color = if console::colors_disabled() { ColorChoice::Never } else { ColorChoice::Auto };
     let matches = Cli::command().color(color).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let outcome = match cli.command {
@@ -61,7 +57,7 @@ fn main() -> ExitCode {
         Command::PrepareDirectory(options) => prepare::directory(&options.directory, options.owner),
         Command::Completions { shell } => completions(shell),
         Command::Man { output_dir } => manual(output_dir.as_deref()),
-        Command::Reference => reference(),
+        Command::Reference => reference_page(),
     };
     // If it never started, this writes its report.
     early_signals::unwatch();
@@ -76,7 +72,7 @@ fn main() -> ExitCode {
 
 /// Prints an error for people.
 fn print_error(error: &anyhow::Error) {
-    logging::print_last(&match error.downcast_ref::<Problems>() {
+    console::print_last(&match error.downcast_ref::<Problems>() {
         // They have locations of their own.
         Some(problems) => format!("{problems}\n"),
         None => format!("visor: {error:#}\n"),
@@ -101,15 +97,15 @@ fn validate(options: &cli::Validate) -> anyhow::Result<ExitCode> {
     let mut documents = Documents::open(&options.file)?;
     let sources = documents.read()?;
     for note in documents.take_notes() {
-        logging::print_last(&format!("{note}\n"));
+        console::print_last(&format!("{note}\n"));
     }
     let names = sources.iter().map(|source| source.name.as_str());
     print(&format!("valid: {}\n", names.collect::<Vec<_>>().join(", ")))
 }
 
 /// `visor reference`.
-fn reference() -> anyhow::Result<ExitCode> {
-    print(&visor_reference::page(&Cli::command(), &metrics::example()?))
+fn reference_page() -> anyhow::Result<ExitCode> {
+    print(&reference::page(&Cli::command(), &metrics::example()?))
 }
 
 /// `visor completions`.
@@ -138,10 +134,6 @@ fn manual(output_dir: Option<&Path>) -> anyhow::Result<ExitCode> {
 /// Writes to standard output; a closed pipe is no failure.
 fn print(text: &str) -> anyhow::Result<ExitCode> {
     descriptors::check_stream(visor_inherited::Stream::Output)?;
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context("cannot write to standard output")
-        }
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    console::print(text).context("cannot write to standard output")?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -9,11 +9,13 @@ mod streams;
 use std::sync::Arc;
 
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder,
     process_collector::ProcessCollector,
 };
 
 pub(crate) use outputs::OutputMeter;
+use visor_runtime::build_info;
+
 use outputs::OutputMetrics;
 use streams::StreamMetrics;
 pub(crate) use streams::{StreamMeter, StreamName};
@@ -54,12 +56,7 @@ impl Metrics {
             )?,
             streams: StreamMetrics::default(),
         };
-        let build = IntGaugeVec::new(
-            Opts::new("visor_build_info", "Build information; always 1."),
-            &["version"],
-        )?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        metrics.registry.register(Box::new(build))?;
+        build_info::register(&metrics.registry, "visor_build_info")?;
         metrics.outputs.register(&metrics.registry)?;
         metrics.registry.register(Box::new(metrics.lag.clone()))?;
         metrics.registry.register(Box::new(metrics.reloads.clone()))?;

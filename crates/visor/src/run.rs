@@ -20,15 +20,15 @@ use tokio::{
 use visor_api::{ResolvedSource, resolved::Output};
 use visor_engine::time::Time;
 use visor_http::{Limits, ListenAddress, Plain, Readiness, bind, pages};
+use visor_runtime::{early_signals, logging::LoggingFormat};
 
 use length::RunLength;
 
 use crate::{
-    cli::{self, Listen, LoggingFormat},
+    cli::{self, Listen},
     clock::wall,
     descriptors,
     documents::Documents,
-    early_signals,
     emit::EmitPlan,
     logging,
     metrics::Metrics,
@@ -94,7 +94,10 @@ pub(crate) fn run(
 ) -> anyhow::Result<ExitCode> {
     let metrics = new_metrics()?;
     let report = options.report.map(|path| Arc::new(Report::open(path, Arc::clone(&metrics))));
-    report.iter().for_each(early_signals::report_to);
+    if let Some(report) = &report {
+        let report = Arc::clone(report);
+        early_signals::before_exit(move || report.end());
+    }
     let mut documents = Documents::open(&options.file)?;
     let sources = if options.wait {
         logging::start(logging_format, None);

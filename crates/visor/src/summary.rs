@@ -1,13 +1,15 @@
 //! The summary of a run on standard error, stream by stream.
 
-use crate::{cli::LoggingFormat, logging, metrics::Metrics};
+use visor_runtime::{console, logging::LoggingFormat};
+
+use crate::metrics::Metrics;
 
 const HEADER: [&str; 7] = ["SOURCE", "GENERATOR", "STREAM", "KIND", "LINES", "BYTES", "SKIPPED"];
 
 /// Prints the summary: a table for people, or one JSON object for each stream.
 pub(crate) fn print(metrics: &Metrics, format: LoggingFormat) {
     match format {
-        LoggingFormat::Text => logging::print_last(&table(metrics)),
+        LoggingFormat::Text => console::print_last(&table(metrics)),
         LoggingFormat::Json => {
             for meter in metrics.streams() {
                 let name = &meter.name;

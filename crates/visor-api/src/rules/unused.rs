@@ -271,6 +271,18 @@ impl Written {
     }
 }
 
+/// The lists on which the bytes received depend.
+const OF_BYTES_RECEIVED: [&str; 8] = [
+    "sizes",
+    "targets",
+    "methods",
+    "statuses",
+    "protocols",
+    "referers",
+    "userAgents",
+    "virtualHosts",
+];
+
 /// The lists that an item of a format shows.
 fn lists_of(item: &Item) -> Vec<&'static str> {
     let Item::Directive(directive) = item else { return Vec::new() };
@@ -287,16 +299,7 @@ fn lists_of(item: &Item) -> Vec<&'static str> {
         Field::BodyBytes | Field::BodyBytesOrDash | Field::BytesOut => {
             vec!["sizes", "targets", "methods", "statuses"]
         }
-        Field::BytesIn | Field::BytesTransferred => vec![
-            "sizes",
-            "targets",
-            "methods",
-            "statuses",
-            "protocols",
-            "referers",
-            "userAgents",
-            "virtualHosts",
-        ],
+        Field::BytesIn | Field::BytesTransferred => OF_BYTES_RECEIVED.to_vec(),
         Field::Time { end: false, .. } | Field::Duration(_) | Field::TimeToFirstByte => {
             vec!["durations"]
         }
@@ -329,16 +332,7 @@ fn lists_of_variable(item: &nginx_log_format::Item) -> Vec<&'static str> {
         "server_protocol" => vec!["protocols"],
         "status" => vec!["statuses", "methods", "targets"],
         "body_bytes_sent" | "bytes_sent" => vec!["sizes", "targets", "methods", "statuses"],
-        "request_length" => vec![
-            "sizes",
-            "targets",
-            "methods",
-            "statuses",
-            "protocols",
-            "referers",
-            "userAgents",
-            "virtualHosts",
-        ],
+        "request_length" => OF_BYTES_RECEIVED.to_vec(),
         "request_time" | "connection_time" => vec!["durations"],
         "host" | "http_host" | "server_name" => vec!["virtualHosts"],
         "http_referer" => vec!["referers"],

@@ -1,8 +1,8 @@
 //! The catalog of httpd's messages in its error log, by release and level.
 //!
 //! Pure data, taken from the sources of httpd: number, module, level, wording, and whether a message
-//! is about a request, a connection or the server, are those of the release. Debug and trace messages
-//! have the location in its sources. Placeholders in braces have the same value within one line:
+//! is about a request, a connection or the server, are those of the release, as is the location in its
+//! sources. Placeholders in braces have the same value within one line:
 //!
 //! | in braces   | what it is                                        | such as                      |
 //! |-------------|---------------------------------------------------|------------------------------|
@@ -36,7 +36,7 @@ pub(super) struct CatalogMessage {
     pub(super) weight: u32,
     /// The module that logs it, by the name in the log.
     pub(super) module: &'static str,
-    /// The file and the line that log it. Only known for debug and trace, where they are shown.
+    /// The file and the line that log it. Of 2.2 only known for debug, where they are shown.
     source: Option<(&'static str, u32)>,
     /// The line in 2.4.59, if it is another.
     former_line: Option<u32>,

@@ -124,8 +124,7 @@ impl<F: PerRecordField> Builder<F> {
 
     /// The time of the start or the end of the record.
     pub(crate) fn time(&mut self, moment: Moment, stamp: Stamp) {
-        let number = self.stamps.len();
-        self.stamps.push(stamp);
+        let number = self.add_stamp(stamp);
         self.stamp(moment, number);
     }
 

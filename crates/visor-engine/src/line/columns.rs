@@ -129,28 +129,6 @@ impl<F: PerRecordField> Columns<F> {
     pub(crate) fn write(&self, record: &F::Record<'_>, stamps: &mut [Stamp], lines: &mut Lines) {
         write_all(&self.all, record, stamps, lines.line()).keep();
     }
-
-    /// Writes a line of at most this many bytes, newline included.
-    #[inline]
-    pub(crate) fn write_within(
-        &self,
-        limit: usize,
-        record: &F::Record<'_>,
-        stamps: &mut [Stamp],
-        lines: &mut Lines,
-    ) {
-        if self.is_long {
-            let mut long = LongLine { line: lines.line(), limit, part: 0, is_dropped: false };
-            long.write_all(&self.all, record, stamps);
-            let mut line = long.line;
-            // The newline takes the place of the last byte.
-            line.truncate(limit - 1);
-            line.push(b'\n');
-            line.keep();
-        } else {
-            self.write(record, stamps, lines);
-        }
-    }
 }
 
 #[inline]
@@ -168,7 +146,7 @@ fn write_all<'l, F: PerRecordField>(
 
 impl<F: PerRecordField> Column<F> {
     #[inline]
-    fn write<'l>(
+    pub(super) fn write<'l>(
         &self,
         record: &F::Record<'_>,
         stamps: &mut [Stamp],
@@ -201,84 +179,12 @@ impl<F: PerRecordField> Conditional<F> {
         write_all(self.chosen(record), record, stamps, line)
     }
 
-    fn chosen(&self, record: &F::Record<'_>) -> &[Column<F>] {
+    /// The columns for this record.
+    pub(super) fn chosen(&self, record: &F::Record<'_>) -> &[Column<F>] {
         let number = record.draws().get(self.draw_of);
         let is_admitted = self.admitted.get(number).is_some_and(|admitted| *admitted);
         if is_admitted { &self.columns } else { &self.otherwise }
     }
-}
-
-/// A line that may reach its limit. A column that doesn't fit is cut, but not within an escape
-/// sequence; one for which there is no room at all drops its part.
-struct LongLine<'l> {
-    line: Line<'l>,
-    limit: usize,
-    /// Where the current part starts.
-    part: usize,
-    is_dropped: bool,
-}
-
-impl LongLine<'_> {
-    fn write_all<F: PerRecordField>(
-        &mut self,
-        columns: &[Column<F>],
-        record: &F::Record<'_>,
-        stamps: &mut [Stamp],
-    ) {
-        for column in columns {
-            match column {
-                Column::PartStart if self.is_dropped => self.is_dropped = false,
-                Column::PartStart => self.part = self.line.len(),
-                Column::Conditional(conditional) => {
-                    self.write_all(conditional.chosen(record), record, stamps);
-                }
-                Column::Whole(_) => {
-                    self.write(column, record, stamps);
-                }
-                _ if self.is_dropped => {}
-                _ => {
-                    if self.write(column, record, stamps) == 0 {
-                        self.line.truncate(self.part);
-                        self.is_dropped = true;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Writes as much of a column as fits, and returns its length.
-    fn write<F: PerRecordField>(
-        &mut self,
-        column: &Column<F>,
-        record: &F::Record<'_>,
-        stamps: &mut [Stamp],
-    ) -> usize {
-        let mut lines = Lines::default();
-        column.write(record, stamps, lines.line()).keep();
-        let text = lines.as_bytes();
-        let room = self.limit.saturating_sub(self.line.len());
-        let length = if text.len() <= room { text.len() } else { fitting(text, room) };
-        self.line.extend(&text[..length]);
-        length
-    }
-}
-
-/// How many bytes of an escaped text fit. As in `ap_escape_errorlog_item`, an escape sequence that
-/// doesn't fit completely is left out.
-fn fitting(text: &[u8], room: usize) -> usize {
-    let mut end = 0;
-    while let Some(byte) = text.get(end) {
-        let unit = match (byte, text.get(end + 1)) {
-            (b'\\', Some(b'x')) => 4,
-            (b'\\', Some(_)) => 2,
-            _ => 1,
-        };
-        if end + unit > room {
-            break;
-        }
-        end += unit;
-    }
-    end
 }
 
 impl NeededDraws {

@@ -6,9 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-
-use crate::early_signals;
+use visor_runtime::shutdown::ShutdownSignals;
 
 /// A signal that arrives this soon after the first is a duplicate, as from timeout(1), which
 /// signals a process and then its group.
@@ -16,37 +14,28 @@ const SAME_SIGNAL: Duration = Duration::from_millis(100);
 
 /// The signals that end the process.
 pub(super) struct StopSignals {
-    terminate: Signal,
-    interrupt: Signal,
+    signals: ShutdownSignals,
     first: Option<Instant>,
 }
 
 impl StopSignals {
     pub(super) fn new() -> anyhow::Result<Self> {
-        let signals = Self {
-            terminate: signal(SignalKind::terminate()).context("cannot handle SIGTERM")?,
-            interrupt: signal(SignalKind::interrupt()).context("cannot handle SIGINT")?,
-            first: None,
-        };
-        early_signals::unwatch();
-        Ok(signals)
+        let signals = ShutdownSignals::listen().context("cannot install signal handlers")?;
+        Ok(Self { signals, first: None })
     }
 
     /// Waits for the signal to end with every line complete and written. A second signal exits at
     /// once, with 128 plus the signal's number as in a shell.
     pub(super) async fn requested(&mut self) {
         loop {
-            let signal = tokio::select! {
-                _ = self.terminate.recv() => SignalKind::terminate(),
-                _ = self.interrupt.recv() => SignalKind::interrupt(),
-            };
+            let signal = self.signals.received().await;
             match self.first {
                 None => {
                     self.first = Some(Instant::now());
                     return;
                 }
                 Some(first) if first.elapsed() > SAME_SIGNAL => {
-                    std::process::exit(128 + signal.as_raw_value());
+                    std::process::exit(128 + signal);
                 }
                 Some(_) => {}
             }

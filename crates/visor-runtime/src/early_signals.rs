@@ -1,5 +1,4 @@
-//! SIGTERM and SIGINT before an event loop handles them, while documents are read. Nothing has been
-//! written by then, so the process exits at once.
+//! SIGTERM and SIGINT before a program handles them. It has done nothing by then, so it exits at once.
 //!
 //! As process 1 of a container a process has no default action for signals: one that arrives before
 //! its handler is installed is lost, and the container is killed at the end of its grace period. So
@@ -7,7 +6,7 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     thread,
 };
 
@@ -16,16 +15,14 @@ use signal_hook::{
     iterator::{Handle, Signals},
 };
 
-use crate::report::Report;
-
-static WATCH: Mutex<Watch> = Mutex::new(Watch { handle: None, report: None });
+static WATCH: Mutex<Watch> = Mutex::new(Watch { handle: None, before_exit: None });
 
 /// The state of the handler.
 struct Watch {
     /// `None` before and after the handler is active.
     handle: Option<Handle>,
-    /// The report to write before exiting.
-    report: Option<Arc<Report>>,
+    /// What to do before exiting.
+    before_exit: Option<Box<dyn FnOnce() + Send>>,
 }
 
 /// Installs the handler.
@@ -33,30 +30,30 @@ struct Watch {
 /// # Errors
 ///
 /// If the system can't provide a handler or a thread.
-pub(crate) fn watch() -> io::Result<()> {
+pub fn watch() -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     watch_state(|watch| watch.handle = Some(signals.handle()));
     thread::Builder::new().name("early-signals".to_owned()).spawn(move || {
         if let Some(signal) = signals.forever().next() {
-            watch_state(|watch| watch.report.iter().for_each(|report| report.end()));
+            watch_state(|watch| watch.before_exit.take().into_iter().for_each(|action| action()));
             std::process::exit(128 + signal);
         }
     })?;
     Ok(())
 }
 
-/// Sets the report to write if a signal ends the process early.
-pub(crate) fn report_to(report: &Arc<Report>) {
-    watch_state(|watch| watch.report = Some(Arc::clone(report)));
+/// Sets what to do if a signal ends the process early.
+pub fn before_exit(action: impl FnOnce() + Send + 'static) {
+    watch_state(|watch| watch.before_exit = Some(Box::new(action)));
 }
 
 /// Removes the handler; the caller handles signals from now on.
-pub(crate) fn unwatch() {
+pub fn unwatch() {
     watch_state(|watch| {
         if let Some(handle) = watch.handle.take() {
             handle.close();
         }
-        watch.report = None;
+        watch.before_exit = None;
     });
 }
 
