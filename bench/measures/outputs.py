@@ -26,7 +26,7 @@ TARGET_RATIO = ["file", "pipe"]
 LIVE_SHARE = 0.8
 """Of the lines that the engine writes in memory, those that get into /dev/null."""
 WRITE = 448 << 10
-"""What visor hands over at once, in bytes: see the program's output_buffer.rs."""
+"""What visor hands over at once, in bytes: see the program's output/channel.rs."""
 PIPE_WRITE = 4096
 """What goes into a pipe whole: PIPE_BUF."""
 TIMES_FLOG = 40

@@ -49,12 +49,13 @@ impl Deref for Text {
     }
 }
 
-/// A growing buffer of lines.
+/// A growing buffer of lines, which knows where each of them ends.
 #[derive(Debug, Clone, Default)]
 pub struct Lines {
     /// Longer than its content, so that a whole block can always be copied.
     bytes: Vec<u8>,
     length: usize,
+    ends: Vec<usize>,
 }
 
 impl Lines {
@@ -76,6 +77,13 @@ impl Lines {
         self.length == 0
     }
 
+    /// The end of each line, as a number of bytes from the start. The first line may have lost its
+    /// own start ([`remove_first`](Self::remove_first)).
+    #[inline]
+    pub fn ends(&self) -> &[usize] {
+        &self.ends
+    }
+
     /// Starts a line at the end.
     #[inline]
     pub const fn line(&mut self) -> Line<'_> {
@@ -87,17 +95,22 @@ impl Lines {
         let length = length.min(self.length);
         self.bytes.copy_within(length..self.length, 0);
         self.length -= length;
+        let ended = self.ends.partition_point(|end| *end <= length);
+        self.ends.drain(..ended);
+        self.ends.iter_mut().for_each(|end| *end -= length);
     }
 
     /// Empties the buffer; its memory is kept for the next lines.
     pub fn clear(&mut self) {
         self.length = 0;
+        self.ends.clear();
     }
 
     /// Releases memory beyond this many bytes.
     pub fn shrink_to(&mut self, capacity: usize) {
         self.bytes.truncate(capacity.max(self.length));
         self.bytes.shrink_to(capacity);
+        self.ends.shrink_to(capacity / BLOCK);
     }
 
     #[cold]
@@ -126,8 +139,9 @@ pub struct Line<'a> {
 impl Line<'_> {
     /// Adds the line to the lines.
     #[inline]
-    pub const fn keep(self) {
+    pub fn keep(self) {
         self.lines.length = self.end;
+        self.lines.ends.push(self.end);
     }
 
     /// How many bytes it has so far.
@@ -257,12 +271,13 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Whatever is appended, in whatever way, the buffer holds it and nothing else.
+        /// Whatever is appended, in whatever way, the buffer holds it and nothing else, and knows
+        /// its ends.
         #[test]
         fn lines_hold_what_was_appended(
             parts in prop::collection::vec((0..4, prop::collection::vec(any::<u8>(), 0..100)), 0..60)
         ) {
-            let (mut lines, mut wanted) = (Lines::default(), Vec::new());
+            let (mut lines, mut wanted, mut ends) = (Lines::default(), Vec::new(), Vec::new());
             for (way, bytes) in &parts {
                 let mut line = lines.line();
                 match way {
@@ -271,14 +286,21 @@ mod tests {
                     2 => bytes.iter().for_each(|byte| line.push(*byte)),
                     _ => {
                         lines.remove_first(bytes.len());
-                        wanted.drain(..bytes.len().min(wanted.len()));
+                        let length = bytes.len().min(wanted.len());
+                        wanted.drain(..length);
+                        ends.retain(|end| *end > length);
+                        for end in &mut ends {
+                            *end -= length;
+                        }
                         continue;
                     }
                 }
                 line.keep();
                 wanted.extend_from_slice(bytes);
+                ends.push(wanted.len());
             }
             prop_assert_eq!(lines.as_bytes(), wanted);
+            prop_assert_eq!(lines.ends(), ends);
         }
     }
 

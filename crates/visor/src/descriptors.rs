@@ -10,7 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use visor_inherited::{State, Stream};
 
-use crate::{output::Destination, plan::Plan};
+use crate::{output::Address, plan::Plan};
 
 /// Descriptors besides those of outputs: standard streams, timers, a listener and some connections.
 const OTHERS: u64 = 32;
@@ -30,17 +30,15 @@ pub(crate) fn raise_limit() {
 ///
 /// That a standard stream isn't open, or that there are too few for files, with the numbers.
 pub(crate) fn check(plan: &Plan, loops: usize) -> anyhow::Result<()> {
-    let destinations = plan.generators.iter().map(|generator| &generator.output.destination);
-    let destinations: HashSet<_> = destinations.collect();
-    for (destination, stream) in
-        [(Destination::Stdout, Stream::Output), (Destination::Stderr, Stream::Error)]
-    {
-        if destinations.contains(&destination) {
+    let addresses = plan.generators.iter().map(|generator| &generator.output.address);
+    let addresses: HashSet<_> = addresses.collect();
+    for (address, stream) in [(Address::Stdout, Stream::Output), (Address::Stderr, Stream::Error)] {
+        if addresses.contains(&address) {
             check_stream(stream)?;
         }
     }
-    let files: Vec<_> = destinations.iter().filter_map(|destination| destination.file()).collect();
-    enough(files.len() as u64, loops as u64, getrlimit(Resource::Nofile).current)
+    let files = addresses.iter().filter(|address| matches!(address, Address::File(_))).count();
+    enough(files as u64, loops as u64, getrlimit(Resource::Nofile).current)
 }
 
 /// Checks that a standard stream is open for writing.

@@ -1,5 +1,5 @@
 //! An event loop: a thread with a single-threaded runtime on which the streams of its generators
-//! run. It shares only counters, the limits of a source, and the standard streams with other loops.
+//! run. It shares only counters, the limits of a source, and standard streams with other loops.
 //! It is controlled by commands: apply a plan, reopen files, end.
 
 use std::{
@@ -15,7 +15,7 @@ use std::{
 use tokio::{
     runtime,
     sync::{Notify, mpsc, oneshot},
-    task::{JoinHandle, LocalSet, spawn_local},
+    task::{JoinHandle, JoinSet, LocalSet, spawn_local},
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use visor_api::source::StreamKind;
@@ -25,12 +25,8 @@ use crate::{
     clock::Clock,
     live_stream::{Change, Control, LiveStream},
     metrics::{Metrics, StreamMeter},
-    output::{CloseResult, Destination},
-    output_buffer::{OutputBuffer, OutputEnd, RetryLimit},
-    output_writers::OutputWriters,
-    plan::{GeneratorKey, GeneratorPlan, Limits, OutputPlan},
-    shared_log::SharedLog,
-    write_threads::WriteThreads,
+    output::{Address, Buffer, OutputPlan, Outputs, WriteThreads},
+    plan::{GeneratorKey, GeneratorPlan, Limits},
 };
 
 /// How long outputs may take to write what is left after a signal. With the time to stop, it is
@@ -49,24 +45,10 @@ pub(crate) enum LoopCommand {
     Apply(Vec<GeneratorPlan>, Instant),
     /// Reopen all files by their names.
     Reopen,
-    /// Stop all streams, write what is left however long that takes, and report the result.
-    OutputEnd(oneshot::Sender<Vec<UnfinishedOutput>>),
+    /// Stop all streams, write what is left however long that takes, and report that it is done.
+    End(oneshot::Sender<()>),
     /// End within a second.
     Abort,
-}
-
-/// An output of which not all lines have been written, or not all have been read.
-#[derive(Debug)]
-pub(crate) struct UnfinishedOutput {
-    /// The output's name.
-    pub(crate) output: String,
-    /// The number of unwritten lines.
-    pub(crate) lines: u64,
-    /// How it ended. `None` if a write is still in progress: then some of the lines may have been
-    /// written, although none is counted.
-    pub(crate) end: Option<OutputEnd>,
-    /// The number of bytes that were written and counted, and that will never be read.
-    pub(crate) unread: u64,
 }
 
 /// What the loops share with each other and with the rest of the program.
@@ -74,9 +56,7 @@ pub(crate) struct UnfinishedOutput {
 pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) activity: Arc<Activity>,
-    pub(crate) output_writers: Arc<OutputWriters>,
-    pub(crate) retry_limit: Arc<RetryLimit>,
-    pub(crate) log: Arc<SharedLog>,
+    pub(crate) outputs: Arc<Outputs>,
     /// How late a line may be written; later ones are skipped. `None` if none is.
     pub(crate) max_lag: Option<Duration>,
 }
@@ -88,8 +68,6 @@ pub(crate) struct Activity {
     ongoing: AtomicUsize,
     /// Notified when all streams have ended by themselves.
     pub(crate) finished: Notify,
-    /// Notified when a standard stream has lost its reader.
-    pub(crate) reader_gone: Notify,
 }
 
 impl Activity {
@@ -131,11 +109,11 @@ struct EventLoop {
     write_threads: WriteThreads,
     clock: Rc<Clock>,
     generators: HashMap<GeneratorKey, RunningGenerator>,
-    outputs: HashMap<Destination, RunningOutput>,
-    /// Outputs that write what is left.
-    closing: Vec<RunningOutput>,
+    outputs: HashMap<Address, LoopOutput>,
+    /// The writers of outputs that this loop was the first to use.
+    writers: JoinSet<()>,
     /// Notified when an output has ended.
-    output_ended: Rc<Notify>,
+    output_ended: Arc<Notify>,
 }
 
 struct RunningGenerator {
@@ -151,10 +129,10 @@ struct RunningStream {
     task: JoinHandle<()>,
 }
 
-struct RunningOutput {
-    output: Rc<OutputBuffer>,
+/// An output, as far as this loop writes to it.
+struct LoopOutput {
+    buffer: Rc<Buffer>,
     plan: OutputPlan,
-    task: JoinHandle<(OutputEnd, CloseResult)>,
 }
 
 impl EventLoop {
@@ -165,8 +143,8 @@ impl EventLoop {
             clock: Rc::new(Clock::start()),
             generators: HashMap::new(),
             outputs: HashMap::new(),
-            closing: Vec::new(),
-            output_ended: Rc::default(),
+            writers: JoinSet::new(),
+            output_ended: Arc::default(),
         }
     }
 
@@ -193,14 +171,12 @@ impl EventLoop {
                     self.shared.activity.end();
                 }
                 Some(LoopCommand::Reopen) => {
-                    for running in self.outputs.values() {
-                        running.output.reopen();
-                    }
+                    self.outputs.values().for_each(|output| output.buffer.reopen());
                 }
-                Some(LoopCommand::OutputEnd(done)) => {
-                    let unfinished = self.end(commands).await;
+                Some(LoopCommand::End(done)) => {
+                    self.end(commands).await;
                     // There is no receiver after an abort.
-                    let _ = done.send(unfinished);
+                    let _ = done.send(());
                     return;
                 }
                 Some(LoopCommand::Abort) | None => return,
@@ -228,22 +204,21 @@ impl EventLoop {
         for generator in gone.iter().filter_map(|key| self.generators.remove(key)) {
             generator.streams.values().for_each(RunningStream::stop);
         }
-        // First the outputs that remain or are new, then the streams, then the outputs to close: a
-        // stream that changes its output gets the new one before the old one is closed.
+        // First the outputs that remain or are new, then the streams, then the outputs to drop: an
+        // output ends when nobody has a buffer of it.
         for generator in plan {
-            let output = self.output(&generator.output);
-            self.apply_generator(generator, &output, now);
+            let buffer = self.buffer(&generator.output);
+            self.apply_generator(generator, &buffer, now);
         }
-        self.close_unused_outputs();
+        self.drop_unused_outputs();
         let streams: usize = self.generators.values().map(|g| g.streams.len()).sum();
         self.clock.coalesce(streams >= COALESCED_FROM);
     }
 
-    fn apply_generator(&mut self, plan: GeneratorPlan, output: &Rc<OutputBuffer>, now: Time) {
+    fn apply_generator(&mut self, plan: GeneratorPlan, buffer: &Rc<Buffer>, now: Time) {
         let mut earlier = self.generators.remove(&plan.key);
-        let moved = earlier
-            .as_ref()
-            .is_some_and(|earlier| earlier.output.destination != plan.output.destination);
+        let moved =
+            earlier.as_ref().is_some_and(|earlier| earlier.output.address != plan.output.address);
         let mut streams = HashMap::new();
         for named in plan.streams {
             let name = named.name.clone();
@@ -258,7 +233,7 @@ impl EventLoop {
                 Some(running) if running.kind == named.kind && running.seed == named.seed => {
                     let control = &running.control;
                     if moved {
-                        control.send(Change::OutputBuffer(Rc::clone(output)));
+                        control.send(Change::Buffer(Rc::clone(buffer)));
                     }
                     control.send(Change::Stream(Box::new(named)));
                     control.send(Change::Suspend(plan.suspended));
@@ -268,7 +243,7 @@ impl EventLoop {
                 other => {
                     other.iter().for_each(RunningStream::stop);
                     let limits = plan.limits.clone();
-                    self.start_stream((named, now), meter, output, limits, plan.suspended)
+                    self.start_stream((named, now), meter, buffer, limits, plan.suspended)
                 }
             };
             streams.insert(name, running);
@@ -283,7 +258,7 @@ impl EventLoop {
         &self,
         (named, start): (NamedStream, Time),
         meter: Arc<StreamMeter>,
-        output: &Rc<OutputBuffer>,
+        buffer: &Rc<Buffer>,
         limits: Limits,
         suspended: bool,
     ) -> RunningStream {
@@ -292,7 +267,7 @@ impl EventLoop {
         let live = Box::new(LiveStream {
             stream: named.start(start),
             meter: Arc::clone(&meter),
-            output: Rc::clone(output),
+            buffer: Rc::clone(buffer),
             limits,
             suspended,
             max_lag: self.shared.max_lag,
@@ -308,72 +283,51 @@ impl EventLoop {
         RunningStream { kind, seed, meter, control, task }
     }
 
-    /// The buffer of an output: the existing one, or a new one.
-    fn output(&mut self, plan: &OutputPlan) -> Rc<OutputBuffer> {
-        let alive = |running: &&mut RunningOutput| running.output.end().is_none();
-        if let Some(running) = self.outputs.get_mut(&plan.destination).filter(alive) {
-            if running.plan.rotation != plan.rotation {
-                running.output.set_rotation(plan.rotation.clone());
-                running.plan = plan.clone();
+    /// The buffer of an output: the existing one, or a new one if there is none, or if the output
+    /// has ended.
+    fn buffer(&mut self, plan: &OutputPlan) -> Rc<Buffer> {
+        if let Some(output) = self.outputs.get_mut(&plan.address)
+            && !output.buffer.has_ended()
+        {
+            if output.plan.rotation != plan.rotation {
+                output.buffer.set_rotation(plan.rotation.clone());
+                output.plan = plan.clone();
             }
-            return Rc::clone(&running.output);
+            return Rc::clone(&output.buffer);
         }
-        let output = Rc::new(OutputBuffer::new(
-            &plan.name,
-            (
-                self.shared.output_writers.writer(plan),
-                self.shared.output_writers.file_lock(&plan.destination),
-            ),
-            self.write_threads.clone(),
-            (Arc::clone(&self.shared.retry_limit), Arc::clone(&self.shared.log)),
-            self.shared.metrics.output(&plan.name),
-            Rc::clone(&self.clock),
-        ));
-        let writer = Rc::clone(&output);
-        let activity = Arc::clone(&self.shared.activity);
-        let ended = Rc::clone(&self.output_ended);
-        let task = spawn_local(async move {
-            let (end, closed) = writer.write().await;
-            ended.notify_one();
-            if end == OutputEnd::ReaderGone {
-                activity.reader_gone.notify_one();
-            }
-            (end, closed)
-        });
-        let running = RunningOutput { output: Rc::clone(&output), plan: plan.clone(), task };
-        self.closing.extend(self.outputs.insert(plan.destination.clone(), running));
-        output
+        let (buffer, writer) = self.shared.outputs.buffer(plan, &self.output_ended);
+        if let Some(writer) = writer {
+            self.writers
+                .spawn_local(writer.run(self.write_threads.clone(), Rc::clone(&self.clock)));
+        }
+        let output = LoopOutput { buffer: Rc::new(buffer), plan: plan.clone() };
+        let buffer = Rc::clone(&output.buffer);
+        self.outputs.insert(plan.address.clone(), output);
+        buffer
     }
 
     /// Stops the streams of outputs that have ended. If each stream waited for that itself, every
     /// line would register and deregister a waiter.
-    fn stop_streams_of_ended_outputs(&self) {
+    fn stop_streams_of_ended_outputs(&mut self) {
+        while self.writers.try_join_next().is_some() {}
         for generator in self.generators.values() {
-            let output = self.outputs.get(&generator.output.destination);
-            if output.is_some_and(|running| running.output.end().is_some()) {
+            let output = self.outputs.get(&generator.output.address);
+            if output.is_some_and(|output| output.buffer.has_ended()) {
                 generator.streams.values().for_each(|stream| stream.control.send(Change::Stop));
             }
         }
     }
 
-    fn close_unused_outputs(&mut self) {
-        self.closing.retain(|closing| closing.output.end() != Some(OutputEnd::Complete));
-        let used = |target: &Destination| {
-            self.generators.values().any(|generator| generator.output.destination == *target)
-        };
-        let unused: Vec<Destination> = self.outputs.keys().filter(|t| !used(t)).cloned().collect();
-        for running in unused.iter().filter_map(|target| self.outputs.remove(target)) {
-            running.output.close();
-            self.closing.push(running);
-        }
+    fn drop_unused_outputs(&mut self) {
+        let generators = &self.generators;
+        self.outputs.retain(|address, _| {
+            generators.values().any(|generator| generator.output.address == *address)
+        });
     }
 
     /// Stops all streams and writes what is left: for as long as it takes or, after an abort, for a
     /// limited time.
-    async fn end(
-        mut self,
-        commands: mpsc::UnboundedReceiver<LoopCommand>,
-    ) -> Vec<UnfinishedOutput> {
+    async fn end(mut self, commands: mpsc::UnboundedReceiver<LoopCommand>) {
         let streams: Vec<RunningStream> = self
             .generators
             .drain()
@@ -386,42 +340,19 @@ impl EventLoop {
             // A stream can only fail by a panic, and then its lines are lost.
             let _ = stream.task.await;
         }
-        self.close_unused_outputs();
-        let outputs: Vec<Rc<OutputBuffer>> =
-            self.closing.iter().map(|closing| Rc::clone(&closing.output)).collect();
+        self.outputs.clear();
         tokio::select! {
-            () = ended(&outputs) => {}
-            () = abort_time(commands) => {
-                self.shared.output_writers.cancel();
-                for output in &outputs {
-                    output.abort();
-                }
-                let _ = timeout(CANCEL_TIME, ended(&outputs)).await;
-            }
+            () = all_end(&mut self.writers) => return,
+            () = abort_time(commands) => {}
         }
-        let mut unfinished = Vec::new();
-        for RunningOutput { output, task, .. } in self.closing {
-            let (end, closed) = match output.end() {
-                Some(_) => {
-                    task.await.map_or((None, CloseResult::default()), |(end, c)| (Some(end), c))
-                }
-                None => (None, CloseResult::default()),
-            };
-            let (lines, unread) = (output.unwritten(), closed.unread);
-            if lines > 0 || unread > 0 {
-                let output = output.name().to_owned();
-                unfinished.push(UnfinishedOutput { output, lines, end, unread });
-            }
-        }
-        unfinished
+        self.shared.outputs.cancel();
+        let _ = timeout(CANCEL_TIME, all_end(&mut self.writers)).await;
     }
 }
 
 /// Waits for all of them to end.
-async fn ended(outputs: &[Rc<OutputBuffer>]) {
-    for output in outputs {
-        output.ended().await;
-    }
+async fn all_end(writers: &mut JoinSet<()>) {
+    while writers.join_next().await.is_some() {}
 }
 
 /// Returns when the time that outputs have after an abort is over.

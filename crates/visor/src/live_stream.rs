@@ -7,7 +7,7 @@ use std::{cell::RefCell, future::pending, rc::Rc, sync::Arc, time::Duration};
 use tokio::sync::Notify;
 use visor_engine::{generator::NamedStream, stream::Stream, time::Time};
 
-use crate::{clock::Clock, metrics::StreamMeter, output_buffer::OutputBuffer, plan::Limits};
+use crate::{clock::Clock, metrics::StreamMeter, output::Buffer, plan::Limits};
 
 /// When a stream's time is over, lines that were due before may still be written for this long
 /// (nanoseconds), because the machine may have paused. After it they are skipped: the output is too
@@ -29,8 +29,8 @@ pub(crate) struct Control {
 pub(crate) enum Change {
     /// Follow the changed document from now on.
     Stream(Box<NamedStream>),
-    /// Use another output from the next line on.
-    OutputBuffer(Rc<OutputBuffer>),
+    /// Use the buffer of another output from the next line on.
+    Buffer(Rc<Buffer>),
     /// Suspend or resume.
     Suspend(bool),
     /// Use other limits.
@@ -51,7 +51,7 @@ impl Control {
 pub(crate) struct LiveStream {
     pub(crate) stream: Stream,
     pub(crate) meter: Arc<StreamMeter>,
-    pub(crate) output: Rc<OutputBuffer>,
+    pub(crate) buffer: Rc<Buffer>,
     pub(crate) limits: Limits,
     pub(crate) suspended: bool,
     pub(crate) clock: Rc<Clock>,
@@ -64,7 +64,7 @@ pub(crate) struct LiveStream {
 #[derive(PartialEq)]
 enum Next {
     Continue,
-    OutputEnd,
+    End,
 }
 
 impl LiveStream {
@@ -72,9 +72,9 @@ impl LiveStream {
     /// has room for every value that it moves, at each place.
     pub(crate) async fn run(mut self: Box<Self>) {
         loop {
-            if self.apply_changes() == Next::OutputEnd
+            if self.apply_changes() == Next::End
                 || self.limits.is_exhausted()
-                || self.output.end().is_some()
+                || self.buffer.has_ended()
             {
                 return;
             }
@@ -96,12 +96,12 @@ impl LiveStream {
                 return;
             }
             let last_call = end.saturating_add(CATCH_UP_TIME);
-            if !self.output.has_room() {
+            if !self.buffer.has_room() {
                 tokio::select! {
                     biased;
                     () = self.control.arrived.notified() => continue,
-                    () = self.output.ended() => return,
-                    () = self.output.wait_for_room() => {}
+                    () = self.buffer.ended() => return,
+                    () = self.buffer.wait_for_room() => {}
                     () = self.clock.sleep_until(last_call) => {}
                 }
                 now = self.clock.now();
@@ -109,7 +109,7 @@ impl LiveStream {
             let is_over = now >= last_call;
             if self.catch_up(now, end, is_over).await
                 && !is_over
-                && self.write(now, end) == Next::OutputEnd
+                && self.write(now, end) == Next::End
             {
                 return;
             }
@@ -151,7 +151,7 @@ impl LiveStream {
                     let NamedStream { timing, model, .. } = *named;
                     self.stream.change(&timing, model, self.clock.now());
                 }
-                Change::OutputBuffer(output) => self.output = output,
+                Change::Buffer(buffer) => self.buffer = buffer,
                 Change::Suspend(suspended) => {
                     if self.suspended && !suspended {
                         self.stream.resume(self.clock.now());
@@ -159,7 +159,7 @@ impl LiveStream {
                     self.suspended = suspended;
                 }
                 Change::Limits(limits) => self.limits = limits,
-                Change::Stop => return Next::OutputEnd,
+                Change::Stop => return Next::End,
             }
         }
         Next::Continue
@@ -196,30 +196,27 @@ impl LiveStream {
     fn write(&mut self, now: Time, end: Time) -> Next {
         let correction = self.clock.correction();
         let Self { stream, limits, .. } = self;
-        let mut next = Next::Continue;
         if stream.is_unlimited() {
             let lines = limits.take(MAX_LINES_PER_TURN);
-            self.output.append(&self.meter, now, |out| {
+            self.buffer.append(&self.meter, now, |out| {
                 for _ in 0..lines {
                     stream.write_at(now.saturating_add(correction), out);
                 }
-                lines
             });
-            return if lines < MAX_LINES_PER_TURN { Next::OutputEnd } else { next };
+            return if lines < MAX_LINES_PER_TURN { Next::End } else { Next::Continue };
         }
-        self.output.append(&self.meter, stream.due(), |out| {
-            let mut lines = 0;
-            while lines < MAX_LINES_PER_TURN && stream.due() <= now && stream.due() < end {
-                if limits.take(1) == 0 {
-                    next = Next::OutputEnd;
+        self.buffer.append(&self.meter, stream.due(), |out| {
+            for _ in 0..MAX_LINES_PER_TURN {
+                if stream.due() > now || stream.due() >= end {
                     break;
                 }
+                if limits.take(1) == 0 {
+                    return Next::End;
+                }
                 stream.write(correction, out);
-                lines += 1;
             }
-            lines
-        });
-        next
+            Next::Continue
+        })
     }
 }
 

@@ -1,11 +1,10 @@
 //! `visor`: fake Apache logs, each kind of line on its own random schedule.
 //!
 //! The way of one line, live: a [stream](live_stream) sleeps until it is due and has the engine write
-//! it into a [`batch`] of its [`output_buffer`]; one of the [`write_threads`] writes the batch to an
-//! [`output`]; then the batch counts its lines in the [`metrics`]. The [`plan`] of the streams is made
-//! of [`documents`]. A [`simulation`] writes the same lines without waiting.
+//! it into the buffer of its [`output`], whose writer has a thread write the batch to the
+//! destination; then the batch counts its lines in the [`metrics`]. The [`plan`] of the streams is
+//! made of [`documents`]. A [`simulation`] writes the same lines without waiting.
 
-mod batch;
 mod cli;
 mod clock;
 mod coalesced_timer;
@@ -17,20 +16,16 @@ mod live_stream;
 mod logging;
 mod metrics;
 mod output;
-mod output_buffer;
-mod output_writers;
 mod plan;
 mod prepare;
 mod report;
 mod run;
-mod shared_log;
 mod simulation;
 mod start;
 mod summary;
 mod table;
 #[cfg(test)]
 mod testing;
-mod write_threads;
 
 use std::{fs, path::Path, process::ExitCode};
 

@@ -5,7 +5,7 @@
 use std::{
     collections::HashMap,
     num::NonZeroU64,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -14,18 +14,14 @@ use std::{
 };
 
 use tokio::sync::{Notify, futures::Notified};
-use visor_api::{
-    ResolvedSource,
-    quantity::Duration,
-    resolved::{Output, Rotation},
-};
+use visor_api::{ResolvedSource, quantity::Duration};
 use visor_engine::{
     choice::InvalidWeights,
     generator::{self, NamedStream},
     random::Seed,
 };
 
-use crate::{metrics::StreamName, output::Destination};
+use crate::{metrics::StreamName, output::OutputPlan};
 
 /// Everything that is to run.
 pub(crate) struct Plan {
@@ -58,15 +54,6 @@ impl GeneratorKey {
             kind: stream.kind.as_str(),
         }
     }
-}
-
-/// The output of a generator.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct OutputPlan {
-    /// `stdout`, `stderr`, or the file's path below the output directory.
-    pub(crate) name: String,
-    pub(crate) destination: Destination,
-    pub(crate) rotation: Option<Rotation>,
 }
 
 /// The limits of a source, shared by its generators.
@@ -260,16 +247,6 @@ impl CarryOver {
         }
         self.limits.insert(source.name.clone(), limits.clone());
         limits
-    }
-}
-
-impl OutputPlan {
-    fn new(output: &Output, output_dir: &Path) -> Self {
-        Self {
-            name: output.name().to_owned(),
-            destination: Destination::new(output, output_dir),
-            rotation: output.rotation().cloned(),
-        }
     }
 }
 

@@ -20,12 +20,8 @@ use visor_api::resolved::Interval;
 use visor_engine::{simulate::Merge, stream::Stream, time::Time};
 
 use crate::{
-    batch::Batch,
-    event_loop::UnfinishedOutput,
     metrics::{Metrics, OutputMeter, StreamMeter},
-    output::{Destination, OutputError, SharedOutputWriter},
-    output_buffer::OutputEnd,
-    output_writers::OutputWriters,
+    output::{Address, Batch, Cancellation, Destination, OutputEnd, OutputError, UnfinishedOutput},
     plan::{GeneratorPlan, Limits, Plan},
 };
 
@@ -41,7 +37,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A handle to a running simulation, to watch and to end it.
 pub(crate) struct SimulationHandle {
-    output_writers: OutputWriters,
+    cancellation: Cancellation,
     stop: AtomicBool,
     /// The time that the slowest thread has reached, for the progress; in nanoseconds since the
     /// epoch.
@@ -56,7 +52,7 @@ impl SimulationHandle {
     /// If the outputs can't be set up.
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self {
-            output_writers: OutputWriters::new()?,
+            cancellation: Cancellation::new()?,
             stop: AtomicBool::default(),
             reached: AtomicI64::default(),
         })
@@ -65,7 +61,7 @@ impl SimulationHandle {
     /// Ends the run at once, even if a write is blocked.
     pub(crate) fn cancel(&self) {
         self.stop();
-        self.output_writers.cancel();
+        self.cancellation.cancel();
     }
 
     /// Ends the run after the current write.
@@ -120,7 +116,7 @@ pub(crate) fn run(
     handle.reached.store(start.as_nanos(), Ordering::Relaxed);
     let groups: Vec<Group> = groups(plan)
         .into_iter()
-        .map(|generators| Group::new(generators, start, metrics, &handle.output_writers))
+        .map(|generators| Group::new(generators, start, metrics, &handle.cancellation))
         .collect();
     let waiting = Mutex::new(groups.into_iter());
     let work = || {
@@ -174,7 +170,7 @@ fn groups(plan: Plan) -> Vec<Vec<GeneratorPlan>> {
     let mut groups: Vec<Vec<GeneratorPlan>> = Vec::new();
     for generator in plan.generators {
         let belongs = |other: &GeneratorPlan| {
-            other.output.destination == generator.output.destination
+            other.output.address == generator.output.address
                 || (generator.limits.counts_lines() && other.key.source == generator.key.source)
         };
         let (mut joined, apart): (Vec<_>, Vec<_>) =
@@ -204,7 +200,7 @@ struct SimulatedStream {
 
 struct SimulatedOutput {
     name: String,
-    writer: SharedOutputWriter,
+    destination: Box<dyn Destination>,
     meter: OutputMeter,
     batch: Batch,
     ages: bool,
@@ -217,18 +213,18 @@ impl Group {
         generators: Vec<GeneratorPlan>,
         start: Time,
         metrics: &Metrics,
-        output_writers: &OutputWriters,
+        cancellation: &Cancellation,
     ) -> Self {
-        let mut places: HashMap<Destination, usize> = HashMap::new();
+        let mut places: HashMap<Address, usize> = HashMap::new();
         let (mut outputs, mut members, mut streams): (Vec<_>, Vec<_>, Vec<Stream>) =
             Default::default();
         for generator in generators {
             let plan = &generator.output;
-            let output = *places.entry(plan.destination.clone()).or_insert_with(|| {
+            let output = *places.entry(plan.address.clone()).or_insert_with(|| {
                 outputs.push(SimulatedOutput {
                     name: plan.name.clone(),
                     end: OutputEnd::Complete,
-                    writer: output_writers.writer(plan),
+                    destination: plan.destination(cancellation),
                     meter: metrics.output(&plan.name),
                     batch: Batch::default(),
                     ages: plan.rotation.as_ref().is_some_and(|rule| rule.max_age.is_some()),
@@ -260,8 +256,8 @@ impl Group {
     ) -> (Vec<UnfinishedOutput>, Result<(), SimulationError>) {
         let mut outcome = self.write_lines(handle);
         let mut unfinished = Vec::new();
-        for output in self.outputs {
-            let closed = output.writer.close();
+        for mut output in self.outputs {
+            let closed = output.destination.close();
             let (lines, unread) = (output.batch.lines(), closed.as_ref().map_or(0, |c| c.unread));
             outcome = outcome.and(closed.map(|_| ()).map_err(Into::into));
             if lines > 0 || unread > 0 {
@@ -308,7 +304,7 @@ impl SimulatedOutput {
     fn write(&mut self, now: Time, handle: &SimulationHandle) -> Result<(), SimulationError> {
         let mut is_logged = false;
         loop {
-            let progress = self.writer.write(self.batch.bytes(), now.timestamp());
+            let progress = self.destination.write(self.batch.records(), now.timestamp());
             self.written = now;
             self.batch.account(&progress, &self.meter, None);
             let Some(error) = progress.error.or(progress.rotation_error) else { return Ok(()) };
@@ -319,14 +315,10 @@ impl SimulatedOutput {
                 thread::sleep(RETRY_INTERVAL);
                 continue;
             }
-            self.end = match &error {
-                OutputError::NoReader { .. } | OutputError::Canceled { .. } => OutputEnd::Canceled,
-                error if error.is_broken_pipe() => OutputEnd::ReaderGone,
-                OutputError::Failed { .. } => {
-                    self.meter.errors.inc();
-                    OutputEnd::Failed
-                }
-            };
+            self.end = error.end();
+            if self.end == OutputEnd::Failed {
+                self.meter.errors.inc();
+            }
             return Err(error.into());
         }
     }

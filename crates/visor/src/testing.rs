@@ -7,12 +7,9 @@ use tokio::{runtime, task::LocalSet};
 use visor_api::ResolvedSource;
 
 use crate::{
-    clock::Clock,
     metrics::Metrics,
-    output::{Cancellation, Destination, FileLocation, OutputWriter, SharedOutputWriter},
-    output_buffer::{OutputBuffer, RetryLimit},
+    output::{Address, Buffer, FileLocation, OutputPlan, Outputs, Writer},
     plan::{CarryOver, Plan, Settings},
-    write_threads::WriteThreads,
 };
 
 /// The source with this spec.
@@ -37,26 +34,17 @@ pub(crate) fn every(interval: &str) -> Value {
     json!({"name": "requests", "kind": "Access", "interval": {"fixed": interval}})
 }
 
-/// An output buffer that writes to this file, once its [`write`](OutputBuffer::write) runs; and for how long it
-/// tries.
-pub(crate) fn output_buffer(
-    path: &Path,
-    metrics: &Metrics,
-    clock: &Rc<Clock>,
-) -> (Rc<OutputBuffer>, Arc<RetryLimit>) {
-    let retry_limit = Arc::new(RetryLimit::default());
-    retry_limit.set(None);
-    let target = Destination::File(FileLocation::new(Path::new(""), path));
-    let output = OutputWriter::new(target, None, Cancellation::new().unwrap());
-    let output_buffer = OutputBuffer::new(
-        "access.log",
-        (SharedOutputWriter::new(output), None),
-        WriteThreads::default(),
-        (Arc::clone(&retry_limit), Arc::default()),
-        metrics.output("access.log"),
-        Rc::clone(clock),
-    );
-    (Rc::new(output_buffer), retry_limit)
+/// An output that is this file, with a buffer and the writer that is to be run.
+pub(crate) fn output(path: &Path, metrics: &Arc<Metrics>) -> (Arc<Outputs>, Rc<Buffer>, Writer) {
+    let outputs = Arc::new(Outputs::new(Arc::clone(metrics)).unwrap());
+    outputs.set_retry_limit(None);
+    let plan = OutputPlan {
+        name: "access.log".to_owned(),
+        address: Address::File(FileLocation::new(Path::new(""), path)),
+        rotation: None,
+    };
+    let (buffer, writer) = outputs.buffer(&plan, &Arc::default());
+    (outputs, Rc::new(buffer), writer.unwrap())
 }
 
 /// Runs a test on an event loop of its own, whose time advances whenever there is nothing to do.

@@ -6,13 +6,17 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::*;
-use crate::testing::{every, on_a_loop, plan};
+use crate::{
+    output::{OutputEnd, UnfinishedOutput},
+    testing::{every, on_a_loop, plan},
+};
 
 /// A loop that runs, and the directory that it writes to.
 struct Running {
     sender: UnboundedSender<LoopCommand>,
     metrics: Arc<Metrics>,
     activity: Arc<Activity>,
+    outputs: Arc<Outputs>,
     directory: tempfile::TempDir,
 }
 
@@ -24,20 +28,18 @@ fn generator(name: &str, file: &str, interval: &str) -> Value {
 impl Running {
     fn start() -> Self {
         let metrics = Arc::new(Metrics::new().unwrap());
-        let retry_limit = Arc::new(RetryLimit::default());
-        retry_limit.set(None);
+        let outputs = Arc::new(Outputs::new(Arc::clone(&metrics)).unwrap());
+        outputs.set_retry_limit(None);
         let activity = Arc::new(Activity::default());
         let shared = Shared {
             metrics: Arc::clone(&metrics),
             activity: Arc::clone(&activity),
-            output_writers: Arc::new(OutputWriters::new().unwrap()),
-            retry_limit,
-            log: Arc::default(),
+            outputs: Arc::clone(&outputs),
             max_lag: None,
         };
         let (sender, commands) = mpsc::unbounded_channel();
         spawn_local(EventLoop::new(shared).run(commands));
-        Self { sender, metrics, activity, directory: tempfile::tempdir().unwrap() }
+        Self { sender, metrics, activity, outputs, directory: tempfile::tempdir().unwrap() }
     }
 
     /// Has the loop follow these generators, of one source with a seed.
@@ -50,8 +52,9 @@ impl Running {
 
     async fn end(&self) -> Vec<UnfinishedOutput> {
         let (done, answer) = oneshot::channel();
-        self.sender.send(LoopCommand::OutputEnd(done)).unwrap();
-        answer.await.unwrap()
+        self.sender.send(LoopCommand::End(done)).unwrap();
+        answer.await.unwrap();
+        self.outputs.unfinished()
     }
 
     fn lines_in(&self, file: &str) -> usize {
@@ -162,9 +165,10 @@ fn an_aborted_run_reports_unwritten_lines() {
         running.apply(&[generator("one", "one.log", "1s"), generator("two", "two.log", "1s")]);
         seconds(10).await;
         let (done, answer) = oneshot::channel();
-        running.sender.send(LoopCommand::OutputEnd(done)).unwrap();
+        running.sender.send(LoopCommand::End(done)).unwrap();
         running.sender.send(LoopCommand::Abort).unwrap();
-        let left: Vec<_> = answer.await.unwrap();
+        answer.await.unwrap();
+        let left = running.outputs.unfinished();
         let left: Vec<_> = left.iter().map(|left| (&*left.output, left.lines, left.end)).collect();
         assert_eq!(left, [("one.log", 10, Some(OutputEnd::Canceled))]);
         assert_eq!((running.lines_in("two.log"), running.counted()), (10, 10));

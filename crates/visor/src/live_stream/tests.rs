@@ -1,11 +1,12 @@
-//! Time is advanced, and the output buffer is never emptied: its contents are what the
+//! Time is advanced, and the buffer is never emptied: its contents are what the
 //! stream has written.
 
 use super::*;
 use crate::{
     metrics::Metrics,
+    output::{WriteThreads, Writer},
     plan::GeneratorPlan,
-    testing::{every, on_a_loop, output_buffer, plan},
+    testing::{self, every, on_a_loop, plan},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -18,9 +19,11 @@ use tokio::{
 struct Running {
     task: JoinHandle<()>,
     control: Rc<Control>,
-    output: Rc<OutputBuffer>,
+    buffer: Rc<Buffer>,
     meter: Arc<StreamMeter>,
     limits: Limits,
+    /// Runs in one test only.
+    writer: Option<Writer>,
     _directory: TempDir,
 }
 
@@ -33,9 +36,9 @@ fn generator(stream: &Value, spec: Value) -> GeneratorPlan {
 
 fn start(plan: GeneratorPlan) -> Running {
     let directory = tempfile::tempdir().unwrap();
-    let metrics = Metrics::new().unwrap();
+    let metrics = Arc::new(Metrics::new().unwrap());
     let clock = Rc::new(Clock::start());
-    let (output, _) = output_buffer(&directory.path().join("access.log"), &metrics, &clock);
+    let (_, buffer, writer) = testing::output(&directory.path().join("access.log"), &metrics);
     let named = plan.streams.into_iter().next().unwrap();
     let meter = metrics.stream(&plan.key.stream(&named));
     plan.limits.start(Instant::now().into_std());
@@ -43,7 +46,7 @@ fn start(plan: GeneratorPlan) -> Running {
     let live = LiveStream {
         stream: named.start(clock.now()),
         meter: Arc::clone(&meter),
-        output: Rc::clone(&output),
+        buffer: Rc::clone(&buffer),
         limits: plan.limits.clone(),
         suspended: plan.suspended,
         clock,
@@ -51,12 +54,25 @@ fn start(plan: GeneratorPlan) -> Running {
         control: Rc::clone(&control),
     };
     let task = spawn_local(Box::new(live).run());
-    Running { task, control, output, meter, limits: plan.limits, _directory: directory }
+    Running {
+        task,
+        control,
+        buffer,
+        meter,
+        limits: plan.limits,
+        writer: Some(writer),
+        _directory: directory,
+    }
 }
 
 impl Running {
+    /// Waits until the stream has ended.
+    async fn end(&mut self) {
+        (&mut self.task).await.unwrap();
+    }
+
     fn lines(&self) -> u64 {
-        self.output.unwritten()
+        self.buffer.channel().unwritten()
     }
 
     /// The lines that it writes within this many seconds.
@@ -83,27 +99,28 @@ fn lines_come_when_they_are_due_and_no_sooner() {
 #[test]
 fn a_stopped_stream_writes_no_more_lines() {
     on_a_loop(async {
-        let running = start(generator(&every("1s"), json!({})));
+        let mut running = start(generator(&every("1s"), json!({})));
         assert_eq!(running.lines_within(5).await, 5);
         running.control.send(Change::Stop);
-        running.task.await.unwrap();
-        assert_eq!(running.output.unwritten(), 5);
+        running.end().await;
+        assert_eq!(running.lines(), 5);
     });
 }
 
 #[test]
 fn a_source_ends_with_its_last_line_or_with_its_time() {
     on_a_loop(async {
-        let running = start(generator(&every("1s"), json!({"stopAfter": {"lines": 3}})));
-        running.task.await.unwrap();
-        assert_eq!(running.output.unwritten(), 3);
-        let running = start(generator(&every("10ms"), json!({"stopAfter": {"duration": "2s"}})));
-        running.task.await.unwrap();
-        assert_eq!(running.output.unwritten(), 200);
+        let mut running = start(generator(&every("1s"), json!({"stopAfter": {"lines": 3}})));
+        running.end().await;
+        assert_eq!(running.lines(), 3);
+        let mut running =
+            start(generator(&every("10ms"), json!({"stopAfter": {"duration": "2s"}})));
+        running.end().await;
+        assert_eq!(running.lines(), 200);
         let stream = json!({"name": "requests", "kind": "Access", "interval": {"unlimited": {}}});
-        let running = start(generator(&stream, json!({"stopAfter": {"lines": 1000}})));
-        running.task.await.unwrap();
-        assert_eq!(running.output.unwritten(), 1000);
+        let mut running = start(generator(&stream, json!({"stopAfter": {"lines": 1000}})));
+        running.end().await;
+        assert_eq!(running.lines(), 1000);
     });
 }
 
@@ -115,7 +132,7 @@ fn a_sleeping_stream_ends_when_another_one_writes_the_last_line() {
         assert_eq!(running.limits.take(3), 3);
         sleep(Duration::from_secs(1)).await;
         assert!(running.task.is_finished());
-        assert_eq!(running.output.unwritten(), 0);
+        assert_eq!(running.lines(), 0);
     });
 }
 
@@ -156,18 +173,17 @@ fn a_change_of_the_document_counts_from_then_on() {
 #[test]
 fn lines_that_are_too_late_are_skipped_and_counted() {
     on_a_loop(async {
-        let running = start(generator(&every("1s"), json!({})));
+        let mut running = start(generator(&every("1s"), json!({})));
         assert_eq!(running.lines_within(10).await, 10);
-        running.output.append(&running.meter, crate::clock::wall(), |out| {
+        running.buffer.append(&running.meter, crate::clock::wall(), |out| {
             let mut line = out.line();
             line.extend(&vec![b'x'; 600_000]);
             line.push(b'\n');
             line.keep();
-            1
         });
         assert_eq!(running.lines_within(60).await, 0, "there is no room");
-        let output = Rc::clone(&running.output);
-        spawn_local(async move { output.write().await });
+        let writer = running.writer.take().unwrap();
+        spawn_local(writer.run(WriteThreads::default(), Rc::new(Clock::start())));
         while running.meter.skipped.get() == 0 {
             tokio::task::yield_now().await;
         }

@@ -4,13 +4,16 @@ use std::{fmt, io};
 
 use rustix::io::Errno;
 
-/// Why a destination didn't accept a write.
+use super::OutputEnd;
+
+/// Why a destination didn't accept records. Each variant says what is to be done.
 ///
 /// The message is complete; the cause is part of it and not a `source`, so that a report of the
 /// chain doesn't repeat it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OutputError {
-    /// A failed action on a destination, or on a file next to it.
+    /// A failed action on a destination, or on what belongs to it. To be tried again, less and less
+    /// often.
     #[error("cannot {action} {location}: {cause}{}", advice(.cause))]
     Failed {
         /// The action, such as `write to`.
@@ -20,13 +23,21 @@ pub(crate) enum OutputError {
         /// The system's error.
         cause: io::Error,
     },
-    /// A named pipe without a reader. Nothing is lost: the next reader gets everything.
+    /// A named pipe without a reader. To be tried again until there is one: nothing is lost, the
+    /// next reader gets everything.
     #[error("{location} is a named pipe without a reader; waiting for one")]
     NoReader {
         /// The pipe.
         location: String,
     },
-    /// A destination that had no room until the write was canceled.
+    /// The reader has gone (`| head -5`), and no other one will follow: a reason to end, without an
+    /// error.
+    #[error("cannot write to {location}: its reader has gone")]
+    ReaderGone {
+        /// The destination.
+        location: String,
+    },
+    /// A destination that had no room until the write was canceled: given up.
     #[error("{location} did not accept more lines in time")]
     Canceled {
         /// The destination.
@@ -49,13 +60,18 @@ impl OutputError {
         match self {
             Self::Failed { action, cause, .. } => format!("{action}: {cause}"),
             Self::NoReader { .. } => "no reader".to_owned(),
+            Self::ReaderGone { .. } => "reader gone".to_owned(),
             Self::Canceled { .. } => "canceled".to_owned(),
         }
     }
 
-    /// Whether the reader of a pipe has gone (`| head -5`): a reason to end without an error.
-    pub(crate) fn is_broken_pipe(&self) -> bool {
-        matches!(self, Self::Failed { cause, .. } if cause.kind() == io::ErrorKind::BrokenPipe)
+    /// How an output ends that isn't tried again after this error.
+    pub(crate) fn end(&self) -> OutputEnd {
+        match self {
+            Self::Failed { .. } => OutputEnd::Failed,
+            Self::ReaderGone { .. } => OutputEnd::ReaderGone,
+            Self::NoReader { .. } | Self::Canceled { .. } => OutputEnd::Canceled,
+        }
     }
 }
 

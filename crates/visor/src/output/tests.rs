@@ -1,11 +1,10 @@
-//! The sink against real files, pipes and full disks, and what the tests share.
+//! Destinations against real files, pipes and full disks, and what the tests share.
 
 mod appending;
 mod failing;
-mod hostile;
+mod pipes;
 mod properties;
 mod rotating;
-mod streams;
 
 use std::{
     fs,
@@ -22,21 +21,19 @@ use visor_api::{
     source::{Compression, RotationMethod},
 };
 
-use super::{Cancellation, Destination, FileLocation, OutputWriter, WriteResult};
+use super::{Cancellation, Destination, FileLocation, Records, WriteResult, file::LogFile};
 
 /// A directory, and a log file in it that isn't there yet.
-fn log() -> (TempDir, PathBuf) {
+pub(super) fn log() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("access.log");
     (directory, path)
 }
 
-fn destination(path: &Path) -> Destination {
-    Destination::File(FileLocation::new(path.parent().unwrap(), path.file_name().unwrap()))
-}
-
-fn writer(path: &Path, rotation: Option<Rotation>) -> OutputWriter {
-    OutputWriter::new(destination(path), rotation, Cancellation::new().unwrap())
+/// A file with this path.
+pub(super) fn file(path: &Path, rotation: Option<Rotation>) -> LogFile {
+    let location = FileLocation::new(path.parent().unwrap(), path.file_name().unwrap());
+    LogFile::new(location, rotation, Cancellation::new().unwrap())
 }
 
 /// Creates an obstacle of another owner, without a free name for renaming it.
@@ -50,11 +47,11 @@ fn put_in_the_way(path: &Path) {
 }
 
 /// A time, in seconds after one that is long past (as in a simulated run).
-fn at(seconds: i64) -> Timestamp {
+pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_000_000_000 + seconds)
 }
 
-fn by_size(bytes: u64) -> Rotation {
+pub(super) fn by_size(bytes: u64) -> Rotation {
     Rotation {
         max_size: Some(Size::from_bytes(bytes)),
         max_age: None,
@@ -70,21 +67,32 @@ fn by_age(seconds: u64) -> Rotation {
 }
 
 /// Lines numbered from `first`, of ten bytes each.
-fn lines(first: usize, count: usize) -> Vec<u8> {
+pub(super) fn lines(first: usize, count: usize) -> Vec<u8> {
     (first..first + count).flat_map(|number| format!("line {number:04}\n").into_bytes()).collect()
 }
 
-/// Writes a batch that is to go in whole, and returns how many rotations that took.
-fn write(writer: &mut OutputWriter, batch: &[u8], now: Timestamp) -> u32 {
-    let WriteResult { bytes, rotations, error, rotation_error } = writer.write(batch, now);
+/// Writes lines.
+pub(super) fn write_lines(
+    destination: &mut impl Destination,
+    lines: &[u8],
+    now: Timestamp,
+) -> WriteResult {
+    let ends: Vec<usize> = (1..=lines.len()).filter(|end| lines[end - 1] == b'\n').collect();
+    destination.write(Records::new(lines, &ends), now)
+}
+
+/// Writes lines that are to go in whole, and returns how many rotations that took.
+pub(super) fn write(destination: &mut impl Destination, lines: &[u8], now: Timestamp) -> u32 {
+    let WriteResult { bytes, rotations, error, rotation_error } =
+        write_lines(destination, lines, now);
     assert!(error.is_none(), "{error:?}");
     assert!(rotation_error.is_none(), "{rotation_error:?}");
-    assert_eq!(bytes, batch.len());
+    assert_eq!(bytes, lines.len());
     rotations
 }
 
 /// The names in a directory, sorted.
-fn names(directory: &Path) -> Vec<String> {
+pub(super) fn names(directory: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use crate::{event_loop::UnfinishedOutput, output_buffer::OutputEnd};
+use crate::output::{OutputEnd, UnfinishedOutput};
 
 /// Reports the outputs that didn't complete. `None`: the loops gave no response.
 ///

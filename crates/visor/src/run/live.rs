@@ -23,12 +23,10 @@ use super::{
 use crate::{
     descriptors,
     documents::Documents,
-    event_loop::{self, Activity, LoopCommand, Shared, UnfinishedOutput},
+    event_loop::{self, Activity, LoopCommand, Shared},
     metrics::{Metrics, Reload},
-    output_buffer::RetryLimit,
-    output_writers::OutputWriters,
+    output::Outputs,
     plan::{GeneratorKey, Plan},
-    shared_log::SharedLog,
     table::Table,
 };
 
@@ -50,15 +48,13 @@ pub(super) async fn run(
     serve(run.listen()?, metrics, &readiness);
 
     let activity = Arc::new(Activity::default());
-    let retry_limit = Arc::new(RetryLimit::default());
-    retry_limit.set(run.max_failure());
-    let log = Arc::new(SharedLog::default());
+    let outputs = Outputs::new(Arc::clone(metrics)).context("cannot set up the outputs")?;
+    let outputs = Arc::new(outputs);
+    outputs.set_retry_limit(run.max_failure());
     let shared = Shared {
         metrics: Arc::clone(metrics),
         activity: Arc::clone(&activity),
-        output_writers: Arc::new(OutputWriters::new().context("cannot set up the outputs")?),
-        retry_limit: Arc::clone(&retry_limit),
-        log: Arc::clone(&log),
+        outputs: Arc::clone(&outputs),
         max_lag: run.max_lag,
     };
     let mut loops = Loops::start(run.threads, &shared)?;
@@ -71,17 +67,17 @@ pub(super) async fn run(
     let has_finished = loop {
         tokio::select! {
             () = stop.requested() => break false,
-            () = activity.reader_gone.notified() => break false,
+            () = outputs.reader_gone.notified() => break false,
             () = activity.finished.notified() => break true,
             _ = hang_up.recv() => {
                 reload(&mut run, &mut loops, metrics, true);
-                retry_limit.set(run.max_failure());
+                outputs.set_retry_limit(run.max_failure());
                 loops.report(|| LoopCommand::Reopen);
             }
             _ = document_check.tick() => {
                 if run.documents.as_mut().is_some_and(Documents::changed) {
                     reload(&mut run, &mut loops, metrics, false);
-                    retry_limit.set(run.max_failure());
+                    outputs.set_retry_limit(run.max_failure());
                 }
             }
             () = table.is_due() => {
@@ -90,25 +86,26 @@ pub(super) async fn run(
         }
     };
     readiness.set(false);
-    let mut unfinished = pin!(loops.end());
-    let unfinished = 'ended: {
+    let mut ended = pin!(loops.end());
+    let have_ended = 'ended: {
         if has_finished {
             // The outputs take as long as they need, unless there is a signal, or nobody
             // reads them.
             tokio::select! {
-                all = &mut unfinished => break 'ended Some(all),
+                () = &mut ended => break 'ended true,
                 () = stop.requested() => {}
-                () = activity.reader_gone.notified() => {}
+                () = outputs.reader_gone.notified() => {}
             }
         }
         loops.report(|| LoopCommand::Abort);
         tokio::select! {
-            all = timeout(END_TIME, &mut unfinished) => all.ok(),
+            ended = timeout(END_TIME, &mut ended) => ended.is_ok(),
             never = stop.requested_again() => match never {},
         }
     };
     drop(table);
-    log.flush();
+    outputs.flush_log();
+    let unfinished = have_ended.then(|| outputs.unfinished());
     Ok(endings::report(unfinished.as_deref(), run.summary))
 }
 
@@ -196,21 +193,20 @@ impl Loops {
         }
     }
 
-    /// Ends all loops, and returns their unfinished outputs.
-    fn end(&self) -> impl Future<Output = Vec<UnfinishedOutput>> + use<> {
+    /// Ends all loops.
+    fn end(&self) -> impl Future<Output = ()> + use<> {
         let mut answers = Vec::new();
         for sender in &self.senders {
             let (done, answer) = oneshot::channel();
-            if sender.send(LoopCommand::OutputEnd(done)).is_ok() {
+            if sender.send(LoopCommand::End(done)).is_ok() {
                 answers.push(answer);
             }
         }
         async {
-            let mut unfinished = Vec::new();
             for answer in answers {
-                unfinished.extend(answer.await.unwrap_or_default());
+                // A loop that has ended without an answer has ended, too.
+                let _ = answer.await;
             }
-            unfinished
         }
     }
 }

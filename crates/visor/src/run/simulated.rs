@@ -15,7 +15,7 @@ use visor_http::Readiness;
 
 use crate::{
     metrics::Metrics,
-    output::OutputError,
+    output::OutputEnd,
     plan::Plan,
     simulation::{self, SimulationError, SimulationHandle},
     table::Table,
@@ -69,10 +69,7 @@ pub(super) async fn run(
         outcome.context("the simulation exited without a result; this is a bug in visor")?;
     let code = endings::report(Some(&unfinished), run.summary);
     match outcome {
-        Err(SimulationError::Output(
-            OutputError::NoReader { .. } | OutputError::Canceled { .. },
-        )) => Ok(code),
-        Err(SimulationError::Output(error)) if error.is_broken_pipe() => Ok(code),
+        Err(SimulationError::Output(error)) if error.end() != OutputEnd::Failed => Ok(code),
         outcome => outcome.map(|()| code).map_err(Into::into),
     }
 }

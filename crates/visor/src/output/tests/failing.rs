@@ -1,7 +1,7 @@
 //! Full disks, directories that can't be written to, and rotations that fail.
 
 use super::*;
-use crate::output::SharedOutputWriter;
+use crate::output::OutputError;
 
 const KIB: usize = 1024;
 
@@ -22,26 +22,26 @@ fn an_error_has_its_path_and_ends_with_its_cause() {
     let obstacle = directory.path().join("logs");
     fs::write(&obstacle, "a file").unwrap();
     let path = obstacle.join("access.log");
-    let mut writer = writer(&path, None);
+    let mut log_file = file(&path, None);
 
-    let result = writer.write(&lines(0, 2), at(0));
+    let result = write_lines(&mut log_file, &lines(0, 2), at(0));
     assert_eq!(result.bytes, 0);
     let error = result.error.unwrap();
-    assert!(!error.is_broken_pipe());
+    assert!(matches!(error, OutputError::Failed { .. }));
     let message = error.to_string();
     for part in ["cannot create the directory", obstacle.to_str().unwrap(), "not a directory"] {
         assert!(message.contains(part), "{message}");
     }
 
     fs::remove_file(&obstacle).unwrap();
-    write(&mut writer, &lines(0, 2), at(0));
+    write(&mut log_file, &lines(0, 2), at(0));
     assert_eq!(fs::read(&path).unwrap(), lines(0, 2));
 }
 
 #[test]
 fn a_read_only_directory_is_an_error() {
     let Some(disk) = Disk::mount("size=64k,ro") else { return };
-    let result = writer(&disk.log(), Some(by_size(100))).write(&lines(0, 1), at(0));
+    let result = write_lines(&mut file(&disk.log(), Some(by_size(100))), &lines(0, 1), at(0));
     assert_eq!(result.bytes, 0);
     let message = result.error.unwrap().to_string();
     assert!(message.contains("mount it writable"), "{message}");
@@ -49,7 +49,7 @@ fn a_read_only_directory_is_an_error() {
 
 #[test]
 fn a_full_device_is_an_error() {
-    let result = writer(Path::new("/dev/full"), None).write(&lines(0, 1), at(0));
+    let result = write_lines(&mut file(Path::new("/dev/full"), None), &lines(0, 1), at(0));
     assert_eq!(result.bytes, 0);
     let message = result.error.unwrap().to_string();
     assert!(message.starts_with("cannot write to /dev/full: No space left"), "{message}");
@@ -60,11 +60,11 @@ fn a_full_device_is_an_error() {
 fn after_a_full_disk_writing_continues_where_it_stopped() {
     let Some(disk) = Disk::mount("size=64k") else { return };
     let filler = disk.fill(64 * KIB, 12 * KIB);
-    let mut writer = writer(&disk.log(), None);
+    let mut log_file = file(&disk.log(), None);
     let batch = awkward(0, 200);
     let mut done = 0;
     for seconds in 0..3 {
-        let result = writer.write(&batch[done..], at(seconds));
+        let result = write_lines(&mut log_file, &batch[done..], at(seconds));
         done += result.bytes;
         let error = result.error.unwrap().to_string();
         assert!(error.contains("No space left"), "{error}");
@@ -74,9 +74,9 @@ fn after_a_full_disk_writing_continues_where_it_stopped() {
 
     // The torn line is finished before anything reopens or rotates.
     fs::remove_file(filler).unwrap();
-    writer.set_rotation(Some(by_size(10_000)));
-    writer.reopen();
-    assert_eq!(write(&mut writer, &batch[done..], at(4)), 1);
+    log_file.set_rotation(Some(by_size(10_000)));
+    log_file.reopen();
+    assert_eq!(write(&mut log_file, &batch[done..], at(4)), 1);
     assert_eq!(generation(&disk.log(), 1).unwrap(), awkward(0, 122));
     assert_eq!(fs::read(disk.log()).unwrap(), awkward(122, 78));
 }
@@ -85,11 +85,11 @@ fn after_a_full_disk_writing_continues_where_it_stopped() {
 fn a_line_that_stays_torn_is_cut_off_at_the_end() {
     let Some(disk) = Disk::mount("size=64k") else { return };
     disk.fill(64 * KIB, 8 * KIB);
-    let mut writer = writer(&disk.log(), None);
-    let result = writer.write(&awkward(0, 100), at(0));
+    let mut log_file = file(&disk.log(), None);
+    let result = write_lines(&mut log_file, &awkward(0, 100), at(0));
     assert!(result.error.is_some());
     assert_eq!(result.bytes, 8 * KIB);
-    assert_eq!(writer.close().unwrap().cut, 8192 % 101);
+    assert_eq!(log_file.close().unwrap().cut, 8192 % 101);
     assert_eq!(fs::read(disk.log()).unwrap(), awkward(0, 8192 / 101));
 }
 
@@ -99,55 +99,13 @@ fn a_line_may_be_torn_more_than_once() {
     let long = [vec![b'x'; 20_000], b"\n".to_vec()].concat();
 
     let filler = disk.fill(64 * KIB, 4 * KIB);
-    let mut own = writer(&disk.log(), None);
-    let first = own.write(&long, at(0)).bytes;
+    let mut own = file(&disk.log(), None);
+    let first = write_lines(&mut own, &long, at(0)).bytes;
     truncate(&filler, 56 * KIB);
-    let second = own.write(&long[first..], at(0)).bytes;
+    let second = write_lines(&mut own, &long[first..], at(0)).bytes;
     assert_eq!((first, second), (4 * KIB, 4 * KIB));
     assert_eq!(own.close().unwrap().cut, 8 * KIB as u64);
     assert_eq!(fs::read(disk.log()).unwrap(), b"");
-
-    let filler = disk.fill(64 * KIB, 4 * KIB);
-    let one = SharedOutputWriter::new(writer(&disk.log(), None));
-    let other = one.new_owner();
-    let first = one.write(&long, at(0)).bytes;
-    truncate(&filler, 56 * KIB);
-    let result = other.write(&lines(0, 1), at(0));
-    assert!(result.error.is_some());
-    assert_eq!((first, result.bytes), (4 * KIB, 0));
-    truncate(&filler, 0);
-    assert_eq!(other.write(&lines(0, 1), at(0)).bytes, 10);
-    // The other one has written the rest of the line, and this is returned.
-    assert_eq!(one.write(&long[first..], at(0)).bytes, long.len() - first);
-    assert_eq!(one.close().unwrap().cut, 0);
-    assert_eq!(fs::read(disk.log()).unwrap(), [long, lines(0, 1)].concat());
-}
-
-#[test]
-fn owners_of_a_shared_writer_complete_each_others_lines() {
-    let Some(disk) = Disk::mount("size=64k") else { return };
-    let filler = disk.fill(64 * KIB, 8 * KIB);
-    let one = SharedOutputWriter::new(writer(&disk.log(), None));
-    let other = one.new_owner();
-    let batch = awkward(0, 82);
-
-    let result = one.write(&batch, at(0));
-    assert!(result.error.is_some());
-    assert_eq!(result.bytes, 8 * KIB, "the torn line is not accepted yet");
-    let rejected = other.write(&awkward(500, 1), at(0));
-    assert!(rejected.error.is_some());
-    assert_eq!(rejected.bytes, 0);
-    assert_eq!(other.close().unwrap().cut, 0, "it isn't this owner's to cut");
-
-    fs::remove_file(filler).unwrap();
-    let result = other.write(&awkward(500, 1), at(1));
-    assert!(result.error.is_none());
-    assert_eq!(result.bytes, 101);
-    let result = one.write(&[&batch[8 * KIB..], &awkward(82, 1)].concat(), at(1));
-    assert!(result.error.is_none());
-    assert_eq!(result.bytes, 83 * 101 - 8 * KIB);
-    let written = [awkward(0, 82), awkward(500, 1), awkward(82, 1)].concat();
-    assert_eq!(fs::read(disk.log()).unwrap(), written);
 }
 
 #[test]
@@ -155,11 +113,11 @@ fn a_rotation_that_fails_holds_up_no_line_and_is_tried_again_a_second_later() {
     let (directory, path) = log();
     let obstacle = directory.path().join("access.log.2");
     put_in_the_way(&obstacle);
-    let mut writer = writer(&path, Some(Rotation { keep: 1, ..by_size(20) }));
+    let mut log_file = file(&path, Some(Rotation { keep: 1, ..by_size(20) }));
     let mut errors = Vec::new();
     for number in 0..10 {
         let now = at(0) + SignedDuration::from_millis(300 * number);
-        let result = writer.write(&lines(usize::try_from(number).unwrap(), 1), now);
+        let result = write_lines(&mut log_file, &lines(usize::try_from(number).unwrap(), 1), now);
         assert!(result.error.is_none());
         assert_eq!((result.bytes, result.rotations), (10, 0));
         errors.extend(result.rotation_error.map(|error| (number, error.to_string())));
@@ -170,7 +128,7 @@ fn a_rotation_that_fails_holds_up_no_line_and_is_tried_again_a_second_later() {
     assert_eq!(fs::read(&path).unwrap(), lines(0, 10));
 
     fs::remove_dir(&obstacle).unwrap();
-    assert_eq!(write(&mut writer, &lines(10, 1), at(10)), 1);
+    assert_eq!(write(&mut log_file, &lines(10, 1), at(10)), 1);
     assert_eq!(history(&path), lines(0, 11));
 }
 
@@ -178,12 +136,12 @@ fn a_rotation_that_fails_holds_up_no_line_and_is_tried_again_a_second_later() {
 fn a_copy_that_finds_the_disk_full_changes_nothing() {
     let Some(disk) = Disk::mount("size=64k") else { return };
     let rule = Rotation { method: RotationMethod::CopyTruncate, ..by_size(20_000) };
-    let mut writer = writer(&disk.log(), Some(rule));
+    let mut log_file = file(&disk.log(), Some(rule));
     // Two files and a live one go in; the next copy doesn't.
     let (mut expected, mut failures, mut rotations) = (Vec::new(), 0, 0);
     for number in 0..600 {
         let line = awkward(number, 1);
-        let result = writer.write(&line, at(2 * i64::try_from(number).unwrap()));
+        let result = write_lines(&mut log_file, &line, at(2 * i64::try_from(number).unwrap()));
         assert!(result.error.is_none(), "{:?}", result.error);
         assert_eq!(result.bytes, line.len());
         expected.extend(line);
@@ -200,9 +158,9 @@ fn if_a_new_file_cannot_be_created_the_rename_is_undone() {
     for keep in [0, 3] {
         // Room for the directory and one file.
         let Some(disk) = Disk::mount("size=64k,nr_inodes=2") else { return };
-        let mut writer = writer(&disk.log(), Some(Rotation { keep, ..by_size(20) }));
-        write(&mut writer, &lines(0, 2), at(0));
-        let result = writer.write(&lines(2, 2), at(1));
+        let mut log_file = file(&disk.log(), Some(Rotation { keep, ..by_size(20) }));
+        write(&mut log_file, &lines(0, 2), at(0));
+        let result = write_lines(&mut log_file, &lines(2, 2), at(1));
         assert!(result.error.is_none(), "{:?}", result.error);
         assert_eq!((result.bytes, result.rotations), (20, 0));
         let message = result.rotation_error.unwrap().to_string();
@@ -225,18 +183,18 @@ fn a_compression_that_finds_the_disk_full_keeps_the_plain_file_and_no_other() {
     .chain([b'\n'])
     .collect();
     let rule = Rotation { compress: Compression::Gzip, ..by_size(32 * KIB as u64) };
-    let mut writer = writer(&disk.log(), Some(rule));
-    write(&mut writer, &noise, at(0));
+    let mut log_file = file(&disk.log(), Some(rule));
+    write(&mut log_file, &noise, at(0));
     disk.fill(32 * KIB, 8 * KIB);
     // The compression may take the last of the room for a moment.
     let batch = awkward(0, 21);
     let (mut done, mut rotations) = (0, 0);
     while done < batch.len() {
-        let result = writer.write(&batch[done..], at(1));
+        let result = write_lines(&mut log_file, &batch[done..], at(1));
         done += result.bytes;
         rotations += result.rotations;
     }
-    writer.close().unwrap();
+    log_file.close().unwrap();
     assert_eq!(rotations, 1);
     assert_eq!(names(disk.0.path()), ["access.log", "access.log.1", "filler"]);
     assert_eq!(history(&disk.log()), [noise, batch].concat());

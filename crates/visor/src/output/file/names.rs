@@ -3,10 +3,8 @@
 
 use std::ffi::{OsStr, OsString};
 
-use super::{
-    OutputError,
-    directory::{Directory, with_suffix},
-};
+use super::directory::{Directory, with_suffix};
+use crate::output::OutputError;
 
 /// The name of a log file, and those derived from it. Generation 1 is the latest rotated file.
 #[derive(Debug)]

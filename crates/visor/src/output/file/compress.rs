@@ -14,10 +14,10 @@ use std::{
 use flate2::{Compression, write::GzEncoder};
 
 use super::{
-    OutputError,
     directory::{Directory, RotatedFile},
     names::Names,
 };
+use crate::output::OutputError;
 
 /// Compresses one file at a time.
 #[derive(Default)]

@@ -1,17 +1,23 @@
 //! A directory that others may write to: their files and links are neither followed nor written to,
 //! and no line is lost.
 
-use std::os::unix::{fs::symlink, net::UnixListener};
+use std::{
+    fs,
+    os::unix::{fs::symlink, net::UnixListener},
+    path::{Path, PathBuf},
+};
 
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
+use tempfile::TempDir;
+use visor_api::source::{Compression, RotationMethod};
 
-use super::*;
-use crate::output::{
-    OutputError,
+use super::{
     compress::Compressor,
     directory::{Directory, FileId, RotatedFile},
     names::Names,
+    *,
 };
+use crate::output::tests::{at, by_size, file, lines, log, names, write, write_lines};
 
 const METHODS: [RotationMethod; 2] = [RotationMethod::Rename, RotationMethod::CopyTruncate];
 
@@ -53,9 +59,9 @@ fn what_has_the_name_of_a_rotated_file_is_set_aside_or_removed_and_never_followe
                     let (_directory, path, victim) = with_victim();
                     put(&path.with_file_name(name), &victim);
                     let rule = Rotation { method, compress, keep: 3, ..by_size(20) };
-                    let mut writer = writer(&path, Some(rule));
-                    assert_eq!(write(&mut writer, &lines(0, 8), at(0)), 3, "{method:?} {name}");
-                    writer.close().unwrap();
+                    let mut log_file = file(&path, Some(rule));
+                    assert_eq!(write(&mut log_file, &lines(0, 8), at(0)), 3, "{method:?} {name}");
+                    log_file.close().unwrap();
                     assert!(is_untouched(&victim), "{method:?} {name}");
                     let plain = fs::read(&path).unwrap();
                     assert_eq!(plain, lines(6, 2), "{method:?} {name}");
@@ -74,8 +80,8 @@ fn an_obstacle_with_the_name_of_the_log_is_an_error() {
     for (number, put) in PUT.into_iter().enumerate() {
         let (_directory, path, victim) = with_victim();
         put(&path, &victim);
-        let mut writer = writer(&path, Some(by_size(20)));
-        let result = writer.write(&lines(0, 1), at(0));
+        let mut log_file = file(&path, Some(by_size(20)));
+        let result = write_lines(&mut log_file, &lines(0, 1), at(0));
         assert_eq!(result.bytes, 0);
         let error = result.error.unwrap();
         // A pipe waits for its reader, as it should.
@@ -98,12 +104,12 @@ fn a_link_among_the_directories_below_the_output_directory_is_not_followed() {
     symlink(&logs, directory.path().join("link")).unwrap();
     let of = |below: &str| {
         let location = FileLocation::new(&directory.path().join("link"), below);
-        OutputWriter::new(Destination::File(location), None, Cancellation::new().unwrap())
+        LogFile::new(location, None, Cancellation::new().unwrap())
     };
-    let result = of("shop/access.log").write(&lines(0, 1), at(0));
+    let result = write_lines(&mut of("shop/access.log"), &lines(0, 1), at(0));
     assert!(result.error.unwrap().to_string().contains("symbolic link"));
     assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
-    let result = of("a/b/access.log").write(&lines(0, 1), at(0));
+    let result = write_lines(&mut of("a/b/access.log"), &lines(0, 1), at(0));
     assert!(result.error.is_none());
     assert_eq!(fs::read(logs.join("a/b/access.log")).unwrap(), lines(0, 1));
 }
@@ -119,7 +125,7 @@ fn a_device_in_place_of_a_log_holds_up_nothing() {
             println!("left out: no device can be made here; run this as root");
             return;
         }
-        let result = writer(&path, Some(by_size(20))).write(&lines(0, 1), at(0));
+        let result = write_lines(&mut file(&path, Some(by_size(20))), &lines(0, 1), at(0));
         // The other one is /dev/full, or may not be opened here.
         assert!(result.error.is_some() && result.bytes == 0, "{kind:?}");
     }
@@ -129,17 +135,17 @@ fn a_device_in_place_of_a_log_holds_up_nothing() {
 fn a_replaced_log_is_recreated_and_the_replacement_is_not_followed() {
     for method in METHODS {
         let (_directory, path, victim) = with_victim();
-        let mut writer = writer(&path, Some(Rotation { method, ..by_size(20) }));
-        write(&mut writer, &lines(0, 2), at(0));
+        let mut log_file = file(&path, Some(Rotation { method, ..by_size(20) }));
+        write(&mut log_file, &lines(0, 2), at(0));
         fs::remove_file(&path).unwrap();
         symlink(&victim, &path).unwrap();
-        let result = writer.write(&lines(2, 1), at(5));
+        let result = write_lines(&mut log_file, &lines(2, 1), at(5));
         // It goes into the file that was open.
         assert!(result.rotation_error.unwrap().to_string().contains("symbolic link"));
         assert_eq!(result.bytes, 10);
         assert!(is_untouched(&victim));
         fs::remove_file(&path).unwrap();
-        assert_eq!(write(&mut writer, &lines(3, 1), at(10)), 0);
+        assert_eq!(write(&mut log_file, &lines(3, 1), at(10)), 0);
         assert_eq!(fs::read(&path).unwrap(), lines(3, 1));
     }
 }
@@ -151,11 +157,11 @@ fn a_log_that_is_made_longer_is_neither_copied_nor_compressed() {
     for method in METHODS {
         let (directory, path) = log();
         let rule = Rotation { method, compress: Compression::Gzip, ..by_size(100) };
-        let mut writer = writer(&path, Some(rule));
-        write(&mut writer, &lines(0, 2), at(0));
+        let mut log_file = file(&path, Some(rule));
+        write(&mut log_file, &lines(0, 2), at(0));
         fs::File::options().write(true).open(&path).unwrap().set_len(LONG).unwrap();
-        assert_eq!(write(&mut writer, &lines(2, 20), at(1)), 2);
-        writer.close().unwrap();
+        assert_eq!(write(&mut log_file, &lines(2, 20), at(1)), 2);
+        log_file.close().unwrap();
         let names = names(directory.path());
         let long =
             |name: &&String| fs::metadata(directory.path().join(name)).unwrap().len() >= LONG;
@@ -168,8 +174,8 @@ fn a_log_with_an_extended_end_is_replaced_when_it_is_opened() {
     for method in METHODS {
         let (_directory, path) = log();
         fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
-        let mut writer = writer(&path, Some(Rotation { method, ..by_size(100) }));
-        assert_eq!(write(&mut writer, &lines(0, 2), at(0)), 1);
+        let mut log_file = file(&path, Some(Rotation { method, ..by_size(100) }));
+        assert_eq!(write(&mut log_file, &lines(0, 2), at(0)), 1);
         assert_eq!(fs::read(&path).unwrap(), lines(0, 2));
     }
 }
@@ -183,13 +189,13 @@ fn a_hard_link_to_a_file_of_another_user_is_not_written_to() {
         return;
     }
     fs::hard_link(&victim, &path).unwrap();
-    let result = writer(&path, Some(by_size(20))).write(&lines(0, 1), at(0));
+    let result = write_lines(&mut file(&path, Some(by_size(20))), &lines(0, 1), at(0));
     let error = result.error.unwrap().to_string();
     assert!(error.contains("a file of another user"), "{error}");
     assert!(is_untouched(&victim));
     // A log that another user has created, for example in an image, has only one link.
     fs::remove_file(&victim).unwrap();
-    assert!(writer(&path, None).write(&lines(0, 1), at(0)).error.is_none());
+    assert!(write_lines(&mut file(&path, None), &lines(0, 1), at(0)).error.is_none());
 }
 
 /// The compressed file is the rotated one: the result is readable by everybody.
@@ -208,5 +214,5 @@ fn a_rotated_file_that_is_replaced_is_not_compressed() {
     compressor.wait();
     assert!(!path.with_file_name("access.log.1.gz").exists());
     assert!(is_untouched(&victim) && is_untouched(&path.with_file_name("access.log.1")));
-    assert_eq!(write(&mut writer(&path, Some(rule)), &lines(0, 4), at(0)), 1);
+    assert_eq!(write(&mut file(&path, Some(rule)), &lines(0, 4), at(0)), 1);
 }

@@ -6,6 +6,7 @@
 
 use std::{
     ffi::{OsStr, OsString},
+    fmt,
     fs::{self, File},
     io,
     os::{fd::OwnedFd, unix::fs::MetadataExt},
@@ -21,7 +22,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::OutputError;
+use crate::output::OutputError;
 
 /// How often a file is opened that others replace at the same time.
 const MAX_ATTEMPTS: usize = 3;
@@ -42,13 +43,15 @@ impl FileLocation {
         Self { trusted: trusted.to_owned(), below: below.into() }
     }
 
-    /// Its path, from the working directory.
-    pub(crate) fn path(&self) -> PathBuf {
-        self.trusted.join(&self.below)
-    }
-
     pub(super) fn name(&self) -> &OsStr {
         self.below.file_name().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for FileLocation {
+    /// Its path, from the working directory.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.trusted.join(&self.below).display().fmt(f)
     }
 }
 

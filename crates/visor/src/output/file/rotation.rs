@@ -1,9 +1,12 @@
-//! Rotation of a file: by rename or by copy and truncate.
+//! Rotation of a file: when it is due, and what is compressed after it.
 //!
 //! The steps of each method are in an order in which an error at any step, or a kill after it,
 //! loses no line. It touches the log file and the files with names derived from its name.
 
-use std::{ffi::OsStr, mem};
+mod copy_truncate;
+mod rename;
+
+use std::mem;
 
 use jiff::Timestamp;
 use visor_api::{
@@ -13,14 +16,11 @@ use visor_api::{
 };
 
 use super::{
-    OutputError,
     compress::Compressor,
-    destination::OpenDestination,
-    directory::{Directory, FileId, FileLocation, RotatedFile},
-    first_line,
+    directory::{Directory, FileLocation, RotatedFile},
     names::Names,
-    whole_lines,
 };
+use crate::output::{OutputError, Records, descriptor::Descriptor};
 
 /// Seconds between a failed rotation and the next attempt.
 const RETRY_SECONDS: u64 = 1;
@@ -90,12 +90,12 @@ impl Rotator {
         self.compressor.wait();
     }
 
-    /// How many bytes of `rest`, as complete lines, may be written before the next rotation; `None`
-    /// if the file is to be rotated first. An empty file accepts a line of any size.
+    /// How many bytes of `rest`, as complete records, may be written before the next rotation;
+    /// `None` if the file is to be rotated first. An empty file accepts a record of any size.
     pub(super) fn room(
         &self,
-        output: &OpenDestination,
-        rest: &[u8],
+        output: &Descriptor,
+        rest: Records<'_>,
         now: Timestamp,
     ) -> Option<usize> {
         let rule = match &self.rule {
@@ -112,7 +112,7 @@ impl Rotator {
         if rest.len() <= room {
             return Some(rest.len());
         }
-        whole_lines(&rest[..room]).or_else(|| empty.then(|| first_line(rest)))
+        rest.complete_within(room).or_else(|| empty.then(|| rest.first()))
     }
 
     /// Whether a rotation has just failed. In both directions, because the clock may be set back.
@@ -129,7 +129,7 @@ impl Rotator {
     /// If a step fails. `output` can still be written to, and no line is lost.
     pub(super) fn rotate(
         &mut self,
-        output: &mut OpenDestination,
+        output: &mut Descriptor,
         now: Timestamp,
     ) -> Result<u32, OutputError> {
         let result = self.attempt(output, now);
@@ -137,19 +137,15 @@ impl Rotator {
         result
     }
 
-    fn attempt(
-        &mut self,
-        output: &mut OpenDestination,
-        now: Timestamp,
-    ) -> Result<u32, OutputError> {
+    fn attempt(&mut self, output: &mut Descriptor, now: Timestamp) -> Result<u32, OutputError> {
         let Some(rule) = &self.rule else { return Ok(0) };
         let Rotation { keep, method, compress, delay_compress, .. } = *rule;
         let live = self.names.live();
         // The compression must finish before the names shift.
         self.compressor.wait();
         let directory = Directory::of(&self.location)?;
-        if !output.is_in(&directory, live).map_err(directory.failed("examine", live))? {
-            *output = OpenDestination::open_file(&self.location, now)?;
+        if !directory.is_at(output.file(), live).map_err(directory.failed("examine", live))? {
+            *output = super::open(&self.location, now)?;
             return Ok(0);
         }
         let known = output.size();
@@ -167,9 +163,13 @@ impl Rotator {
         }
         let rotated = match method {
             RotationMethod::CopyTruncate if is_ours => {
-                by_copy(&directory, &self.names, keep, output)?
+                copy_truncate::rotate(&directory, &self.names, keep, output)?
             }
-            _ => Some(by_rename(&directory, &self.location, &self.names, keep, output, now)?),
+            _ => {
+                let rotated =
+                    rename::rotate(&directory, &self.location, &self.names, keep, output, now);
+                Some(rotated?)
+            }
         };
         let rotated = rotated.filter(|_| is_ours).map(|id| RotatedFile { id, size });
         let (generation, file) = if delay_compress {
@@ -187,77 +187,4 @@ impl Rotator {
         }
         Ok(1)
     }
-}
-
-/// Returns which file generation 1 is then, if it is kept.
-fn by_rename(
-    directory: &Directory,
-    location: &FileLocation,
-    names: &Names,
-    keep: u32,
-    output: &mut OpenDestination,
-    now: Timestamp,
-) -> Result<FileId, OutputError> {
-    let rotated = output.id().map_err(directory.failed("examine", names.live()))?;
-    // With `keep` 0 the file is removed only when the new one exists.
-    let aside = if keep == 0 { names.partial() } else { names.plain(1) };
-    names.make_room(directory, keep)?;
-    directory.set_aside_if_foreign(&aside)?;
-    directory.rename(names.live(), &aside)?;
-    match OpenDestination::open_file(location, now) {
-        Ok(new) => *output = new,
-        Err(error) => {
-            // Lines continue in the old file, under its old name if possible.
-            let _ = directory.rename(&aside, names.live());
-            return Err(error);
-        }
-    }
-    if keep == 0 {
-        directory.clear(&aside)?;
-    }
-    Ok(rotated)
-}
-
-/// Returns which file generation 1 is then, if there is one.
-fn by_copy(
-    directory: &Directory,
-    names: &Names,
-    keep: u32,
-    output: &mut OpenDestination,
-) -> Result<Option<FileId>, OutputError> {
-    let (partial, first) = (names.partial(), names.plain(1));
-    // The names shift only when the copy is complete: on a full disk, repeated failures must not
-    // remove the older files.
-    let copied = if keep == 0 {
-        names.make_room(directory, keep).map(|()| None)
-    } else {
-        copy_content(directory, output, names, &partial).and_then(|copy| {
-            names.make_room(directory, keep)?;
-            directory.rename(&partial, &first)?;
-            Ok(Some(copy))
-        })
-    };
-    if copied.is_err() {
-        let _ = directory.clear(&partial);
-        return copied;
-    }
-    output.truncate().map_err(|cause| {
-        // The lines are still in the file; the copy would duplicate them.
-        if keep > 0 {
-            let _ = directory.clear(&first);
-        }
-        directory.failed("empty", names.live())(cause)
-    })?;
-    copied
-}
-
-fn copy_content(
-    directory: &Directory,
-    output: &mut OpenDestination,
-    names: &Names,
-    to: &OsStr,
-) -> Result<FileId, OutputError> {
-    let mut copy = directory.create(to)?;
-    let copied = output.copy_to(&mut copy).and_then(|()| FileId::of(&copy));
-    copied.map_err(directory.failed("copy", names.live()))
 }
