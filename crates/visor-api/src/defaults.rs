@@ -108,7 +108,7 @@ impl Interval {
                 interval.mean.as_secs_f64(),
                 interval.standard_deviation.as_secs_f64(),
             ),
-            Self::Rate(interval) => 1.0 / f64::from(interval.lines_per_second),
+            Self::Rate(interval) => 1.0 / f64::from(interval.lines_per_second.get().get()),
             Self::Unlimited(_) => 0.0,
         }
     }

@@ -143,17 +143,9 @@ fn read_with(inputs: &[Input], schema: &Schema) -> Result<Read, Vec<DocumentProb
             object.add_problem(problem, &mut problems);
         }
     }
-    let mut resolved = Vec::new();
     if problems.0.is_empty() {
-        for (source, object) in sources.into_iter().zip(&origins) {
-            match ResolvedSource::resolve(source) {
-                Ok(source) => resolved.push(source),
-                Err(problem) => object.add_problem(problem, &mut problems),
-            }
-        }
-    }
-    if problems.0.is_empty() {
-        Ok(Read { sources: resolved, notes: notes.in_order(inputs) })
+        let sources = sources.into_iter().map(ResolvedSource::resolve).collect();
+        Ok(Read { sources, notes: notes.in_order(inputs) })
     } else {
         Err(problems.in_order(inputs))
     }

@@ -8,7 +8,7 @@ mod parse;
 
 pub use parse::parse;
 
-use crate::{log_format::TimeFormat, source::Release};
+use crate::{log_format::TimeFormat, message::one_line, parsed::Meaning, release::Release};
 
 /// A parsed `ErrorLogFormat` string.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -129,6 +129,12 @@ pub enum ErrorLogFormatError {
     /// A newline, which would make two lines of one.
     #[error("a format must be one line; remove the newline, it is added to each line anyway")]
     Newline,
+}
+
+impl Meaning for ErrorLogFormat {
+    fn parse(text: &str) -> Result<Self, String> {
+        parse(text).map_err(|error| one_line(&error.to_string()))
+    }
 }
 
 impl ErrorLogFormat {

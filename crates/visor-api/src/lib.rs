@@ -3,8 +3,11 @@
 //! | module | idea |
 //! |---|---|
 //! | [`source`] | the types: a source, its generators, their streams, intervals, choices, outputs |
+//! | [`bounded`], [`parsed`] | integers with bounds; texts that are parsed when they are read |
 //! | [`amount`] | the value of a Kubernetes quantity |
 //! | [`quantity`] | durations and sizes (`1h30m`, `64Mi`) |
+//! | [`time_zone`] | time zones by their names |
+//! | [`release`] | the releases of httpd |
 //! | [`network`] | networks of clients, and the addresses in them |
 //! | [`log_format`] | the grammar of Apache's `LogFormat` strings |
 //! | [`error_log_format`] | the grammar of Apache's `ErrorLogFormat` strings |
@@ -18,6 +21,7 @@
 //! No I/O, no clock, no Kubernetes client: files and the API server are read elsewhere.
 
 pub mod amount;
+pub mod bounded;
 pub mod defaults;
 pub mod definition;
 pub mod document;
@@ -26,12 +30,15 @@ pub mod log_format;
 mod message;
 pub mod network;
 pub mod nginx_log_format;
+pub mod parsed;
 pub mod problem;
 pub mod quantity;
+pub mod release;
 pub mod resolved;
 pub mod rules;
 pub mod source;
 mod structure;
+pub mod time_zone;
 mod tree;
 
 pub use problem::{Path, Problem};

@@ -10,11 +10,46 @@ pub use parse::parse;
 
 use std::fmt;
 
+use crate::{message::one_line, parsed::Meaning};
+
 /// A parsed `LogFormat` string.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LogFormat {
     /// Its items in order. A line is their concatenation and a newline.
     pub items: Vec<Item>,
+}
+
+impl Meaning for LogFormat {
+    fn parse(text: &str) -> Result<Self, String> {
+        parse(text).map_err(|error| one_line(&error.to_string()))
+    }
+}
+
+/// A directive that names a header, a cookie, a note or a variable, such as `%{X-Request-Id}i`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NamedDirective {
+    /// The namespace of the name.
+    pub namespace: Namespace,
+    /// The name.
+    pub name: String,
+}
+
+impl Meaning for NamedDirective {
+    fn parse(text: &str) -> Result<Self, String> {
+        let format = LogFormat::parse(text)?;
+        let named = format.items.first().and_then(Item::named);
+        let (namespace, name) = named.ok_or("must be a directive that names something")?;
+        Ok(Self { namespace, name: name.to_owned() })
+    }
+}
+
+impl Item {
+    /// The name in a directive, with its namespace.
+    pub fn named(&self) -> Option<(Namespace, &str)> {
+        let Self::Directive(directive) = self else { return None };
+        let Field::Named(namespace, name) = &directive.field else { return None };
+        Some((*namespace, name))
+    }
 }
 
 /// An item of a format: fixed text, or a directive that is substituted in each line.

@@ -7,21 +7,18 @@ use std::{
 
 use ipnet::IpNet;
 
-use crate::message::shown;
+use crate::{message::shown, parsed::Meaning};
 
-/// A network of clients.
-///
-/// # Errors
-///
-/// That the text isn't a network, and an example.
-pub(crate) fn parse(text: &str) -> Result<IpNet, String> {
-    text.parse().map_err(|_| {
-        let advice = match text.parse::<IpAddr>() {
-            Ok(address) => format!("for that one address write `{}`", IpNet::from(address)),
-            Err(_) => "write one such as `203.0.113.0/24` or `2001:db8::/32`".to_owned(),
-        };
-        format!("`{}` is not a network; {advice}", shown(text))
-    })
+impl Meaning for IpNet {
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| {
+            let advice = match text.parse::<IpAddr>() {
+                Ok(address) => format!("for that one address write `{}`", Self::from(address)),
+                Err(_) => "write one such as `203.0.113.0/24` or `2001:db8::/32`".to_owned(),
+            };
+            format!("`{}` is not a network; {advice}", shown(text))
+        })
+    }
 }
 
 /// The addresses of hosts in a network, as numbers: all but the first and the last one of an IPv4

@@ -3,7 +3,11 @@
 //! The parser follows `ngx_http_log_compile_format` of nginx's
 //! `src/http/modules/ngx_http_log_module.c`. The engine substitutes the variables. Pure.
 
-use crate::{log_format::Namespace, message::nearest};
+use crate::{
+    log_format::Namespace,
+    message::{nearest, one_line},
+    parsed::Meaning,
+};
 
 /// A parsed `log_format`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -12,6 +16,12 @@ pub struct NginxLogFormat {
     pub escape: Escape,
     /// Its items in order. A line is their concatenation and a newline.
     pub items: Vec<Item>,
+}
+
+impl Meaning for NginxLogFormat {
+    fn parse(text: &str) -> Result<Self, String> {
+        parse(text).map_err(|error| one_line(&error.to_string()))
+    }
 }
 
 /// The parameter `escape`.

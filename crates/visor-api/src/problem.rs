@@ -34,6 +34,11 @@ impl Path {
         if self.0.is_empty() { None } else { Some(Self(self.0[..cut].to_owned())) }
     }
 
+    /// The path as a JSON pointer (RFC 6901). The names of our fields need no escapes.
+    pub(crate) fn to_json_pointer(&self) -> String {
+        format!("/{}", self.0.replace(['.', '['], "/").replace(']', ""))
+    }
+
     /// The path as text.
     pub fn as_str(&self) -> &str {
         &self.0

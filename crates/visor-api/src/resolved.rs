@@ -4,7 +4,6 @@
 
 mod choices;
 mod log;
-mod number;
 mod output;
 mod requests;
 mod stream;
@@ -21,12 +20,12 @@ use jiff::tz::TimeZone;
 
 use crate::{
     FakeLogSource,
-    problem::{Path, Problem},
+    bounded::Bounded,
+    problem::Problem,
     quantity::Duration,
     rules,
     source::{self, Workload},
 };
-use number::number;
 
 /// A valid source. Only [`check`](Self::check) and the document reader create it.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,45 +70,27 @@ impl ResolvedSource {
     /// Every problem, each with its path in the document.
     pub fn check(document: FakeLogSource) -> Result<Self, Vec<Problem>> {
         let problems = rules::check(&document);
-        if problems.is_empty() {
-            Self::resolve(document).map_err(|problem| vec![problem])
-        } else {
-            Err(problems)
-        }
+        if problems.is_empty() { Ok(Self::resolve(document)) } else { Err(problems) }
     }
 
-    /// Resolves a document that has passed the rules.
-    ///
-    /// # Errors
-    ///
-    /// The first value that the schema or a rule should have rejected.
-    pub(crate) fn resolve(document: FakeLogSource) -> Result<Self, Problem> {
-        let root = Path::root();
-        let (path, spec) = (root.field("spec"), &document.spec);
-        let Some(name) = document.metadata.name.clone() else {
-            let place = root.field("metadata").field("name");
-            return Err(Problem::new(place, "is required; set it"));
-        };
+    /// Resolves a document that has passed the rules. What they would have rejected is left out.
+    pub(crate) fn resolve(document: FakeLogSource) -> Self {
+        let spec = &document.spec;
         let stop = spec.stop_after.clone().unwrap_or_default();
-        let lines = path.field("stopAfter").field("lines");
-        let generators = spec.generators.iter().enumerate();
-        Ok(Self {
-            name,
-            seed: spec.seed.map(|seed| number(seed, &path.field("seed"))).transpose()?,
-            time_zone: rules::time_zone(&spec.time_zone)
-                .map_err(|message| Problem::new(path.field("timeZone"), message))?,
+        let generators = spec.generators.iter();
+        Self {
+            name: document.metadata.name.clone().unwrap_or_default(),
+            seed: spec.seed.map(Bounded::get),
+            time_zone: spec.time_zone.known().cloned().unwrap_or(TimeZone::UTC),
             suspended: spec.suspend,
-            lines: stop.lines.map(|most| number::<NonZeroU64>(most, &lines)).transpose()?,
+            lines: stop.lines.map(Bounded::get),
             duration: stop.duration,
             workload: spec.resolved_workload(),
             generators: generators
-                .map(|(index, generator)| {
-                    let path = path.field("generators").index(index);
-                    Generator::resolve(generator, spec.release(), &path)
-                })
-                .collect::<Result<_, _>>()?,
+                .filter_map(|generator| Generator::resolve(generator, spec.release()))
+                .collect(),
             document,
-        })
+        }
     }
 
     /// The document as it was written.
@@ -124,16 +105,10 @@ impl ResolvedSource {
 }
 
 impl Generator {
-    fn resolve(
-        generator: &source::Generator,
-        release: Option<source::Release>,
-        path: &Path,
-    ) -> Result<Self, Problem> {
-        Ok(Self {
-            name: generator.name.clone(),
-            log: Log::resolve(generator, release, path)?,
-            output: Output::resolve(&generator.output, &path.field("output"))?,
-        })
+    fn resolve(generator: &source::Generator, release: Option<source::Release>) -> Option<Self> {
+        let log = Log::resolve(generator, release)?;
+        let output = Output::resolve(&generator.output);
+        Some(Self { name: generator.name.clone(), log, output })
     }
 
     /// The configured rate of all its streams in lines per second, without surges; infinite if one

@@ -11,7 +11,6 @@ mod server;
 mod streams;
 mod timing;
 mod unused;
-mod zone;
 
 use std::collections::HashMap;
 
@@ -25,12 +24,11 @@ use crate::{
     source::{FakeLogSourceSpec, Generator, Log, LogKind, Volume, Workload},
 };
 
-pub(crate) use content::{access_log, error_format, error_log, format, named, request_choices};
+pub(crate) use content::{access_log, error_log, request_choices};
 pub(crate) use files::{conflicts, output};
 pub use files::{is_url, literal_parts};
 pub(crate) use pods::name;
 pub(crate) use streams::stream;
-pub use zone::time_zone;
 
 /// All problems of one source. What the schema checks is assumed.
 pub fn check(source: &FakeLogSource) -> Vec<Problem> {
@@ -86,7 +84,7 @@ pub fn check_together(sources: &[FakeLogSource]) -> Vec<(usize, Problem)> {
 
 /// The fields of the spec except its generators.
 pub(crate) fn own_fields(path: &Path, spec: &FakeLogSourceSpec, problems: &mut Vec<Problem>) {
-    if let Err(message) = time_zone(&spec.time_zone) {
+    if let Err(message) = spec.time_zone.meaning() {
         problems.push(Problem::new(path.field("timeZone"), message));
     }
     if let Some(stop) = &spec.stop_after {

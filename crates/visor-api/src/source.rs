@@ -14,30 +14,36 @@ mod server;
 mod status;
 mod stream;
 
-pub(crate) use access_log::Definition;
 pub use access_log::{
     AccessFormat, AccessLog, DirectiveValues, ForeignFormat, Format, RequestChoices,
 };
 pub use choice::{
-    Choice, Clients, Distribution, DurationRange, RequestTarget, SizeRange, StatusChoice,
+    ByteCount, Choice, Clients, Distribution, DurationRange, NetworkChoice, PoolSize,
+    RequestTarget, SizeRange, StatusChoice, Weight,
 };
 pub use error_log::{DOCUMENT_ROOT, ErrorFormat, ErrorLog, Mpm};
-pub use interval::{Exponential, Interval, Normal, Rate, Surge, Uniform, Unlimited};
-pub use output::{Compression, FileOutput, Output, Rotation, RotationMethod, StandardStream};
+pub use interval::{
+    Exponential, Interval, LinesPerSecond, Normal, Rate, Surge, Uniform, Unlimited,
+};
+pub use output::{Compression, FileOutput, Keep, Output, Rotation, RotationMethod, StandardStream};
 pub use pod::{
     EmptyDirVolume, HostPathVolume, METRICS_PORT, PersistentVolumeClaim, PodTemplate, PodVolume,
     RESERVED_CONTAINERS, RESERVED_VARIABLE, RESERVED_VOLUMES, Volume, VolumeAccessMode,
 };
-pub use server::{Release, Server};
+pub use server::Server;
 pub use status::FakeLogSourceStatus;
 pub use stream::{HeartbeatStyle, Message, Stream, StreamKind};
 
+use std::num::NonZeroU64;
+
+use jiff::tz::TimeZone;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::IntoEnumIterator;
 
-use crate::quantity::Duration;
+pub use crate::release::Release;
+use crate::{bounded::Bounded, parsed::Parsed, quantity::Duration};
 
 /// A source of fake Apache logs: generators that run concurrently, each with streams of lines that
 /// run concurrently.
@@ -139,13 +145,12 @@ pub struct FakeLogSourceSpec {
     /// The seed of all random numbers: the same seed writes the same bytes. Default: drawn at
     /// start, and logged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
-    pub seed: Option<i64>,
+    pub seed: Option<Bounded<u64, 0, { i64::MAX }>>,
 
     /// The time zone of the time stamps: a name of the IANA database, such as `Europe/Berlin`.
     #[serde(default = "utc")]
     #[schemars(length(min = 1, max = 64))]
-    pub time_zone: String,
+    pub time_zone: Parsed<TimeZone>,
 
     /// The server whose logs these are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -199,8 +204,7 @@ pub enum Workload {
 pub struct StopAfter {
     /// The number of lines of all generators together, in each pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
-    pub lines: Option<i64>,
+    pub lines: Option<Bounded<NonZeroU64, 1, { i64::MAX }>>,
 
     /// The time since the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -300,6 +304,6 @@ fn one() -> i32 {
     FakeLogSourceSpec::DEFAULT_REPLICAS
 }
 
-fn utc() -> String {
-    "UTC".to_owned()
+fn utc() -> Parsed<TimeZone> {
+    "UTC".into()
 }

@@ -26,6 +26,9 @@ pub(crate) struct LocatedProblem {
     /// The path of the broken value, for which no rule is checked; `None` if the problem breaks no
     /// value.
     pub(crate) broken: Option<Path>,
+    /// For an integer that is out of bounds, the nearest one that isn't: with it instead, what is
+    /// around it can be read.
+    pub(crate) within_bounds: Option<i64>,
 }
 
 /// All violations of the schema of a `FakeLogSource`.
@@ -54,21 +57,29 @@ impl Walk<'_> {
         path: Path,
         message: impl Into<String>,
     ) {
+        let problem = Problem::new(path, message);
+        self.push(LocatedProblem { line, problem, broken, within_bounds: None });
+    }
+
+    fn push(&mut self, problem: LocatedProblem) {
         if self.problems.len() < MAX_PROBLEMS {
-            self.problems.push(LocatedProblem {
-                line,
-                problem: Problem::new(path, message),
-                broken,
-            });
+            self.problems.push(problem);
         }
     }
 
     /// A value of the right type that isn't one of the allowed ones. In a pod template it can be read
     /// all the same, since Kubernetes' types are texts and numbers: so it breaks nothing.
-    fn add_out_of_bounds(&mut self, line: usize, path: &Path, message: String) {
+    fn add_out_of_bounds(
+        &mut self,
+        line: usize,
+        path: &Path,
+        message: String,
+        within_bounds: Option<i64>,
+    ) {
         let is_readable = path.as_str().starts_with("spec.podTemplate.");
         let broken = (!is_readable).then(|| path.clone());
-        self.add_breaking(broken, line, path.clone(), message);
+        let problem = Problem::new(path.clone(), message);
+        self.push(LocatedProblem { line, problem, broken, within_bounds });
     }
 
     /// Duplicate fields, anywhere: it is unknown which was meant.
@@ -107,7 +118,7 @@ impl Walk<'_> {
             if !text.is_some_and(|text| allowed.iter().any(|one| one == text)) {
                 let message = wording::not_allowed(allowed, node, self.document);
                 match text {
-                    Some(_) => self.add_out_of_bounds(node.line, path, message),
+                    Some(_) => self.add_out_of_bounds(node.line, path, message, None),
                     None => self.add(node.line, path.clone(), message),
                 }
             }
@@ -122,8 +133,9 @@ impl Walk<'_> {
                 }
             }
             (Some("integer"), Value::Integer(number)) => {
-                if let Some(message) = out_of_range(*number, schema) {
-                    self.add_out_of_bounds(node.line, path, message);
+                if let Some((message, bound)) = out_of_range(*number, schema) {
+                    let bound = i64::try_from(bound).ok();
+                    self.add_out_of_bounds(node.line, path, message, bound);
                 }
             }
             (None, _)
@@ -235,8 +247,9 @@ impl Walk<'_> {
     }
 }
 
+/// What is wrong with an integer, and the nearest one with which nothing is.
 #[expect(clippy::cast_possible_truncation, reason = "the schema's bounds are whole numbers")]
-fn out_of_range(number: i128, schema: &Json) -> Option<String> {
+fn out_of_range(number: i128, schema: &Json) -> Option<(String, i128)> {
     let bound = |name: &str| schema.get(name).and_then(Json::as_f64).map(|bound| bound as i128);
     let (smallest, largest) = match schema.get("format").and_then(Json::as_str) {
         Some("int32") => (i32::MIN.into(), i32::MAX.into()),
@@ -245,9 +258,9 @@ fn out_of_range(number: i128, schema: &Json) -> Option<String> {
     let least = bound("minimum").unwrap_or(smallest);
     let most = bound("maximum").unwrap_or(largest);
     if number < least {
-        Some(format!("must be at least {least}; found {number}"))
+        Some((format!("must be at least {least}; found {number}"), least))
     } else if number > most {
-        Some(format!("must be at most {most}; found {number}"))
+        Some((format!("must be at most {most}; found {number}"), most))
     } else {
         None
     }

@@ -344,17 +344,16 @@ impl FromStr for DirectiveValue {
 
 /// An access log in a format: a name, or a format string of Apache or nginx.
 pub(crate) fn access_format(text: &str) -> Result<AccessLog, String> {
-    let string = Some(text.to_owned());
     let log = |format| AccessLog { format, ..AccessLog::default() };
     match named(text) {
         Some(format) if !matches!(format, AccessFormat::Custom | AccessFormat::NginxCustom) => {
             Ok(log(format))
         }
         _ if text.contains('$') && (!text.contains('%') || log_format::parse(text).is_err()) => {
-            Ok(AccessLog { nginx_log_format: string, ..log(AccessFormat::NginxCustom) })
+            Ok(AccessLog { nginx_log_format: Some(text.into()), ..log(AccessFormat::NginxCustom) })
         }
         _ if text.contains('%') => {
-            Ok(AccessLog { log_format: string, ..log(AccessFormat::Custom) })
+            Ok(AccessLog { log_format: Some(text.into()), ..log(AccessFormat::Custom) })
         }
         _ => {
             let names = AccessFormat::VARIANTS.iter().filter(|name| !name.contains("Custom"));

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use visor_api::{
     FakeLogSource, Problem, ResolvedSource,
+    bounded::Bounded,
     quantity::Duration,
     rules,
     source::{
         AccessLog, Choice, DirectiveValues, ErrorLog, FakeLogSourceSpec, FileOutput, Generator,
-        Interval, Mpm, Output, Rate, RequestChoices, Server, StandardStream, StopAfter, Stream,
-        StreamKind, Unlimited,
+        Interval, LinesPerSecond, Mpm, Output, Rate, RequestChoices, Server, StandardStream,
+        StopAfter, Stream, StreamKind, Unlimited, Weight,
     },
+    time_zone,
 };
 use visor_engine::{random::Seed, text::Lines, time::Time};
 
@@ -47,7 +49,7 @@ impl EmitOptions {
             return Err("--for must be more than 0s".into());
         }
         let zone_name = self.time_zone()?;
-        let zone = rules::time_zone(&zone_name).map_err(|error| format!("--time-zone: {error}"))?;
+        let zone = time_zone::named(&zone_name).map_err(|error| format!("--time-zone: {error}"))?;
         let start = self.start.map(|start| start.time(&zone, self.duration));
         let simulated_from = start.transpose().map_err(|error| error.to_string())?;
         let (output, output_dir) = self.output()?;
@@ -88,7 +90,7 @@ impl EmitOptions {
                 let (format, error_log_format) = format.unzip();
                 let log = ErrorLog {
                     format,
-                    error_log_format: error_log_format.flatten(),
+                    error_log_format: error_log_format.flatten().map(Into::into),
                     mpm: self.mpm.unwrap_or(Mpm::Event),
                     ..ErrorLog::default()
                 };
@@ -109,8 +111,8 @@ impl EmitOptions {
         let spec = FakeLogSourceSpec {
             replicas: 1,
             workload: None,
-            seed: self.seed.and_then(|seed| i64::try_from(seed).ok()),
-            time_zone,
+            seed: self.seed.and_then(|seed| Bounded::new(i64::try_from(seed).ok()?)),
+            time_zone: time_zone.into(),
             server: self.release.map(|release| Server { release: Some(release) }),
             suspend: false,
             stop_after: self.stop_after(simulated_from),
@@ -132,7 +134,7 @@ impl EmitOptions {
     fn choices(&self) -> RequestChoices {
         let mut choices = RequestChoices::default();
         for setting in &self.set {
-            let choice = Choice { value: setting.value.clone(), weight: 1 };
+            let choice = Choice { value: setting.value.clone(), weight: Weight::of::<1>() };
             match setting.directive.to_ascii_lowercase().as_str() {
                 "%{referer}i" => choices.referers.push(choice),
                 "%{user-agent}i" => choices.user_agents.push(choice),
@@ -161,7 +163,7 @@ impl EmitOptions {
             (None, None) if self.start.is_some() && !self.unlimited => None,
             // A placeholder: a rate in bytes is known when there are lines to measure.
             (None, Some(RateArgument::Bytes(_))) => {
-                Some(Interval::Rate(Rate { lines_per_second: 1 }))
+                Some(Interval::Rate(Rate { lines_per_second: LinesPerSecond::of::<1>() }))
             }
             (None, None) => Some(Interval::Unlimited(Unlimited {})),
         }
@@ -172,7 +174,9 @@ impl EmitOptions {
     fn stop_after(&self, simulated_from: Option<Time>) -> Option<StopAfter> {
         let has_rate = self.interval.is_some() || self.rate.is_some();
         let lines = self.lines.map(|lines| i64::try_from(lines.0.get()).unwrap_or(i64::MAX));
-        let stop = |lines, duration| Some(StopAfter { lines, duration });
+        let stop = |lines: Option<i64>, duration| {
+            Some(StopAfter { lines: lines.and_then(Bounded::new), duration })
+        };
         match (lines, self.duration, simulated_from) {
             (None, None, Some(start)) if has_rate => match until_now(start) {
                 Some(duration) => stop(None, Some(duration)),
@@ -253,10 +257,13 @@ fn in_options(problem: &Problem) -> String {
 
 /// The values of a directive, each directive once.
 fn push(directives: &mut Vec<DirectiveValues>, directive: &str, choice: Choice) {
-    match directives.iter_mut().find(|known| known.directive.eq_ignore_ascii_case(directive)) {
+    let is_same =
+        |known: &&mut DirectiveValues| known.directive.as_str().eq_ignore_ascii_case(directive);
+    match directives.iter_mut().find(is_same) {
         Some(known) => known.values.push(choice),
-        None => directives
-            .push(DirectiveValues { directive: directive.to_owned(), values: vec![choice] }),
+        None => {
+            directives.push(DirectiveValues { directive: directive.into(), values: vec![choice] });
+        }
     }
 }
 

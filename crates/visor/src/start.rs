@@ -98,12 +98,12 @@ fn bound(nanoseconds: i64) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use visor_api::rules::time_zone;
+    use visor_api::time_zone;
 
     fn seconds(text: &str, zone: &str) -> Option<i64> {
         let now: Timestamp = "2026-11-26T02:30:00Z".parse().unwrap();
         let start: Start = text.parse().unwrap();
-        start.within(&now, &time_zone(zone).unwrap(), None).map(Time::second)
+        start.within(&now, &time_zone::named(zone).unwrap(), None).map(Time::second)
     }
 
     #[test]

@@ -15,8 +15,8 @@ use visor_api::{
     error_log_format::{self, ErrorLogFormat},
     log_format::{self, Namespace},
     nginx_log_format,
-    rules::time_zone,
     source::{Format, Mpm, Release, StreamKind},
+    time_zone,
 };
 use visor_engine::{
     access_log::{
@@ -138,7 +138,7 @@ pub(crate) fn run() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn write_access(input: &AccessInput, out: &mut Lines) -> Result<(), Box<dyn std::error::Error>> {
-    let zone: TimeZone = time_zone(&input.time_zone)?;
+    let zone: TimeZone = time_zone::named(&input.time_zone)?;
     let log_format = match (&input.log_format, &input.nginx_log_format) {
         (Some(text), _) => Format::LogFormat(log_format::parse(text)?),
         (None, text) => {
@@ -245,7 +245,7 @@ fn write_error(input: &ErrorInput, out: &mut Lines) -> Result<(), Box<dyn std::e
         None => ErrorLogFormat::default_of(release)?,
         Some(text) => error_log_format::parse(text)?,
     };
-    let zone = time_zone(&input.time_zone)?;
+    let zone = time_zone::named(&input.time_zone)?;
     let client = fields.client.as_ref().map(|client| Field::only(Draw::CLIENT, bytes(client)));
     let referer = field(Draw::REFERER, fields.referer.as_ref());
     let virtual_host = field(Draw::HOST, fields.virtual_host.as_ref());

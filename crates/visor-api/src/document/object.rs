@@ -79,7 +79,13 @@ impl<'a> Object<'a> {
         let misshapen = structure::check(&self.document, schema);
         if !misshapen.is_empty() {
             let json = serde_json::Value::deserialize(self.document.root.without_status());
-            let json = json.unwrap_or_default();
+            let mut json = json.unwrap_or_default();
+            for LocatedProblem { problem, within_bounds, .. } in &misshapen {
+                let place = json.pointer_mut(&problem.path.to_json_pointer());
+                if let (Some(place), Some(bound)) = (place, within_bounds) {
+                    *place = (*bound).into();
+                }
+            }
             let broken: Vec<_> =
                 misshapen.iter().filter_map(|located| located.broken.clone()).collect();
             for problem in partial::check(&json, &broken) {

@@ -1,11 +1,6 @@
 //! Lists of weighted choices.
 
-use super::number::number;
-use crate::{
-    problem::{Path, Problem},
-    rules::messages,
-    source,
-};
+use crate::source::{self, Weight};
 
 /// Weighted values. At least one weight is above 0.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -18,51 +13,34 @@ impl<T> Choices<T> {
     }
 }
 
-/// A list of the document at `path`, with its values resolved; `None` if it is empty.
-///
-/// # Errors
-///
-/// Those of `resolve`, and if every weight is 0.
+/// The weighted values of a list of the document; `None` if it is empty, or has no weight above 0.
 pub(super) fn choices<C: Weighted, T>(
     list: &[C],
-    path: &Path,
-    resolve: impl Fn(&C, &Path) -> Result<T, Problem>,
-) -> Result<Option<Choices<T>>, Problem> {
-    if list.is_empty() {
-        return Ok(None);
-    }
-    let choice = |(index, choice): (usize, &C)| {
-        let path = path.index(index);
-        Ok((resolve(choice, &path)?, number(choice.weight(), &path.field("weight"))?))
-    };
-    let choices: Vec<_> = list.iter().enumerate().map(choice).collect::<Result<_, _>>()?;
-    if choices.iter().all(|(_, weight)| *weight == 0) {
-        return Err(Problem::new(path.clone(), messages::ALL_WEIGHTS_ZERO));
-    }
-    Ok(Some(Choices(choices)))
+    value: impl Fn(&C) -> Option<T>,
+) -> Option<Choices<T>> {
+    let choices: Vec<_> =
+        list.iter().filter_map(|choice| Some((value(choice)?, choice.weight().get()))).collect();
+    choices.iter().any(|(_, weight)| *weight > 0).then_some(Choices(choices))
 }
 
 /// A list of strings.
-pub(super) fn texts(
-    list: &[source::Choice],
-    path: &Path,
-) -> Result<Option<Choices<String>>, Problem> {
-    choices(list, path, |choice, _| Ok(choice.value.clone()))
+pub(super) fn texts(list: &[source::Choice]) -> Option<Choices<String>> {
+    choices(list, |choice| Some(choice.value.clone()))
 }
 
 /// A choice of the document.
 pub(super) trait Weighted {
-    fn weight(&self) -> i32;
+    fn weight(&self) -> Weight;
 }
 
 macro_rules! weighted {
     ($($choice:ident),+) => {$(
         impl Weighted for source::$choice {
-            fn weight(&self) -> i32 {
+            fn weight(&self) -> Weight {
                 self.weight
             }
         }
     )+};
 }
 
-weighted!(Choice, StatusChoice, RequestTarget, SizeRange, DurationRange, Message);
+weighted!(Choice, StatusChoice, RequestTarget, SizeRange, DurationRange, NetworkChoice, Message);

@@ -7,9 +7,7 @@ use super::{
 };
 use crate::{
     error_log_format::ErrorLogFormat,
-    problem::{Path, Problem},
-    rules,
-    source::{self, Format, HeartbeatStyle, LogKind, Mpm, Release, RequestChoices, StreamKind},
+    source::{self, Format, HeartbeatStyle, Mpm, Release, RequestChoices, StreamKind},
 };
 
 /// The log of a generator.
@@ -87,25 +85,13 @@ pub struct Message {
 }
 
 impl Log {
-    pub(super) fn resolve(
-        generator: &source::Generator,
-        release: Option<Release>,
-        path: &Path,
-    ) -> Result<Self, Problem> {
-        let kind = generator.log_kind();
-        let place = |kind: LogKind| path.field(kind.field());
-        match kind.and_then(|kind| Some((generator.log(kind)?, place(kind)))) {
-            Some((source::Log::Access(log), path)) => {
-                let log = AccessLog::resolve(log, release, generator, &path)?;
-                Ok(Self::Access(Box::new(log)))
+    /// The log of a generator; `None` if it has none, or several, or one without a format.
+    pub(super) fn resolve(generator: &source::Generator, release: Option<Release>) -> Option<Self> {
+        match generator.log(generator.log_kind()?)? {
+            source::Log::Access(log) => {
+                AccessLog::resolve(log, release, generator).map(|log| Self::Access(Box::new(log)))
             }
-            Some((source::Log::Error(log), path)) => {
-                ErrorLog::resolve(log, release, generator, &path).map(Self::Error)
-            }
-            None => {
-                let message = "exactly one of `access`, `error` must be set";
-                Err(Problem::new(path.clone(), message))
-            }
+            source::Log::Error(log) => ErrorLog::resolve(log, release, generator).map(Self::Error),
         }
     }
 }
@@ -115,48 +101,39 @@ impl AccessLog {
         log: &source::AccessLog,
         release: Option<Release>,
         generator: &source::Generator,
-        path: &Path,
-    ) -> Result<Self, Problem> {
-        let stream = |stream: &source::Stream, path: &Path| {
-            Stream::resolve(stream, AccessLine::resolve(stream, log, path)?, path)
-        };
-        Ok(Self {
+    ) -> Option<Self> {
+        Some(Self {
             release: release.unwrap_or(Release::PRESENT),
-            format: rules::format(log)
-                .map_err(|(field, message)| Problem::new(path.field(field), message))?,
-            requests: Requests::resolve(&log.content, log.format, path)?,
-            streams: streams(generator, path, stream)?,
+            format: log.resolved_format()?,
+            requests: Requests::resolve(&log.content, log.format),
+            streams: streams(generator, |stream| AccessLine::resolve(stream, log)),
         })
     }
 }
 
 impl AccessLine {
-    fn resolve(
-        stream: &source::Stream,
-        log: &source::AccessLog,
-        path: &Path,
-    ) -> Result<Self, Problem> {
+    fn resolve(stream: &source::Stream, log: &source::AccessLog) -> Self {
         if stream.kind == StreamKind::Heartbeat {
-            return Heartbeat::resolve(stream, path).map(Self::Heartbeat);
+            return Self::Heartbeat(Heartbeat::resolve(stream));
         }
-        let own = stream.access.as_ref().map(|own| {
-            let choices = over(own, &log.content);
-            Requests::resolve(&choices, log.format, &path.field("access")).map(Box::new)
-        });
-        own.transpose().map(Self::Request)
+        Self::Request(
+            stream
+                .access
+                .as_ref()
+                .map(|own| Box::new(Requests::resolve(&over(own, &log.content), log.format))),
+        )
     }
 }
 
 impl Heartbeat {
-    fn resolve(stream: &source::Stream, path: &Path) -> Result<Self, Problem> {
-        Ok(match stream.resolved_heartbeat() {
+    fn resolve(stream: &source::Stream) -> Self {
+        match stream.resolved_heartbeat() {
             HeartbeatStyle::KubeProbe => Self::KubeProbe,
             HeartbeatStyle::InternalDummyConnection => Self::InternalDummyConnection,
             HeartbeatStyle::Message => {
-                let text = |message: &source::Message, _: &Path| Ok(message.value.clone());
-                Self::Message(choices(&stream.messages, &path.field("messages"), text)?)
+                Self::Message(choices(&stream.messages, |message| Some(message.value.clone())))
             }
-        })
+        }
     }
 }
 
@@ -165,41 +142,31 @@ impl ErrorLog {
         log: &source::ErrorLog,
         release: Option<Release>,
         generator: &source::Generator,
-        path: &Path,
-    ) -> Result<Self, Problem> {
+    ) -> Option<Self> {
         let release = log.release(release);
-        let message = |message: &source::Message, _: &Path| {
+        let message = |message: &source::Message| {
             let (text, module) = (message.value.clone(), message.module.clone());
-            Ok(Message { text, module, client: message.client })
+            Some(Message { text, module, client: message.client })
         };
-        let stream = |stream: &source::Stream, path: &Path| {
-            let messages = choices(&stream.messages, &path.field("messages"), message)?;
-            Stream::resolve(stream, messages, path)
-        };
-        Ok(Self {
+        Some(Self {
             release,
-            format: rules::error_format(log, release)
-                .map_err(|message| Problem::new(path.field("errorLogFormat"), message))?,
+            format: log.resolved_format(release)?,
             mpm: log.mpm,
-            clients: Clients::resolve(log.clients.as_ref(), &path.field("clients"))?,
+            clients: Clients::resolve(log.clients.as_ref()),
             document_root: log.document_root.clone(),
-            referers: texts(&log.referers, &path.field("referers"))?,
-            streams: streams(generator, path, stream)?,
+            referers: texts(&log.referers),
+            streams: streams(generator, |stream| choices(&stream.messages, message)),
         })
     }
 }
 
-/// The streams of a generator whose log is at `path`: the configured ones, else those of the
-/// default server.
+/// The streams of a generator: the configured ones, else those of the default server.
 fn streams<L>(
     generator: &source::Generator,
-    path: &Path,
-    resolve: impl Fn(&source::Stream, &Path) -> Result<Stream<L>, Problem>,
-) -> Result<Vec<Stream<L>>, Problem> {
-    let path = path.parent().unwrap_or_default().field("streams");
+    lines: impl Fn(&source::Stream) -> L,
+) -> Vec<Stream<L>> {
     let streams = generator.resolved_streams();
-    let indexed = streams.iter().enumerate();
-    indexed.map(|(index, stream)| resolve(stream, &path.index(index))).collect()
+    streams.iter().map(|stream| Stream::resolve(stream, lines(stream))).collect()
 }
 
 /// The choices of a stream, and the generator's for those that it doesn't set.

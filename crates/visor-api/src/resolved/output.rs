@@ -1,8 +1,6 @@
 //! The output of a generator.
 
-use super::number::number;
 use crate::{
-    problem::{Path, Problem},
     quantity::{Duration, Size},
     source::{self, Compression, RotationMethod},
 };
@@ -41,24 +39,21 @@ pub struct Rotation {
 }
 
 impl Output {
-    pub(super) fn resolve(output: &source::Output, path: &Path) -> Result<Self, Problem> {
+    pub(super) fn resolve(output: &source::Output) -> Self {
         let file = match output {
-            source::Output::Stdout(_) => return Ok(Self::Stdout),
-            source::Output::Stderr(_) => return Ok(Self::Stderr),
+            source::Output::Stdout(_) => return Self::Stdout,
+            source::Output::Stderr(_) => return Self::Stderr,
             source::Output::File(file) => file,
         };
-        let path = path.field("file").field("rotation").field("keep");
-        let rotation = file.rotation.as_ref().map(|rotation| {
-            Ok(Rotation {
-                max_size: rotation.max_size,
-                max_age: rotation.max_age,
-                keep: number(rotation.keep, &path)?,
-                method: rotation.method,
-                compress: rotation.compress,
-                delay_compress: rotation.delay_compress,
-            })
+        let rotation = file.rotation.as_ref().map(|rotation| Rotation {
+            max_size: rotation.max_size,
+            max_age: rotation.max_age,
+            keep: rotation.keep.get(),
+            method: rotation.method,
+            compress: rotation.compress,
+            delay_compress: rotation.delay_compress,
         });
-        Ok(Self::File { path: file.path.clone(), rotation: rotation.transpose()? })
+        Self::File { path: file.path.clone(), rotation }
     }
 
     /// The name in metrics: `stdout`, `stderr`, or the file's path below the output directory.

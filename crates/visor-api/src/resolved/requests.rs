@@ -4,17 +4,11 @@ use std::{num::NonZeroU32, ops::RangeInclusive};
 
 use ipnet::IpNet;
 
-use super::{
-    choices::{Choices, choices, texts},
-    number::number,
-};
+use super::choices::{Choices, choices, texts};
 use crate::{
     log_format::{self, Namespace},
-    network,
-    problem::{Path, Problem},
     quantity::Duration,
-    rules,
-    source::{self, AccessFormat, Distribution, RequestChoices},
+    source::{self, AccessFormat, ByteCount, Distribution, RequestChoices},
 };
 
 /// The choices for requests. An absent list is the default server's.
@@ -82,76 +76,42 @@ pub struct NamedDirective {
 }
 
 impl Requests {
-    pub(super) fn resolve(
-        content: &RequestChoices,
-        format: AccessFormat,
-        path: &Path,
-    ) -> Result<Self, Problem> {
-        let directives = content.directives.iter().enumerate();
-        Ok(Self {
+    pub(super) fn resolve(content: &RequestChoices, format: AccessFormat) -> Self {
+        Self {
             malformed: content.has_malformed_requests(format),
-            clients: Clients::resolve(content.clients.as_ref(), &path.field("clients"))?,
-            users: texts(&content.users, &path.field("users"))?,
-            methods: texts(&content.methods, &path.field("methods"))?,
-            targets: choices(&content.targets, &path.field("targets"), RequestTarget::resolve)?,
-            protocols: texts(&content.protocols, &path.field("protocols"))?,
-            statuses: choices(&content.statuses, &path.field("statuses"), |status, path| {
-                number(status.value, &path.field("value"))
-            })?,
-            sizes: choices(&content.sizes, &path.field("sizes"), |size, path| {
-                let (min, max) = (path.field("min"), path.field("max"));
-                Ok(number(size.min, &min)?..=number(size.max, &max)?)
-            })?,
-            referers: texts(&content.referers, &path.field("referers"))?,
-            user_agents: texts(&content.user_agents, &path.field("userAgents"))?,
-            virtual_hosts: texts(&content.virtual_hosts, &path.field("virtualHosts"))?,
-            durations: choices(&content.durations, &path.field("durations"), |duration, _| {
-                Ok(duration.min..=duration.max)
-            })?,
-            directives: directives
-                .map(|(index, directive)| {
-                    NamedDirective::resolve(directive, &path.field("directives").index(index))
-                })
-                .collect::<Result<_, _>>()?,
-        })
-    }
-}
-
-impl RequestTarget {
-    fn resolve(resource: &source::RequestTarget, path: &Path) -> Result<Self, Problem> {
-        let size = resource.size.map(|size| number(size, &path.field("size")));
-        Ok(Self { target: resource.value.clone(), size: size.transpose()? })
+            clients: Clients::resolve(content.clients.as_ref()),
+            users: texts(&content.users),
+            methods: texts(&content.methods),
+            targets: choices(&content.targets, |target| {
+                let size = target.size.map(ByteCount::get);
+                Some(RequestTarget { target: target.value.clone(), size })
+            }),
+            protocols: texts(&content.protocols),
+            statuses: choices(&content.statuses, |status| Some(status.value.get())),
+            sizes: choices(&content.sizes, |size| Some(size.min.get()..=size.max.get())),
+            referers: texts(&content.referers),
+            user_agents: texts(&content.user_agents),
+            virtual_hosts: texts(&content.virtual_hosts),
+            durations: choices(&content.durations, |range| Some(range.min..=range.max)),
+            directives: content.directives.iter().filter_map(NamedDirective::resolve).collect(),
+        }
     }
 }
 
 impl Clients {
-    pub(super) fn resolve(clients: Option<&source::Clients>, path: &Path) -> Result<Self, Problem> {
+    pub(super) fn resolve(clients: Option<&source::Clients>) -> Self {
         let clients = clients.cloned().unwrap_or_default();
-        let network = |network: &source::Choice, path: &Path| {
-            let parsed = network::parse(&network.value);
-            parsed.map_err(|message| Problem::new(path.field("value"), message))
-        };
-        Ok(Self {
-            pool: number(clients.pool, &path.field("pool"))?,
+        Self {
+            pool: clients.pool.get(),
             distribution: clients.distribution,
-            networks: choices(&clients.networks, &path.field("networks"), network)?,
-        })
+            networks: choices(&clients.networks, |network| network.value.known().copied()),
+        }
     }
 }
 
 impl NamedDirective {
-    fn resolve(directive: &source::DirectiveValues, path: &Path) -> Result<Self, Problem> {
-        let place = path.field("directive");
-        let parsed = log_format::parse(&directive.directive)
-            .map_err(|error| Problem::new(place.clone(), error.to_string()))?;
-        let named = parsed.items.first().and_then(rules::named);
-        let Some((namespace, name)) = named else {
-            return Err(Problem::new(place, "must be a directive that names something"));
-        };
-        let path = path.field("values");
-        let Some(values) = texts(&directive.values, &path)? else {
-            return Err(Problem::new(path, "must not be empty; add at least one item"));
-        };
-        Ok(Self { namespace, name: name.to_owned(), values })
+    fn resolve(directive: &source::DirectiveValues) -> Option<Self> {
+        let log_format::NamedDirective { namespace, name } = directive.directive.known()?.clone();
+        Some(Self { namespace, name, values: texts(&directive.values)? })
     }
 }

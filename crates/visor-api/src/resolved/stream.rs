@@ -2,9 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use super::number::number;
 use crate::{
-    problem::{Path, Problem},
     quantity::Duration,
     source::{self, Exponential, Normal, StreamKind, Uniform},
 };
@@ -66,42 +64,39 @@ pub struct Surge {
 }
 
 impl<L> Stream<L> {
-    /// A stream of the document at `path` with lines of this content.
-    pub(super) fn resolve(stream: &source::Stream, lines: L, path: &Path) -> Result<Self, Problem> {
-        let timing = Timing::resolve(stream, path)?;
-        Ok(Self { name: stream.name.clone(), kind: stream.kind, timing, lines })
+    /// A stream of the document with lines of this content.
+    pub(super) fn resolve(stream: &source::Stream, lines: L) -> Self {
+        let timing = Timing::resolve(stream);
+        Self { name: stream.name.clone(), kind: stream.kind, timing, lines }
     }
 }
 
 impl Timing {
-    fn resolve(stream: &source::Stream, path: &Path) -> Result<Self, Problem> {
+    fn resolve(stream: &source::Stream) -> Self {
         let interval = stream.resolved_interval();
-        let surge = |(index, surge): (usize, &source::Surge)| {
-            let factor = path.field("surges").index(index).field("factor");
-            let factor = number(surge.factor, &factor)?;
-            Ok(Surge { every: surge.every, duration: surge.duration, factor })
+        let surge = |surge: &source::Surge| Surge {
+            every: surge.every,
+            duration: surge.duration,
+            factor: surge.factor.get(),
         };
-        Ok(Self {
+        Self {
             lines_per_second: interval.lines_per_second(),
-            interval: Interval::resolve(interval, &path.field("interval"))?,
+            interval: interval.into(),
             initial_delay: stream.initial_delay,
-            surges: stream.surges.iter().enumerate().map(surge).collect::<Result<_, _>>()?,
-        })
+            surges: stream.surges.iter().map(surge).collect(),
+        }
     }
 }
 
-impl Interval {
-    fn resolve(interval: source::Interval, path: &Path) -> Result<Self, Problem> {
-        Ok(match interval {
+impl From<source::Interval> for Interval {
+    fn from(interval: source::Interval) -> Self {
+        match interval {
             source::Interval::Fixed(every) => Self::Fixed(every),
             source::Interval::Uniform(interval) => Self::Uniform(interval),
             source::Interval::Exponential(interval) => Self::Exponential(interval),
             source::Interval::Normal(interval) => Self::Normal(interval),
-            source::Interval::Rate(interval) => {
-                let path = path.field("rate").field("linesPerSecond");
-                Self::Rate(number(interval.lines_per_second, &path)?)
-            }
+            source::Interval::Rate(interval) => Self::Rate(interval.lines_per_second.get()),
             source::Interval::Unlimited(_) => Self::Unlimited,
-        })
+        }
     }
 }

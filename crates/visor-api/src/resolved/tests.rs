@@ -1,4 +1,4 @@
-//! Values that are rejected if a document was not validated against the schema.
+//! What is rejected, and what is filled in.
 
 use serde_json::{Value, json};
 
@@ -25,42 +25,70 @@ fn paths(source: FakeLogSource) -> Vec<String> {
 }
 
 #[test]
-fn a_number_that_violates_its_schema_is_an_error() {
+fn what_the_rules_reject_is_not_resolved() {
     let all = json!([]);
     for (access, path) in [
-        (json!({"statuses": [{"value": 99_999}]}), "statuses[0].value"),
-        (json!({"statuses": [{"value": -200}]}), "statuses[0].value"),
-        (json!({"users": [{"value": "-"}, {"value": "a", "weight": -1}]}), "users[1].weight"),
-        (json!({"sizes": [{"min": -5, "max": 5}]}), "sizes[0].min"),
-        (json!({"targets": [{"value": "/", "size": -1}]}), "targets[0].size"),
-        (json!({"clients": {"pool": 0}}), "clients.pool"),
+        (json!({"users": [{"value": "ada", "weight": 0}]}), "users"),
         (json!({"clients": {"networks": [{"value": "shop"}]}}), "clients.networks[0].value"),
         (json!({"format": "Custom", "logFormat": "%Q"}), "logFormat"),
+        (json!({"format": "Custom"}), "logFormat"),
     ] {
         let wanted = format!("spec.generators[0].access.{path}");
         assert_eq!(paths(with_access(&access, &all)), [wanted], "{access}");
     }
-    for (stream, path) in [
-        (json!({"interval": {"rate": {"linesPerSecond": 0}}}), "interval.rate.linesPerSecond"),
-        (json!({"interval": {"rate": {"linesPerSecond": -7}}}), "interval.rate.linesPerSecond"),
-        (json!({"surges": [{"every": "1h", "duration": "1m", "factor": -1}]}), "surges[0].factor"),
-    ] {
-        let mut stream = stream;
-        stream["name"] = json!("readers");
-        stream["kind"] = json!("Access");
-        let wanted = format!("spec.generators[0].streams[0].{path}");
-        assert_eq!(paths(with_access(&json!({}), &json!([stream]))), [wanted], "{stream}");
-    }
     let generators = json!([{"name": "web", "access": {}}]);
     for (field, value, path) in [
-        ("seed", json!(-1), "spec.seed"),
-        ("stopAfter", json!({"lines": 0}), "spec.stopAfter.lines"),
         ("timeZone", json!("Europe/Atlantis"), "spec.timeZone"),
         ("generators", json!([{"name": "web"}]), "spec.generators[0]"),
     ] {
         let mut spec = json!({"generators": generators});
         spec[field] = value;
         assert_eq!(paths(source(spec)), [path], "{field}");
+    }
+}
+
+/// The schema rejects them first, but objects are deserialized without it, too.
+#[test]
+fn a_number_that_violates_its_schema_is_not_deserialized() {
+    for (path, value) in [
+        ("/spec/seed", json!(-1)),
+        ("/spec/stopAfter/lines", json!(0)),
+        ("/spec/generators/0/access/statuses/0/value", json!(99_999)),
+        ("/spec/generators/0/access/statuses/0/weight", json!(-1)),
+        ("/spec/generators/0/access/sizes/0/min", json!(-5)),
+        ("/spec/generators/0/access/targets/0/size", json!(-1)),
+        ("/spec/generators/0/access/clients/pool", json!(0)),
+        ("/spec/generators/0/streams/0/interval/rate/linesPerSecond", json!(-7)),
+        ("/spec/generators/0/streams/0/surges/0/factor", json!(-1)),
+        ("/spec/generators/0/output/file/rotation/keep", json!(1001)),
+    ] {
+        let mut document = json!({
+            "apiVersion": "visor.dev/v1alpha1",
+            "kind": "FakeLogSource",
+            "metadata": {"name": "shop"},
+            "spec": {"seed": 1, "stopAfter": {"lines": 1}, "generators": [{
+                "name": "web",
+                "access": {
+                    "statuses": [{"value": 200, "weight": 1}],
+                    "sizes": [{"min": 1, "max": 2}],
+                    "targets": [{"value": "/", "size": 1}],
+                    "clients": {"pool": 1},
+                },
+                "streams": [{
+                    "name": "readers",
+                    "kind": "Access",
+                    "interval": {"rate": {"linesPerSecond": 1}},
+                    "surges": [{"every": "1h", "duration": "1m", "factor": 1}],
+                }],
+                "output": {"file": {"path": "a.log", "rotation": {"maxSize": "1Mi", "keep": 1}}},
+            }]},
+        });
+        crate::document::from_json(document.clone()).unwrap();
+        *document.pointer_mut(path).unwrap() = value;
+        let problem = crate::document::from_json(document).unwrap_err();
+        // Fields that are flattened into an access log have its path.
+        assert!(path.starts_with(&problem.path.to_json_pointer()), "{problem}");
+        assert!(problem.message.contains("is not from"), "{problem}");
     }
 }
 

@@ -2,14 +2,14 @@
 
 use super::{messages, timing::reversed};
 use crate::{
-    error_log_format::{self, ErrorLogFormat},
-    log_format::{self, Field, Item, Namespace},
-    message::{one_line, shown},
+    log_format::{Item, NamedDirective, Namespace},
+    message::shown,
     network, nginx_log_format,
+    parsed::{Meaning, Parsed},
     problem::{Path, Problem},
     source::{
-        AccessFormat, AccessLog, Choice, Clients, Definition, ErrorFormat, ErrorLog, Format,
-        Release, RequestChoices,
+        AccessFormat, AccessLog, Choice, Clients, ErrorFormat, ErrorLog, Format, RequestChoices,
+        Weight,
     },
 };
 
@@ -18,61 +18,32 @@ use crate::{
 const MAX_FIELD_BYTES: usize = 8190;
 
 pub(crate) fn access_log(path: &Path, log: &AccessLog, problems: &mut Vec<Problem>) {
-    if let Err((field, message)) = format(log) {
-        problems.push(Problem::new(path.field(field), message));
-    }
+    let (format, nginx) = (log.log_format.as_ref(), log.nginx_log_format.as_ref());
+    let is_apache = log.format == AccessFormat::Custom;
+    let is_nginx = log.format == AccessFormat::NginxCustom;
+    let apache_messages = (messages::FORMAT_MISSING, messages::FORMAT_UNUSED);
+    let nginx_messages = (messages::NGINX_FORMAT_MISSING, messages::NGINX_FORMAT_UNUSED);
+    format_string(&path.field("logFormat"), format, is_apache, apache_messages, problems);
+    format_string(&path.field("nginxLogFormat"), nginx, is_nginx, nginx_messages, problems);
     request_choices(path, &log.content, problems);
     directives(path, log, &log.content, problems);
 }
 
-/// The format of an access log.
-///
-/// # Errors
-///
-/// What is wrong with `logFormat` or `nginxLogFormat`, and which of them.
-pub(crate) fn format(log: &AccessLog) -> Result<Format, (&'static str, String)> {
-    let definition = log.format.definition();
-    if log.log_format.is_some() && !matches!(definition, Definition::Custom) {
-        return Err(("logFormat", messages::FORMAT_UNUSED.to_owned()));
-    }
-    if log.nginx_log_format.is_some() && !matches!(definition, Definition::NginxCustom) {
-        return Err(("nginxLogFormat", messages::NGINX_FORMAT_UNUSED.to_owned()));
-    }
-    let apache = |text: &str| match log_format::parse(text) {
-        Ok(format) => Ok(Format::LogFormat(format)),
-        Err(error) => Err(("logFormat", one_line(&error.to_string()))),
+/// The string of a custom format: it is there if the format is chosen, and only then.
+fn format_string<T: Meaning>(
+    path: &Path,
+    text: Option<&Parsed<T>>,
+    is_chosen: bool,
+    (missing, unused): (&str, &str),
+    problems: &mut Vec<Problem>,
+) {
+    let message = match (is_chosen, text) {
+        (true, Some(text)) => text.meaning().err(),
+        (true, None) => Some(missing),
+        (false, Some(_)) => Some(unused),
+        (false, None) => None,
     };
-    let nginx = |text: &str| match nginx_log_format::parse(text) {
-        Ok(format) => Ok(Format::Nginx(format)),
-        Err(error) => Err(("nginxLogFormat", one_line(&error.to_string()))),
-    };
-    match (definition, &log.log_format, &log.nginx_log_format) {
-        (Definition::LogFormat(text), ..) => apache(text),
-        (Definition::Custom, Some(text), _) => apache(text),
-        (Definition::Custom, None, _) => Err(("logFormat", messages::FORMAT_MISSING.to_owned())),
-        (Definition::Nginx(text), ..) => nginx(text),
-        (Definition::NginxCustom, _, Some(text)) => nginx(text),
-        (Definition::NginxCustom, _, None) => {
-            Err(("nginxLogFormat", messages::NGINX_FORMAT_MISSING.to_owned()))
-        }
-        (Definition::Foreign(foreign), ..) => Ok(Format::Foreign(foreign)),
-    }
-}
-
-/// The format of an error log of this release.
-///
-/// # Errors
-///
-/// What is wrong with `errorLogFormat`.
-pub(crate) fn error_format(log: &ErrorLog, release: Release) -> Result<ErrorLogFormat, String> {
-    let format = match (log.format, &log.error_log_format) {
-        (Some(ErrorFormat::Custom), None) => return Err(messages::ERROR_FORMAT_MISSING.to_owned()),
-        (Some(ErrorFormat::Custom), Some(text)) => error_log_format::parse(text),
-        (_, Some(_)) => return Err(messages::FORMAT_UNUSED.to_owned()),
-        (_, None) => ErrorLogFormat::default_of(release),
-    };
-    let format = format.map_err(|error| one_line(&error.to_string()))?;
-    Ok(format.understood_by(release))
+    problems.extend(message.map(|message| Problem::new(path.clone(), message)));
 }
 
 /// Values for directives that never take them: the format has no such directive, or the directive
@@ -85,7 +56,7 @@ pub(super) fn directives(
 ) {
     let path = path.field("directives");
     let format = match log.format {
-        AccessFormat::Custom | AccessFormat::NginxCustom => format(log),
+        AccessFormat::Custom | AccessFormat::NginxCustom => log.resolved_format(),
         _ if content.directives.is_empty() => return,
         _ => {
             let message = "only a custom format has directives with values; use \
@@ -93,23 +64,22 @@ pub(super) fn directives(
             return problems.push(Problem::new(path, message));
         }
     };
-    let Ok(format) = format else { return };
+    let Some(format) = format else { return };
     for (index, values) in content.directives.iter().enumerate() {
         let path = path.index(index).field("directive");
-        let Ok(parsed) = log_format::parse(&values.directive) else { continue };
-        let Some((namespace, name)) = parsed.items.first().and_then(named) else { continue };
+        let Some(NamedDirective { namespace, name }) = values.directive.known() else { continue };
         let own_list = match name.to_ascii_lowercase().as_str() {
-            _ if namespace != Namespace::RequestHeader => None,
+            _ if *namespace != Namespace::RequestHeader => None,
             "referer" => Some("referers"),
             "user-agent" => Some("userAgents"),
             _ => None,
         };
-        let directive = shown(&values.directive);
+        let directive = shown(values.directive.as_str());
         if let Some(list) = own_list {
             let message =
                 format!("the values of `{directive}` belong in `{list}`; move them there");
             problems.push(Problem::new(path, message));
-        } else if let Err(message) = shows(&format, namespace, name, &directive) {
+        } else if let Err(message) = shows(&format, *namespace, name, &directive) {
             problems.push(Problem::new(path, message));
         }
     }
@@ -122,7 +92,7 @@ pub(super) fn directives(
 /// What to do if it doesn't.
 fn shows(format: &Format, namespace: Namespace, name: &str, directive: &str) -> Result<(), String> {
     let named: Vec<_> = match format {
-        Format::LogFormat(format) => format.items.iter().filter_map(named).collect(),
+        Format::LogFormat(format) => format.items.iter().filter_map(Item::named).collect(),
         Format::Nginx(format) => {
             let Some(variable) = nginx_log_format::variable_of(namespace, name) else {
                 return Err(format!(
@@ -152,13 +122,6 @@ fn shows(format: &Format, namespace: Namespace, name: &str, directive: &str) -> 
     })
 }
 
-/// The name in an item of a format, with its namespace.
-pub(crate) fn named(item: &Item) -> Option<(Namespace, &str)> {
-    let Item::Directive(directive) = item else { return None };
-    let Field::Named(namespace, name) = &directive.field else { return None };
-    Some((*namespace, name))
-}
-
 /// The most similar name in the format, if one is similar.
 fn nearest<'a>(name: &str, named: &[(Namespace, &'a str)]) -> Option<&'a str> {
     let distance = |other: &str| strsim::damerau_levenshtein(name, other);
@@ -167,9 +130,10 @@ fn nearest<'a>(name: &str, named: &[(Namespace, &'a str)]) -> Option<&'a str> {
 }
 
 pub(crate) fn error_log(path: &Path, log: &ErrorLog, problems: &mut Vec<Problem>) {
-    if let Err(message) = error_format(log, Release::PRESENT) {
-        problems.push(Problem::new(path.field("errorLogFormat"), message));
-    }
+    let is_custom = log.format == Some(ErrorFormat::Custom);
+    let messages = (messages::ERROR_FORMAT_MISSING, messages::FORMAT_UNUSED);
+    let format = log.error_log_format.as_ref();
+    format_string(&path.field("errorLogFormat"), format, is_custom, messages, problems);
     if let Some(pool) = &log.clients {
         clients(&path.field("clients"), pool, problems);
     }
@@ -223,22 +187,18 @@ pub(crate) fn request_choices(path: &Path, content: &RequestChoices, problems: &
 
 fn clients(path: &Path, clients: &Clients, problems: &mut Vec<Problem>) {
     let networks = path.field("networks");
-    choices(&networks, &clients.networks, problems);
-    let mut drawn = Vec::new();
-    let mut are_valid = true;
+    weights(&networks, clients.networks.iter().map(|choice| choice.weight), problems);
     for (index, choice) in clients.networks.iter().enumerate() {
-        match network::parse(&choice.value) {
-            Ok(network) if choice.weight > 0 => drawn.push(network),
-            Ok(_) => {}
-            Err(message) => {
-                problems.push(Problem::new(networks.index(index).field("value"), message));
-                are_valid = false;
-            }
+        if let Err(message) = choice.value.meaning() {
+            problems.push(Problem::new(networks.index(index).field("value"), message));
         }
     }
-    let available = network::count_hosts(&drawn);
-    let is_too_small = u128::try_from(clients.pool).is_ok_and(|pool| pool > available);
-    if are_valid && !drawn.is_empty() && is_too_small {
+    let drawn = clients.networks.iter().filter(|choice| choice.weight.get() > 0);
+    let Some(drawn) = drawn.map(|choice| choice.value.known()).collect::<Option<Vec<_>>>() else {
+        return;
+    };
+    let available = network::count_hosts(drawn.iter().copied());
+    if !drawn.is_empty() && u128::from(clients.pool.get().get()) > available {
         let message = format!(
             "the networks have {available} different addresses, which is less than {}; use larger \
              networks, or a pool of at most {available}",
@@ -271,11 +231,11 @@ fn length(path: &Path, text: &str, problems: &mut Vec<Problem>) {
 /// A list that isn't empty must have a weight above 0.
 pub(super) fn weights(
     path: &Path,
-    weights: impl ExactSizeIterator<Item = i32>,
+    weights: impl ExactSizeIterator<Item = Weight>,
     problems: &mut Vec<Problem>,
 ) {
     let is_empty = weights.len() == 0;
-    if !is_empty && weights.into_iter().all(|weight| weight <= 0) {
+    if !is_empty && weights.into_iter().all(|weight| weight.get() == 0) {
         problems.push(Problem::new(path.clone(), messages::ALL_WEIGHTS_ZERO));
     }
 }

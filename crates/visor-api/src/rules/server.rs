@@ -1,6 +1,5 @@
 //! Rules for the release of httpd: the format, the levels and the directives that it has. Pure.
 
-use super::content;
 use crate::{
     log_format::{Directive, Field, Item},
     problem::{Path, Problem},
@@ -20,13 +19,13 @@ pub(super) fn release(path: &Path, spec: &FakeLogSourceSpec, problems: &mut Vec<
         let Some(log) = &generator.error else { continue };
         let release = log.release(configured);
         if let Some(format) = log.format
-            && format != release.error_format()
+            && format != ErrorFormat::of(release)
             && (format != ErrorFormat::Custom || release == Release::V2_2_34)
         {
             let message = format!(
                 "httpd {} has the format {}; remove this, or change `server.release`",
                 release.name(),
-                release.error_format().name(),
+                ErrorFormat::of(release).name(),
             );
             problems.push(Problem::new(path.field("error").field("format"), message));
         }
@@ -38,7 +37,7 @@ pub(super) fn release(path: &Path, spec: &FakeLogSourceSpec, problems: &mut Vec<
 
 /// Directives that 2.2.34 doesn't have: it would not start.
 fn directives(path: &Path, log: &AccessLog, problems: &mut Vec<Problem>) {
-    let Ok(Format::LogFormat(format)) = content::format(log) else { return };
+    let Some(Format::LogFormat(format)) = log.resolved_format() else { return };
     for item in &format.items {
         let Item::Directive(Directive { field, .. }) = item else { continue };
         let name = match field {

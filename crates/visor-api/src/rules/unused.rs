@@ -1,17 +1,16 @@
 //! Notes about fields that have no effect, because another field says so: the document is valid, but
 //! it doesn't do what its author may expect. Pure.
 
-use super::content::{error_format, format, named};
 use crate::{
     error_log_format::Value,
-    log_format::{self, Directive, Field, Item, Namespace, TimeFormat},
+    log_format::{Directive, Field, Item, NamedDirective, Namespace, TimeFormat},
     nginx_log_format,
     problem::{Path, Problem},
     quantity::Duration,
     source::{
-        AccessLog, Compression, ErrorLog, FakeLogSourceSpec, Format, Generator, LogKind, Mpm,
-        Output, PersistentVolumeClaim, PodTemplate, Release, RequestChoices, Stream, StreamKind,
-        Volume, VolumeAccessMode, Workload,
+        AccessLog, Compression, DirectiveValues, ErrorLog, FakeLogSourceSpec, Format, Generator,
+        LogKind, Mpm, Output, PersistentVolumeClaim, PodTemplate, Release, RequestChoices, Stream,
+        StreamKind, Volume, VolumeAccessMode, Workload,
     },
 };
 
@@ -23,7 +22,7 @@ pub(super) fn notes(path: &Path, spec: &FakeLogSourceSpec, notes: &mut Vec<Probl
     if let Some(template) = &spec.pod_template {
         pod_template(&path.field("podTemplate"), template, &mut note);
     }
-    if spec.time_zone != "UTC" && !spec.generators.iter().any(writes_local_time) {
+    if spec.time_zone.as_str() != "UTC" && !spec.generators.iter().any(writes_local_time) {
         note.add(path.field("timeZone"), "no line contains a local time");
     }
     let end = spec.stop_after.as_ref().and_then(|stop| stop.duration);
@@ -116,12 +115,12 @@ fn rotation(path: &Path, output: &Output, note: &mut Notes<'_>) {
     let Some(rotation) = &file.rotation else { return };
     let path = path.field("file").field("rotation");
     let is_compressed = rotation.compress != Compression::None;
-    if rotation.keep == 0 && is_compressed {
+    if rotation.keep.get() == 0 && is_compressed {
         note.add(path.field("compress"), "with `keep: 0` there are no rotated files");
     }
     if rotation.delay_compress && !is_compressed {
         note.add(path.field("delayCompress"), "rotated files are not compressed");
-    } else if rotation.delay_compress && rotation.keep == 1 {
+    } else if rotation.delay_compress && rotation.keep.get() == 1 {
         let why = "with `keep: 1` a rotated file is removed when it would be compressed";
         note.add(path.field("delayCompress"), why);
     }
@@ -144,16 +143,15 @@ fn after_the_end(path: &Path, stream: &Stream, end: Duration, note: &mut Notes<'
 /// Whether lines of a generator depend on the time zone.
 fn writes_local_time(generator: &Generator) -> bool {
     match (&generator.access, &generator.error) {
-        (Some(log), None) => match format(log) {
-            Ok(Format::LogFormat(format)) => format.items.iter().any(is_local_time),
-            Ok(Format::Nginx(format)) => format.items.iter().any(is_local_variable),
-            Ok(Format::Foreign(_)) => false,
-            Err(_) => true,
+        (Some(log), None) => match log.resolved_format() {
+            Some(Format::LogFormat(format)) => format.items.iter().any(is_local_time),
+            Some(Format::Nginx(format)) => format.items.iter().any(is_local_variable),
+            Some(Format::Foreign(_)) => false,
+            None => true,
         },
-        (None, Some(log)) => match error_format(log, Release::PRESENT) {
-            Ok(format) => format.items.iter().any(|item| matches!(item.value, Value::Time(_))),
-            Err(_) => true,
-        },
+        (None, Some(log)) => log.resolved_format(Release::PRESENT).is_none_or(|format| {
+            format.items.iter().any(|item| matches!(item.value, Value::Time(_)))
+        }),
         _ => true,
     }
 }
@@ -172,7 +170,7 @@ fn is_local_variable(item: &nginx_log_format::Item) -> bool {
 
 /// The choices of an access log and of its streams.
 fn access(path: &Path, log: &AccessLog, generator: &Generator, note: &mut Notes<'_>) {
-    let written = format(log).ok().map(|format| Written::by(&format));
+    let written = log.resolved_format().map(|format| Written::by(&format));
     let check = |path: &Path, choices: &RequestChoices, note: &mut Notes<'_>| {
         if let Some(written) = &written {
             unwritten(path, log, written, choices, note);
@@ -304,7 +302,7 @@ fn lists_of(item: &Item) -> Vec<&'static str> {
             vec!["durations"]
         }
         Field::ServerName | Field::VirtualHost => vec!["virtualHosts"],
-        Field::Named(..) => named(item).map_or_else(Vec::new, |(namespace, name)| {
+        Field::Named(..) => item.named().map_or_else(Vec::new, |(namespace, name)| {
             lists_of_name(namespace, &name.to_ascii_lowercase())
         }),
         _ => Vec::new(),
@@ -379,7 +377,8 @@ fn unwritten(
 /// Sizes, where every target has its own.
 fn sizes(path: &Path, choices: &RequestChoices, note: &mut Notes<'_>) {
     let targets = &choices.targets;
-    let all_have_sizes = targets.iter().all(|target| target.size.is_some() || target.weight == 0);
+    let all_have_sizes =
+        targets.iter().all(|target| target.size.is_some() || target.weight.get() == 0);
     if !choices.sizes.is_empty() && !targets.is_empty() && all_have_sizes {
         note.add(path.field("sizes"), "every target has its own `size`");
     }
@@ -387,12 +386,11 @@ fn sizes(path: &Path, choices: &RequestChoices, note: &mut Notes<'_>) {
 
 /// Values of a directive that has values already.
 fn repeated(path: &Path, choices: &RequestChoices, note: &mut Notes<'_>) {
-    let key = |text: &str| {
-        let parsed = log_format::parse(text).ok()?;
-        let (namespace, name) = parsed.items.first().and_then(named)?;
-        Some((namespace, name.to_ascii_lowercase()))
+    let key = |values: &DirectiveValues| {
+        let NamedDirective { namespace, name } = values.directive.known()?;
+        Some((*namespace, name.to_ascii_lowercase()))
     };
-    let keys: Vec<_> = choices.directives.iter().map(|values| key(&values.directive)).collect();
+    let keys: Vec<_> = choices.directives.iter().map(key).collect();
     for (index, one) in keys.iter().enumerate() {
         let first = keys.iter().position(|other| other == one);
         if let Some(first) = first.filter(|first| *first < index && one.is_some()) {
@@ -414,7 +412,8 @@ fn error(
         |stream: &Stream| stream.kind == StreamKind::Heartbeat || !stream.messages.is_empty();
     let all_own = !generator.streams.is_empty() && generator.streams.iter().all(has_own_messages);
     let messages = || generator.streams.iter().flat_map(|stream| &stream.messages);
-    let has_clients = !all_own || messages().any(|message| message.client && message.weight > 0);
+    let has_clients =
+        !all_own || messages().any(|message| message.client && message.weight.get() > 0);
     let of_log = path.field(LogKind::Error.field());
     if log.clients.is_some() && !has_clients {
         note.add(of_log.field("clients"), "no message is about a client (`client: true`)");
@@ -422,9 +421,10 @@ fn error(
     if !log.referers.is_empty() && !has_clients {
         note.add(of_log.field("referers"), "no message is about a client (`client: true`)");
     }
-    let has_item = |is_it: fn(&Value) -> bool| match error_format(log, release) {
-        Ok(format) => format.items.iter().any(|item| is_it(&item.value)),
-        Err(_) => true,
+    let format = log.resolved_format(release);
+    let has_item = |is_it: fn(&Value) -> bool| {
+        let items = format.as_ref().map(|format| &format.items);
+        items.is_none_or(|items| items.iter().any(|item| is_it(&item.value)))
     };
     let shows_clients = |value: &Value| match value {
         Value::ClientAddressAndPort | Value::ClientAddress => true,

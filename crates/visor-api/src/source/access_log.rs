@@ -2,13 +2,18 @@
 
 mod format;
 
-pub(crate) use format::Definition;
+use format::Definition;
 pub use format::{AccessFormat, ForeignFormat, Format};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::choice::{Choice, Clients, DurationRange, RequestTarget, SizeRange, StatusChoice};
+use crate::{
+    log_format::{LogFormat, NamedDirective},
+    nginx_log_format::NginxLogFormat,
+    parsed::{Meaning, Parsed},
+};
 
 /// An access log.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Default, PartialEq, Eq)]
@@ -22,7 +27,7 @@ pub struct AccessLog {
     /// "%r" %>s %b %D`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
-    pub log_format: Option<String>,
+    pub log_format: Option<Parsed<LogFormat>>,
 
     /// The format string if `format` is `NginxCustom`, as in nginx's `log_format` directive after its
     /// name:
@@ -30,7 +35,7 @@ pub struct AccessLog {
     /// `escape=json {"time":"$time_iso8601"}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
-    pub nginx_log_format: Option<String>,
+    pub nginx_log_format: Option<Parsed<NginxLogFormat>>,
 
     /// The choices for its requests.
     #[serde(flatten)]
@@ -117,6 +122,21 @@ pub struct RequestChoices {
     pub directives: Vec<DirectiveValues>,
 }
 
+impl AccessLog {
+    /// The format of its lines; `None` if its string is missing or not a format.
+    pub(crate) fn resolved_format(&self) -> Option<Format> {
+        Some(match self.format.definition() {
+            Definition::LogFormat(text) => Format::LogFormat(LogFormat::parse(text).ok()?),
+            Definition::Custom => Format::LogFormat(self.log_format.as_ref()?.known()?.clone()),
+            Definition::Nginx(text) => Format::Nginx(NginxLogFormat::parse(text).ok()?),
+            Definition::NginxCustom => {
+                Format::Nginx(self.nginx_log_format.as_ref()?.known()?.clone())
+            }
+            Definition::Foreign(format) => Format::Foreign(format),
+        })
+    }
+}
+
 impl RequestChoices {
     /// Whether some of the requests are malformed.
     pub(crate) fn has_malformed_requests(&self, format: AccessFormat) -> bool {
@@ -137,7 +157,7 @@ pub struct DirectiveValues {
     /// header), `%{NAME}C` (cookie), `%{NAME}n` (note), `%{NAME}e` (environment variable) or
     /// `%{NAME}x` (TLS variable).
     #[schemars(length(min = 5, max = 256), regex(pattern = r"^%\{[^{}]+\}[ioCnex]$"))]
-    pub directive: String,
+    pub directive: Parsed<NamedDirective>,
     /// The values. The value `-` is an absent one.
     #[schemars(length(min = 1, max = 1024))]
     pub values: Vec<Choice>,

@@ -1,9 +1,21 @@
 //! Weighted choices, ranges and address pools.
 
+use std::num::NonZeroU32;
+
+use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::quantity::Duration;
+use crate::{bounded::Bounded, parsed::Parsed, quantity::Duration};
+
+/// A weight; 0 is never.
+pub type Weight = Bounded<u32, 0, 1_000_000>;
+
+/// A number of bytes, up to a tebibyte.
+pub type ByteCount = Bounded<u64, 0, 1_099_511_627_776>;
+
+/// The number of addresses in a pool.
+pub type PoolSize = Bounded<NonZeroU32, 1, 65_536>;
 
 /// A weighted value.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
@@ -14,8 +26,7 @@ pub struct Choice {
     pub value: String,
     /// The weight, in proportion to the sum of the list's weights.
     #[serde(default = "one")]
-    #[schemars(range(min = 0, max = 1_000_000))]
-    pub weight: i32,
+    pub weight: Weight,
 }
 
 /// A weighted status code.
@@ -23,12 +34,10 @@ pub struct Choice {
 #[serde(rename_all = "camelCase")]
 pub struct StatusChoice {
     /// The status code of the response.
-    #[schemars(range(min = 100, max = 599))]
-    pub value: i32,
+    pub value: Bounded<u16, 100, 599>,
     /// The weight, in proportion to the sum of the list's weights.
     #[serde(default = "one")]
-    #[schemars(range(min = 0, max = 1_000_000))]
-    pub weight: i32,
+    pub weight: Weight,
 }
 
 /// A weighted request target: a path, optionally with a query.
@@ -40,13 +49,11 @@ pub struct RequestTarget {
     pub value: String,
     /// The weight, in proportion to the sum of the list's weights.
     #[serde(default = "one")]
-    #[schemars(range(min = 0, max = 1_000_000))]
-    pub weight: i32,
+    pub weight: Weight,
     /// The size of the response body in bytes if it is sent completely. Default: drawn from
     /// `sizes`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 1_099_511_627_776_i64))]
-    pub size: Option<i64>,
+    pub size: Option<ByteCount>,
 }
 
 /// A weighted range of response sizes, uniformly distributed.
@@ -54,15 +61,12 @@ pub struct RequestTarget {
 #[serde(rename_all = "camelCase")]
 pub struct SizeRange {
     /// The minimum size in bytes.
-    #[schemars(range(min = 0, max = 1_099_511_627_776_i64))]
-    pub min: i64,
+    pub min: ByteCount,
     /// The maximum size in bytes.
-    #[schemars(range(min = 0, max = 1_099_511_627_776_i64))]
-    pub max: i64,
+    pub max: ByteCount,
     /// The weight, in proportion to the sum of the list's weights.
     #[serde(default = "one")]
-    #[schemars(range(min = 0, max = 1_000_000))]
-    pub weight: i32,
+    pub weight: Weight,
 }
 
 /// A weighted range of times to serve a request (`%D`, `%T`).
@@ -75,8 +79,19 @@ pub struct DurationRange {
     pub max: Duration,
     /// The weight, in proportion to the sum of the list's weights.
     #[serde(default = "one")]
-    #[schemars(range(min = 0, max = 1_000_000))]
-    pub weight: i32,
+    pub weight: Weight,
+}
+
+/// A weighted network.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct NetworkChoice {
+    /// The network, such as `203.0.113.0/24`.
+    #[schemars(length(max = 8190))]
+    pub value: Parsed<IpNet>,
+    /// The weight, in proportion to the sum of the list's weights.
+    #[serde(default = "one")]
+    pub weight: Weight,
 }
 
 /// A pool of client addresses.
@@ -85,8 +100,7 @@ pub struct DurationRange {
 pub struct Clients {
     /// The number of different addresses, at most as many as the networks have.
     #[serde(default = "fifty")]
-    #[schemars(range(min = 1, max = 65_536))]
-    pub pool: i32,
+    pub pool: PoolSize,
     /// How often each address of the pool is drawn.
     #[serde(default)]
     pub distribution: Distribution,
@@ -94,7 +108,7 @@ pub struct Clients {
     /// Default: networks that are reserved for documentation and benchmarks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
-    pub networks: Vec<Choice>,
+    pub networks: Vec<NetworkChoice>,
 }
 
 impl Default for Clients {
@@ -115,10 +129,10 @@ pub enum Distribution {
     Zipf,
 }
 
-pub(crate) fn one() -> i32 {
-    1
+pub(crate) fn one() -> Weight {
+    Weight::of::<1>()
 }
 
-fn fifty() -> i32 {
-    50
+fn fifty() -> PoolSize {
+    PoolSize::of::<50>()
 }

@@ -4,10 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantNames};
 
-use super::{
-    choice::{Choice, Clients},
-    server::Release,
-};
+use super::choice::{Choice, Clients};
+use crate::{error_log_format::ErrorLogFormat, parsed::Parsed, release::Release};
 
 /// An error log.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
@@ -21,7 +19,7 @@ pub struct ErrorLog {
     /// [%-m:%l] %E: [client\ %a] %M`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
-    pub error_log_format: Option<String>,
+    pub error_log_format: Option<Parsed<ErrorLogFormat>>,
 
     /// The multi-processing module (MPM). Prefork has no threads: in lines of 2.4.59 it has no `:tid`,
     /// in later ones that of the process.
@@ -47,7 +45,16 @@ pub struct ErrorLog {
 impl ErrorLog {
     /// The release of httpd whose messages these are, if the source has this one configured.
     pub fn release(&self, configured: Option<Release>) -> Release {
-        configured.unwrap_or_else(|| Release::latest(self.format.unwrap_or_default()))
+        configured.unwrap_or_else(|| self.format.unwrap_or_default().latest_release())
+    }
+
+    /// The format of its lines in this release; `None` if its string is missing or not a format.
+    pub(crate) fn resolved_format(&self, release: Release) -> Option<ErrorLogFormat> {
+        let format = match (self.format, &self.error_log_format) {
+            (Some(ErrorFormat::Custom), text) => text.as_ref()?.known()?.clone(),
+            _ => ErrorLogFormat::default_of(release).ok()?,
+        };
+        Some(format.understood_by(release))
     }
 }
 
@@ -94,6 +101,22 @@ impl ErrorFormat {
     /// Its name.
     pub fn name(self) -> &'static str {
         self.into()
+    }
+
+    /// The format of a release without an ErrorLogFormat.
+    pub const fn of(release: Release) -> Self {
+        match release {
+            Release::V2_2_34 => Self::Httpd22,
+            Release::V2_4_59 | Release::V2_4_71 => Self::Httpd24,
+        }
+    }
+
+    /// The latest release with this format.
+    const fn latest_release(self) -> Release {
+        match self {
+            Self::Httpd22 => Release::V2_2_34,
+            Self::Httpd24 | Self::Custom => Release::PRESENT,
+        }
     }
 }
 

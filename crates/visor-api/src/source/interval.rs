@@ -1,9 +1,11 @@
 //! The distribution of the time between two lines of a stream, and its surges.
 
+use std::num::NonZeroU32;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::quantity::Duration;
+use crate::{bounded::Bounded, quantity::Duration};
 
 /// The distribution of the time between two lines of a stream. Exactly one field is set.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
@@ -51,13 +53,15 @@ pub struct Normal {
     pub standard_deviation: Duration,
 }
 
+/// A rate.
+pub type LinesPerSecond = Bounded<NonZeroU32, 1, 100_000_000>;
+
 /// Evenly spaced lines.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Rate {
     /// Lines per second. For less than one per second, use `fixed`.
-    #[schemars(range(min = 1, max = 100_000_000))]
-    pub lines_per_second: i32,
+    pub lines_per_second: LinesPerSecond,
 }
 
 /// As fast as the output accepts lines.
@@ -74,6 +78,5 @@ pub struct Surge {
     /// The length of a surge; shorter than `every`.
     pub duration: Duration,
     /// The factor of the rate; 0 is no lines. The factors of overlapping surges are multiplied.
-    #[schemars(range(min = 0, max = 10_000))]
-    pub factor: i32,
+    pub factor: Bounded<u32, 0, 10_000>,
 }

@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::quantity::{Duration, Size};
+use crate::{
+    bounded::Bounded,
+    quantity::{Duration, Size},
+};
 
 /// The output of a generator's lines. Exactly one field is set.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
@@ -40,6 +43,9 @@ pub struct FileOutput {
     pub rotation: Option<Rotation>,
 }
 
+/// A number of rotated files.
+pub type Keep = Bounded<u32, 0, 1000>;
+
 /// Rotation of a file: `access.log` becomes `access.log.1`, which becomes `access.log.2`, and so
 /// on.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
@@ -53,8 +59,7 @@ pub struct Rotation {
     pub max_age: Option<Duration>,
     /// The number of rotated files to keep.
     #[serde(default = "five")]
-    #[schemars(range(min = 0, max = 1000))]
-    pub keep: i32,
+    pub keep: Keep,
     /// How the file is rotated.
     #[serde(default)]
     pub method: RotationMethod,
@@ -87,6 +92,6 @@ pub enum Compression {
     Gzip,
 }
 
-fn five() -> i32 {
-    5
+fn five() -> Keep {
+    Keep::of::<5>()
 }

@@ -7,7 +7,10 @@ use strum::{EnumIter, EnumString, IntoStaticStr};
 use crate::quantity::Duration;
 
 use super::{
-    NAME_PATTERN, access_log::RequestChoices, choice::one, interval::Interval, interval::Surge,
+    NAME_PATTERN,
+    access_log::RequestChoices,
+    choice::{Weight, one},
+    interval::{Interval, Surge},
 };
 
 /// One kind of line in a log. It is independent of all other streams.
@@ -140,8 +143,7 @@ pub struct Message {
     pub value: String,
     /// The weight, in proportion to the sum of the list's weights.
     #[serde(default = "one")]
-    #[schemars(range(min = 0, max = 1_000_000))]
-    pub weight: i32,
+    pub weight: Weight,
     /// The httpd module that logs it (error log), such as `core` or `authz_core`. Default: core.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), regex(pattern = "^[a-z0-9_]+$"))]

@@ -2,7 +2,10 @@
 //! changing those doesn't change the document.
 
 use serde::Serialize;
-use visor_api::source::{FakeLogSourceSpec, Generator, Server, StopAfter};
+use visor_api::{
+    bounded::Bounded,
+    source::{FakeLogSourceSpec, Generator, Server, StopAfter},
+};
 
 use crate::source::ValidSource;
 
@@ -27,7 +30,7 @@ struct Metadata<'a> {
 #[serde(rename_all = "camelCase")]
 struct Spec<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    seed: Option<i64>,
+    seed: Option<u64>,
     time_zone: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     server: Option<&'a Server>,
@@ -50,8 +53,8 @@ pub(crate) fn yaml(source: ValidSource<'_>) -> Result<String, serde_saphyr::ser:
         kind: "FakeLogSource",
         metadata: Metadata { name: source.name() },
         spec: Spec {
-            seed: *seed,
-            time_zone,
+            seed: seed.map(Bounded::get),
+            time_zone: time_zone.as_str(),
             server: server.as_ref(),
             suspend: *suspend,
             stop_after: stop_after.as_ref(),

@@ -261,7 +261,7 @@ fn the_document_of_a_pod_means_what_the_source_means() {
     let original = source(spec);
     assert_eq!(read.document().spec.generators, original.document().spec.generators);
     assert_eq!(read.seed, Some(42));
-    assert_eq!(read.document().spec.time_zone, "Europe/Berlin");
+    assert_eq!(read.document().spec.time_zone.as_str(), "Europe/Berlin");
     assert!(read.suspended);
 }
 

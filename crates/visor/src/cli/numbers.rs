@@ -4,7 +4,7 @@ use std::{num::NonZeroU64, str::FromStr};
 
 use visor_api::{
     quantity::Duration,
-    source::{Interval, Rate},
+    source::{Interval, LinesPerSecond, Rate},
 };
 
 /// A number of lines: `1000`, `1_000`, `10k`, `2.5M`, `1e6`.
@@ -74,13 +74,17 @@ impl FromStr for RateArgument {
     reason = "the bounds are checked, and a duration has whole nanoseconds"
 )]
 pub(crate) fn interval(lines_per_second: f64) -> Result<Interval, String> {
+    let too_fast =
+        || "at most 100,000,000 lines per second; without pauses: --unlimited".to_owned();
     if lines_per_second > MAX_LINES_PER_SECOND {
-        return Err("at most 100,000,000 lines per second; without pauses: --unlimited".to_owned());
+        return Err(too_fast());
     }
     // The nanoseconds of a short interval can't be as exact.
     let is_whole = lines_per_second.fract() == 0.0 || lines_per_second > 1e3;
     if lines_per_second >= 1.0 && is_whole {
-        return Ok(Interval::Rate(Rate { lines_per_second: lines_per_second.round() as i32 }));
+        let rate = LinesPerSecond::new(lines_per_second.round() as i64);
+        let rate = rate.map(|lines_per_second| Interval::Rate(Rate { lines_per_second }));
+        return rate.ok_or_else(too_fast);
     }
     let nanos = 1e9 / lines_per_second;
     let longest = Duration::from_nanos(u64::MAX);
@@ -158,8 +162,10 @@ mod tests {
     #[test]
     fn rates_are_of_lines_or_of_bytes() {
         let rate = |text: &str| text.parse::<RateArgument>();
-        let lines =
-            |number| Ok(RateArgument::Lines(Interval::Rate(Rate { lines_per_second: number })));
+        let lines = |number| {
+            let lines_per_second = LinesPerSecond::new(number).unwrap();
+            Ok(RateArgument::Lines(Interval::Rate(Rate { lines_per_second })))
+        };
         let every = |nanos| Ok(RateArgument::Lines(Interval::Fixed(Duration::from_nanos(nanos))));
         for (text, wanted) in [
             ("500", lines(500)),

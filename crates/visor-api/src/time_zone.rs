@@ -1,16 +1,25 @@
-//! Rule for the time zone: it must be in the built-in IANA database, so that a document means the
-//! same on every machine.
+//! Time zones by their names in the built-in IANA database, so that a document means the same on
+//! every machine. Pure.
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
-use crate::message::{nearest, shown};
+use crate::{
+    message::{nearest, shown},
+    parsed::Meaning,
+};
+
+impl Meaning for TimeZone {
+    fn parse(name: &str) -> Result<Self, String> {
+        named(name)
+    }
+}
 
 /// The time zone of this name.
 ///
 /// # Errors
 ///
 /// If there is none, with a suggestion.
-pub fn time_zone(name: &str) -> Result<TimeZone, String> {
+pub fn named(name: &str) -> Result<TimeZone, String> {
     let zones = TimeZoneDatabase::bundled();
     if let Ok(zone) = zones.get(name) {
         return Ok(zone);
