@@ -4,27 +4,17 @@
 
 mod choices;
 mod log;
-mod output;
 mod requests;
 mod stream;
 
-pub use choices::Choices;
-pub use log::{AccessLine, AccessLog, ErrorLog, Heartbeat, Log, Message};
-pub use output::{Output, Rotation};
-pub use requests::{Clients, NamedDirective, RequestTarget, Requests};
-pub use stream::{Interval, Stream, Surge, Timing};
+pub use visor_logs::resolved::*;
 
 use std::num::NonZeroU64;
 
 use jiff::tz::TimeZone;
 
 use crate::{
-    FakeLogSource,
-    bounded::Bounded,
-    problem::Problem,
-    quantity::Duration,
-    rules,
-    source::{self, Workload},
+    FakeLogSource, bounded::Bounded, problem::Problem, quantity::Duration, rules, source::Workload,
 };
 
 /// A valid source. Only [`check`](Self::check) and the document reader create it.
@@ -48,18 +38,6 @@ pub struct ResolvedSource {
     pub workload: Workload,
     /// Its generators.
     pub generators: Vec<Generator>,
-}
-
-/// One log, and its output.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct Generator {
-    /// Its name, unique within the source.
-    pub name: String,
-    /// The log with its streams.
-    pub log: Log,
-    /// The output of its lines.
-    pub output: Output,
 }
 
 impl ResolvedSource {
@@ -87,7 +65,7 @@ impl ResolvedSource {
             duration: stop.duration,
             workload: spec.resolved_workload(),
             generators: generators
-                .filter_map(|generator| Generator::resolve(generator, spec.release()))
+                .filter_map(|generator| log::generator(generator, spec.release()))
                 .collect(),
             document,
         }
@@ -101,23 +79,6 @@ impl ResolvedSource {
     /// Whether the source ends by itself.
     pub const fn is_finite(&self) -> bool {
         self.lines.is_some() || self.duration.is_some()
-    }
-}
-
-impl Generator {
-    fn resolve(generator: &source::Generator, release: Option<source::Release>) -> Option<Self> {
-        let log = Log::resolve(generator, release)?;
-        let output = Output::resolve(&generator.output);
-        Some(Self { name: generator.name.clone(), log, output })
-    }
-
-    /// The configured rate of all its streams in lines per second, without surges; infinite if one
-    /// is unlimited.
-    pub fn lines_per_second(&self) -> f64 {
-        match &self.log {
-            Log::Access(log) => log.streams.iter().map(|s| s.timing.lines_per_second).sum(),
-            Log::Error(log) => log.streams.iter().map(|s| s.timing.lines_per_second).sum(),
-        }
     }
 }
 

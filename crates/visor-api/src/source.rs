@@ -32,7 +32,7 @@ pub use pod::{
 };
 pub use server::Server;
 pub use status::FakeLogSourceStatus;
-pub use stream::{HeartbeatStyle, Message, Stream, StreamKind};
+pub use stream::{HeartbeatStyle, Message, Stream};
 
 use std::num::NonZeroU64;
 
@@ -41,8 +41,8 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::IntoEnumIterator;
+pub use visor_logs::{Release, StreamKind};
 
-pub use crate::release::Release;
 use crate::{bounded::Bounded, parsed::Parsed, quantity::Duration};
 
 /// A source of fake Apache logs: generators that run concurrently, each with streams of lines that

@@ -5,7 +5,7 @@
 
 use std::hint::select_unpredictable;
 
-use visor_api::resolved::Choices;
+use visor_logs::resolved::Choices;
 
 use crate::random::Random;
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use ipnet::IpNet;
-use visor_api::{network, resolved::Clients, source::Distribution};
+use visor_logs::{network, resolved::Clients, resolved::Distribution};
 
 use crate::{
     choice::{InvalidWeights, Table},
@@ -133,7 +133,7 @@ mod tests {
     use crate::testing;
     use serde_json::json;
     use statrs::distribution::{Binomial, ChiSquared, ContinuousCDF, Discrete};
-    use visor_api::resolved::Log;
+    use visor_logs::resolved::Log;
 
     /// Pearson's test of drawn indices against wanted chances, over the values that are expected
     /// at least five times; a p-value below one in a thousand fails. The seed is fixed.

@@ -6,9 +6,10 @@ use std::{
 };
 
 use jiff::tz::TimeZone;
-use visor_api::{
+use visor_logs::{
+    Release, StreamKind,
+    access_format::Format,
     resolved::{self, AccessLine, AccessLog, Choices, ErrorLog, Log, Requests, Timing},
-    source::{Format, Release, StreamKind},
 };
 
 use crate::{

@@ -2,7 +2,7 @@
 
 #![expect(clippy::cast_precision_loss, reason = "draws have 53 bits")]
 
-use visor_api::resolved::Interval;
+use visor_logs::resolved::Interval;
 
 use crate::{random::Random, time::Span};
 
@@ -122,12 +122,7 @@ mod tests {
     /// For this many samples a distance above 1.95 / sqrt(n) has a chance of one in a thousand; the
     /// seed is fixed, so the test is deterministic.
     fn assert_follows(interval: &source::Interval, wanted: impl Fn(f64) -> f64) {
-        let distribution = IntervalDistribution::new(&match interval.clone() {
-            source::Interval::Uniform(interval) => Interval::Uniform(interval),
-            source::Interval::Exponential(interval) => Interval::Exponential(interval),
-            source::Interval::Normal(interval) => Interval::Normal(interval),
-            other => panic!("{other:?} is not drawn"),
-        });
+        let distribution = IntervalDistribution::new(&interval.clone().into());
         let mut random = Seed::new(2024).child(&format!("{interval:?}")).random();
         let mut draws: Vec<f64> = (0..DRAWS)
             .map(|_| distribution.draw(&mut random).after_epoch().as_nanos() as f64 / 1e9)

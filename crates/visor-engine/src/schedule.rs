@@ -1,7 +1,7 @@
 //! A schedule that never drifts: each line is due so long after the last one was *due*, however
 //! late that one was written. Surges modify it.
 
-use visor_api::{quantity::Duration, resolved};
+use visor_logs::{quantity::Duration, resolved};
 
 use crate::{
     interval::IntervalDistribution,
@@ -211,10 +211,7 @@ mod tests {
     use super::*;
     use crate::random::Seed;
     use proptest::prelude::*;
-    use visor_api::{
-        resolved::{Interval, Surge},
-        source::Uniform,
-    };
+    use visor_logs::resolved::{Interval, Surge, Uniform};
 
     const SECOND: i64 = 1_000_000_000;
 

@@ -4,7 +4,7 @@ pub(crate) mod id;
 pub(crate) mod malformed;
 pub(crate) mod traffic;
 
-use visor_api::source::Release;
+use visor_logs::Release;
 
 use crate::{random::Random, uri};
 use traffic::Class;

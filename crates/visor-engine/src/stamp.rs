@@ -1,7 +1,7 @@
 //! Time stamps. The text of a stamp is cached for its second.
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
-use visor_api::log_format::{CtimeOptions, TimeFormat};
+use visor_logs::log_format::{CtimeOptions, TimeFormat};
 
 use crate::{
     strftime::Strftime,

@@ -1,6 +1,6 @@
 //! A stream: one kind of line, with a schedule and a model of its own.
 
-use visor_api::resolved;
+use visor_logs::resolved;
 
 use crate::{
     access_log, error_log,

@@ -1,6 +1,7 @@
 //! What tests make of documents.
 
-use visor_api::{ResolvedSource, resolved::Generator};
+use visor_api::ResolvedSource;
+use visor_logs::resolved::Generator;
 
 use crate::{generator, random::Seed, text::Lines, time::Time};
 

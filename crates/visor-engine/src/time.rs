@@ -3,7 +3,7 @@
 use std::ops::{Add, AddAssign, Div, Sub, SubAssign};
 
 use jiff::Timestamp;
-use visor_api::quantity::Duration;
+use visor_logs::quantity::Duration;
 
 /// A time: nanoseconds since the epoch, in the years 1677 to 2262.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

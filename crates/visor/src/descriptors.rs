@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use visor_inherited::{State, Stream};
+use visor_libc::standard_streams::{self, State, Stream};
 
 use crate::{output::Address, plan::Plan};
 
@@ -51,7 +51,7 @@ pub(crate) fn check_stream(stream: Stream) -> anyhow::Result<()> {
         Stream::Output => "standard output",
         Stream::Error => "standard error",
     };
-    match visor_inherited::state(stream) {
+    match standard_streams::state(stream) {
         State::Writable => Ok(()),
         State::Closed => {
             anyhow::bail!(

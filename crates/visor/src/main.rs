@@ -128,7 +128,7 @@ fn manual(output_dir: Option<&Path>) -> anyhow::Result<ExitCode> {
 
 /// Writes to standard output; a closed pipe is no failure.
 fn print(text: &str) -> anyhow::Result<ExitCode> {
-    descriptors::check_stream(visor_inherited::Stream::Output)?;
+    descriptors::check_stream(visor_libc::standard_streams::Stream::Output)?;
     console::print(text).context("cannot write to standard output")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -20,6 +20,7 @@ use tokio::{
 use visor_api::{ResolvedSource, resolved::Output};
 use visor_engine::time::Time;
 use visor_http::{Limits, ListenAddress, Plain, Readiness, bind, pages};
+use visor_libc::memory;
 use visor_runtime::{early_signals, logging::LoggingFormat};
 
 use length::RunLength;
@@ -194,6 +195,7 @@ impl Run {
         descriptors::raise_limit();
         descriptors::check(&plan, self.threads)?;
         drop(sources);
+        memory::release_free();
         let table = progress_bars.map(|progress_bars| {
             Table::new(Arc::clone(&metrics), progress_bars, self.length.length())
         });

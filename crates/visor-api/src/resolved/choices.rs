@@ -1,17 +1,8 @@
 //! Lists of weighted choices.
 
+use visor_logs::resolved::Choices;
+
 use crate::source::{self, Weight};
-
-/// Weighted values. At least one weight is above 0.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Choices<T>(Vec<(T, u32)>);
-
-impl<T> Choices<T> {
-    /// The values with their weights, in the order of the document.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&T, u32)> {
-        self.0.iter().map(|(value, weight)| (value, *weight))
-    }
-}
 
 /// The weighted values of a list of the document; `None` if it is empty, or has no weight above 0.
 pub(super) fn choices<C: Weighted, T>(
@@ -20,7 +11,7 @@ pub(super) fn choices<C: Weighted, T>(
 ) -> Option<Choices<T>> {
     let choices: Vec<_> =
         list.iter().filter_map(|choice| Some((value(choice)?, choice.weight().get()))).collect();
-    choices.iter().any(|(_, weight)| *weight > 0).then_some(Choices(choices))
+    Choices::new(choices)
 }
 
 /// A list of strings.

@@ -112,10 +112,8 @@ fn what_a_document_leaves_out_is_filled_in() {
     assert_eq!(own.users, log.requests.users);
     assert!(own.methods.is_some() && log.requests.methods.is_none());
     assert_eq!(life.lines, AccessLine::Heartbeat(Heartbeat::KubeProbe));
-    let wanted = Interval::Uniform(source::Uniform {
-        min: Duration::from_secs(1),
-        max: Duration::from_secs(3),
-    });
+    let wanted =
+        Interval::Uniform(Uniform { min: Duration::from_secs(1), max: Duration::from_secs(3) });
     assert_eq!(life.timing.interval, wanted);
     let Log::Error(log) = &source.generators[1].log else { panic!("it is an error log") };
     let names: Vec<_> = log.streams.iter().map(|stream| stream.name.as_str()).collect();

@@ -1,12 +1,9 @@
 //! An access log: its format, and the choices for its requests.
 
-mod format;
-
-use format::Definition;
-pub use format::{AccessFormat, ForeignFormat, Format};
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use visor_logs::access_format::Definition;
+pub use visor_logs::access_format::{AccessFormat, ForeignFormat, Format};
 
 use super::choice::{Choice, Clients, DurationRange, RequestTarget, SizeRange, StatusChoice};
 use crate::{

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+pub use visor_logs::resolved::Distribution;
 
 use crate::{bounded::Bounded, parsed::Parsed, quantity::Duration};
 
@@ -115,18 +116,6 @@ impl Default for Clients {
     fn default() -> Self {
         Self { pool: fifty(), distribution: Distribution::default(), networks: Vec::new() }
     }
-}
-
-/// The distribution of the addresses of a pool.
-#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum Distribution {
-    /// All equally often
-    Uniform,
-    /// The middle of the pool most often: the binomial distribution with p = 1/2; one request in a hundred is from any address of the pool
-    #[default]
-    Binomial,
-    /// The n-th in proportion to 1/n: few clients cause most of the traffic
-    Zipf,
 }
 
 pub(crate) fn one() -> Weight {

@@ -4,6 +4,8 @@ use std::num::NonZeroU32;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use visor_logs::resolved;
+pub use visor_logs::resolved::{Exponential, Normal, Uniform};
 
 use crate::{bounded::Bounded, quantity::Duration};
 
@@ -25,32 +27,17 @@ pub enum Interval {
     Unlimited(Unlimited),
 }
 
-/// Times between `min` and `max`, uniformly distributed.
-#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct Uniform {
-    /// The minimum time.
-    pub min: Duration,
-    /// The maximum time.
-    pub max: Duration,
-}
-
-/// Exponentially distributed times.
-#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct Exponential {
-    /// The mean time.
-    pub mean: Duration,
-}
-
-/// Normally distributed times, without negative ones.
-#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct Normal {
-    /// The mean time.
-    pub mean: Duration,
-    /// The standard deviation.
-    pub standard_deviation: Duration,
+impl From<Interval> for resolved::Interval {
+    fn from(interval: Interval) -> Self {
+        match interval {
+            Interval::Fixed(every) => Self::Fixed(every),
+            Interval::Uniform(interval) => Self::Uniform(interval),
+            Interval::Exponential(interval) => Self::Exponential(interval),
+            Interval::Normal(interval) => Self::Normal(interval),
+            Interval::Rate(interval) => Self::Rate(interval.lines_per_second.get()),
+            Interval::Unlimited(_) => Self::Unlimited,
+        }
+    }
 }
 
 /// A rate.

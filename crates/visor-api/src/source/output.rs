@@ -2,6 +2,8 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use visor_logs::resolved;
+pub use visor_logs::resolved::{Compression, RotationMethod};
 
 use crate::{
     bounded::Bounded,
@@ -18,6 +20,25 @@ pub enum Output {
     Stderr(StandardStream),
     /// A file of this generator's own.
     File(FileOutput),
+}
+
+impl From<&Output> for resolved::Output {
+    fn from(output: &Output) -> Self {
+        let file = match output {
+            Output::Stdout(_) => return Self::Stdout,
+            Output::Stderr(_) => return Self::Stderr,
+            Output::File(file) => file,
+        };
+        let rotation = file.rotation.as_ref().map(|rotation| resolved::Rotation {
+            max_size: rotation.max_size,
+            max_age: rotation.max_age,
+            keep: rotation.keep.get(),
+            method: rotation.method,
+            compress: rotation.compress,
+            delay_compress: rotation.delay_compress,
+        });
+        Self::File { path: file.path.clone(), rotation }
+    }
 }
 
 impl Default for Output {
@@ -70,26 +91,6 @@ pub struct Rotation {
     /// `access.log.1` is never compressed, and a collector that is late can still read it.
     #[serde(default)]
     pub delay_compress: bool,
-}
-
-/// A method of rotation.
-#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum RotationMethod {
-    /// Rename the file, and create a new one
-    #[default]
-    Rename,
-    /// Copy the file, then truncate it
-    CopyTruncate,
-}
-
-/// How rotated files are compressed.
-#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Compression {
-    /// No compression
-    #[default]
-    None,
-    /// gzip: `access.log.1.gz`
-    Gzip,
 }
 
 fn five() -> Keep {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use visor_api::source::Release;
+use visor_logs::Release;
 
 use super::{
     exchange::Exchanges,

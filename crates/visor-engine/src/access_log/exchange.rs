@@ -1,6 +1,6 @@
 //! An exchange: method, status, and the response body.
 
-use visor_api::{resolved::Choices, source::Release};
+use visor_logs::{Release, resolved::Choices};
 
 use crate::{
     choice::{InvalidWeights, Table},

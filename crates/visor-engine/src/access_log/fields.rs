@@ -1,6 +1,6 @@
 //! The fields of requests. The names are those of httpd's directives in `mod_log_config`.
 
-use visor_api::log_format::Namespace;
+use visor_logs::log_format::Namespace;
 
 use crate::{
     line::{Draw, Field},

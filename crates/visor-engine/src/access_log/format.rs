@@ -8,7 +8,7 @@ mod log_format;
 mod nginx;
 
 use jiff::tz::TimeZone;
-use visor_api::source::{self, ForeignFormat};
+use visor_logs::access_format::{ForeignFormat, Format};
 
 use super::{fields::RequestFields, request::PerRequestField};
 use crate::line::{self, LineFormat};
@@ -18,15 +18,15 @@ type Builder = line::Builder<PerRequestField>;
 
 /// This format, compiled for these fields, with times in this zone.
 pub fn compile(
-    format: &source::Format,
+    format: &Format,
     fields: &RequestFields<'_>,
     zone: &TimeZone,
 ) -> LineFormat<PerRequestField> {
     let mut columns = Builder::of_one();
     match format {
-        source::Format::LogFormat(format) => log_format::add(format, fields, zone, &mut columns),
-        source::Format::Nginx(format) => nginx::add(format, fields, zone, &mut columns),
-        source::Format::Foreign(ForeignFormat::Json) => json::add(fields, &mut columns),
+        Format::LogFormat(format) => log_format::add(format, fields, zone, &mut columns),
+        Format::Nginx(format) => nginx::add(format, fields, zone, &mut columns),
+        Format::Foreign(ForeignFormat::Json) => json::add(fields, &mut columns),
     }
     columns.finish()
 }

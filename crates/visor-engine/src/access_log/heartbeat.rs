@@ -1,9 +1,9 @@
 //! Heartbeats in an access log: a kubelet's probe, httpd's internal dummy connection, or a message
 //! instead of a request.
 
-use visor_api::{
+use visor_logs::{
+    Release,
     resolved::{self, Choices},
-    source::Release,
 };
 
 use super::{

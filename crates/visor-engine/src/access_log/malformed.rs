@@ -1,7 +1,7 @@
 //! Malformed requests of the default server: each is drawn as a whole, and has columns of its own, so
 //! that their long lines don't widen the columns of ordinary requests.
 
-use visor_api::source::Release;
+use visor_logs::Release;
 
 use super::{
     fields::RequestFields,

@@ -6,10 +6,10 @@
 
 use std::sync::Arc;
 
-use visor_api::{
+use visor_logs::{
+    Release,
     log_format::Namespace,
     resolved::{self, Choices, Requests},
-    source::Release,
 };
 
 use super::{

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use visor_api::{quantity::Duration, resolved, source::DOCUMENT_ROOT};
+use visor_logs::{error_format::DOCUMENT_ROOT, quantity::Duration, resolved};
 
 use crate::{
     random::Random,

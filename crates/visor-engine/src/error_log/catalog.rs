@@ -25,7 +25,7 @@ mod httpd24;
 #[cfg(test)]
 mod tests;
 
-use visor_api::source::{Mpm, Release, StreamKind};
+use visor_logs::{Release, StreamKind, error_format::Mpm};
 
 /// A message of httpd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

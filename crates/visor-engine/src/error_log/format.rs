@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use jiff::tz::TimeZone;
-use visor_api::error_log_format::{ErrorLogFormat, Item, Value};
+use visor_logs::error_log_format::{ErrorLogFormat, Item, Value};
 
 use super::{
     fields::{MessageFields, Part, RequestFields},

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use visor_api::{
+use visor_logs::{
+    StreamKind,
+    error_format::Mpm,
     resolved::{self, Choices, ErrorLog, Stream},
-    source::{Mpm, StreamKind},
 };
 
 use super::{

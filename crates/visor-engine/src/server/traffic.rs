@@ -4,7 +4,7 @@
 //! addresses that are reserved for documentation and benchmarks, so no line refers to a real
 //! host. Everything is unescaped; the format escapes it.
 
-use visor_api::source::Release;
+use visor_logs::Release;
 
 /// The class of a request target, which determines methods and status codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

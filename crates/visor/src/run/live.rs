@@ -16,6 +16,7 @@ use tokio::{
     time::timeout,
 };
 use visor_http::Readiness;
+use visor_libc::memory;
 
 use super::{
     Run, endings, length::RunLength, serve, signals::StopSignals, table_ticker::TableTicker, ticker,
@@ -131,6 +132,8 @@ fn reload(run: &mut Run, loops: &mut Loops, metrics: &Metrics, asked_for: bool) 
             documents.log_notes();
             run.length = RunLength::of(&sources, run.settings.duration);
             loops.apply(plan);
+            drop(sources);
+            memory::release_free();
             metrics.record_reload(Reload::Success);
         }
         Err(problems) => {

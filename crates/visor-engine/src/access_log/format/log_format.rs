@@ -4,7 +4,7 @@
 //! `mod_logio.c`) writes it.
 
 use jiff::tz::TimeZone;
-use visor_api::log_format::{self, Condition, DurationUnit, Field, Item, LogFormat, Namespace};
+use visor_logs::log_format::{self, Condition, DurationUnit, Field, Item, LogFormat, Namespace};
 
 use super::Builder;
 use crate::{

@@ -5,7 +5,7 @@
 //! nothing with another escaping than the default one.
 
 use jiff::tz::TimeZone;
-use visor_api::{
+use visor_logs::{
     log_format::TimeFormat,
     nginx_log_format::{self, Escape, Item, NginxLogFormat},
 };

@@ -1,9 +1,9 @@
 //! The messages of httpd 2.2.34: without numbers, and without levels of trace. Pure data.
 
 use super::{CatalogMessage, connection, request, server};
-use visor_api::source::{
-    Mpm::{Event, Prefork, Worker},
+use visor_logs::{
     StreamKind::{Alert, Crit, Debug, Emerg, Error, Info, Notice, Warn},
+    error_format::Mpm::{Event, Prefork, Worker},
 };
 
 /// The messages.

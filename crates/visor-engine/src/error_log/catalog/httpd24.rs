@@ -2,13 +2,13 @@
 //! them, are those of 2.4.71, as Debian builds it, and of 2.4.59. Pure data.
 
 use super::{CatalogMessage, connection, request, server};
-use visor_api::source::{
-    Mpm::{Event, Prefork, Worker},
+use visor_logs::{
     Release::{V2_4_59, V2_4_71},
     StreamKind::{
         Alert, Crit, Debug, Emerg, Error, Info, Notice, Trace1, Trace2, Trace3, Trace4, Trace5,
         Trace6, Trace7, Trace8, Warn,
     },
+    error_format::Mpm::{Event, Prefork, Worker},
 };
 
 #[rustfmt::skip]

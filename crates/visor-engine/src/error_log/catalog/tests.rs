@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
-use visor_api::source::{
-    Mpm::{self, Event, Prefork, Worker},
+use visor_logs::{
     Release::{self, V2_2_34, V2_4_59, V2_4_71},
     StreamKind::{
         self, Alert, Crit, Debug, Emerg, Error, Info, Notice, Trace1, Trace2, Trace3, Trace4,
         Trace5, Trace6, Trace7, Trace8, Warn,
     },
+    error_format::Mpm::{self, Event, Prefork, Worker},
 };
 
 use super::{CatalogMessage, httpd22, httpd24, messages};

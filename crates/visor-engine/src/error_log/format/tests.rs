@@ -1,8 +1,8 @@
 //! Lines of messages in the default formats, and fields that are dropped.
 
-use visor_api::{
+use visor_logs::{
+    Release, StreamKind,
     error_log_format::{ErrorLogFormat, parse},
-    source::{Release, StreamKind},
 };
 
 use super::*;

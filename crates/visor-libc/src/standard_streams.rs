@@ -2,7 +2,7 @@
 //!
 //! The standard library opens `/dev/null` in place of a closed one before `main`: lines written to
 //! it would be counted and lost. So they are examined before that, by a function that the C library
-//! calls first. It is the only unsafe code of this workspace (decision 0021), and touches nothing.
+//! calls first (decision 0021).
 
 use std::{
     os::fd::{BorrowedFd, RawFd},

@@ -41,7 +41,7 @@ pub fn address(network: &IpNet, number: u128) -> IpAddr {
 }
 
 /// The number of different addresses that hosts in these networks can have; at most `u128::MAX`.
-pub(crate) fn count_hosts<'a>(networks: impl IntoIterator<Item = &'a IpNet>) -> u128 {
+pub fn count_hosts<'a>(networks: impl IntoIterator<Item = &'a IpNet>) -> u128 {
     let mut ranges: Vec<(bool, u128, u128)> = networks
         .into_iter()
         .map(|network| {

@@ -6,12 +6,12 @@ const MAX_SHOWN_CHARACTERS: usize = 60;
 const MAX_MESSAGE_CHARACTERS: usize = 300;
 
 /// User input as messages quote it: on one line, and shortened.
-pub(crate) fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     shortened(text, MAX_SHOWN_CHARACTERS)
 }
 
 /// A library's message, on one line.
-pub(crate) fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     shortened(text, MAX_MESSAGE_CHARACTERS)
 }
 
@@ -33,10 +33,7 @@ fn shortened(text: &str, longest: usize) -> String {
 
 /// The candidate that was probably meant: equal but for case and separators, or with a small edit
 /// distance.
-pub(crate) fn nearest<'a>(
-    text: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     fn plain(text: &str) -> String {
         text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
     }

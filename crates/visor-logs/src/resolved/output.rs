@@ -1,9 +1,9 @@
 //! The output of a generator.
 
-use crate::{
-    quantity::{Duration, Size},
-    source::{self, Compression, RotationMethod},
-};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::quantity::{Duration, Size};
 
 /// The output of a generator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,24 +38,27 @@ pub struct Rotation {
     pub delay_compress: bool,
 }
 
-impl Output {
-    pub(super) fn resolve(output: &source::Output) -> Self {
-        let file = match output {
-            source::Output::Stdout(_) => return Self::Stdout,
-            source::Output::Stderr(_) => return Self::Stderr,
-            source::Output::File(file) => file,
-        };
-        let rotation = file.rotation.as_ref().map(|rotation| Rotation {
-            max_size: rotation.max_size,
-            max_age: rotation.max_age,
-            keep: rotation.keep.get(),
-            method: rotation.method,
-            compress: rotation.compress,
-            delay_compress: rotation.delay_compress,
-        });
-        Self::File { path: file.path.clone(), rotation }
-    }
+/// A method of rotation.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RotationMethod {
+    /// Rename the file, and create a new one
+    #[default]
+    Rename,
+    /// Copy the file, then truncate it
+    CopyTruncate,
+}
 
+/// How rotated files are compressed.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// No compression
+    #[default]
+    None,
+    /// gzip: `access.log.1.gz`
+    Gzip,
+}
+
+impl Output {
     /// The name in metrics: `stdout`, `stderr`, or the file's path below the output directory.
     pub fn name(&self) -> &str {
         match self {

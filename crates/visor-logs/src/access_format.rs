@@ -1,4 +1,4 @@
-//! The formats of an access log.
+//! The formats of an access log by their names, and what these mean. Pure.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -65,7 +65,7 @@ pub enum Format {
 }
 
 /// The meaning of a format's name.
-pub(crate) enum Definition {
+pub enum Definition {
     /// A string of Apache's LogFormat directive.
     LogFormat(&'static str),
     /// The string in the document.
@@ -85,7 +85,7 @@ impl AccessFormat {
     }
 
     /// The meaning of the name. The strings are those of httpd's default configuration.
-    pub(crate) const fn definition(self) -> Definition {
+    pub const fn definition(self) -> Definition {
         Definition::LogFormat(match self {
             Self::Common => r#"%h %l %u %t "%r" %>s %b"#,
             Self::Combined => r#"%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i""#,

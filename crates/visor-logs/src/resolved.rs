@@ -1,0 +1,36 @@
+//! The logs of a source, with all defaults, in types that can hold no more than what the rules of
+//! documents accept. Pure.
+
+mod choices;
+mod log;
+mod output;
+mod requests;
+mod stream;
+
+pub use choices::Choices;
+pub use log::{AccessLine, AccessLog, ErrorLog, Heartbeat, Log, Message};
+pub use output::{Compression, Output, Rotation, RotationMethod};
+pub use requests::{Clients, Distribution, NamedDirective, RequestTarget, Requests};
+pub use stream::{Exponential, Interval, Normal, Stream, Surge, Timing, Uniform};
+
+/// One log, and its output.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Generator {
+    /// Its name, unique within the source.
+    pub name: String,
+    /// The log with its streams.
+    pub log: Log,
+    /// The output of its lines.
+    pub output: Output,
+}
+
+impl Generator {
+    /// The configured rate of all its streams in lines per second, without surges; infinite if one
+    /// is unlimited.
+    pub fn lines_per_second(&self) -> f64 {
+        match &self.log {
+            Log::Access(log) => log.streams.iter().map(|s| s.timing.lines_per_second).sum(),
+            Log::Error(log) => log.streams.iter().map(|s| s.timing.lines_per_second).sum(),
+        }
+    }
+}
