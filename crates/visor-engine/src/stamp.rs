@@ -81,6 +81,8 @@ impl PerRecentSecond {
 #[derive(Debug, Clone)]
 pub struct Stamp {
     form: Form,
+    /// Whether it consists of the second's text alone, with the text after it.
+    is_of_whole_seconds: bool,
     after: Text,
     cache: PerRecentSecond,
 }
@@ -124,7 +126,12 @@ impl Stamp {
     }
 
     fn of(form: Form) -> Self {
-        Self { form, after: Text::default(), cache: PerRecentSecond::new() }
+        let is_of_whole_seconds = match &form {
+            Form::Clf(_) | Form::Iso8601(_) | Form::Strftime(..) => true,
+            Form::Ctime(options, _) => !options.microseconds && !options.milliseconds,
+            _ => false,
+        };
+        Self { form, is_of_whole_seconds, after: Text::default(), cache: PerRecentSecond::new() }
     }
 
     /// The most bytes that it writes.
@@ -143,8 +150,20 @@ impl Stamp {
     }
 
     /// Writes `time` and the text after it.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "a call costs as much as what it does")]
+    #[inline(always)]
     pub fn write(&mut self, time: Time, line: &mut Line<'_>) {
+        // Most stamps are that of the last second once more.
+        let last = &self.cache.seconds[self.cache.last];
+        if self.is_of_whole_seconds && last.holds(time) {
+            line.put(&last.text);
+        } else {
+            self.write_any(time, line);
+        }
+    }
+
+    #[inline(never)]
+    fn write_any(&mut self, time: Time, line: &mut Line<'_>) {
         let after = &self.after;
         match &self.form {
             Form::Clf(zone) => {

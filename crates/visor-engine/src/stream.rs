@@ -88,6 +88,7 @@ impl Stream {
             }
             LineModel::Error { model, writer } => model.write(time, writer, random, out),
         }
+        out.end_record();
     }
 
     /// Skips at most `most` lines that were due before `limit`, and returns their number. The

@@ -49,7 +49,7 @@ impl Deref for Text {
     }
 }
 
-/// A growing buffer of lines, which knows where each of them ends.
+/// A growing buffer of lines, which knows where records end.
 #[derive(Debug, Clone, Default)]
 pub struct Lines {
     /// Longer than its content, so that a whole block can always be copied.
@@ -77,7 +77,13 @@ impl Lines {
         self.length == 0
     }
 
-    /// The end of each line, as a number of bytes from the start. The first line may have lost its
+    /// Ends a record: usually a line, but it may have several.
+    #[inline]
+    pub fn end_record(&mut self) {
+        self.ends.push(self.length);
+    }
+
+    /// The end of each record, as a number of bytes from the start. The first one may have lost its
     /// own start ([`remove_first`](Self::remove_first)).
     #[inline]
     pub fn ends(&self) -> &[usize] {
@@ -139,9 +145,8 @@ pub struct Line<'a> {
 impl Line<'_> {
     /// Adds the line to the lines.
     #[inline]
-    pub fn keep(self) {
+    pub const fn keep(self) {
         self.lines.length = self.end;
-        self.lines.ends.push(self.end);
     }
 
     /// How many bytes it has so far.
@@ -296,6 +301,7 @@ mod tests {
                     }
                 }
                 line.keep();
+                lines.end_record();
                 wanted.extend_from_slice(bytes);
                 ends.push(wanted.len());
             }

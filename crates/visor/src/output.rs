@@ -7,10 +7,7 @@
 //!
 //! | module | idea |
 //! |---|---|
-//! | `destination` | the contract: what a destination promises about the records that it is given |
-//! | `address` | what is planned for an output, and which destination it has |
-//! | `standard_stream`, `file` | a destination each; for files, their rotation |
-//! | `descriptor` | an open descriptor, and where its last complete record ends |
+//! | `destination` | the contract: what a destination promises about the records that it is given; a file for each |
 //! | `cancellation` | cancels writes that wait for room |
 //! | `error`, `end` | what failed, where, and what to do; how outputs end |
 //! | `records`, `batch` | records and their ends; the streams that they belong to |
@@ -20,33 +17,26 @@
 //! | `outputs` | all outputs of a live run |
 //! | `shared_log` | one message for what many outputs have in common |
 
-mod address;
 mod batch;
 mod cancellation;
 mod channel;
-mod descriptor;
 mod destination;
 mod end;
 mod error;
-mod file;
 mod outputs;
 mod records;
 mod shared_log;
-mod standard_stream;
-#[cfg(test)]
-mod tests;
 mod write_threads;
 mod writer;
 
-pub(crate) use address::{Address, OutputPlan};
 pub(crate) use batch::Batch;
 pub(crate) use cancellation::Cancellation;
 pub(crate) use channel::{Buffer, Channel};
-pub(crate) use destination::{CloseResult, Destination, WriteResult};
+#[cfg(test)]
+pub(crate) use destination::FileLocation;
+pub(crate) use destination::{Address, CloseResult, Destination, OutputPlan, WriteResult};
 pub(crate) use end::{OutputEnd, UnfinishedOutput};
 pub(crate) use error::OutputError;
-#[cfg(test)]
-pub(crate) use file::FileLocation;
 pub(crate) use outputs::Outputs;
 pub(crate) use records::Records;
 pub(crate) use shared_log::SharedLog;

@@ -308,7 +308,7 @@ impl SimulatedOutput {
             self.written = now;
             self.batch.account(&progress, &self.meter, None);
             let Some(error) = progress.error.or(progress.rotation_error) else { return Ok(()) };
-            if matches!(error, OutputError::NoReader { .. }) && !handle.is_stopped() {
+            if matches!(error, OutputError::Disconnected { .. }) && !handle.is_stopped() {
                 if !std::mem::replace(&mut is_logged, true) {
                     tracing::warn!(output = self.name, "{error}");
                 }

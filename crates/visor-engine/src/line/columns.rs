@@ -127,11 +127,16 @@ impl<F: PerRecordField> Columns<F> {
     /// Writes a line. Only a line of a format with a limit may be long.
     #[inline]
     pub(crate) fn write(&self, record: &F::Record<'_>, stamps: &mut [Stamp], lines: &mut Lines) {
-        write_all(&self.all, record, stamps, lines.line()).keep();
+        let mut line = lines.line();
+        for column in &self.all {
+            line = column.write(record, stamps, line);
+        }
+        line.keep();
     }
 }
 
-#[inline]
+/// Writes columns within a column. Most lines have none, so this isn't part of their loop.
+#[inline(never)]
 fn write_all<'l, F: PerRecordField>(
     columns: &[Column<F>],
     record: &F::Record<'_>,

@@ -180,6 +180,7 @@ fn lines_that_are_too_late_are_skipped_and_counted() {
             line.extend(&vec![b'x'; 600_000]);
             line.push(b'\n');
             line.keep();
+            out.end_record();
         });
         assert_eq!(running.lines_within(60).await, 0, "there is no room");
         let writer = running.writer.take().unwrap();

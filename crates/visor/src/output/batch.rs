@@ -141,6 +141,7 @@ mod tests {
                 let mut line = out.line();
                 line.extend(record.as_bytes());
                 line.keep();
+                out.end_record();
             }
         });
     }

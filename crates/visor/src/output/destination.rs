@@ -1,9 +1,27 @@
-//! The contract of a destination: what takes records, and what it promises about them.
+//! Destinations: what takes records, and what it promises about them; a file for each.
+//!
+//! | module | idea |
+//! |---|---|
+//! | `standard_stream` | standard output and standard error, whatever they are connected to |
+//! | `file` | a file that may be rotated, or a named pipe or a device below the output directory |
+//! | `descriptor` | an open descriptor, and where its last complete record ends |
+
+mod descriptor;
+mod file;
+mod standard_stream;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
 
 use jiff::Timestamp;
-use visor_api::resolved::Rotation;
+use visor_api::resolved::{self, Rotation};
 
-use super::{OutputError, Records};
+use super::{Cancellation, OutputError, Records};
+use file::LogFile;
+use standard_stream::StandardStream;
+
+pub(crate) use file::FileLocation;
 
 /// Takes records, in order: a standard stream, a file, a pipe.
 ///
@@ -59,4 +77,53 @@ pub(crate) struct CloseResult {
     pub(crate) cut: u64,
     /// Bytes in a pipe whose reader has gone, which will never be read.
     pub(crate) unread: u64,
+}
+
+/// The output of a generator.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct OutputPlan {
+    /// `stdout`, `stderr`, or the file's path below the output directory.
+    pub(crate) name: String,
+    pub(crate) address: Address,
+    pub(crate) rotation: Option<Rotation>,
+}
+
+impl OutputPlan {
+    /// The plan of an output, below this directory if it is a file.
+    pub(crate) fn new(output: &resolved::Output, directory: &Path) -> Self {
+        let address = match output {
+            resolved::Output::Stdout => Address::Stdout,
+            resolved::Output::Stderr => Address::Stderr,
+            resolved::Output::File { path, .. } => {
+                Address::File(FileLocation::new(directory, path))
+            }
+        };
+        let (name, rotation) = (output.name().to_owned(), output.rotation().cloned());
+        Self { name, address, rotation }
+    }
+
+    /// The destination, which isn't opened yet. A write that finds no room waits until the
+    /// `cancellation`.
+    pub(crate) fn destination(&self, cancellation: &Cancellation) -> Box<dyn Destination> {
+        let cancellation = cancellation.clone();
+        match &self.address {
+            Address::Stdout => Box::new(StandardStream::output(cancellation)),
+            Address::Stderr => Box::new(StandardStream::error(cancellation)),
+            Address::File(location) => {
+                let rotation = self.rotation.clone();
+                Box::new(LogFile::new(location.clone(), rotation, cancellation))
+            }
+        }
+    }
+}
+
+/// Where records go.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Address {
+    /// The process's standard output.
+    Stdout,
+    /// The process's standard error.
+    Stderr,
+    /// A file below the output directory.
+    File(FileLocation),
 }

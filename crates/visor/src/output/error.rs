@@ -23,12 +23,12 @@ pub(crate) enum OutputError {
         /// The system's error.
         cause: io::Error,
     },
-    /// A named pipe without a reader. To be tried again until there is one: nothing is lost, the
-    /// next reader gets everything.
-    #[error("{location} is a named pipe without a reader; waiting for one")]
-    NoReader {
-        /// The pipe.
-        location: String,
+    /// Nobody is at the other end, such as the reader of a named pipe. To be tried again until
+    /// somebody is: nothing is lost, and it is no failure.
+    #[error("{message}")]
+    Disconnected {
+        /// Where, and what it waits for.
+        message: String,
     },
     /// The reader has gone (`| head -5`), and no other one will follow: a reason to end, without an
     /// error.
@@ -54,12 +54,18 @@ impl OutputError {
         move |cause| Self::Failed { action, location: location.to_string(), cause }
     }
 
+    /// A named pipe without a reader.
+    pub(super) fn no_reader(location: impl fmt::Display) -> Self {
+        let message = format!("{location} is a named pipe without a reader; waiting for one");
+        Self::Disconnected { message }
+    }
+
     /// What the errors of several outputs may have in common: the action and the cause, without the
     /// location.
     pub(crate) fn kind(&self) -> String {
         match self {
             Self::Failed { action, cause, .. } => format!("{action}: {cause}"),
-            Self::NoReader { .. } => "no reader".to_owned(),
+            Self::Disconnected { .. } => "disconnected".to_owned(),
             Self::ReaderGone { .. } => "reader gone".to_owned(),
             Self::Canceled { .. } => "canceled".to_owned(),
         }
@@ -70,7 +76,7 @@ impl OutputError {
         match self {
             Self::Failed { .. } => OutputEnd::Failed,
             Self::ReaderGone { .. } => OutputEnd::ReaderGone,
-            Self::NoReader { .. } | Self::Canceled { .. } => OutputEnd::Canceled,
+            Self::Disconnected { .. } | Self::Canceled { .. } => OutputEnd::Canceled,
         }
     }
 }

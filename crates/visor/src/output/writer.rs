@@ -156,7 +156,7 @@ impl Writer {
                 OutputError::Canceled { .. } | OutputError::ReaderGone { .. } => {
                     return Err(error.end());
                 }
-                OutputError::NoReader { .. } => true,
+                OutputError::Disconnected { .. } => true,
                 OutputError::Failed { .. } => false,
             };
             // Without lines no reader is needed.
@@ -202,7 +202,7 @@ impl Writer {
         } else if !self.has_succeeded || began.elapsed() >= UNREPORTED_FAILURE {
             self.meter.set_failing(&reason);
         }
-        if matches!(error, OutputError::NoReader { .. }) {
+        if matches!(error, OutputError::Disconnected { .. }) {
             if is_new {
                 self.log(Level::WARN, &error.kind(), reason.clone());
             }

@@ -67,6 +67,7 @@ fn append(buffer: &Buffer, stream: &Arc<StreamMeter>, record: &[u8], records: u6
             let mut line = out.line();
             line.extend(record);
             line.keep();
+            out.end_record();
         }
     });
 }

@@ -20,7 +20,7 @@ use super::{
     directory::{Directory, FileLocation, RotatedFile},
     names::Names,
 };
-use crate::output::{OutputError, Records, descriptor::Descriptor};
+use crate::output::{OutputError, Records, destination::descriptor::Descriptor};
 
 /// Seconds between a failed rotation and the next attempt.
 const RETRY_SECONDS: u64 = 1;

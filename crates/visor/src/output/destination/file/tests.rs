@@ -17,7 +17,7 @@ use super::{
     names::Names,
     *,
 };
-use crate::output::tests::{at, by_size, file, lines, log, names, write, write_lines};
+use crate::output::destination::tests::{at, by_size, file, lines, log, names, write, write_lines};
 
 const METHODS: [RotationMethod; 2] = [RotationMethod::Rename, RotationMethod::CopyTruncate];
 
@@ -85,7 +85,7 @@ fn an_obstacle_with_the_name_of_the_log_is_an_error() {
         assert_eq!(result.bytes, 0);
         let error = result.error.unwrap();
         // A pipe waits for its reader, as it should.
-        assert_eq!(matches!(error, OutputError::NoReader { .. }), number == 3, "{error}");
+        assert_eq!(matches!(error, OutputError::Disconnected { .. }), number == 3, "{error}");
         assert!(error.to_string().contains("access.log"), "{error}");
         assert!(number > 1 || error.to_string().contains("symbolic link"), "{error}");
         assert!(is_untouched(&victim));

@@ -14,7 +14,8 @@ use rustix::{
     io::{Errno, ReadWriteFlags, pwritev2},
 };
 
-use super::{Cancellation, CloseResult, Records, cancellation::has_room};
+use super::CloseResult;
+use crate::output::{Cancellation, Records, cancellation::has_room};
 
 /// A write of up to this many bytes to a pipe (Linux's `PIPE_BUF`) is atomic, and succeeds at once
 /// if there is any room.

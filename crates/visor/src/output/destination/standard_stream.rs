@@ -9,10 +9,8 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{
-    Cancellation, CloseResult, Destination, OutputError, Records, WriteResult,
-    descriptor::Descriptor,
-};
+use super::{CloseResult, Destination, WriteResult, descriptor::Descriptor};
+use crate::output::{Cancellation, OutputError, Records};
 
 /// A standard stream of the process.
 pub(super) struct StandardStream {

@@ -5,11 +5,13 @@ use jiff::Timestamp;
 
 use crate::output::{
     OutputError,
-    descriptor::Descriptor,
-    file::{
-        directory::{Directory, FileId, FileLocation},
-        names::Names,
-        open,
+    destination::{
+        descriptor::Descriptor,
+        file::{
+            directory::{Directory, FileId, FileLocation},
+            names::Names,
+            open,
+        },
     },
 };
 

@@ -11,8 +11,9 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use super::*;
 use crate::output::{
-    CloseResult, OutputError, cancellation::has_room, descriptor::Descriptor,
-    standard_stream::StandardStream,
+    CloseResult, OutputError,
+    cancellation::has_room,
+    destination::{descriptor::Descriptor, standard_stream::StandardStream},
 };
 
 /// A pipe as if it were standard output, its ends, and the cancellation of its writes.
@@ -114,7 +115,7 @@ fn a_named_pipe_waits_for_its_reader_and_for_the_next_one() {
     let mut pipe = file(&path, Some(by_size(20)));
     let no_reader = |result: WriteResult| {
         assert_eq!(result.bytes, 0);
-        assert!(matches!(result.error, Some(OutputError::NoReader { .. })));
+        assert!(matches!(result.error, Some(OutputError::Disconnected { .. })));
     };
     no_reader(write_lines(&mut pipe, &lines(0, 5), at(0)));
     // Opening it for reading would wait for a writer as well.

@@ -5,10 +5,12 @@ use std::ffi::OsStr;
 
 use crate::output::{
     OutputError,
-    descriptor::Descriptor,
-    file::{
-        directory::{Directory, FileId},
-        names::Names,
+    destination::{
+        descriptor::Descriptor,
+        file::{
+            directory::{Directory, FileId},
+            names::Names,
+        },
     },
 };
 

@@ -22,10 +22,8 @@ use jiff::Timestamp;
 use rustix::{fs::FileType, io::Errno};
 use visor_api::resolved::Rotation;
 
-use super::{
-    Cancellation, CloseResult, Destination, OutputError, Records, WriteResult,
-    descriptor::Descriptor,
-};
+use super::{CloseResult, Destination, WriteResult, descriptor::Descriptor};
+use crate::output::{Cancellation, OutputError, Records};
 use directory::Directory;
 use rotation::Rotator;
 
@@ -94,7 +92,7 @@ impl LogFile {
             Ok(false) => Err(OutputError::Canceled { location: location() }),
             // Another reader may follow, and continue where that one stopped.
             Err(cause) if descriptor.is_pipe() && cause.kind() == io::ErrorKind::BrokenPipe => {
-                Err(OutputError::NoReader { location: location() })
+                Err(OutputError::no_reader(location()))
             }
             Err(cause) => Err(OutputError::at("write to", location())(cause)),
         }
@@ -149,7 +147,7 @@ fn open(location: &FileLocation, now: Timestamp) -> Result<Descriptor, OutputErr
             stat.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
         };
         if cause.raw_os_error() == Some(Errno::NXIO.raw_os_error()) && is_pipe() {
-            return OutputError::NoReader { location: directory.show(name) };
+            return OutputError::no_reader(directory.show(name));
         }
         directory.failed("open", name)(cause)
     })?;
