@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
 
 /// A diagnostic is dropped if standard error doesn't accept it within this time: lines may be waiting
 /// for the thread that writes it.
@@ -48,7 +51,13 @@ fn write(text: &[u8], time_limit: Duration) {
     let mut stderr = io::stderr();
     let timeout = Timespec::try_from(time_limit).ok();
     for chunk in text.chunks(CHUNK_BYTES) {
-        let has_room = poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], timeout.as_ref());
+        let has_room = loop {
+            match poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], timeout.as_ref()) {
+                // A signal, which says nothing about standard error.
+                Err(Errno::INTR) => {}
+                answer => break answer,
+            }
+        };
         if has_room != Ok(1) || stderr.write_all(chunk).is_err() {
             return;
         }

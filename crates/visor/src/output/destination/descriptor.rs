@@ -232,9 +232,10 @@ impl Descriptor {
         Ok(())
     }
 
-    /// What is to be done before it is closed: an incomplete record is removed.
+    /// What is to be done before it is closed: an incomplete record is removed. What a pipe has of
+    /// one doesn't count as unread, because it didn't count as written.
     pub(super) fn finish(&mut self) -> io::Result<CloseResult> {
-        let unread = self.unread();
+        let unread = self.unread().saturating_sub(self.incomplete);
         Ok(CloseResult { cut: self.cut_back()?, unread })
     }
 

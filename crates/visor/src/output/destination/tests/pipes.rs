@@ -155,6 +155,27 @@ fn bytes_that_a_reader_left_behind_are_counted() {
 }
 
 #[test]
+fn the_start_of_a_record_is_neither_written_nor_unread() {
+    for piped in BOTH_WAYS {
+        let (mut stream, reader, pipe, _) = piped();
+        let long = [vec![b'x'; 200_000], b"\n".to_vec()].concat();
+        let batch = [lines(0, 3), long].concat();
+        let writing = thread::spawn(move || {
+            let result = write_lines(&mut stream, &batch, at(0));
+            (result, stream.close().unwrap())
+        });
+        while has_room(&pipe).unwrap() {
+            thread::yield_now();
+        }
+        drop(reader);
+        let (result, closed) = writing.join().unwrap();
+        assert!(matches!(result.error, Some(OutputError::ReaderGone { .. })));
+        assert!(result.bytes > 30, "of the long line as well");
+        assert_eq!(closed.unread, 30);
+    }
+}
+
+#[test]
 fn a_waiting_write_can_be_canceled_and_returns_what_was_written() {
     for piped in BOTH_WAYS {
         let (mut stream, mut reader, pipe, cancellation) = piped();
