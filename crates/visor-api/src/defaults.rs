@@ -5,7 +5,7 @@
 use crate::{
     quantity::Duration,
     source::{
-        Exponential, Generator, HeartbeatStyle, Interval, LogKind, Stream, StreamKind, Uniform,
+        Exponential, Generator, HeartbeatStyle, Interval, Log, Stream, StreamKind, Uniform,
         Workload,
     },
 };
@@ -29,18 +29,7 @@ impl Generator {
         if !self.streams.is_empty() {
             return self.streams.clone();
         }
-        let streams: &[(&str, StreamKind)] = match self.log_kind() {
-            Some(LogKind::Access) => {
-                &[("heartbeat", StreamKind::Heartbeat), ("requests", StreamKind::Access)]
-            }
-            Some(LogKind::Error) => &[
-                ("notice", StreamKind::Notice),
-                ("info", StreamKind::Info),
-                ("warn", StreamKind::Warn),
-                ("error", StreamKind::Error),
-            ],
-            None => &[],
-        };
+        let streams = self.log().map_or(&[][..], Log::default_streams);
         streams.iter().map(|(name, kind)| Stream::plain(name, *kind)).collect()
     }
 }

@@ -17,6 +17,7 @@ pub mod amount;
 pub mod defaults;
 pub mod definition;
 pub mod document;
+mod messages;
 pub mod problem;
 pub mod resolved;
 pub mod rules;

@@ -65,6 +65,12 @@ impl Problem {
     pub fn new(path: Path, message: impl Into<String>) -> Self {
         Self { path, message: message.into() }
     }
+
+    /// A range at `path` whose bounds are swapped.
+    pub(crate) fn reversed(path: &Path, min: impl fmt::Display, max: impl fmt::Display) -> Self {
+        let message = format!("must not be more than `max` ({max}); found {min}");
+        Self::new(path.field("min"), message)
+    }
 }
 
 impl fmt::Display for Problem {
@@ -74,6 +80,16 @@ impl fmt::Display for Problem {
         } else {
             write!(f, "{}: {}", self.path, self.message)
         }
+    }
+}
+
+/// Notes about fields without effect.
+pub(crate) struct Notes<'a>(pub(crate) &'a mut Vec<Problem>);
+
+impl Notes<'_> {
+    /// The field at `path` has no effect, for this reason.
+    pub(crate) fn add(&mut self, path: Path, why: impl fmt::Display) {
+        self.0.push(Problem::new(path, format!("has no effect: {why}")));
     }
 }
 

@@ -2,11 +2,6 @@
 //! The engine, the program and the operator use only these, so none of them interprets a document
 //! itself, and nothing is built from an unchecked one. Pure.
 
-mod choices;
-mod log;
-mod requests;
-mod stream;
-
 pub use visor_logs::resolved::*;
 
 use std::num::NonZeroU64;
@@ -14,7 +9,12 @@ use std::num::NonZeroU64;
 use jiff::tz::TimeZone;
 
 use crate::{
-    FakeLogSource, bounded::Bounded, problem::Problem, quantity::Duration, rules, source::Workload,
+    FakeLogSource,
+    bounded::Bounded,
+    problem::Problem,
+    quantity::Duration,
+    rules,
+    source::{self, Release, Workload},
 };
 
 /// A valid source. Only [`check`](Self::check) and the document reader create it.
@@ -65,7 +65,7 @@ impl ResolvedSource {
             duration: stop.duration,
             workload: spec.resolved_workload(),
             generators: generators
-                .filter_map(|generator| log::generator(generator, spec.release()))
+                .filter_map(|generator| resolve(generator, spec.release()))
                 .collect(),
             document,
         }
@@ -80,6 +80,12 @@ impl ResolvedSource {
     pub const fn is_finite(&self) -> bool {
         self.lines.is_some() || self.duration.is_some()
     }
+}
+
+/// A generator; `None` if it has no log, or several, or one without a format.
+fn resolve(generator: &source::Generator, release: Option<Release>) -> Option<Generator> {
+    let log = generator.log()?.resolve(generator, release)?;
+    Some(Generator { name: generator.name.clone(), log, output: (&generator.output).into() })
 }
 
 #[cfg(test)]

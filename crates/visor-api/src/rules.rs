@@ -1,13 +1,10 @@
 //! The rules that a schema can't express: between fields, between generators and between sources.
 //! Each problem has the path of the field to change, and says what to do. Pure.
 
-mod content;
 mod files;
 mod kubernetes;
-pub(crate) mod messages;
 mod pods;
 mod resources;
-mod server;
 mod streams;
 mod timing;
 mod unused;
@@ -15,16 +12,14 @@ mod unused;
 use std::collections::HashMap;
 
 use kube::ResourceExt;
-use strum::IntoEnumIterator;
 
 use crate::{
-    FakeLogSource,
+    FakeLogSource, messages,
     problem::{Path, Problem},
     quantity::Duration,
-    source::{FakeLogSourceSpec, Generator, Log, LogKind, Volume, Workload},
+    source::{FakeLogSourceSpec, Generator, Release, Volume, Workload},
 };
 
-pub(crate) use content::{access_log, error_log, request_choices};
 pub(crate) use files::{conflicts, output};
 pub use files::{is_url, literal_parts};
 pub(crate) use pods::name;
@@ -40,7 +35,8 @@ pub fn check(source: &FakeLogSource) -> Vec<Problem> {
     kubernetes::metadata(source, &mut problems);
     own_fields(&path, &source.spec, &mut problems);
     for (index, item) in source.spec.generators.iter().enumerate() {
-        generator(&path.field("generators").index(index), item, &mut problems);
+        let path = path.field("generators").index(index);
+        generator(&path, item, source.spec.release(), &mut problems);
     }
     let generators = source.spec.generators.iter().enumerate();
     problems.extend(conflicts(
@@ -120,30 +116,34 @@ pub(crate) fn own_fields(path: &Path, spec: &FakeLogSourceSpec, problems: &mut V
         resources::template(&path, template, problems);
     }
     kubernetes::spec(path, spec, problems);
-    server::release(path, spec, problems);
 }
 
-/// A generator by itself.
-pub(crate) fn generator(path: &Path, generator: &Generator, problems: &mut Vec<Problem>) {
-    for kind in LogKind::iter() {
-        let path = path.field(kind.field());
-        match generator.log(kind) {
-            Some(Log::Access(log)) => access_log(&path, log, problems),
-            Some(Log::Error(log)) => error_log(&path, log, problems),
-            None => {}
-        }
-    }
-    let log = generator.log_kind();
-    if log.is_none() {
-        let fields: Vec<_> = LogKind::iter().map(LogKind::field).collect();
+/// A generator by itself, of a server of this release.
+pub(crate) fn generator(
+    path: &Path,
+    generator: &Generator,
+    release: Option<Release>,
+    problems: &mut Vec<Problem>,
+) {
+    log(path, generator, problems);
+    let log = generator.log();
+    if let Some(log) = log {
+        log.check_generator(path, generator, release, problems);
+    } else {
+        let fields = generator.logs().map(|(field, _)| field);
         problems.push(Problem::new(path.clone(), messages::exactly_one(&fields)));
     }
     for (index, item) in generator.streams.iter().enumerate() {
-        let path = path.field("streams").index(index);
-        stream(&path, item, log, problems);
-        if let (Some(access), Some(content)) = (&generator.access, &item.access) {
-            content::directives(&path.field("access"), access, content, problems);
-        }
+        stream(&path.field("streams").index(index), item, log, problems);
     }
     output(&path.field("output"), &generator.output, problems);
+}
+
+/// The log of a generator by itself, or the logs if it has several.
+pub(crate) fn log(path: &Path, generator: &Generator, problems: &mut Vec<Problem>) {
+    for (field, log) in generator.logs() {
+        if let Some(log) = log {
+            log.check(&path.field(field), problems);
+        }
+    }
 }

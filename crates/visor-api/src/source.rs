@@ -8,6 +8,7 @@ mod access_log;
 mod choice;
 mod error_log;
 mod interval;
+mod log;
 mod output;
 mod pod;
 mod server;
@@ -17,6 +18,7 @@ mod stream;
 pub use access_log::{
     AccessFormat, AccessLog, DirectiveValues, ForeignFormat, Format, RequestChoices,
 };
+pub(crate) use choice::rules::weights;
 pub use choice::{
     ByteCount, Choice, Clients, Distribution, DurationRange, NetworkChoice, PoolSize,
     RequestTarget, SizeRange, StatusChoice, Weight,
@@ -25,6 +27,7 @@ pub use error_log::{DOCUMENT_ROOT, ErrorFormat, ErrorLog, Mpm};
 pub use interval::{
     Exponential, Interval, LinesPerSecond, Normal, Rate, Surge, Uniform, Unlimited,
 };
+pub(crate) use log::Log;
 pub use output::{Compression, FileOutput, Keep, Output, Rotation, RotationMethod, StandardStream};
 pub use pod::{
     EmptyDirVolume, HostPathVolume, METRICS_PORT, PersistentVolumeClaim, PodTemplate, PodVolume,
@@ -40,7 +43,6 @@ use jiff::tz::TimeZone;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use strum::IntoEnumIterator;
 pub use visor_logs::{Release, StreamKind};
 
 use crate::{bounded::Bounded, parsed::Parsed, quantity::Duration};
@@ -212,7 +214,7 @@ pub struct StopAfter {
 }
 
 /// One log: an access log or an error log, its streams, and its output.
-#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq)]
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("oneOf" = [{"required": ["access"]}, {"required": ["error"]}]))]
 pub struct Generator {
@@ -242,48 +244,19 @@ pub struct Generator {
     pub output: Output,
 }
 
-/// The kind of a generator's log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::EnumIter)]
-#[strum(serialize_all = "camelCase")]
-pub enum LogKind {
-    /// Requests.
-    Access,
-    /// Messages.
-    Error,
-}
-
-/// The log of a generator.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Log<'a> {
-    Access(&'a AccessLog),
-    Error(&'a ErrorLog),
-}
-
-impl LogKind {
-    /// The field of a generator with a log of this kind.
-    pub(crate) fn field(self) -> &'static str {
-        self.into()
-    }
-
-    /// The kind for which this holds, if it is the only one.
-    pub(crate) fn only(is_given: impl Fn(Self) -> bool) -> Option<Self> {
-        let mut given = Self::iter().filter(|kind| is_given(*kind));
-        given.next().filter(|_| given.next().is_none())
-    }
-}
-
 impl Generator {
-    /// The log of this kind, if it is set.
-    pub(crate) fn log(&self, kind: LogKind) -> Option<Log<'_>> {
-        match kind {
-            LogKind::Access => self.access.as_ref().map(Log::Access),
-            LogKind::Error => self.error.as_ref().map(Log::Error),
-        }
+    /// The logs that a generator can have: the field of each, and the log if it is set.
+    pub(crate) fn logs(&self) -> [(&'static str, Option<&dyn Log>); 2] {
+        [
+            ("access", self.access.as_ref().map(|log| log as &dyn Log)),
+            ("error", self.error.as_ref().map(|log| log as &dyn Log)),
+        ]
     }
 
-    /// The kind of the log; `None` if none or several are set.
-    pub(crate) fn log_kind(&self) -> Option<LogKind> {
-        LogKind::only(|kind| self.log(kind).is_some())
+    /// Its log; `None` if it has none, or several.
+    pub(crate) fn log(&self) -> Option<&dyn Log> {
+        let mut set = self.logs().into_iter().filter_map(|(_, log)| log);
+        set.next().filter(|_| set.next().is_none())
     }
 }
 

@@ -12,7 +12,7 @@ use std::{hint::black_box, time::Instant};
 
 use serde_json::{Value, json};
 use visor_api::ResolvedSource;
-use visor_engine::{generator, random::Seed, stream::Stream, text::Lines, time::Time};
+use visor_engine::{log, random::Seed, stream::Stream, text::Lines, time::Time};
 
 /// About as many lines as fit a quarter of a mebibyte.
 const LINES: usize = 1_000;
@@ -141,7 +141,7 @@ fn stream(kind: &str, log: &str, fields: &Value) -> Stream {
         "spec": {"generators": [generator]},
     }));
     let source = ResolvedSource::check(source.expect("a source")).expect("no problem");
-    let streams = generator::Source::new(source.time_zone.clone(), Seed::new(1))
+    let streams = log::Source::new(source.time_zone.clone(), Seed::new(1))
         .streams(source.generators.first().expect("one generator"));
     streams.expect("contents").into_iter().next().expect("one stream").start(Time::EPOCH)
 }

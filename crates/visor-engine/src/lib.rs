@@ -19,24 +19,22 @@
 //! | [`stamp`] | time stamps, rendered once a second |
 //! | [`strftime`] | times in a format of C's strftime |
 //! | [`mod@line`] | the fields of a line, compiled to columns |
-//! | [`access_log`] | access lines: what a request is, how it is drawn, how it is written |
-//! | [`error_log`] | error lines: the same for httpd's messages |
+//! | [`log::access`] | access lines: what a request is, how it is drawn, how it is written |
+//! | [`log::error`] | error lines: the same for httpd's messages |
+//! | [`mod@log`] | these kinds of log, and the streams of a generator, made of its document |
 //! | [`stream`] | one kind of line: a schedule and a model of its own |
-//! | [`generator`] | the streams of a generator, made of its document |
 //! | [`simulate`] | many streams merged into one order of time |
 //!
 //! No I/O, no clock, no async: time comes in as an argument, bytes go out into a buffer. The same
 //! seed gives the same bytes on every machine, so floating-point functions come from `libm` rather
 //! than from the platform.
 
-pub mod access_log;
 pub mod choice;
 pub mod clients;
-pub mod error_log;
 pub mod escape;
-pub mod generator;
 pub mod interval;
 pub mod line;
+pub mod log;
 pub mod random;
 pub mod schedule;
 mod server;

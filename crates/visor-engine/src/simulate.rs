@@ -54,7 +54,7 @@ impl Merge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{generator::Source, random::Seed, testing};
+    use crate::{log::Source, random::Seed, testing};
     use proptest::prelude::*;
     use serde_json::json;
 

@@ -3,9 +3,8 @@
 use visor_logs::resolved;
 
 use crate::{
-    access_log, error_log,
     interval::IntervalDistribution,
-    line::Draws,
+    log::{LineModel, NamedStream},
     random::{Random, Seed},
     schedule::Schedule,
     text::Lines,
@@ -23,25 +22,11 @@ pub struct Stream {
     model: LineModel,
 }
 
-/// The model and the format of a stream's lines.
-#[derive(Debug, Clone)]
-pub enum LineModel {
-    /// Lines of an access log.
-    Access {
-        /// The model.
-        access_model: access_log::AccessModel,
-        /// The format.
-        writer: access_log::LineWriter,
-        /// The draws of the last one.
-        draws: Draws,
-    },
-    /// Messages of an error log.
-    Error {
-        /// The model.
-        model: error_log::MessageModel,
-        /// The format.
-        writer: error_log::LineWriter,
-    },
+impl NamedStream {
+    /// The stream, with a schedule that begins at `start`.
+    pub fn start(self, start: Time) -> Stream {
+        Stream::new(&self.timing, self.model, self.seed, start)
+    }
 }
 
 impl Stream {
@@ -80,14 +65,7 @@ impl Stream {
     /// whose lines are due when they are written.
     #[inline]
     pub fn write_at(&mut self, time: Time, out: &mut Lines) {
-        let random = &mut self.content_random;
-        match &mut self.model {
-            LineModel::Access { access_model, writer, draws } => {
-                let request = access_model.draw(time, writer.needed(), random, draws);
-                writer.write(&request, out);
-            }
-            LineModel::Error { model, writer } => model.write(time, writer, random, out),
-        }
+        self.model.write(time, &mut self.content_random, out);
         out.end_record();
     }
 

@@ -3,7 +3,7 @@
 use visor_api::ResolvedSource;
 use visor_logs::resolved::Generator;
 
-use crate::{generator, random::Seed, text::Lines, time::Time};
+use crate::{log, random::Seed, text::Lines, time::Time};
 
 /// The generator of this document.
 pub(crate) fn generator(document: &serde_json::Value) -> Generator {
@@ -19,7 +19,7 @@ pub(crate) fn generator(document: &serde_json::Value) -> Generator {
 
 /// The first lines of the one stream of a generator's document.
 pub(crate) fn lines(document: &serde_json::Value, count: usize) -> Vec<String> {
-    let mut source = generator::Source::new(jiff::tz::TimeZone::UTC, Seed::new(1));
+    let mut source = log::Source::new(jiff::tz::TimeZone::UTC, Seed::new(1));
     let streams = source.streams(&generator(document));
     let mut stream = streams.unwrap().into_iter().next().unwrap().start(Time::EPOCH);
     let mut out = Lines::default();

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 use visor_api::ResolvedSource;
-use visor_engine::{generator, random::Seed, stream::Stream, text::Lines, time::Time};
+use visor_engine::{log, random::Seed, stream::Stream, text::Lines, time::Time};
 
 fn stream(generator: &Value) -> Stream {
     let source = json!({
@@ -14,8 +14,8 @@ fn stream(generator: &Value) -> Stream {
         "spec": {"generators": [generator]},
     });
     let source = ResolvedSource::check(serde_json::from_value(source).unwrap()).unwrap();
-    let streams = generator::Source::new(source.time_zone.clone(), Seed::new(1))
-        .streams(&source.generators[0]);
+    let streams =
+        log::Source::new(source.time_zone.clone(), Seed::new(1)).streams(&source.generators[0]);
     streams.unwrap().into_iter().next().unwrap().start(Time::EPOCH)
 }
 

@@ -16,9 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use statrs::distribution::{ChiSquared, ContinuousCDF};
 use visor_api::ResolvedSource;
-use visor_engine::{
-    generator, random::Seed, simulate::Merge, stream::Stream, text::Lines, time::Time,
-};
+use visor_engine::{log, random::Seed, simulate::Merge, stream::Stream, text::Lines, time::Time};
 
 const LINES: usize = 20_000;
 
@@ -32,7 +30,7 @@ fn streams(generator: &str, seed: u64) -> Vec<Stream> {
         "spec": {"generators": [generator]},
     });
     let source = ResolvedSource::check(serde_json::from_value(source).unwrap()).unwrap();
-    let named = generator::Source::new(source.time_zone.clone(), Seed::new(seed))
+    let named = log::Source::new(source.time_zone.clone(), Seed::new(seed))
         .streams(&source.generators[0])
         .unwrap();
     named.into_iter().map(|stream| stream.start(Time::EPOCH)).collect()

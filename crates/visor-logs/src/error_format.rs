@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantNames};
 
-use crate::release::Release;
+use crate::{error_log_format::ErrorLogFormat, release::Release};
 
 /// The formats of an error log: what httpd writes by default, or one of its ErrorLogFormat directive.
 #[derive(
@@ -44,6 +44,27 @@ impl ErrorFormat {
             Release::V2_2_34 => Self::Httpd22,
             Release::V2_4_59 | Release::V2_4_71 => Self::Httpd24,
         }
+    }
+
+    /// Whether a release can write it.
+    pub fn is_of(self, release: Release) -> bool {
+        match self {
+            Self::Httpd24 | Self::Httpd22 => self == Self::of(release),
+            Self::Custom => release != Release::V2_2_34,
+        }
+    }
+
+    /// What it means in a release; `custom` is the string in the document. `None` if that is missing.
+    pub fn definition(
+        self,
+        release: Release,
+        custom: Option<&ErrorLogFormat>,
+    ) -> Option<ErrorLogFormat> {
+        let format = match self {
+            Self::Httpd24 | Self::Httpd22 => ErrorLogFormat::default_of(release).ok()?,
+            Self::Custom => custom?.clone(),
+        };
+        Some(format.understood_by(release))
     }
 
     /// The latest release with this format.

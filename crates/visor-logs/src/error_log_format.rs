@@ -138,6 +138,10 @@ impl Meaning for ErrorLogFormat {
 }
 
 impl ErrorLogFormat {
+    fn new(items: Vec<Item>) -> Self {
+        Self { items }
+    }
+
     /// The format as this release understands it: milliseconds came after 2.4.59.
     #[must_use]
     pub fn understood_by(mut self, release: Release) -> Self {

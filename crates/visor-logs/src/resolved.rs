@@ -8,7 +8,7 @@ mod requests;
 mod stream;
 
 pub use choices::Choices;
-pub use log::{AccessLine, AccessLog, ErrorLog, Heartbeat, Log, Message};
+pub use log::*;
 pub use output::{Compression, Output, Rotation, RotationMethod};
 pub use requests::{Clients, Distribution, NamedDirective, RequestTarget, Requests};
 pub use stream::{Exponential, Interval, Normal, Stream, Surge, Timing, Uniform};
@@ -28,9 +28,6 @@ impl Generator {
     /// The configured rate of all its streams in lines per second, without surges; infinite if one
     /// is unlimited.
     pub fn lines_per_second(&self) -> f64 {
-        match &self.log {
-            Log::Access(log) => log.streams.iter().map(|s| s.timing.lines_per_second).sum(),
-            Log::Error(log) => log.streams.iter().map(|s| s.timing.lines_per_second).sum(),
-        }
+        self.log.timings().iter().map(|timing| timing.lines_per_second).sum()
     }
 }

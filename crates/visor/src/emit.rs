@@ -73,14 +73,14 @@ impl EmitOptions {
         output: Output,
         simulated_from: Option<Time>,
     ) -> Result<ResolvedSource, String> {
-        let (access, error, kind) = match self.log {
+        let (of_log, kind) = match self.log {
             Log::Access => {
                 if self.level.is_some() || self.mpm.is_some() {
                     return Err("--level and --mpm are options of an error log".into());
                 }
                 let format = self.format.as_deref().unwrap_or("Combined");
                 let log = AccessLog { content: self.choices(), ..access_format(format)? };
-                (Some(log), None, StreamKind::Access)
+                (Generator { access: Some(log), ..Generator::default() }, StreamKind::Access)
             }
             Log::Error => {
                 if !self.set.is_empty() {
@@ -94,19 +94,19 @@ impl EmitOptions {
                     mpm: self.mpm.unwrap_or(Mpm::Event),
                     ..ErrorLog::default()
                 };
-                (None, Some(log), self.level.unwrap_or(StreamKind::Error))
+                let of_log = Generator { error: Some(log), ..Generator::default() };
+                (of_log, self.level.unwrap_or(StreamKind::Error))
             }
         };
         let generator = Generator {
             name: "emit".to_owned(),
-            access,
-            error,
             streams: vec![Stream {
                 interval: self.timing(),
                 initial_delay: self.initial_delay,
                 ..Stream::plain(kind.as_str(), kind)
             }],
             output,
+            ..of_log
         };
         let spec = FakeLogSourceSpec {
             replicas: 1,
@@ -278,7 +278,7 @@ fn until_now(start: Time) -> Option<Duration> {
 fn average_length(source: &ResolvedSource) -> Result<f64, String> {
     let seed = Seed::new(source.seed.unwrap_or_default());
     let mut lines = Lines::default();
-    let mut streams = visor_engine::generator::Source::new(source.time_zone.clone(), seed);
+    let mut streams = visor_engine::log::Source::new(source.time_zone.clone(), seed);
     for generator in &source.generators {
         for stream in streams.streams(generator).map_err(|error| error.to_string())? {
             let mut stream = stream.start(Time::EPOCH);
@@ -308,10 +308,7 @@ mod tests {
     /// The limits of lines and time, and the schedule.
     fn timing(arguments: &str) -> (Option<u64>, Option<u64>, Interval) {
         let source = plan(arguments).unwrap().source;
-        let interval = match &source.generators[0].log {
-            resolved::Log::Access(log) => log.streams[0].timing.interval.clone(),
-            resolved::Log::Error(log) => log.streams[0].timing.interval.clone(),
-        };
+        let interval = source.generators[0].log.timings()[0].interval.clone();
         let seconds = source.duration.map(|duration| duration.as_nanos() / 1_000_000_000);
         (source.lines.map(Into::into), seconds, interval)
     }

@@ -19,7 +19,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use visor_api::source::StreamKind;
-use visor_engine::{generator::NamedStream, random::Seed, time::Time};
+use visor_engine::{log::NamedStream, random::Seed, time::Time};
 
 use crate::{
     clock::Clock,

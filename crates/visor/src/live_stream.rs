@@ -5,7 +5,7 @@
 use std::{cell::RefCell, future::pending, rc::Rc, sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
-use visor_engine::{generator::NamedStream, stream::Stream, time::Time};
+use visor_engine::{log::NamedStream, stream::Stream, time::Time};
 
 use crate::{clock::Clock, metrics::StreamMeter, output::Buffer, plan::Limits};
 

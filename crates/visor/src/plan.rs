@@ -17,7 +17,7 @@ use tokio::sync::{Notify, futures::Notified};
 use visor_api::{ResolvedSource, quantity::Duration};
 use visor_engine::{
     choice::InvalidWeights,
-    generator::{self, NamedStream},
+    log::{self, NamedStream},
     random::Seed,
 };
 
@@ -200,7 +200,7 @@ impl Plan {
         for source in sources {
             let seed = carry_over.seed(&source.name, source.seed, settings);
             let limits = carry_over.limits(source, settings.duration);
-            let mut of_source = generator::Source::new(source.time_zone.clone(), seed);
+            let mut of_source = log::Source::new(source.time_zone.clone(), seed);
             for generator in &source.generators {
                 generators.push(GeneratorPlan {
                     streams: of_source.streams(generator)?,

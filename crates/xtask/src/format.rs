@@ -19,11 +19,11 @@ use visor_api::{
     time_zone,
 };
 use visor_engine::{
-    access_log::{
+    line::{Draw, Draws, Field},
+    log::access::{
         LineWriter, Request, RequestFields, fields::NamedRequestField, format, request::Connection,
     },
-    error_log::{self, Formatter, Message, MessageFields, fields::Part, message::PerMessageField},
-    line::{Draw, Draws, Field},
+    log::error::{self, Formatter, Message, MessageFields, fields::Part, message::PerMessageField},
     text::Lines,
     time::Time,
 };
@@ -260,7 +260,7 @@ fn write_error(input: &ErrorInput, out: &mut Lines) -> Result<(), Box<dyn std::e
         source: fields.source_file.as_deref().zip(fields.source_line),
         errno: fields.errno.map(|number| (number, errno_text)),
         client: client.as_ref(),
-        request: client.as_ref().map(|_| error_log::fields::RequestFields {
+        request: client.as_ref().map(|_| error::fields::RequestFields {
             referer: Some(&referer),
             user_agent: &user_agent,
             host: &virtual_host,

@@ -9,7 +9,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSONSchemaProps, JSONSchemaPropsOrArray, ValidationRule,
 };
 
-use crate::rules::messages;
+use crate::messages;
 
 /// Replaces every `oneOf` of a schema.
 pub(super) fn replace_one_of(schema: &mut JSONSchemaProps) {

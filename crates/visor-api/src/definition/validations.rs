@@ -15,7 +15,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 
 use crate::{
-    rules::messages,
+    messages,
     source::{RESERVED_CONTAINERS, RESERVED_VOLUMES},
 };
 

@@ -3,14 +3,11 @@
 
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
-use strum::IntoEnumIterator;
 
 use crate::{
     problem::{Path, Problem},
     rules,
-    source::{
-        AccessLog, ErrorLog, FakeLogSourceSpec, Generator, LogKind, Output, RequestChoices, Stream,
-    },
+    source::{FakeLogSourceSpec, Generator, Output, Stream},
 };
 
 /// The problems of the readable parts of an object. `broken` are the paths of broken values;
@@ -22,14 +19,22 @@ pub(super) fn check(object: &Json, broken: &[Path]) -> Vec<Problem> {
     if let Some(name) = object.pointer("/metadata/name").and_then(Json::as_str) {
         rules::name(name, &mut problems);
     }
-    own_fields(&path, spec, &mut problems);
+    let readable = own_fields(spec);
+    if let Some(spec) = &readable {
+        rules::own_fields(&path, spec, &mut problems);
+    }
+    let server = readable.and_then(|spec| spec.server);
+    let is_server_broken = spec.get("server").is_some() && server.is_none();
+    let release = server.and_then(|server| server.release);
     let generators = spec.get("generators").and_then(Json::as_array);
     let mut outputs = Vec::new();
     for (index, generator) in generators.into_iter().flatten().enumerate() {
         let path = path.field("generators").index(index);
         match read::<Generator>(generator) {
-            Some(generator) => rules::generator(&path, &generator, &mut problems),
-            None => parts(&path, generator, &mut problems),
+            Some(generator) if !is_server_broken => {
+                rules::generator(&path, &generator, release, &mut problems);
+            }
+            _ => parts(&path, generator, &mut problems),
         }
         let name = generator.get("name").and_then(Json::as_str).unwrap_or_default();
         if let Some(output) = generator.get("output").and_then(read::<Output>) {
@@ -42,53 +47,60 @@ pub(super) fn check(object: &Json, broken: &[Path]) -> Vec<Problem> {
     problems
 }
 
-/// The spec's own fields, one by one if they can't be read together.
-fn own_fields(path: &Path, spec: &Json, problems: &mut Vec<Problem>) {
-    let Some(fields) = spec.as_object() else { return };
-    let mut readable = serde_json::Map::from_iter([("generators".to_owned(), Json::Array(vec![]))]);
-    for (name, value) in fields.iter().filter(|(name, _)| *name != "generators") {
-        let before = readable.insert(name.clone(), value.clone());
-        if before.is_none() && read::<FakeLogSourceSpec>(&Json::Object(readable.clone())).is_none()
-        {
-            readable.remove(name);
-        }
-    }
-    if let Some(spec) = read::<FakeLogSourceSpec>(&Json::Object(readable)) {
-        rules::own_fields(path, &spec, problems);
-    }
+/// The spec's own fields, as far as they can be read.
+fn own_fields(spec: &Json) -> Option<FakeLogSourceSpec> {
+    let without_generators = Fields::from_iter([("generators".to_owned(), Json::Array(vec![]))]);
+    readable(&without_generators, spec, false)
 }
 
-/// The readable parts of a generator that can't be read as a whole.
+/// The parts of a generator that can't be read as a whole.
 fn parts(path: &Path, generator: &Json, problems: &mut Vec<Problem>) {
-    let log = |kind: LogKind| generator.get(kind.field());
-    for kind in LogKind::iter() {
-        let Some(value) = log(kind) else { continue };
-        let path = path.field(kind.field());
-        match kind {
-            LogKind::Access => {
-                if let Some(access) = read::<AccessLog>(value) {
-                    rules::access_log(&path, &access, problems);
-                } else if let Some(content) = read::<RequestChoices>(value) {
-                    rules::request_choices(&path, &content, problems);
-                }
-            }
-            LogKind::Error => {
-                if let Some(error) = read::<ErrorLog>(value) {
-                    rules::error_log(&path, &error, problems);
-                }
-            }
-        }
-    }
-    if let Some(output) = generator.get("output").and_then(read::<Output>) {
-        rules::output(&path.field("output"), &output, problems);
-    }
-    let log = LogKind::only(|kind| log(kind).is_some());
+    let without_streams = Fields::from_iter([
+        ("name".to_owned(), Json::String(String::new())),
+        ("streams".to_owned(), Json::Array(vec![])),
+    ]);
+    let Some(readable) = readable::<Generator>(&without_streams, generator, true) else { return };
+    rules::log(path, &readable, problems);
+    rules::output(&path.field("output"), &readable.output, problems);
     let streams = generator.get("streams").and_then(Json::as_array);
     for (index, stream) in streams.into_iter().flatten().enumerate() {
         if let Some(stream) = read::<Stream>(stream) {
-            rules::stream(&path.field("streams").index(index), &stream, log, problems);
+            let path = path.field("streams").index(index);
+            rules::stream(&path, &stream, readable.log(), problems);
         }
     }
+}
+
+type Fields = serde_json::Map<String, Json>;
+
+/// An object of these fields and of those of `value` that can be read; with `parts`, also of the
+/// readable fields of an object that can't be read as a whole.
+fn readable<T: DeserializeOwned>(given: &Fields, value: &Json, parts: bool) -> Option<T> {
+    let mut fields = given.clone();
+    for (name, value) in value.as_object()? {
+        if given.contains_key(name) {
+            continue;
+        }
+        let is_readable = |value: Json| {
+            let mut alone = given.clone();
+            alone.insert(name.clone(), value);
+            read::<T>(&Json::Object(alone)).is_some()
+        };
+        if is_readable(value.clone()) {
+            fields.insert(name.clone(), value.clone());
+        } else if parts && let Some(inner) = value.as_object() {
+            let mut inner = inner.clone();
+            inner.retain(|name, value| {
+                let alone = Fields::from_iter([(name.clone(), value.clone())]);
+                is_readable(Json::Object(alone))
+            });
+            let inner = Json::Object(inner);
+            if is_readable(inner.clone()) {
+                fields.insert(name.clone(), inner);
+            }
+        }
+    }
+    read(&Json::Object(fields))
 }
 
 /// Whether a problem may only result from a broken value: it is about that value, about what

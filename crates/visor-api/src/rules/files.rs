@@ -5,10 +5,10 @@ use std::collections::HashMap;
 
 use kube::ResourceExt;
 
-use super::messages;
 use crate::{
     FakeLogSource,
     message::shown,
+    messages,
     problem::{Path, Problem},
     quantity::{Duration, Size},
     source::{FileOutput, Output},

@@ -24,6 +24,7 @@ mod volume;
 use crate::{
     FakeLogSource,
     message::shown,
+    messages,
     problem::{Path, Problem},
     source::{FakeLogSourceSpec, PodTemplate},
 };
@@ -51,7 +52,7 @@ impl Check<'_> {
     fn one_field(&mut self, path: &Path, fields: &[(&str, bool)]) {
         if fields.iter().filter(|(_, is_set)| *is_set).count() != 1 {
             let names: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
-            self.add(path.clone(), super::messages::exactly_one(&names));
+            self.add(path.clone(), messages::exactly_one(&names));
         }
     }
 }

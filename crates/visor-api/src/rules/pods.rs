@@ -5,8 +5,8 @@ use std::collections::HashSet;
 
 use k8s_openapi::api::core::v1::Container;
 
-use super::messages;
 use crate::{
+    messages,
     problem::{Path, Problem},
     source::{
         FakeLogSourceSpec, METRICS_PORT, PodTemplate, PodVolume, RESERVED_CONTAINERS,

@@ -1,23 +1,23 @@
-//! Rules for streams: which kinds a log has, and which fields each kind has.
+//! Rules for streams: which fields each kind has. Which kinds a log has is in [`source`](crate::source).
 
-use super::{content, timing};
+use super::timing;
 use crate::{
     problem::{Path, Problem},
-    source::{HeartbeatStyle, Interval, LogKind, Stream, StreamKind},
+    source::{Interval, Log, Stream, StreamKind, weights},
 };
 
 /// A stream by itself, and whether its log has that kind, if the log is known.
 pub(crate) fn stream(
     path: &Path,
     stream: &Stream,
-    log: Option<LogKind>,
+    log: Option<&dyn Log>,
     problems: &mut Vec<Problem>,
 ) {
     if let Some(log) = log {
-        belongs(path, stream, log, problems);
+        log.check_stream(path, stream, problems);
     }
-    fields_of_kinds(path, stream, log, problems);
-    content::weights(
+    fields_of_kinds(path, stream, problems);
+    weights(
         &path.field("messages"),
         stream.messages.iter().map(|message| message.weight),
         problems,
@@ -33,33 +33,12 @@ pub(crate) fn stream(
     }
     timing::surges(&path.field("surges"), &stream.surges, &stream.resolved_interval(), problems);
     if let Some(content) = &stream.access {
-        content::request_choices(&path.field("access"), content, problems);
+        content.check(&path.field("access"), problems);
     }
 }
 
-/// Heartbeats are in any log, requests in an access log, levels in an error log.
-fn belongs(path: &Path, stream: &Stream, log: LogKind, problems: &mut Vec<Problem>) {
-    let message = match (stream.kind, log) {
-        (StreamKind::Access, LogKind::Error) => {
-            "an error log has no Access streams; use a level such as Info or Error, or move the \
-             stream to a generator with `access`"
-        }
-        (StreamKind::Heartbeat | StreamKind::Access, _) | (_, LogKind::Error) => return,
-        (_, LogKind::Access) => {
-            "an access log has no levels; use Access or Heartbeat, or move the stream to a \
-             generator with `error`"
-        }
-    };
-    problems.push(Problem::new(path.field("kind"), message));
-}
-
-/// Fields that only some kinds of stream or log have.
-fn fields_of_kinds(
-    path: &Path,
-    stream: &Stream,
-    log: Option<LogKind>,
-    problems: &mut Vec<Problem>,
-) {
+/// Fields that only some kinds of stream have.
+fn fields_of_kinds(path: &Path, stream: &Stream, problems: &mut Vec<Problem>) {
     let mut add = |path: Path, message: &str| problems.push(Problem::new(path, message));
     if stream.kind == StreamKind::Access && !stream.messages.is_empty() {
         let message = "an Access stream has no messages; remove them";
@@ -69,28 +48,8 @@ fn fields_of_kinds(
         let message = "only an Access stream has this field; remove it, or use kind Access";
         add(path.field("access"), message);
     }
-    if let Some(style) = stream.heartbeat {
-        let path = path.field("heartbeat");
-        if stream.kind != StreamKind::Heartbeat {
-            add(path, "only a Heartbeat stream has this field; remove it, or use kind Heartbeat");
-        } else if log == Some(LogKind::Error) {
-            add(path, "only an access log has heartbeat styles; remove it");
-        } else if style != HeartbeatStyle::Message && !stream.messages.is_empty() {
-            add(path, "this style has no message; use Message, or remove `messages`");
-        }
-    }
-    if log == Some(LogKind::Access) {
-        for (index, message) in stream.messages.iter().enumerate() {
-            let path = path.field("messages").index(index);
-            if message.module.is_some() {
-                add(path.field("module"), "only an error log has modules; remove it");
-            }
-            if message.client {
-                add(
-                    path.field("client"),
-                    "only an error log has clients in its messages; remove it",
-                );
-            }
-        }
+    if stream.kind != StreamKind::Heartbeat && stream.heartbeat.is_some() {
+        let message = "only a Heartbeat stream has this field; remove it, or use kind Heartbeat";
+        add(path.field("heartbeat"), message);
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn interval(path: &Path, interval: &Interval, problems: &mut Vec<Prob
         Interval::Uniform(interval_of) => {
             let path = path.field("uniform");
             if interval_of.min > interval_of.max {
-                problems.push(reversed(&path, interval_of.min, interval_of.max));
+                problems.push(Problem::reversed(&path, interval_of.min, interval_of.max));
             } else if interval_of.max == ZERO {
                 problems.push(Problem::new(path.field("max"), ZERO_INTERVAL));
             }
@@ -72,14 +72,4 @@ pub(super) fn surges(
             problems.push(Problem::new(path.field("duration"), message));
         }
     }
-}
-
-/// A range whose bounds are swapped.
-pub(super) fn reversed(
-    path: &Path,
-    min: impl std::fmt::Display,
-    max: impl std::fmt::Display,
-) -> Problem {
-    let message = format!("must not be more than `max` ({max}); found {min}");
-    Problem::new(path.field("min"), message)
 }

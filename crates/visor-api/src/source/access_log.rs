@@ -1,5 +1,9 @@
 //! An access log: its format, and the choices for its requests.
 
+mod notes;
+mod resolve;
+mod rules;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use visor_logs::access_format::Definition;

@@ -1,5 +1,8 @@
 //! Weighted choices, ranges and address pools.
 
+pub(crate) mod resolve;
+pub(crate) mod rules;
+
 use std::num::NonZeroU32;
 
 use ipnet::IpNet;

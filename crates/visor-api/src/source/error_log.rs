@@ -1,5 +1,7 @@
 //! An error log: its format, and the subjects of its messages.
 
+mod rules;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -51,11 +53,8 @@ impl ErrorLog {
 
     /// The format of its lines in this release; `None` if its string is missing or not a format.
     pub(crate) fn resolved_format(&self, release: Release) -> Option<ErrorLogFormat> {
-        let format = match (self.format, &self.error_log_format) {
-            (Some(ErrorFormat::Custom), text) => text.as_ref()?.known()?.clone(),
-            _ => ErrorLogFormat::default_of(release).ok()?,
-        };
-        Some(format.understood_by(release))
+        let format = self.format.unwrap_or(ErrorFormat::of(release));
+        format.definition(release, self.error_log_format.as_ref().and_then(Parsed::known))
     }
 }
 

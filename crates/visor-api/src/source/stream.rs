@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use visor_logs::StreamKind;
+use visor_logs::{StreamKind, resolved};
 
 use crate::quantity::Duration;
 
@@ -52,6 +52,24 @@ pub struct Stream {
     /// The choices for the requests of this Access stream. Default: the generator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access: Option<RequestChoices>,
+}
+
+impl Stream {
+    /// When its lines are due, validated.
+    pub(crate) fn timing(&self) -> resolved::Timing {
+        let configured = self.resolved_interval();
+        let surge = |surge: &Surge| resolved::Surge {
+            every: surge.every,
+            duration: surge.duration,
+            factor: surge.factor.get(),
+        };
+        resolved::Timing {
+            lines_per_second: configured.lines_per_second(),
+            interval: configured.into(),
+            initial_delay: self.initial_delay,
+            surges: self.surges.iter().map(surge).collect(),
+        }
+    }
 }
 
 /// A weighted message.

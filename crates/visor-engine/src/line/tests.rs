@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{Builder, Draw, Draws, Field, NeededDraws, columns::Column};
 use crate::{
-    access_log::{
+    log::access::{
         Request,
         request::{Connection, PerRequestField},
     },

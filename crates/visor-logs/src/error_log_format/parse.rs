@@ -22,7 +22,7 @@ pub fn parse(text: &str) -> Result<ErrorLogFormat, ErrorLogFormatError> {
     if !items.iter().any(|item| item.value == Value::Message) {
         return Err(ErrorLogFormatError::NoMessage);
     }
-    Ok(ErrorLogFormat { items })
+    Ok(ErrorLogFormat::new(items))
 }
 
 /// Parses the item at this byte, and returns its length.

@@ -1,6 +1,6 @@
 //! The log of a generator: an access log or an error log, with its streams.
 
-use super::{Choices, Clients, Requests, Stream};
+use super::{Choices, Clients, Requests, Stream, Timing};
 use crate::{
     access_format::Format, error_format::Mpm, error_log_format::ErrorLogFormat, release::Release,
 };
@@ -12,6 +12,16 @@ pub enum Log {
     Access(Box<AccessLog>),
     /// Messages.
     Error(ErrorLog),
+}
+
+impl Log {
+    /// When the lines of each of its streams are due.
+    pub fn timings(&self) -> Vec<&Timing> {
+        match self {
+            Self::Access(log) => log.streams.iter().map(|stream| &stream.timing).collect(),
+            Self::Error(log) => log.streams.iter().map(|stream| &stream.timing).collect(),
+        }
+    }
 }
 
 /// An access log.

@@ -166,13 +166,13 @@ impl Queue {
 
 impl Channel {
     /// Takes the lines of a buffer in exchange for an empty batch, if it has any. `turn` selects
-    /// the buffer; `None` if there are fewer.
-    pub(super) fn take(&self, turn: usize, batch: &mut Batch) -> Option<()> {
-        let queue = lock(&self.queues).get(turn).map(Arc::clone)?;
+    /// the buffer. Returns whether there are as many.
+    pub(super) fn take(&self, turn: usize, batch: &mut Batch) -> bool {
+        let Some(queue) = lock(&self.queues).get(turn).map(Arc::clone) else { return false };
         std::mem::swap(batch, &mut lock(&queue.waiting));
         self.set_taken(batch.lines());
         queue.has_room.notify_waiters();
-        Some(())
+        true
     }
 
     /// Sets the number of lines that have been taken and aren't written.

@@ -1,4 +1,5 @@
-//! Destinations: what takes records, and what it promises about them; a file for each.
+//! Destinations: what takes records, and what it promises about them; a file for each, and which one
+//! an output has.
 //!
 //! | module | idea |
 //! |---|---|

@@ -118,7 +118,7 @@ impl Writer {
                 let _ = timeout(next_write - Instant::now(), self.channel.full.notified()).await;
             }
             let mut turn = 0;
-            while self.channel.take(turn, &mut batch).is_some() {
+            while self.channel.take(turn, &mut batch) {
                 if !batch.is_empty() {
                     batch = self.write_batch(batch, threads, clock).await?;
                 }

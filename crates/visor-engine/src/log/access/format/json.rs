@@ -3,8 +3,8 @@
 
 use super::Builder;
 use crate::{
-    access_log::{fields::RequestFields, request::PerRequestField},
     line::{Field, Moment},
+    log::access::{fields::RequestFields, request::PerRequestField},
     stamp::Stamp,
 };
 

@@ -12,12 +12,12 @@ use visor_logs::{
 
 use super::Builder;
 use crate::{
-    access_log::{
+    escape::{nginx_item, nginx_json},
+    line::{Field, Moment},
+    log::access::{
         fields::{NamedRequestField, RequestFields},
         request::PerRequestField,
     },
-    escape::{nginx_item, nginx_json},
-    line::{Field, Moment},
     server,
     stamp::Stamp,
 };

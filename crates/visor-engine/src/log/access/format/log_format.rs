@@ -8,9 +8,9 @@ use visor_logs::log_format::{self, Condition, DurationUnit, Field, Item, LogForm
 
 use super::Builder;
 use crate::{
-    access_log::{fields::RequestFields, request::PerRequestField},
     escape::log_item,
     line::{Draw, Moment},
+    log::access::{fields::RequestFields, request::PerRequestField},
     stamp::Stamp,
 };
 

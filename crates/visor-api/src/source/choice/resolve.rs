@@ -1,11 +1,14 @@
-//! Lists of weighted choices.
+//! The validated forms of weighted choices.
 
-use visor_logs::resolved::Choices;
+use visor_logs::resolved::{self, Choices};
 
-use crate::source::{self, Weight};
+use super::{
+    Choice, Clients, DurationRange, NetworkChoice, RequestTarget, SizeRange, StatusChoice, Weight,
+};
+use crate::source::Message;
 
 /// The weighted values of a list of the document; `None` if it is empty, or has no weight above 0.
-pub(super) fn choices<C: Weighted, T>(
+pub(crate) fn choices<C: Weighted, T>(
     list: &[C],
     value: impl Fn(&C) -> Option<T>,
 ) -> Option<Choices<T>> {
@@ -15,18 +18,18 @@ pub(super) fn choices<C: Weighted, T>(
 }
 
 /// A list of strings.
-pub(super) fn texts(list: &[source::Choice]) -> Option<Choices<String>> {
+pub(crate) fn texts(list: &[Choice]) -> Option<Choices<String>> {
     choices(list, |choice| Some(choice.value.clone()))
 }
 
 /// A choice of the document.
-pub(super) trait Weighted {
+pub(crate) trait Weighted {
     fn weight(&self) -> Weight;
 }
 
 macro_rules! weighted {
     ($($choice:ident),+) => {$(
-        impl Weighted for source::$choice {
+        impl Weighted for $choice {
             fn weight(&self) -> Weight {
                 self.weight
             }
@@ -35,3 +38,13 @@ macro_rules! weighted {
 }
 
 weighted!(Choice, StatusChoice, RequestTarget, SizeRange, DurationRange, NetworkChoice, Message);
+
+impl From<&Clients> for resolved::Clients {
+    fn from(clients: &Clients) -> Self {
+        Self {
+            pool: clients.pool.get(),
+            distribution: clients.distribution,
+            networks: choices(&clients.networks, |network| network.value.known().copied()),
+        }
+    }
+}
