@@ -40,7 +40,8 @@ def report(path: Path) -> tuple[int, int]:
     text = path.read_text()
     assert text.count("\n") == 1 and text.endswith("\n"), text
     reported = json.loads(text)
-    assert list(reported) == ["lines", "bytes", "ended"] and reported["ended"]
+    names = ["version", "ended", "lines", "bytes", "lanes", "omitted"]
+    assert list(reported) == names and reported["ended"]
     return reported["lines"], reported["bytes"]
 
 

@@ -22,6 +22,7 @@ ECS = {
     "event.outcome": str,
     "event.type": list,
     "http.request.bytes": int,
+    "http.request.id": str,
     "http.request.method": str,
     "http.request.referrer": str,
     "http.response.body.bytes": int,

@@ -1,6 +1,6 @@
 """What the documentation shows is what the program does.
 
-Every ```sh block of README.md and docs/recipes.md is run by bash (errexit, pipefail) in an empty
+Every ```sh block of README.md, docs/recipes.md and docs/truth.md is run by bash (errexit, pipefail) in an empty
 directory that has the repository's manifests in it, with these conventions:
 
 - `visor` is the program under test, and so is `cargo run --release --bin visor --`;
@@ -32,7 +32,7 @@ from support.tools import PATH, free_port, tool
 from support.waiting import TIMEOUT, wait_for
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["README.md", "docs/recipes.md"]
+PAGES = ["README.md", "docs/recipes.md", "docs/truth.md"]
 SAMPLES_ROOT = ROOT / "manifests" / "samples"
 # A sample with objects of other kinds is a directory.
 SAMPLES = sorted([*SAMPLES_ROOT.glob("*.yaml"), *SAMPLES_ROOT.glob("*/source.yaml")])

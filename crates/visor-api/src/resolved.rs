@@ -14,7 +14,7 @@ use crate::{
     problem::Problem,
     quantity::Duration,
     rules,
-    source::{self, Release, Workload},
+    source::{self, Common, Workload},
 };
 
 /// A valid source. Only [`check`](Self::check) and the document reader create it.
@@ -65,7 +65,7 @@ impl ResolvedSource {
             duration: stop.duration,
             workload: spec.resolved_workload(),
             generators: generators
-                .filter_map(|generator| resolve(generator, spec.release()))
+                .filter_map(|generator| resolve(generator, spec.common()))
                 .collect(),
             document,
         }
@@ -83,8 +83,8 @@ impl ResolvedSource {
 }
 
 /// A generator; `None` if it has no log, or several, or one without a format.
-fn resolve(generator: &source::Generator, release: Option<Release>) -> Option<Generator> {
-    let log = generator.log()?.resolve(generator, release)?;
+fn resolve(generator: &source::Generator, common: Common) -> Option<Generator> {
+    let log = generator.log()?.resolve(generator, common)?;
     Some(Generator { name: generator.name.clone(), log, output: (&generator.output).into() })
 }
 

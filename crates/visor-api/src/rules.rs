@@ -17,7 +17,7 @@ use crate::{
     FakeLogSource, messages,
     problem::{Path, Problem},
     quantity::Duration,
-    source::{FakeLogSourceSpec, Generator, Release, Volume, Workload},
+    source::{Common, FakeLogSourceSpec, Generator, Volume, Workload},
 };
 
 pub(crate) use files::{conflicts, output};
@@ -36,7 +36,7 @@ pub fn check(source: &FakeLogSource) -> Vec<Problem> {
     own_fields(&path, &source.spec, &mut problems);
     for (index, item) in source.spec.generators.iter().enumerate() {
         let path = path.field("generators").index(index);
-        generator(&path, item, source.spec.release(), &mut problems);
+        generator(&path, item, source.spec.common(), &mut problems);
     }
     let generators = source.spec.generators.iter().enumerate();
     problems.extend(conflicts(
@@ -118,17 +118,17 @@ pub(crate) fn own_fields(path: &Path, spec: &FakeLogSourceSpec, problems: &mut V
     kubernetes::spec(path, spec, problems);
 }
 
-/// A generator by itself, of a server of this release.
+/// A generator by itself, of a source with this in common.
 pub(crate) fn generator(
     path: &Path,
     generator: &Generator,
-    release: Option<Release>,
+    common: Common,
     problems: &mut Vec<Problem>,
 ) {
     log(path, generator, problems);
     let log = generator.log();
     if let Some(log) = log {
-        log.check_generator(path, generator, release, problems);
+        log.check_generator(path, generator, common, problems);
     } else {
         let fields = generator.logs().map(|(field, _)| field);
         problems.push(Problem::new(path.clone(), messages::exactly_one(&fields)));

@@ -27,7 +27,7 @@ pub use error_log::{DOCUMENT_ROOT, ErrorFormat, ErrorLog, Mpm};
 pub use interval::{
     Exponential, Interval, LinesPerSecond, Normal, Rate, Surge, Uniform, Unlimited,
 };
-pub(crate) use log::Log;
+pub(crate) use log::{Common, Log};
 pub use output::{Compression, FileOutput, Keep, Output, Rotation, RotationMethod, StandardStream};
 pub use pod::{
     EmptyDirVolume, HostPathVolume, METRICS_PORT, PersistentVolumeClaim, PodTemplate, PodVolume,
@@ -158,6 +158,13 @@ pub struct FakeLogSourceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<Server>,
 
+    /// Whether each line has a token, by which `visor verify` tells what a collector delivered: in a
+    /// parameter `id` of the request target, or of the referer if the format shows no target; behind
+    /// a message of an error log as `[unique_id "TOKEN"]`. `%{UNIQUE_ID}e` and the request's
+    /// identifier in JSON always are tokens.
+    #[serde(default)]
+    pub tokens: bool,
+
     /// Stop writing lines, but keep the pods, files and metrics. Lines continue when this is unset.
     #[serde(default)]
     pub suspend: bool,
@@ -266,6 +273,11 @@ pub const NAME_PATTERN: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 impl FakeLogSourceSpec {
     /// The default number of pods.
     pub const DEFAULT_REPLICAS: i32 = 1;
+
+    /// What all its logs have in common.
+    pub(crate) fn common(&self) -> Common {
+        Common { release: self.release(), tokens: self.tokens }
+    }
 
     /// The configured release of httpd.
     pub fn release(&self) -> Option<Release> {

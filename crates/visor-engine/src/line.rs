@@ -22,3 +22,4 @@ mod tests;
 pub(crate) use builder::{Builder, Moment};
 pub use columns::{Columns, LineFormat, NeededDraws, PerRecordField, Record};
 pub use field::{Draw, Draws, Field};
+pub use long::MESSAGE_TOKEN;

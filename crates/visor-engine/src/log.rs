@@ -66,17 +66,25 @@ pub struct NamedStream {
     pub model: LineModel,
     /// The seed of its random numbers.
     pub seed: Seed,
+    /// Whether its lines may have tokens.
+    pub has_tokens: bool,
 }
 
 impl NamedStream {
     /// `seed` is the generator's.
-    fn new<L>(stream: &resolved::Stream<L>, model: LineModel, seed: Seed) -> Self {
+    fn new<L>(
+        stream: &resolved::Stream<L>,
+        model: LineModel,
+        seed: Seed,
+        has_tokens: bool,
+    ) -> Self {
         Self {
             seed: seed.child(&stream.name),
             name: stream.name.clone(),
             kind: stream.kind,
             timing: stream.timing.clone(),
             model,
+            has_tokens,
         }
     }
 }

@@ -90,6 +90,17 @@ impl Lines {
         &self.ends
     }
 
+    /// Has `change` change each record from this one on. Their lengths stay.
+    #[inline]
+    pub fn change_records(&mut self, first: usize, mut change: impl FnMut(&mut [u8])) {
+        let before = first.checked_sub(1).and_then(|before| self.ends.get(before));
+        let mut start = before.copied().unwrap_or_default();
+        for end in self.ends.get(first..).unwrap_or_default() {
+            change(&mut self.bytes[start..*end]);
+            start = *end;
+        }
+    }
+
     /// Starts a line at the end.
     #[inline]
     pub const fn line(&mut self) -> Line<'_> {

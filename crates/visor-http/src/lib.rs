@@ -9,12 +9,14 @@
 //! | `phase` | what a connection is doing, and its timeout |
 //! | `budget` | a memory limit for all request bodies together |
 //! | `server` | the loop that accepts, and a task for each connection |
+//! | `client` | one request for such a page |
 //! | `pages` | `/metrics`, `/livez` and `/readyz`, the same in every program |
 //!
 //! It touches sockets, and knows nothing about the requests and responses.
 
 mod address;
 mod budget;
+mod client;
 mod connections;
 mod limits;
 mod pages;
@@ -25,7 +27,8 @@ mod tests;
 
 pub use address::{ListenAddress, ParseListenAddressError, bind};
 pub use budget::{BodyError, Budget, CompleteBody};
+pub use client::get;
 pub use limits::Limits;
-pub use pages::{Readiness, pages};
+pub use pages::{Page, Readiness, pages};
 pub use phase::Progress;
 pub use server::{Handshake, Plain, ServerHandle, serve};

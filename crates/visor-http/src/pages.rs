@@ -1,7 +1,8 @@
-//! The endpoints of every program: `/metrics` for Prometheus, `/livez` and `/readyz` for the kubelet.
-//! They are read-only.
+//! The endpoints of every program: `/metrics` for Prometheus, `/livez` and `/readyz` for the kubelet,
+//! and further pages. They are read-only.
 
 use std::{
+    fmt::Display,
     pin::Pin,
     sync::{
         Arc,
@@ -15,7 +16,7 @@ use axum::{
     Extension, Router,
     body::Body,
     http::{StatusCode, header},
-    response::IntoResponse,
+    response::{IntoResponse, Response},
     routing::get,
 };
 use bytes::Bytes;
@@ -27,7 +28,7 @@ use tokio::{
 
 use crate::{Progress, server::ServerHandle};
 
-/// Concurrent responses with metrics: each may have thousands of streams.
+/// Concurrent responses with pages: each may have thousands of streams.
 pub(crate) const PAGES: usize = 4;
 /// How long a response waits before a slow client of another one is disconnected.
 pub(crate) const SLOW_CLIENT_TIMEOUT: Duration = Duration::from_millis(500);
@@ -50,34 +51,48 @@ impl Readiness {
     }
 }
 
-/// The routes. `render` renders the metrics; `ready` returns why the program isn't ready, as lines that
-/// each end with a newline.
-pub fn pages<E: std::fmt::Display>(
-    render: impl Fn() -> Result<String, E> + Send + Sync + 'static,
+/// A page that is rendered anew for each request.
+#[derive(Clone)]
+pub struct Page {
+    path: &'static str,
+    /// The content type.
+    kind: &'static str,
+    render: Arc<dyn Fn() -> Result<String, String> + Send + Sync>,
+}
+
+impl Page {
+    /// A page with Prometheus' metrics.
+    pub fn metrics<E: Display>(
+        render: impl Fn() -> Result<String, E> + Send + Sync + 'static,
+    ) -> Self {
+        Self::new("/metrics", "text/plain; version=0.0.4", render)
+    }
+
+    /// A page with an object of JSON.
+    pub fn json<E: Display>(
+        path: &'static str,
+        render: impl Fn() -> Result<String, E> + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(path, "application/json", render)
+    }
+
+    fn new<E: Display>(
+        path: &'static str,
+        kind: &'static str,
+        render: impl Fn() -> Result<String, E> + Send + Sync + 'static,
+    ) -> Self {
+        let render = Arc::new(move || render().map_err(|error| error.to_string()));
+        Self { path, kind, render }
+    }
+}
+
+/// The routes of these pages, and those of the probes. `ready` returns why the program isn't ready, as
+/// lines that each end with a newline.
+pub fn pages(
+    pages: Vec<Page>,
     ready: impl Fn() -> Result<(), String> + Send + Sync + 'static,
 ) -> impl FnOnce(ServerHandle) -> Router {
     move |server| {
-        let render = Arc::new(render);
-        let places = Arc::new(Semaphore::new(PAGES));
-        let metrics = move |Extension(progress): Extension<Progress>| {
-            let (render, places, server) = (Arc::clone(&render), places.clone(), server.clone());
-            async move {
-                progress.waiting();
-                let slot = slot(places, &server).await;
-                progress.answering();
-                match render() {
-                    Ok(text) => {
-                        let page = MetricsBody { rest: text.into(), _place: slot };
-                        let kind = "text/plain; version=0.0.4";
-                        ([(header::CONTENT_TYPE, kind)], Body::new(page)).into_response()
-                    }
-                    Err(error) => {
-                        let message = format!("metrics: {error}\n");
-                        (StatusCode::INTERNAL_SERVER_ERROR, message).into_response()
-                    }
-                }
-            }
-        };
         let ready = Arc::new(ready);
         let ready = move || {
             let ready = Arc::clone(&ready);
@@ -88,10 +103,36 @@ pub fn pages<E: std::fmt::Display>(
                 }
             }
         };
-        Router::new()
-            .route("/metrics", get(metrics))
-            .route("/livez", get(|| async { "ok\n" }))
-            .route("/readyz", get(ready))
+        let probes =
+            Router::new().route("/livez", get(|| async { "ok\n" })).route("/readyz", get(ready));
+        let places = Arc::new(Semaphore::new(PAGES));
+        pages.into_iter().fold(probes, |routes, page| {
+            let (places, server) = (Arc::clone(&places), server.clone());
+            routes.route(page.path, get(move |progress| page.response(places, server, progress)))
+        })
+    }
+}
+
+impl Page {
+    async fn response(
+        self,
+        places: Arc<Semaphore>,
+        server: ServerHandle,
+        Extension(progress): Extension<Progress>,
+    ) -> Response {
+        progress.waiting();
+        let slot = slot(places, &server).await;
+        progress.answering();
+        match (self.render)() {
+            Ok(text) => {
+                let page = PageBody { rest: text.into(), _place: slot };
+                ([(header::CONTENT_TYPE, self.kind)], Body::new(page)).into_response()
+            }
+            Err(error) => {
+                let message = format!("{}: {error}\n", self.path);
+                (StatusCode::INTERNAL_SERVER_ERROR, message).into_response()
+            }
+        }
     }
 }
 
@@ -106,12 +147,12 @@ async fn slot(places: Arc<Semaphore>, server: &ServerHandle) -> Option<OwnedSema
 }
 
 /// A response that is being read.
-struct MetricsBody {
+struct PageBody {
     rest: Bytes,
     _place: Option<OwnedSemaphorePermit>,
 }
 
-impl http_body::Body for MetricsBody {
+impl http_body::Body for PageBody {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 

@@ -26,7 +26,7 @@ fn with_page(limits: Limits, bytes: usize) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     let render = move || Ok::<_, io::Error>("a".repeat(bytes));
     let ready = || Err("not yet\n".to_owned());
-    tokio::spawn(serve(listener, limits, Plain, pages(render, ready)));
+    tokio::spawn(serve(listener, limits, Plain, pages(vec![Page::metrics(render)], ready)));
     address
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use strum::{EnumString, VariantNames};
 
 use crate::{
-    log_format::LogFormat,
+    log_format::{Field, Item, LogFormat, Namespace},
     nginx_log_format::{self, NginxLogFormat},
 };
 
@@ -98,5 +98,54 @@ impl AccessFormat {
             Self::NginxCombined => return Definition::Nginx(nginx_log_format::COMBINED),
             Self::NginxCustom => return Definition::NginxCustom,
         })
+    }
+}
+
+/// Where a line of an access log has its token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TokenPlace {
+    /// Where the format has an identifier of the request.
+    Id,
+    /// In a parameter of the request target.
+    Target,
+    /// In a parameter of the referer.
+    Referer,
+}
+
+impl Format {
+    /// Where its lines have room for a token, the best place first. `%{UNIQUE_ID}e` and the
+    /// identifier in JSON always are tokens.
+    pub fn token_places(&self) -> Vec<TokenPlace> {
+        let places: Vec<_> = match self {
+            Self::LogFormat(format) => format.items.iter().filter_map(place_of_item).collect(),
+            Self::Nginx(format) => format.items.iter().filter_map(place_of_variable).collect(),
+            Self::Foreign(ForeignFormat::Json) => vec![TokenPlace::Id],
+        };
+        let all = [TokenPlace::Id, TokenPlace::Target, TokenPlace::Referer];
+        all.into_iter().filter(|place| places.contains(place)).collect()
+    }
+}
+
+fn place_of_item(item: &Item) -> Option<TokenPlace> {
+    let Item::Directive(directive) = item else { return None };
+    if directive.condition.is_some() {
+        return None;
+    }
+    match &directive.field {
+        Field::RequestLine | Field::Query => Some(TokenPlace::Target),
+        Field::Named(Namespace::Environment, name) if name == "UNIQUE_ID" => Some(TokenPlace::Id),
+        Field::Named(Namespace::RequestHeader, name) if name.eq_ignore_ascii_case("Referer") => {
+            Some(TokenPlace::Referer)
+        }
+        _ => None,
+    }
+}
+
+fn place_of_variable(item: &nginx_log_format::Item) -> Option<TokenPlace> {
+    let nginx_log_format::Item::Variable(name) = item else { return None };
+    match name.as_str() {
+        "request" | "request_uri" | "args" | "query_string" => Some(TokenPlace::Target),
+        "http_referer" => Some(TokenPlace::Referer),
+        _ => None,
     }
 }

@@ -142,6 +142,15 @@ impl ErrorLogFormat {
         Self { items }
     }
 
+    /// Whether it shows the unique id of a request, which is a token.
+    pub fn has_unique_id(&self) -> bool {
+        self.items.iter().any(|item| match &item.value {
+            Value::RequestLogId => true,
+            Value::Environment(name) => name == "UNIQUE_ID",
+            _ => false,
+        })
+    }
+
     /// The format as this release understands it: milliseconds came after 2.4.59.
     #[must_use]
     pub fn understood_by(mut self, release: Release) -> Self {

@@ -22,7 +22,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tracing::{info, warn};
-use visor_http::{Limits, Plain, Readiness, bind, pages};
+use visor_http::{Limits, Page, Plain, Readiness, bind, pages};
 use visor_runtime::shutdown::ShutdownSignals;
 
 use crate::{
@@ -63,7 +63,7 @@ pub(crate) async fn run(options: Run) -> anyhow::Result<()> {
     let ready = move || {
         if shown_readiness.get() { Ok(()) } else { Err("not ready\n".to_owned()) }
     };
-    let shown = pages(move || rendered.render(), ready);
+    let shown = pages(vec![Page::metrics(move || rendered.render())], ready);
     tokio::spawn(visor_http::serve(listener, Limits::PAGES, Plain, shown));
     let identity = identity(&options);
     info!(version = env!("CARGO_PKG_VERSION"), identity, %address, "visor-operator");

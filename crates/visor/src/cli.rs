@@ -48,6 +48,9 @@ pub(crate) enum Command {
     /// Check documents and report every problem with its file, line and path
     #[command(after_help = VALIDATE_EXAMPLES)]
     Validate(Validate),
+    /// Tell which lines of an output arrived elsewhere
+    #[command(after_help = VERIFY_EXAMPLES)]
+    Verify(VerifyOptions),
     /// Create a directory with its parents, and change its owner
     #[command(hide = true, after_help = PREPARE_DIRECTORY_HELP)]
     PrepareDirectory(PrepareDirectory),
@@ -88,6 +91,18 @@ Examples:
       Checks manifests before they are applied.
 
 Exit status: 0 if all documents are valid, 1 otherwise.";
+
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  visor emit access --tokens --report emitted.json -o access.log
+  sed 500d access.log > delivered.log
+  visor verify --emitted emitted.json delivered.log
+      Says that one line is missing, and which.
+  visor verify --emitted http://127.0.0.1:9464/emitted --output json /srv/collected
+      Compares the files of a directory with what a generator has written so far.
+
+Exit status: 0 if all lines arrived once and intact, 1 if something happened to a line, 2 if an
+input or an option is wrong, 3 if it can't be told.";
 
 const PREPARE_DIRECTORY_HELP: &str = "\
 Example:
@@ -161,8 +176,9 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "NAME", env = "VISOR_IDENTITY", value_hint = ValueHint::Other)]
     pub(crate) identity: Option<String>,
 
-    /// Write the counts of lines and bytes to this file, every second and at the end:
-    /// `{"lines":N,"bytes":N,"ended":true}`, all sources together. In a pod, /dev/termination-log
+    /// Write what has been emitted to this file, every second and at the end, as JSON: the lines and
+    /// bytes of all sources together, and the lanes of lines with tokens. In a pod,
+    /// /dev/termination-log, where not all lanes may have room
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
 }
@@ -247,6 +263,14 @@ pub(crate) struct EmitOptions {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64), value_hint = ValueHint::Other)]
     pub(crate) seed: Option<u64>,
 
+    /// Add a token to each line, by which `visor verify` tells what a collector delivered
+    #[arg(long)]
+    pub(crate) tokens: bool,
+
+    /// Write what has been emitted to this file, every second and at the end, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+
     /// When simulated time starts, whose lines are written immediately: a time, a date, `yesterday`,
     /// or a duration ago such as -24h. Without a time zone it is in that of --time-zone. With a rate
     /// or an interval, and neither -n nor --for, it ends now. A request is stamped with its begin,
@@ -261,6 +285,47 @@ pub(crate) struct EmitOptions {
     /// A file to append to instead of standard output; `-` is standard output
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyOptions {
+    /// What arrived: files, directories of files, or `-` for standard input. Files whose names end in
+    /// .gz are decompressed
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) inputs: Vec<PathBuf>,
+
+    /// What was emitted: a file that `--report` has written, or the URL of a generator's page, such as
+    /// `http://127.0.0.1:9464/emitted`. Can be given several times
+    #[arg(long, value_name = "FILE|URL")]
+    pub(crate) emitted: Vec<String>,
+
+    /// The form of the verdict
+    #[arg(long, value_enum, default_value_t = VerdictFormat::Table, value_name = "FORMAT")]
+    pub(crate) output: VerdictFormat,
+
+    /// A count that is no fault here. Can be given several times
+    #[arg(long, value_enum, value_name = "COUNT")]
+    pub(crate) allow: Vec<Allowed>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum VerdictFormat {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+    /// For continuous integration
+    Junit,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Allowed {
+    Missing,
+    Duplicated,
+    Truncated,
+    Split,
+    Merged,
+    Altered,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -420,7 +485,7 @@ mod tests {
                 command.get_arguments().filter(|option| option.get_action().takes_values())
             {
                 let name = option.get_value_names().map_or("", |names| names[0].as_str());
-                let is_file = ["FILE", "DIR"].contains(&name);
+                let is_file = ["FILE", "DIR", "FILE|URL"].contains(&name);
                 let is_listed = !option.get_possible_values().is_empty();
                 let offers_files = option.get_value_hint() != ValueHint::Other && !is_listed;
                 assert_eq!(offers_files, is_file, "{} {}", command.get_name(), option.get_id());

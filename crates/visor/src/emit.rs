@@ -114,6 +114,7 @@ impl EmitOptions {
             seed: self.seed.and_then(|seed| Bounded::new(i64::try_from(seed).ok()?)),
             time_zone: time_zone.into(),
             server: self.release.map(|release| Server { release: Some(release) }),
+            tokens: self.tokens,
             suspend: false,
             stop_after: self.stop_after(simulated_from),
             generators: vec![generator],

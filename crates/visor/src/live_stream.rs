@@ -50,6 +50,8 @@ impl Control {
 /// A running stream.
 pub(crate) struct LiveStream {
     pub(crate) stream: Stream,
+    /// Whether its lines may have tokens.
+    pub(crate) has_tokens: bool,
     pub(crate) meter: Arc<StreamMeter>,
     pub(crate) buffer: Rc<Buffer>,
     pub(crate) limits: Limits,
@@ -148,7 +150,8 @@ impl LiveStream {
         for change in control.changes.take() {
             match change {
                 Change::Stream(named) => {
-                    let NamedStream { timing, model, .. } = *named;
+                    let NamedStream { timing, model, has_tokens, .. } = *named;
+                    self.has_tokens = has_tokens;
                     self.stream.change(&timing, model, self.clock.now());
                 }
                 Change::Buffer(buffer) => self.buffer = buffer,
@@ -195,17 +198,18 @@ impl LiveStream {
     /// Writes all lines that are due, up to a maximum number.
     fn write(&mut self, now: Time, end: Time) -> Next {
         let correction = self.clock.correction();
+        let tokens = self.has_tokens.then(|| now.saturating_add(correction));
         let Self { stream, limits, .. } = self;
         if stream.is_unlimited() {
             let lines = limits.take(MAX_LINES_PER_TURN);
-            self.buffer.append(&self.meter, now, |out| {
+            self.buffer.append(&self.meter, now, tokens, |out| {
                 for _ in 0..lines {
                     stream.write_at(now.saturating_add(correction), out);
                 }
             });
             return if lines < MAX_LINES_PER_TURN { Next::End } else { Next::Continue };
         }
-        self.buffer.append(&self.meter, stream.due(), |out| {
+        self.buffer.append(&self.meter, stream.due(), tokens, |out| {
             for _ in 0..MAX_LINES_PER_TURN {
                 if stream.due() > now || stream.due() >= end {
                     break;

@@ -12,6 +12,7 @@ mod descriptors;
 mod documents;
 mod emit;
 mod event_loop;
+mod lanes;
 mod live_stream;
 mod logging;
 mod metrics;
@@ -26,6 +27,7 @@ mod summary;
 mod table;
 #[cfg(test)]
 mod testing;
+mod verify;
 
 use std::{fs, path::Path, process::ExitCode};
 
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Command::Run(options) => run::run(options, cli.logging_format),
         Command::Emit(options) => run::emit(&options, cli.logging_format),
         Command::Validate(options) => validate(&options),
+        Command::Verify(options) => return verify::run(&options),
         Command::PrepareDirectory(options) => prepare::directory(&options.directory, options.owner),
         Command::Completions { shell } => completions(shell),
         Command::Man { output_dir } => manual(output_dir.as_deref()),

@@ -19,6 +19,9 @@ use visor_runtime::build_info;
 use outputs::OutputMetrics;
 use streams::StreamMetrics;
 pub(crate) use streams::{StreamMeter, StreamName};
+use visor_proof::Emitted;
+
+use crate::lanes::Lanes;
 
 /// All metrics of the process.
 pub(crate) struct Metrics {
@@ -27,6 +30,7 @@ pub(crate) struct Metrics {
     outputs: OutputMetrics,
     reloads: IntCounterVec,
     streams: StreamMetrics,
+    lanes: Arc<Lanes>,
 }
 
 /// The result of a reload of the documents.
@@ -55,6 +59,7 @@ impl Metrics {
                 &["result"],
             )?,
             streams: StreamMetrics::default(),
+            lanes: Arc::default(),
         };
         build_info::register(&metrics.registry, "visor_build_info")?;
         metrics.outputs.register(&metrics.registry)?;
@@ -87,6 +92,21 @@ impl Metrics {
     /// The meters of all streams so far, in order of creation.
     pub(crate) fn streams(&self) -> Vec<Arc<StreamMeter>> {
         self.streams.meters()
+    }
+
+    /// The lanes of lines with tokens.
+    pub(crate) fn lanes(&self) -> &Arc<Lanes> {
+        &self.lanes
+    }
+
+    /// What has been written so far.
+    pub(crate) fn emitted(&self, ended: bool) -> Emitted {
+        let (mut lines, mut bytes) = (0_u64, 0_u64);
+        for meter in self.streams() {
+            lines += meter.lines.get();
+            bytes += meter.bytes.get();
+        }
+        self.lanes.emitted(ended, lines, bytes)
     }
 
     /// Counts a reload.

@@ -19,6 +19,7 @@ use visor_engine::{
     choice::InvalidWeights,
     log::{self, NamedStream},
     random::Seed,
+    time::Time,
 };
 
 use crate::{metrics::StreamName, output::OutputPlan};
@@ -42,6 +43,14 @@ pub(crate) struct GeneratorPlan {
 pub(crate) struct GeneratorKey {
     pub(crate) source: String,
     pub(crate) generator: String,
+}
+
+impl GeneratorPlan {
+    /// The seed of the lanes of its output in a simulated run that begins at `start`.
+    pub(crate) fn lane_seed(&self, start: Time) -> Seed {
+        let seed = self.streams.first().map_or(Seed::new(0), |stream| stream.seed);
+        seed.child("lane").child(&self.output.name).child(&start.as_nanos().to_string())
+    }
 }
 
 impl GeneratorKey {

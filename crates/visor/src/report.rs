@@ -1,4 +1,4 @@
-//! The counts of all streams in a file (`--report`): every second, so that little is missing if the
+//! What has been emitted, in a file (`--report`): every second, so that little is missing if the
 //! process is killed, and exactly at the end.
 
 use std::{
@@ -6,7 +6,10 @@ use std::{
     io,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -19,9 +22,10 @@ use crate::metrics::Metrics;
 
 /// The interval of reports.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Longer than any report, so that each replaces the previous one in a single write: a reader
-/// always finds a complete one.
-const WIDTH: usize = 95;
+/// Longer than most reports without lanes.
+const MIN_WIDTH: usize = 191;
+/// The kubelet cuts a longer termination message.
+const MAX_TERMINATION_MESSAGE: usize = 4000;
 
 /// A file with the counts.
 pub(crate) struct Report {
@@ -29,6 +33,9 @@ pub(crate) struct Report {
     metrics: Arc<Metrics>,
     /// `None` after the final report.
     file: Mutex<Option<File>>,
+    /// The length of the longest one so far: each replaces the previous one in a single write, so a
+    /// reader always finds a complete one.
+    width: AtomicUsize,
     /// Why it couldn't be opened, until that is logged.
     open_error: Mutex<Option<io::Error>>,
 }
@@ -42,7 +49,13 @@ impl Report {
             Ok(file) => (Some(file), None),
             Err(error) => (None, Some(error)),
         };
-        Self { path, metrics, file: Mutex::new(file), open_error: Mutex::new(error) }
+        Self {
+            path,
+            metrics,
+            file: Mutex::new(file),
+            width: AtomicUsize::new(MIN_WIDTH),
+            open_error: Mutex::new(error),
+        }
     }
 
     /// Logs a warning if the file couldn't be opened.
@@ -86,13 +99,21 @@ impl Report {
     }
 
     fn write(&self, file: &File, ended: bool) -> io::Result<()> {
-        let (mut lines, mut bytes) = (0_u64, 0_u64);
-        for meter in self.metrics.streams() {
-            lines += meter.lines.get();
-            bytes += meter.bytes.get();
+        let mut emitted = self.metrics.emitted(ended);
+        let mut text = serde_json::to_string(&emitted)?;
+        while self.is_termination_log() && text.len() > MAX_TERMINATION_MESSAGE {
+            let Some(lane) = emitted.lanes.pop() else { break };
+            emitted.omitted.lanes += 1;
+            emitted.omitted.lines += u64::from(lane.lines);
+            text = serde_json::to_string(&emitted)?;
         }
-        let text = format!("{{\"lines\":{lines},\"bytes\":{bytes},\"ended\":{ended}}}");
-        file.write_all_at(format!("{text:WIDTH$}\n").as_bytes(), 0)
+        // What a longer one would leave behind is blank.
+        let width = self.width.fetch_max(text.len(), Ordering::Relaxed).max(text.len());
+        file.write_all_at(format!("{text:width$}\n").as_bytes(), 0)
+    }
+
+    fn is_termination_log(&self) -> bool {
+        self.path == Path::new("/dev/termination-log")
     }
 }
 

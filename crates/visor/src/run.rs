@@ -19,7 +19,7 @@ use tokio::{
 };
 use visor_api::{ResolvedSource, resolved::Output};
 use visor_engine::time::Time;
-use visor_http::{Limits, ListenAddress, Plain, Readiness, bind, pages};
+use visor_http::{Limits, ListenAddress, Page, Plain, Readiness, bind, pages};
 use visor_libc::memory;
 use visor_runtime::{early_signals, logging::LoggingFormat};
 
@@ -93,7 +93,7 @@ pub(crate) fn run(
     options: cli::RunOptions,
     logging_format: LoggingFormat,
 ) -> anyhow::Result<ExitCode> {
-    let metrics = new_metrics()?;
+    let metrics = new_metrics(options.identity.clone())?;
     let report = options.report.map(|path| Arc::new(Report::open(path, Arc::clone(&metrics))));
     if let Some(report) = &report {
         let report = Arc::clone(report);
@@ -150,6 +150,9 @@ pub(crate) fn emit(
     let EmitPlan { source, output_dir, simulated_from, notes } =
         options.plan().map_err(anyhow::Error::msg)?;
     let sources = vec![source];
+    let metrics = new_metrics(None)?;
+    let report = options.report.clone();
+    let report = report.map(|path| Arc::new(Report::open(path, Arc::clone(&metrics))));
     Run {
         documents: None,
         notes,
@@ -163,14 +166,16 @@ pub(crate) fn emit(
         max_lag: None,
         logging_format,
         summary: false,
-        metrics: new_metrics()?,
-        report: None,
+        metrics,
+        report,
     }
     .start(sources)
 }
 
-fn new_metrics() -> anyhow::Result<Arc<Metrics>> {
-    Ok(Arc::new(Metrics::new().context("cannot set up the metrics")?))
+fn new_metrics(identity: Option<String>) -> anyhow::Result<Arc<Metrics>> {
+    let metrics = Metrics::new().context("cannot set up the metrics")?;
+    metrics.lanes().set_identity(identity);
+    Ok(Arc::new(metrics))
 }
 
 fn or_current_directory(directory: PathBuf) -> PathBuf {
@@ -289,7 +294,12 @@ fn serve(server: Option<TcpListener>, metrics: &Arc<Metrics>, readiness: &Arc<Re
         let ready = move || {
             if readiness.get() { outputs_ready(&outputs) } else { Err(NOT_READY.to_owned()) }
         };
-        let pages = pages(move || metrics.render(), ready);
+        let emitted = Arc::clone(&metrics);
+        let emitted = move || serde_json::to_string(&emitted.emitted(false));
+        let pages = pages(
+            vec![Page::metrics(move || metrics.render()), Page::json("/emitted", emitted)],
+            ready,
+        );
         tokio::spawn(visor_http::serve(listener, Limits::PAGES, Plain, pages));
     }
 }

@@ -20,6 +20,7 @@ use visor_api::resolved::Interval;
 use visor_engine::{simulate::Merge, stream::Stream, time::Time};
 
 use crate::{
+    lanes::{Lanes, Numbering},
     metrics::{Metrics, OutputMeter, StreamMeter},
     output::{Address, Batch, Cancellation, Destination, OutputEnd, OutputError, UnfinishedOutput},
     plan::{GeneratorPlan, Limits, Plan},
@@ -188,10 +189,12 @@ struct Group {
     merge: Merge,
     members: Vec<SimulatedStream>,
     outputs: Vec<SimulatedOutput>,
+    lanes: Arc<Lanes>,
 }
 
 /// A stream of a group, without its lines.
 struct SimulatedStream {
+    has_tokens: bool,
     meter: Arc<StreamMeter>,
     output: usize,
     limits: Limits,
@@ -203,6 +206,7 @@ struct SimulatedOutput {
     destination: Box<dyn Destination>,
     meter: OutputMeter,
     batch: Batch,
+    numbering: Numbering,
     ages: bool,
     written: Time,
     end: OutputEnd,
@@ -227,6 +231,11 @@ impl Group {
                     destination: plan.destination(cancellation),
                     meter: metrics.output(&plan.name),
                     batch: Batch::default(),
+                    numbering: Numbering::simulated(
+                        metrics.lanes(),
+                        &plan.name,
+                        generator.lane_seed(start),
+                    ),
                     ages: plan.rotation.as_ref().is_some_and(|rule| rule.max_age.is_some()),
                     written: start,
                 });
@@ -240,12 +249,14 @@ impl Group {
                 meter.configured_rate.set(named.timing.lines_per_second);
                 if !generator.suspended {
                     let limits = generator.limits.clone();
-                    members.push(SimulatedStream { meter, output, limits, end });
+                    let has_tokens = named.has_tokens;
+                    members.push(SimulatedStream { has_tokens, meter, output, limits, end });
                     streams.push(named.start(start));
                 }
             }
         }
-        Self { merge: Merge::new(streams), members, outputs }
+        let lanes = Arc::clone(metrics.lanes());
+        Self { merge: Merge::new(streams), members, outputs, lanes }
     }
 
     /// Writes the lines of all streams up to their ends. In any case, a partial line is completed
@@ -257,7 +268,11 @@ impl Group {
         let mut outcome = self.write_lines(handle);
         let mut unfinished = Vec::new();
         for mut output in self.outputs {
+            output.numbering.end();
             let closed = output.destination.close();
+            if let Ok(closed) = &closed {
+                self.lanes.close(&output.name, closed.in_pipe);
+            }
             let (lines, unread) = (output.batch.lines(), closed.as_ref().map_or(0, |c| c.unread));
             outcome = outcome.and(closed.map(|_| ()).map_err(Into::into));
             if lines > 0 || unread > 0 {
@@ -271,8 +286,9 @@ impl Group {
     fn write_lines(&mut self, handle: &SimulationHandle) -> Result<(), SimulationError> {
         while let Some((due, index)) = self.merge.peek() {
             let simulated = &self.members[index];
-            let max =
-                if due < simulated.end { simulated.limits.take(MAX_LINES_PER_TURN) } else { 0 };
+            // A token has the time at which its line was due.
+            let max = if simulated.has_tokens { 1 } else { MAX_LINES_PER_TURN };
+            let max = if due < simulated.end { simulated.limits.take(max) } else { 0 };
             if max == 0 {
                 self.merge.end_next();
                 continue;
@@ -288,7 +304,8 @@ impl Group {
             }
             let flush = if output.ages { output.written.saturating_add(SECOND) } else { Time::MAX };
             let merge = &mut self.merge;
-            output.batch.append(&simulated.meter, due, |out| {
+            let tokens = simulated.has_tokens.then_some((&mut output.numbering, due));
+            output.batch.append(&simulated.meter, due, tokens, |out| {
                 let lines = merge.write(simulated.end.min(flush), max, out);
                 simulated.limits.return_unused(max - lines);
                 lines

@@ -23,16 +23,18 @@ pub(super) fn check(object: &Json, broken: &[Path]) -> Vec<Problem> {
     if let Some(spec) = &readable {
         rules::own_fields(&path, spec, &mut problems);
     }
-    let server = readable.and_then(|spec| spec.server);
-    let is_server_broken = spec.get("server").is_some() && server.is_none();
-    let release = server.and_then(|server| server.release);
+    // What generators have in common, unless it is broken.
+    let is_common_known = ["server", "tokens"]
+        .iter()
+        .all(|field| !broken.iter().any(|broken| replace_within(broken, &path.field(field))));
+    let common = readable.as_ref().map(FakeLogSourceSpec::common).unwrap_or_default();
     let generators = spec.get("generators").and_then(Json::as_array);
     let mut outputs = Vec::new();
     for (index, generator) in generators.into_iter().flatten().enumerate() {
         let path = path.field("generators").index(index);
         match read::<Generator>(generator) {
-            Some(generator) if !is_server_broken => {
-                rules::generator(&path, &generator, release, &mut problems);
+            Some(generator) if is_common_known => {
+                rules::generator(&path, &generator, common, &mut problems);
             }
             _ => parts(&path, generator, &mut problems),
         }

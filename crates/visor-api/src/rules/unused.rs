@@ -26,7 +26,7 @@ pub(super) fn notes(path: &Path, spec: &FakeLogSourceSpec, notes: &mut Vec<Probl
         let path = path.field("generators").index(index);
         rotation(&path.field("output"), &generator.output, &mut note);
         for log in generator.logs().into_iter().filter_map(|(_, log)| log) {
-            log.notes(&path, generator, spec.release(), &mut note);
+            log.notes(&path, generator, spec.common(), &mut note);
         }
         if let Some(end) = end {
             for (index, stream) in generator.streams.iter().enumerate() {

@@ -6,12 +6,12 @@ mod rules;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use visor_logs::access_format::Definition;
 pub use visor_logs::access_format::{AccessFormat, ForeignFormat, Format};
+use visor_logs::access_format::{Definition, TokenPlace};
 
 use super::choice::{Choice, Clients, DurationRange, RequestTarget, SizeRange, StatusChoice};
 use crate::{
-    log_format::{LogFormat, NamedDirective},
+    log_format::{LogFormat, NamedDirective, Namespace},
     nginx_log_format::NginxLogFormat,
     parsed::{Meaning, Parsed},
 };
@@ -135,6 +135,19 @@ impl AccessLog {
             }
             Definition::Foreign(format) => Format::Foreign(format),
         })
+    }
+}
+
+impl AccessLog {
+    /// Where its lines have room for a token; `None` if they have none.
+    pub(crate) fn token_place(&self, format: &Format) -> Option<TokenPlace> {
+        let is_own = |values: &DirectiveValues| {
+            values.directive.known().is_some_and(|directive| {
+                directive.namespace == Namespace::Environment && directive.name == "UNIQUE_ID"
+            })
+        };
+        let has_own = self.content.directives.iter().any(is_own);
+        format.token_places().into_iter().find(|place| !has_own || *place != TokenPlace::Id)
     }
 }
 

@@ -9,6 +9,15 @@ use crate::{
     problem::{Notes, Path, Problem},
 };
 
+/// What all logs of a source have in common.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Common {
+    /// The configured release of httpd.
+    pub(crate) release: Option<Release>,
+    /// Whether each line has a token.
+    pub(crate) tokens: bool,
+}
+
 /// A log of a document.
 pub(crate) trait Log {
     /// The problems of its own fields.
@@ -17,24 +26,18 @@ pub(crate) trait Log {
     /// Whether a stream is of a kind that the log has, and has only fields of such a log.
     fn check_stream(&self, path: &Path, stream: &Stream, problems: &mut Vec<Problem>);
 
-    /// The problems between the log, its streams and the release of the server. `path` is that of the
+    /// The problems between the log, its streams and what all logs have in common. `path` is that of the
     /// generator.
     fn check_generator(
         &self,
         path: &Path,
         generator: &Generator,
-        release: Option<Release>,
+        common: Common,
         problems: &mut Vec<Problem>,
     );
 
     /// Fields of the log and of its streams that have no effect. `path` is that of the generator.
-    fn notes(
-        &self,
-        path: &Path,
-        generator: &Generator,
-        release: Option<Release>,
-        notes: &mut Notes<'_>,
-    );
+    fn notes(&self, path: &Path, generator: &Generator, common: Common, notes: &mut Notes<'_>);
 
     /// Whether its lines depend on the time zone.
     fn has_local_time(&self) -> bool;
@@ -43,7 +46,7 @@ pub(crate) trait Log {
     fn default_streams(&self) -> &'static [(&'static str, StreamKind)];
 
     /// The validated log; `None` if it has no format.
-    fn resolve(&self, generator: &Generator, release: Option<Release>) -> Option<resolved::Log>;
+    fn resolve(&self, generator: &Generator, common: Common) -> Option<resolved::Log>;
 }
 
 /// The string of a custom format: it is there if the format is chosen, and only then.

@@ -6,6 +6,9 @@ use crate::{
     text::{Line, Lines},
 };
 
+/// The token of a message, as `mod_security` writes an id behind one.
+pub const MESSAGE_TOKEN: &[u8] = br#" [unique_id "AAAAAAA_V-AAAAAAAAAAAAAAAAA"]"#;
+
 impl<F: PerRecordField> Columns<F> {
     /// Writes a line of at most this many bytes, newline included.
     #[inline]
@@ -77,9 +80,20 @@ impl LongLine<'_> {
         column.write(record, stamps, lines.line()).keep();
         let text = lines.as_bytes();
         let room = self.limit.saturating_sub(self.line.len());
+        if text.len() < room {
+            self.line.extend(text);
+            return text.len();
+        }
+        // A message has room for its token, and the newline behind it.
+        let (text, token) = match text.strip_suffix(MESSAGE_TOKEN) {
+            Some(message) if room > MESSAGE_TOKEN.len() => (message, MESSAGE_TOKEN),
+            _ => (text, &[][..]),
+        };
+        let room = if token.is_empty() { room } else { room - token.len() - 1 };
         let length = if text.len() <= room { text.len() } else { fitting(text, room) };
         self.line.extend(&text[..length]);
-        length
+        self.line.extend(token);
+        length + token.len()
     }
 }
 

@@ -2,7 +2,10 @@
 
 use super::{Choices, Clients, Requests, Stream, Timing};
 use crate::{
-    access_format::Format, error_format::Mpm, error_log_format::ErrorLogFormat, release::Release,
+    access_format::{Format, TokenPlace},
+    error_format::Mpm,
+    error_log_format::ErrorLogFormat,
+    release::Release,
 };
 
 /// The log of a generator.
@@ -31,6 +34,8 @@ pub struct AccessLog {
     pub release: Release,
     /// The format of its lines.
     pub format: Format,
+    /// Where each line has a token; `None` if not each has one.
+    pub token: Option<TokenPlace>,
     /// The choices for requests of streams that have none of their own.
     pub requests: Requests,
     /// Its streams.
@@ -64,6 +69,8 @@ pub struct ErrorLog {
     pub release: Release,
     /// The format of its lines.
     pub format: ErrorLogFormat,
+    /// Whether each message has a token behind it.
+    pub tokens: bool,
     /// The multi-processing module.
     pub mpm: Mpm,
     /// The clients' addresses.

@@ -63,6 +63,7 @@ pub(super) fn of(spec: &FakeLogSourceSpec) -> RequestedPrivileges {
         time_zone: _,
         server: _,
         suspend: _,
+        tokens: _,
         stop_after: _,
         generators: _,
     } = spec;

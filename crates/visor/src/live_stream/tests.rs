@@ -44,6 +44,7 @@ fn start(plan: GeneratorPlan) -> Running {
     plan.limits.start(Instant::now().into_std());
     let control = Rc::new(Control::default());
     let live = LiveStream {
+        has_tokens: false,
         stream: named.start(clock.now()),
         meter: Arc::clone(&meter),
         buffer: Rc::clone(&buffer),
@@ -175,7 +176,7 @@ fn lines_that_are_too_late_are_skipped_and_counted() {
     on_a_loop(async {
         let mut running = start(generator(&every("1s"), json!({})));
         assert_eq!(running.lines_within(10).await, 10);
-        running.buffer.append(&running.meter, crate::clock::wall(), |out| {
+        running.buffer.append(&running.meter, crate::clock::wall(), None, |out| {
             let mut line = out.line();
             line.extend(&vec![b'x'; 600_000]);
             line.push(b'\n');

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use visor_engine::{text::Lines, time::Time};
 
 use super::{Records, WriteResult};
-use crate::metrics::{OutputMeter, StreamMeter};
+use crate::{
+    lanes::{LaneMeter, Numbering},
+    metrics::{OutputMeter, StreamMeter},
+};
 
 /// Lines of several streams, in order.
 #[derive(Default)]
@@ -24,6 +27,8 @@ struct StreamRun {
     end: usize,
     /// When the first line was due.
     due: Time,
+    /// The lane of the lines, if they have tokens.
+    lane: Option<Arc<LaneMeter>>,
 }
 
 impl Batch {
@@ -47,20 +52,30 @@ impl Batch {
         self.lines.ends().len() as u64
     }
 
-    /// Has `write` append lines of a stream. `due` is when the first was due.
+    /// Has `write` append lines of a stream. `due` is when the first was due. If they may have
+    /// tokens, these are completed, with this time.
     pub(crate) fn append<T>(
         &mut self,
         meter: &Arc<StreamMeter>,
         due: Time,
+        tokens: Option<(&mut Numbering, Time)>,
         write: impl FnOnce(&mut Lines) -> T,
     ) -> T {
         let start = self.lines.ends().len();
         let result = write(&mut self.lines);
         let end = self.lines.ends().len();
-        match self.runs.last_mut() {
+        let Self { lines, runs, .. } = self;
+        match tokens {
             _ if end == start => {}
-            Some(last) if Arc::ptr_eq(&last.meter, meter) => last.end = end,
-            _ => self.runs.push(StreamRun { meter: Arc::clone(meter), end, due }),
+            None => add_run(runs, meter, end, due, None),
+            Some((numbering, time)) => {
+                numbering.set_generator(&meter.name.source, &meter.name.generator);
+                let mut end = start;
+                lines.change_records(start, |record| {
+                    end += 1;
+                    add_run(runs, meter, end, due, numbering.complete(record, time));
+                });
+            }
         }
         result
     }
@@ -110,11 +125,31 @@ impl Batch {
     }
 }
 
+/// Adds lines of a stream up to `end`.
+fn add_run(
+    runs: &mut Vec<StreamRun>,
+    meter: &Arc<StreamMeter>,
+    end: usize,
+    due: Time,
+    lane: Option<Arc<LaneMeter>>,
+) {
+    let pointer = |lane: &Option<Arc<LaneMeter>>| lane.as_ref().map(Arc::as_ptr);
+    match runs.last_mut() {
+        Some(last) if Arc::ptr_eq(&last.meter, meter) && pointer(&last.lane) == pointer(&lane) => {
+            last.end = end;
+        }
+        _ => runs.push(StreamRun { meter: Arc::clone(meter), end, due, lane }),
+    }
+}
+
 impl StreamRun {
     #[expect(clippy::cast_precision_loss, reason = "a lag is measured in buckets")]
     fn count(&self, lines: usize, bytes: usize, now: Option<Time>) {
         self.meter.lines.inc_by(lines as u64);
         self.meter.bytes.inc_by(bytes as u64);
+        if let Some(lane) = &self.lane {
+            lane.add_written(lines);
+        }
         if let Some(now) = now {
             self.meter.lag.observe(now.nanos_since(self.due).max(0) as f64 / 1e9);
         }
@@ -136,7 +171,7 @@ mod tests {
     }
 
     fn append(batch: &mut Batch, meter: &Arc<StreamMeter>, records: &[&str]) {
-        batch.append(meter, Time::EPOCH, |out| {
+        batch.append(meter, Time::EPOCH, None, |out| {
             for record in records {
                 let mut line = out.line();
                 line.extend(record.as_bytes());

@@ -78,6 +78,8 @@ pub(crate) struct CloseResult {
     pub(crate) cut: u64,
     /// Bytes in a pipe whose reader has gone, which will never be read.
     pub(crate) unread: u64,
+    /// All bytes in a pipe: those that its reader, if there is one, may still read.
+    pub(crate) in_pipe: u64,
 }
 
 /// The output of a generator.

@@ -16,7 +16,7 @@ use super::{
     Address, Buffer, Cancellation, Channel, CloseResult, OutputEnd, OutputPlan, SharedLog,
     UnfinishedOutput, Writer,
 };
-use crate::metrics::Metrics;
+use crate::{lanes::Numbering, metrics::Metrics};
 
 /// The outputs of the process.
 pub(crate) struct Outputs {
@@ -78,12 +78,13 @@ impl Outputs {
         plan: &OutputPlan,
         ended: &Arc<Notify>,
     ) -> (Buffer, Option<Writer>) {
+        let numbering = Numbering::live(self.metrics.lanes(), &plan.name);
         let mut known = self.known();
         if let Some((_, channel)) = known.open.get(&plan.address) {
-            return (Buffer::new(channel, ended), None);
+            return (Buffer::new(channel, ended, numbering), None);
         }
         let channel = Arc::new(Channel::default());
-        let buffer = Buffer::new(&channel, ended);
+        let buffer = Buffer::new(&channel, ended, numbering);
         known.open.insert(plan.address.clone(), (plan.name.clone(), Arc::clone(&channel)));
         drop(known);
         let meter = self.metrics.output(&plan.name);
@@ -103,10 +104,11 @@ impl Outputs {
         if end == OutputEnd::Complete && !channel.is_complete() {
             return false;
         }
-        if let Some((name, channel)) = known.open.remove(address)
-            && (end != OutputEnd::Complete || closed.unread > 0)
-        {
-            known.unfinished.push((name, channel, closed));
+        if let Some((name, channel)) = known.open.remove(address) {
+            self.metrics.lanes().close(&name, closed.in_pipe);
+            if end != OutputEnd::Complete || closed.unread > 0 {
+                known.unfinished.push((name, channel, closed));
+            }
         }
         drop(known);
         channel.set_end(end);

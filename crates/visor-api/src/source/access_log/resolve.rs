@@ -12,30 +12,35 @@ use crate::source::{
         ByteCount,
         resolve::{choices, texts},
     },
-    log::streams,
+    log::{Common, streams},
 };
 
 impl AccessLog {
     pub(super) fn resolved(
         &self,
         generator: &Generator,
-        release: Option<Release>,
+        common: Common,
     ) -> Option<resolved::AccessLog> {
+        let format = self.resolved_format()?;
         Some(resolved::AccessLog {
-            release: release.unwrap_or(Release::PRESENT),
-            format: self.resolved_format()?,
-            requests: self.content.resolve(self.format),
-            streams: streams(generator, |stream| access_line(stream, self)),
+            release: common.release.unwrap_or(Release::PRESENT),
+            token: if common.tokens { self.token_place(&format) } else { None },
+            format,
+            requests: self.content.resolve(self.format, common.tokens),
+            streams: streams(generator, |stream| access_line(stream, self, common.tokens)),
         })
     }
 }
 
-fn access_line(stream: &Stream, log: &AccessLog) -> AccessLine {
+fn access_line(stream: &Stream, log: &AccessLog, tokens: bool) -> AccessLine {
     if stream.kind == StreamKind::Heartbeat {
         return AccessLine::Heartbeat(heartbeat(stream));
     }
     AccessLine::Request(
-        stream.access.as_ref().map(|own| Box::new(over(own, &log.content).resolve(log.format))),
+        stream
+            .access
+            .as_ref()
+            .map(|own| Box::new(over(own, &log.content).resolve(log.format, tokens))),
     )
 }
 
@@ -50,9 +55,9 @@ fn heartbeat(stream: &Stream) -> Heartbeat {
 }
 
 impl RequestChoices {
-    pub(super) fn resolve(&self, format: AccessFormat) -> Requests {
+    pub(super) fn resolve(&self, format: AccessFormat, tokens: bool) -> Requests {
         Requests {
-            malformed: self.has_malformed_requests(format),
+            malformed: !tokens && self.has_malformed_requests(format),
             clients: (&self.clients.clone().unwrap_or_default()).into(),
             users: texts(&self.users),
             methods: texts(&self.methods),

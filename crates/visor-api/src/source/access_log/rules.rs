@@ -1,6 +1,6 @@
 //! An access log of a document: its rules and its default streams. Pure.
 
-use visor_logs::resolved;
+use visor_logs::{access_format::TokenPlace, resolved};
 
 use super::{AccessFormat, AccessLog, Format, RequestChoices, notes};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     source::{
         Generator, HeartbeatStyle, Release, Stream, StreamKind,
         choice::rules::{self, weights},
-        log::{Log, format_string},
+        log::{Common, Log, format_string},
     },
 };
 
@@ -58,7 +58,7 @@ impl Log for AccessLog {
         &self,
         path: &Path,
         generator: &Generator,
-        release: Option<Release>,
+        common: Common,
         problems: &mut Vec<Problem>,
     ) {
         for (index, stream) in generator.streams.iter().enumerate() {
@@ -67,20 +67,17 @@ impl Log for AccessLog {
                 directives(&path, self, content, problems);
             }
         }
-        if release == Some(Release::V2_2_34) {
+        if common.tokens {
+            self.check_tokens(path, generator, problems);
+        }
+        if common.release == Some(Release::V2_2_34) {
             unknown_directives(&path.field("access").field("logFormat"), self, problems);
         }
     }
 
-    fn notes(
-        &self,
-        path: &Path,
-        generator: &Generator,
-        release: Option<Release>,
-        notes: &mut Notes<'_>,
-    ) {
+    fn notes(&self, path: &Path, generator: &Generator, common: Common, notes: &mut Notes<'_>) {
         notes::choices(path, self, generator, notes);
-        notes::malformed_requests(path, self, generator, release, notes);
+        notes::malformed_requests(path, self, generator, common.release, notes);
     }
 
     fn has_local_time(&self) -> bool {
@@ -96,8 +93,47 @@ impl Log for AccessLog {
         &[("heartbeat", StreamKind::Heartbeat), ("requests", StreamKind::Access)]
     }
 
-    fn resolve(&self, generator: &Generator, release: Option<Release>) -> Option<resolved::Log> {
-        Some(resolved::Log::Access(Box::new(self.resolved(generator, release)?)))
+    fn resolve(&self, generator: &Generator, common: Common) -> Option<resolved::Log> {
+        Some(resolved::Log::Access(Box::new(self.resolved(generator, common)?)))
+    }
+}
+
+impl AccessLog {
+    /// Lines that have no room for a token.
+    fn check_tokens(&self, path: &Path, generator: &Generator, problems: &mut Vec<Problem>) {
+        let log = path.field("access");
+        let Some(format) = self.resolved_format() else { return };
+        let Some(place) = self.token_place(&format) else {
+            let field = match self.format {
+                AccessFormat::Custom => "logFormat",
+                AccessFormat::NginxCustom => "nginxLogFormat",
+                _ => "format",
+            };
+            let message = "its lines have no room for a token: neither the request target, nor the \
+                           referer, nor `%{UNIQUE_ID}e`; add one of them without a condition, or \
+                           leave tokens out";
+            return problems.push(Problem::new(log.field(field), message));
+        };
+        let streams = path.field("streams");
+        let mut add = |path: Path, what: &str| {
+            let message =
+                format!("{what} has no room for a token; remove this, or leave tokens out");
+            problems.push(Problem::new(path, message));
+        };
+        if self.content.malformed_requests == Some(true) {
+            add(log.field("malformedRequests"), "a malformed request");
+        }
+        for (index, stream) in generator.streams.iter().enumerate() {
+            let path = streams.index(index);
+            if stream.access.as_ref().is_some_and(|own| own.malformed_requests == Some(true)) {
+                add(path.field("access").field("malformedRequests"), "a malformed request");
+            }
+            if stream.heartbeat == Some(HeartbeatStyle::InternalDummyConnection)
+                && place == TokenPlace::Target
+            {
+                add(path.field("heartbeat"), "`OPTIONS *`");
+            }
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
             resolve::{choices, texts},
             rules,
         },
-        log::{Log, format_string, streams},
+        log::{Common, Log, format_string, streams},
     },
 };
 
@@ -45,10 +45,10 @@ impl Log for ErrorLog {
         &self,
         path: &Path,
         generator: &Generator,
-        release: Option<Release>,
+        common: Common,
         problems: &mut Vec<Problem>,
     ) {
-        let release = self.release(release);
+        let release = self.release(common.release);
         if let Some(format) = self.format
             && !format.is_of(release)
         {
@@ -64,14 +64,8 @@ impl Log for ErrorLog {
         }
     }
 
-    fn notes(
-        &self,
-        path: &Path,
-        generator: &Generator,
-        release: Option<Release>,
-        notes: &mut Notes<'_>,
-    ) {
-        let release = self.release(release);
+    fn notes(&self, path: &Path, generator: &Generator, common: Common, notes: &mut Notes<'_>) {
+        let release = self.release(common.release);
         let has_own_messages =
             |stream: &Stream| stream.kind == StreamKind::Heartbeat || !stream.messages.is_empty();
         let all_own =
@@ -144,8 +138,8 @@ impl Log for ErrorLog {
         ]
     }
 
-    fn resolve(&self, generator: &Generator, release: Option<Release>) -> Option<resolved::Log> {
-        let release = self.release(release);
+    fn resolve(&self, generator: &Generator, common: Common) -> Option<resolved::Log> {
+        let release = self.release(common.release);
         let message = |message: &Message| {
             let (text, module) = (message.value.clone(), message.module.clone());
             Some(resolved::Message { text, module, client: message.client })
@@ -153,6 +147,7 @@ impl Log for ErrorLog {
         Some(resolved::Log::Error(resolved::ErrorLog {
             release,
             format: self.resolved_format(release)?,
+            tokens: common.tokens,
             mpm: self.mpm,
             clients: (&self.clients.clone().unwrap_or_default()).into(),
             document_root: self.document_root.clone(),

@@ -1,6 +1,7 @@
 //! The fields of requests. The names are those of httpd's directives in `mod_log_config`.
 
-use visor_logs::log_format::Namespace;
+use visor_logs::{access_format::TokenPlace, log_format::Namespace};
+use visor_proof::token::PLACEHOLDER;
 
 use crate::{
     line::{Draw, Field},
@@ -122,6 +123,24 @@ impl RequestFields<'_> {
         }
     }
 
+    /// With a token in each line, in this place.
+    #[must_use]
+    pub fn with_token(mut self, place: TokenPlace) -> Self {
+        let changed = match place {
+            TokenPlace::Id => vec![],
+            TokenPlace::Target => vec![&mut self.target, &mut self.query],
+            TokenPlace::Referer => vec![&mut self.referer],
+        };
+        for value in changed.into_iter().flat_map(|field| &mut field.values) {
+            *value = with_parameter(value).into();
+        }
+        // A message isn't a request, and has no identifier.
+        for value in self.message.iter_mut().flat_map(|message| &mut message.values) {
+            *value = [&**value, b" id=", PLACEHOLDER].concat().into();
+        }
+        self
+    }
+
     /// The configured field of a directive that names something.
     pub fn named(&self, namespace: Namespace, name: &str) -> Option<&Field<'_>> {
         let is_it = |named: &&NamedRequestField<'_>| {
@@ -129,4 +148,17 @@ impl RequestFields<'_> {
         };
         self.named.iter().find(is_it).map(|named| &named.field)
     }
+}
+
+/// A target, a query or a page with a token as a parameter.
+fn with_parameter(value: &[u8]) -> Vec<u8> {
+    let (value, fragment) =
+        value.split_at(value.iter().position(|b| *b == b'#').unwrap_or(value.len()));
+    let (page, separator): (&[u8], &[u8]) = match value {
+        // An absent referer.
+        b"-" => (b"https://shop.example/", b"?"),
+        value if value.contains(&b'?') => (value, b"&"),
+        value => (value, b"?"),
+    };
+    [page, separator, b"id=", PLACEHOLDER, fragment].concat()
 }

@@ -8,7 +8,7 @@ use std::{
 use jiff::tz::TimeZone;
 use visor_logs::{
     Release,
-    access_format::Format,
+    access_format::{Format, TokenPlace},
     resolved::{self, AccessLine, AccessLog, Choices, Requests},
 };
 
@@ -27,8 +27,15 @@ use crate::{
 pub struct Models {
     zone: TimeZone,
     seed: Seed,
-    requests: HashMap<(Requests, Format, Release), LineModel>,
-    heartbeats: HashMap<(resolved::Heartbeat, Format, String, Release), LineModel>,
+    requests: HashMap<(Requests, Style, Release), LineModel>,
+    heartbeats: HashMap<(resolved::Heartbeat, Style, String, Release), LineModel>,
+}
+
+/// How lines are written.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Style {
+    format: Format,
+    token: Option<TokenPlace>,
 }
 
 impl Models {
@@ -44,18 +51,20 @@ impl Models {
         seed: Seed,
     ) -> Result<Vec<NamedStream>, InvalidWeights> {
         let server_name = server_name(&log.requests);
+        let has_tokens = log.token.is_some() || log.format.token_places().contains(&TokenPlace::Id);
+        let style = Style { format: log.format.clone(), token: log.token };
         let streams = log.streams.iter().map(|stream| {
             let model = match &stream.lines {
                 AccessLine::Heartbeat(heartbeat) => {
-                    self.heartbeats(heartbeat, &log.format, server_name, log.release)
+                    self.heartbeats(heartbeat, &style, server_name, log.release)
                 }
                 // Streams without choices of their own use the log's.
                 AccessLine::Request(own) => {
                     let requests = own.as_deref().unwrap_or(&log.requests);
-                    self.requests(requests, &log.format, log.release)?
+                    self.requests(requests, &style, log.release)?
                 }
             };
-            Ok(NamedStream::new(stream, model, seed))
+            Ok(NamedStream::new(stream, model, seed, has_tokens))
         });
         streams.collect()
     }
@@ -63,16 +72,16 @@ impl Models {
     fn requests(
         &mut self,
         requests: &Requests,
-        format: &Format,
+        style: &Style,
         release: Release,
     ) -> Result<LineModel, InvalidWeights> {
-        Ok(match self.requests.entry((requests.clone(), format.clone(), release)) {
+        Ok(match self.requests.entry((requests.clone(), style.clone(), release)) {
             Entry::Occupied(known) => known.get().clone(),
             Entry::Vacant(new) => {
                 let server_name = server_name(requests);
                 let model = RequestModel::new(requests, release, server_name, self.seed)?;
                 let model = AccessModel::Requests(Arc::new(model));
-                new.insert(line_model(model, format, &self.zone)).clone()
+                new.insert(line_model(model, style, &self.zone)).clone()
             }
         })
     }
@@ -80,17 +89,17 @@ impl Models {
     fn heartbeats(
         &mut self,
         heartbeat: &resolved::Heartbeat,
-        format: &Format,
+        style: &Style,
         server_name: &str,
         release: Release,
     ) -> LineModel {
-        let key = (heartbeat.clone(), format.clone(), server_name.to_owned(), release);
+        let key = (heartbeat.clone(), style.clone(), server_name.to_owned(), release);
         match self.heartbeats.entry(key) {
             Entry::Occupied(known) => known.get().clone(),
             Entry::Vacant(new) => {
                 let heartbeats = Heartbeat::new(heartbeat, server_name, release);
                 let model = AccessModel::Heartbeats(Arc::new(heartbeats));
-                new.insert(line_model(model, format, &self.zone)).clone()
+                new.insert(line_model(model, style, &self.zone)).clone()
             }
         }
     }
@@ -105,9 +114,13 @@ fn server_name(requests: &Requests) -> &str {
     first.or_else(|| server::virtual_hosts().next()).unwrap_or("-")
 }
 
-fn line_model(model: AccessModel, format: &Format, zone: &TimeZone) -> LineModel {
-    let compiled = Arc::new(format::compile(format, &model.fields(), zone));
+fn line_model(model: AccessModel, style: &Style, zone: &TimeZone) -> LineModel {
+    let fields = match style.token {
+        None => model.fields(),
+        Some(place) => model.fields().with_token(place),
+    };
+    let compiled = Arc::new(format::compile(&style.format, &fields, zone));
     let malformed = model.malformed_fields();
-    let malformed = malformed.map(|fields| Arc::new(format::compile(format, &fields, zone)));
+    let malformed = malformed.map(|fields| Arc::new(format::compile(&style.format, &fields, zone)));
     LineModel::Access { writer: LineWriter::new(compiled, malformed), draws: model.draws(), model }
 }

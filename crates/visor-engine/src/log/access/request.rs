@@ -1,5 +1,7 @@
 //! A drawn request: the values of its fields, and its per-request numbers.
 
+use visor_proof::token::PLACEHOLDER;
+
 use crate::{
     line::{Draws, NeededDraws, PerRecordField, Record},
     server::id,
@@ -196,7 +198,8 @@ impl PerRequestField {
             Self::ConnectionNumber => line.number(request.connection_number()),
             Self::ConnectionRequests => line.number(connection.keep_alive_requests + 1),
             Self::HexadecimalId => line.hexadecimal(request.id, 32),
-            Self::UniqueId => id::write_unique_id(request.time, request.id, &mut line),
+            // The output puts the token there.
+            Self::UniqueId => line.extend(PLACEHOLDER),
             Self::Uuid => id::write_uuid(request.id, &mut line),
         }
         line

@@ -272,6 +272,7 @@ fn add_all(steps: &[Step<'_>], fields: &MessageFields<'_>, columns: &mut Builder
                     }
                 }
             }),
+
             Step::Optional { field, present, absent } => {
                 if let Some(before) = text_before(present)
                     && absent.is_empty()

@@ -1,5 +1,7 @@
 //! A drawn message: the values of its fields, and its per-message numbers.
 
+use visor_proof::token::PLACEHOLDER;
+
 use crate::{
     line::{Draws, NeededDraws, PerRecordField, Record},
     server::{Thread, id},
@@ -153,7 +155,8 @@ impl PerMessageField {
     #[inline(never)]
     fn write_id<'l>(self, message: &Message<'_>, mut line: Line<'l>) -> Line<'l> {
         match self {
-            Self::UniqueId => id::write_unique_id(message.request_begin(), message.id, &mut line),
+            // The output puts the token there.
+            Self::UniqueId => line.extend(PLACEHOLDER),
             Self::Uuid => id::write_uuid(message.id, &mut line),
             _ => {
                 let (process, thread) = (message.process_id, message.thread_id);

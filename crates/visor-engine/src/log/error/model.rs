@@ -18,7 +18,7 @@ use super::{
 use crate::{
     choice::{InvalidWeights, Table},
     clients,
-    line::{Columns, Draw, Draws, Field},
+    line::{Columns, Draw, Draws, Field, MESSAGE_TOKEN},
     random::{Random, Seed},
     server::{self, Thread, traffic},
     text::Lines,
@@ -40,6 +40,8 @@ pub struct Subjects {
     user: Field<'static>,
     script: Field<'static>,
     server_name: Field<'static>,
+    /// Whether each message has a token behind it.
+    tokens: bool,
 }
 
 /// The weights of the subjects.
@@ -85,6 +87,7 @@ impl Subjects {
             host: field(Draw::HOST, &hosts, |host| (*host).into()),
             user: field(Draw::USER, &users, |user| (*user).into()),
             script: field(Draw::SCRIPT, &scripts, |script| script.clone().into_bytes()),
+            tokens: log.tokens,
             server_name: Field::only(Draw::HOST, server_name.as_bytes().to_vec()),
             tables: Arc::new(Tables {
                 clients: clients.indexes(),
@@ -245,7 +248,12 @@ impl CompiledMessage {
         formatter: &mut Formatter<'_>,
     ) -> Self {
         let has_referer = request == Some(true);
+        let mut text = fields.text;
+        if subjects.tokens {
+            text.push(Part::text(MESSAGE_TOKEN));
+        }
         let fields = MessageFields {
+            text,
             client: has_client.then_some(&subjects.client),
             request: request.map(|_| RequestFields {
                 referer: has_referer.then_some(&subjects.referer),

@@ -165,16 +165,18 @@ impl Descriptor {
         self.kind == Kind::Pipe
     }
 
-    /// Bytes in a pipe that will never be read, because no process has it open for reading.
-    fn unread(&self) -> u64 {
+    /// Bytes in a pipe.
+    fn in_pipe(&self) -> u64 {
+        let is_pipe = self.kind == Kind::Pipe;
+        if is_pipe { rustix::io::ioctl_fionread(&self.file).unwrap_or(0) } else { 0 }
+    }
+
+    /// Whether no process has a pipe open for reading.
+    fn has_no_reader(&self) -> bool {
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
         let mut pipe = [PollFd::new(&self.file, PollFlags::OUT)];
         let has_answer = self.kind == Kind::Pipe && poll(&mut pipe, Some(&at_once)) == Ok(1);
-        if has_answer && pipe[0].revents().contains(PollFlags::ERR) {
-            rustix::io::ioctl_fionread(&self.file).unwrap_or(0)
-        } else {
-            0
-        }
+        has_answer && pipe[0].revents().contains(PollFlags::ERR)
     }
 
     /// Whether this is a file that can be rotated and truncated.
@@ -235,8 +237,11 @@ impl Descriptor {
     /// What is to be done before it is closed: an incomplete record is removed. What a pipe has of
     /// one doesn't count as unread, because it didn't count as written.
     pub(super) fn finish(&mut self) -> io::Result<CloseResult> {
-        let unread = self.unread().saturating_sub(self.incomplete);
-        Ok(CloseResult { cut: self.cut_back()?, unread })
+        // In this order: what a reader leaves stays there.
+        let has_no_reader = self.has_no_reader();
+        let in_pipe = self.in_pipe().saturating_sub(self.incomplete);
+        let unread = if has_no_reader { in_pipe } else { 0 };
+        Ok(CloseResult { cut: self.cut_back()?, unread, in_pipe })
     }
 
     /// Removes an incomplete record, unless something else has changed the file's size, and so

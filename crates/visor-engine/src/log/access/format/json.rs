@@ -1,6 +1,8 @@
 //! JSON: an object a line, whose fields are those of the Elastic Common Schema that Elastic's own
 //! integration makes of an Apache access log (decision 0012). Absent fields are left out.
 
+use visor_proof::token::PLACEHOLDER;
+
 use super::Builder;
 use crate::{
     line::{Field, Moment},
@@ -48,6 +50,9 @@ fn add_event(fields: &RequestFields<'_>, columns: &mut Builder) {
 fn add_http(fields: &RequestFields<'_>, columns: &mut Builder) {
     columns.text(br#""http":{"request":{"bytes":"#);
     columns.per_record(PerRequestField::BytesIn);
+    columns.text(br#","id":""#);
+    columns.text(PLACEHOLDER);
+    columns.text(br#"""#);
     add_if_present(br#","method":""#, &fields.method, br#"""#, columns);
     add_if_present(br#","referrer":""#, &fields.referer, br#"""#, columns);
     columns.text(br#"},"response":{"body":{"bytes":"#);

@@ -1,0 +1,62 @@
+//! The set beside a plain one.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+
+proptest! {
+    #[test]
+    fn it_is_the_same_set(
+        starts in proptest::collection::vec((0_u32..50_000, 0_u32..9_000), 0..12),
+        single in proptest::collection::vec(0_u32..50_000, 0..40),
+    ) {
+        let (mut numbers, mut plain) = (Numbers::default(), BTreeSet::new());
+        let ranges = starts.iter().flat_map(|(start, length)| *start..start + length);
+        for number in ranges.chain(single) {
+            prop_assert_eq!(numbers.insert(number), plain.insert(number));
+        }
+        prop_assert_eq!(numbers.count(), plain.len() as u64);
+        prop_assert_eq!(numbers.last(), plain.last().copied());
+        prop_assert!(numbers.iter().eq(plain.iter().copied()));
+        let missing = (1_000..61_000).filter(|number| !plain.contains(number));
+        prop_assert!(numbers.missing(1_000..61_000).eq(missing));
+        prop_assert_eq!(numbers.contains(5), plain.contains(&5));
+    }
+}
+
+#[test]
+fn the_numbers_of_two_sets_are_merged() {
+    let mut odd = Numbers::default();
+    (1..20_000).step_by(2).for_each(|number| _ = odd.insert(number));
+    let mut threes = Numbers::default();
+    (0..20_000).step_by(3).for_each(|number| _ = threes.insert(number));
+    let both = (1..20_000).step_by(2).filter(|number| number % 3 == 0).count() as u64;
+    let all = odd.count() + threes.count() - both;
+    assert_eq!(odd.merge(&threes), both);
+    assert_eq!(odd.count(), all);
+}
+
+/// Full blocks and those with few holes take little memory.
+#[test]
+fn few_holes_take_little_memory() {
+    let mut numbers = Numbers::default();
+    for number in (0..4_000_000).filter(|number| number % 1_000 != 7) {
+        numbers.insert(number);
+    }
+    let bytes: usize = numbers.blocks.iter().map(Block::bytes).sum();
+    assert!(bytes < 100_000, "{bytes}");
+    assert_eq!(numbers.count_missing(0..4_000_000), 4_000);
+}
+
+impl Block {
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Empty | Self::Full => 0,
+                Self::Holes(holes) => size_of_val(&**holes),
+                Self::Bits(words) => size_of_val(&**words),
+            }
+    }
+}

@@ -1,0 +1,115 @@
+//! The bits of a token, and what its check finds.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const LANE: Lane = Lane::live(0x123_4567_89ab);
+/// 2026-01-02T03:04:05.678Z.
+const TIME: u64 = 1_767_323_045_678;
+
+fn line(text: &str) -> Vec<u8> {
+    text.replace('@', std::str::from_utf8(PLACEHOLDER).unwrap()).into_bytes()
+}
+
+fn completed(text: &str, number: u32) -> Vec<u8> {
+    let mut line = line(text);
+    assert!(complete(&mut line, TIME, LANE, number));
+    line
+}
+
+fn only_token(line: &[u8]) -> Token {
+    Token::find(line, 0).unwrap().token
+}
+
+/// The form is a promise to every version that reads it.
+#[test]
+fn a_token_is_always_the_same_for_the_same_line() {
+    let line = completed("192.0.2.1 - - \"GET /?id=@ HTTP/1.1\" 200 5\n", 77);
+    assert_eq!(
+        String::from_utf8(line).unwrap(),
+        "192.0.2.1 - - \"GET /?id=aVc1pam_V-SNFZ4mrAAABNBD5Mc HTTP/1.1\" 200 5\n"
+    );
+}
+
+#[test]
+fn a_token_says_what_was_put_into_it() {
+    let line = completed("  a @ b \r\n", 4_242);
+    let found = Token::find(&line, 0).unwrap();
+    assert_eq!(found.at, 4);
+    let Token { milliseconds, lane, number, length, .. } = found.token;
+    assert_eq!((milliseconds, lane, number, length), (TIME, LANE, 4_242, LENGTH + 4));
+}
+
+#[test]
+fn a_line_without_a_placeholder_stays_as_it_is() {
+    let mut plain = b"192.0.2.1 - - \"GET / HTTP/1.1\" 200 5\n".to_vec();
+    assert!(!complete(&mut plain, TIME, LANE, 0));
+    assert_eq!(plain, b"192.0.2.1 - - \"GET / HTTP/1.1\" 200 5\n");
+}
+
+#[test]
+fn a_line_may_show_its_token_more_than_once() {
+    let line = completed("@ and @@ again\n", 1);
+    let token = only_token(&line);
+    assert!(token.is_of(line.trim_ascii(), &mut Vec::new()));
+    let text = &line[..LENGTH];
+    assert_eq!(memchr::memmem::find_iter(&line, text).count(), 3);
+}
+
+#[test]
+fn what_only_looks_like_a_token_isnt_one() {
+    for text in [
+        "",
+        "_V-",
+        "a_V-b",
+        // A real id of mod_unique_id.
+        "aVfx5sCoAQIAAAbLk9sAAAAD",
+        // A character that base64url doesn't have.
+        "AAAAAAA_V-AAAA+AAAAAAAAAAAA",
+        // Bits where zeros must be, and 1,023 milliseconds.
+        "AAAAAAA_V-AAAAAAAAAAAAAAAAB",
+        "AAAAAP__V-AAAAAAAAAAAAAAAAA",
+    ] {
+        assert_eq!(Token::find(text.as_bytes(), 0), None, "{text}");
+    }
+}
+
+proptest! {
+    /// One changed byte is found in all but one of 65,536 lines, and never by chance in these.
+    #[test]
+    fn a_changed_byte_is_found(
+        before in "[ -~]{0,200}", after in "[ -~]{0,200}", at in 0_usize..1000, change in 1_u8..=255,
+    ) {
+        let text = format!("x{before}@{after}x\n");
+        prop_assume!(!before.contains('@') && !after.contains('@'));
+        let line = completed(&text, 9);
+        let token = only_token(&line);
+        let mut scratch = Vec::new();
+        prop_assert!(token.is_of(line.trim_ascii(), &mut scratch));
+        let mut changed = line.trim_ascii().to_vec();
+        let at = at % changed.len();
+        changed[at] ^= change;
+        let is_intact =
+            Token::find(&changed, 0).is_some_and(|found| found.token.is_of(&changed, &mut scratch));
+        prop_assert!(!is_intact);
+    }
+
+    #[test]
+    fn what_is_encoded_is_decoded(bits in 0_u64..1 << 42) {
+        let mut characters = [0; 7];
+        encode(bits, &mut characters);
+        prop_assert_eq!(decoded(&characters), Some(bits));
+    }
+
+    #[test]
+    fn nothing_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200), at in 0_usize..200) {
+        let mut bytes = bytes;
+        if let Some(room) = bytes.get_mut(at..at + 3) {
+            room.copy_from_slice(MARKER);
+        }
+        if let Some(found) = Token::find(&bytes, 0) {
+            let _ = found.token.is_of(&bytes, &mut Vec::new());
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The inputs: standard input, files, and the files of directories, decompressed where their names say
+//! so. A rotated set is read from its oldest file on, as it was written.
+
+use std::{
+    cmp::Reverse,
+    fs::{self, File},
+    io::{self, BufRead, BufReader},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use flate2::read::MultiGzDecoder;
+
+/// How much is read at once.
+const BUFFER: usize = 256 * 1024;
+
+/// An input.
+pub(super) enum Input {
+    Stdin,
+    File(PathBuf),
+}
+
+impl Input {
+    /// Its name, for people.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Stdin => "<stdin>".to_owned(),
+            Self::File(path) => path.display().to_string(),
+        }
+    }
+
+    pub(super) fn open(&self) -> io::Result<Box<dyn BufRead>> {
+        Ok(match self {
+            Self::Stdin => Box::new(BufReader::with_capacity(BUFFER, io::stdin())),
+            Self::File(path) => {
+                let file = File::open(path)?;
+                if path.extension().is_some_and(|extension| extension == "gz") {
+                    Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(file)))
+                } else {
+                    Box::new(BufReader::with_capacity(BUFFER, file))
+                }
+            }
+        })
+    }
+}
+
+/// The inputs of these paths.
+pub(super) fn all(paths: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
+    let mut inputs = Vec::new();
+    let mut has_stdin = false;
+    for path in paths {
+        if path.as_os_str() == "-" {
+            if std::mem::replace(&mut has_stdin, true) {
+                bail!("standard input is named twice; remove one `-`");
+            }
+            inputs.push(Input::Stdin);
+        } else if path.is_dir() {
+            inputs.extend(files_below(path)?.into_iter().map(Input::File));
+        } else {
+            inputs.push(Input::File(path.clone()));
+        }
+    }
+    Ok(inputs)
+}
+
+/// The files below a directory: those of a rotated set together, the oldest first.
+fn files_below(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut directories = vec![directory.to_owned()];
+    while let Some(directory) = directories.pop() {
+        let cannot = || format!("cannot read the directory {}", directory.display());
+        for entry in fs::read_dir(&directory).with_context(cannot)? {
+            let entry = entry.with_context(cannot)?;
+            let kind = entry.file_type().with_context(cannot)?;
+            if kind.is_dir() {
+                directories.push(entry.path());
+            } else if kind.is_file() {
+                files.push(entry.path());
+            }
+        }
+    }
+    files.sort_by_cached_key(|path| age(path));
+    Ok(files)
+}
+
+/// The name of a rotated set, and how old a file of it is: `access.log.2.gz` is older than
+/// `access.log.1`, which is older than `access.log`. Names with dates are in order already, behind
+/// which comes the file without one.
+fn age(path: &Path) -> (PathBuf, Reverse<u64>, PathBuf) {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let plain = name.strip_suffix(".gz").unwrap_or(&name);
+    match plain.rsplit_once('.') {
+        Some((set, number)) if !number.is_empty() && number.len() < 6 => match number.parse() {
+            Ok(number) => (path.with_file_name(set), Reverse(number), path.to_owned()),
+            Err(_) => (path.with_file_name(plain), Reverse(0), path.to_owned()),
+        },
+        _ => (path.with_file_name(plain), Reverse(0), path.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rotated_set_is_read_from_its_oldest_file_on() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["access.log", "access.log.1", "access.log.10.gz", "access.log.2", "b.log"] {
+            fs::write(directory.path().join(name), "").unwrap();
+        }
+        let files = files_below(directory.path()).unwrap();
+        let names: Vec<_> =
+            files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
+        let expected = ["access.log.10.gz", "access.log.2", "access.log.1", "access.log", "b.log"];
+        assert_eq!(names, expected);
+    }
+}
