@@ -16,7 +16,7 @@
 
 use std::sync::LazyLock;
 
-use memchr::memmem::Finder;
+use memchr::{memchr, memmem::Finder};
 use rapidhash::v3::rapidhash_v3;
 
 use crate::{
@@ -27,8 +27,8 @@ use crate::{
 /// The number of characters of a token.
 pub const LENGTH: usize = 27;
 
-/// What an engine writes where a token is to be.
-pub const PLACEHOLDER: &[u8; LENGTH] = b"AAAAAAA_V-AAAAAAAAAAAAAAAAA";
+/// What an engine writes where a token is to be. No escaping changes it, and its character is rare.
+pub const PLACEHOLDER: &[u8; LENGTH] = &[BLANK; LENGTH];
 
 /// A line shows its token at most so often; further placeholders stay as they are.
 const MAX_PLACES: usize = 16;
@@ -36,13 +36,13 @@ const MAX_PLACES: usize = 16;
 /// The lengths of lines are told modulo this number.
 pub const LENGTHS: usize = 1 << 12;
 
+const BLANK: u8 = b'~';
 const MARKER: &[u8] = b"_V-";
 const MARKER_AT: usize = 7;
 /// Where the check begins.
 const CHECK_AT: usize = 24;
 const NO_CHECK: &[u8] = b"AAA";
 
-static PLACEHOLDERS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(PLACEHOLDER));
 static MARKERS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(MARKER));
 
 /// What a token says.
@@ -68,40 +68,81 @@ pub struct Found {
     pub token: Token,
 }
 
-/// Whether a line has a placeholder.
-pub fn has_placeholder(line: &[u8]) -> bool {
-    PLACEHOLDERS.find(line).is_some()
+/// Puts tokens into the lines of a lane.
+#[derive(Debug, Clone)]
+pub struct Writer {
+    lane: Lane,
+    /// The token of the last line.
+    token: [u8; LENGTH],
+    milliseconds: u64,
 }
 
-/// Puts the token of a record in place of its placeholders. Returns whether there are any.
-pub fn complete(record: &mut [u8], milliseconds: u64, lane: Lane, number: u32) -> bool {
-    let Some(first) = PLACEHOLDERS.find(record) else { return false };
-    let start = record.len() - record.trim_ascii_start().len();
-    let end = start + record.trim_ascii().len();
-    let mut token = *PLACEHOLDER;
-    let (seconds, fraction) = (milliseconds / 1000, milliseconds % 1000);
-    encode(seconds << 10 | fraction, &mut token[..MARKER_AT]);
-    encode(lane.bits(), &mut token[10..17]);
-    encode(number.into(), &mut token[17..22]);
-    encode(((end - start) % LENGTHS) as u64, &mut token[22..CHECK_AT]);
-    let mut places = [first; MAX_PLACES];
-    let mut count = 0;
-    let mut at = Some(first);
-    while let Some(place) = at
-        && count < MAX_PLACES
-    {
-        record[place..place + LENGTH].copy_from_slice(&token);
-        places[count] = place;
-        count += 1;
-        let rest = place + LENGTH;
-        at = PLACEHOLDERS.find(&record[rest..]).map(|next| rest + next);
+impl Writer {
+    /// A writer for this lane.
+    pub fn new(lane: Lane) -> Self {
+        let mut token = [b'A'; LENGTH];
+        token[MARKER_AT..10].copy_from_slice(MARKER);
+        encode(lane.bits(), &mut token[10..17]);
+        Self { lane, token, milliseconds: 0 }
     }
-    let mut check = [0; 3];
-    encode(u64::from(check_of(&record[start..end])) << 2, &mut check);
-    for place in &places[..count] {
-        record[place + CHECK_AT..place + LENGTH].copy_from_slice(&check);
+
+    /// The lane.
+    pub const fn lane(&self) -> Lane {
+        self.lane
     }
-    true
+
+    /// Puts the token of a line in place of its placeholders; `milliseconds` are those since the epoch.
+    /// Returns whether it has any.
+    #[inline]
+    pub fn complete(&mut self, line: &mut [u8], milliseconds: u64, number: u32) -> bool {
+        let Some(first) = placeholder(line, 0) else { return false };
+        let start = line.len() - line.trim_ascii_start().len();
+        let end = start + line.trim_ascii().len();
+        let token = &mut self.token;
+        if self.milliseconds != milliseconds {
+            self.milliseconds = milliseconds;
+            let (seconds, fraction) = (milliseconds / 1000, milliseconds % 1000);
+            encode(seconds << 10 | fraction, &mut token[..MARKER_AT]);
+        }
+        encode(number.into(), &mut token[17..22]);
+        encode(((end - start) % LENGTHS) as u64, &mut token[22..CHECK_AT]);
+        token[CHECK_AT..].copy_from_slice(NO_CHECK);
+        let mut places = [first; MAX_PLACES];
+        let mut count = 0;
+        let mut at = Some(first);
+        while let Some(place) = at
+            && count < MAX_PLACES
+        {
+            line[place..place + LENGTH].copy_from_slice(token);
+            places[count] = place;
+            count += 1;
+            at = placeholder(line, place + LENGTH);
+        }
+        let mut check = [0; 3];
+        encode(u64::from(check_of(&line[start..end])) << 2, &mut check);
+        for place in &places[..count] {
+            line[place + CHECK_AT..place + LENGTH].copy_from_slice(&check);
+        }
+        true
+    }
+}
+
+/// Whether a line has a placeholder.
+pub fn has_placeholder(line: &[u8]) -> bool {
+    placeholder(line, 0).is_some()
+}
+
+/// The first placeholder from this byte on.
+#[inline]
+fn placeholder(line: &[u8], from: usize) -> Option<usize> {
+    let mut from = from;
+    loop {
+        let at = from + memchr(BLANK, line.get(from..)?)?;
+        if line.get(at..at + LENGTH)? == PLACEHOLDER {
+            return Some(at);
+        }
+        from = at + 1;
+    }
 }
 
 impl Token {

@@ -49,7 +49,7 @@ const ACCIDENTS: [Accident; 10] = [
 fn line(random: &mut SmallRng, lane: Lane, number: u32) -> Vec<u8> {
     let text = LINES[random.random_range(0..LINES.len())];
     let mut record = text.replace('@', &String::from_utf8_lossy(PLACEHOLDER)).into_bytes();
-    assert!(token::complete(&mut record, 1_767_323_045_678, lane, number));
+    assert!(token::Writer::new(lane).complete(&mut record, 1_767_323_045_678, number));
     record
 }
 

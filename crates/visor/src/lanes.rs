@@ -17,12 +17,15 @@ use visor_engine::{
 use visor_proof::{
     Emitted, Lane,
     emitted::{EmittedLane, Omitted, VERSION},
-    token,
+    token::{self, Writer},
 };
 
 /// The maximum number of lanes with an entry of their own. Of further ones that have ended, only the
 /// sums are kept.
 const MAX_LANES: usize = 10_000;
+
+/// More lines than are appended at once.
+const MAX_LINES_PER_TURN: u32 = 1 << 16;
 
 /// All lanes of the process.
 #[derive(Default)]
@@ -55,7 +58,7 @@ pub(crate) struct Numbering {
     lanes: Arc<Lanes>,
     output: String,
     identities: Identities,
-    current: Option<Arc<LaneMeter>>,
+    current: Option<(Writer, Arc<LaneMeter>)>,
     /// The generator of the last line, as `SOURCE/GENERATOR`.
     source: String,
 }
@@ -161,40 +164,49 @@ impl Numbering {
         let last = self.source.split_once('/');
         if last != Some((source, generator)) {
             self.source = format!("{source}/{generator}");
-            if let Some(lane) = &self.current {
+            if let Some((_, lane)) = &self.current {
                 lock(&lane.sources).insert(self.source.clone());
             }
         }
     }
 
     /// Puts the token of a record in its place. Returns its lane; `None` if it has no token.
-    pub(crate) fn complete(&mut self, record: &mut [u8], time: Time) -> Option<Arc<LaneMeter>> {
-        let lane = match &self.current {
-            Some(lane) => lane,
-            None if !token::has_placeholder(record) => return None,
-            None => self.begin(),
-        };
+    #[inline]
+    pub(crate) fn complete(&mut self, record: &mut [u8], time: Time) -> Option<&Arc<LaneMeter>> {
+        if self.current.is_none() {
+            if !token::has_placeholder(record) {
+                return None;
+            }
+            self.begin();
+        }
+        let (writer, lane) = self.current.as_mut()?;
         let number = lane.handed_over.load(Ordering::Relaxed);
         let milliseconds = u64::try_from(time.as_nanos() / 1_000_000).unwrap_or_default();
-        if !token::complete(record, milliseconds, lane.lane, number) {
+        if !writer.complete(record, milliseconds, number) {
             return None;
         }
         lane.handed_over.store(number + 1, Ordering::Release);
-        let lane = Arc::clone(lane);
-        if number + 1 == Lane::MAX_LINES {
+        Some(lane)
+    }
+
+    /// Begins another lane if the current one is full.
+    pub(crate) fn turn(&mut self) {
+        let is_full = |lane: &LaneMeter| {
+            lane.handed_over.load(Ordering::Relaxed) >= Lane::MAX_LINES - MAX_LINES_PER_TURN
+        };
+        if self.current.as_ref().is_some_and(|(_, lane)| is_full(lane)) {
             self.end();
         }
-        Some(lane)
     }
 
     /// No line follows in the current lane.
     pub(crate) fn end(&mut self) {
-        if let Some(lane) = self.current.take() {
+        if let Some((_, lane)) = self.current.take() {
             lane.ended.store(true, Ordering::Relaxed);
         }
     }
 
-    fn begin(&mut self) -> &Arc<LaneMeter> {
+    fn begin(&mut self) {
         let lane = match &mut self.identities {
             Identities::Live => Lane::live(rand::random()),
             Identities::Simulated(random) => Lane::simulated(random.bits()),
@@ -211,7 +223,7 @@ impl Numbering {
             unread: AtomicU64::new(0),
         });
         self.lanes.add(&lane);
-        self.current.insert(lane)
+        self.current = Some((Writer::new(lane.lane), lane));
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// The token of a message, as `mod_security` writes an id behind one.
-pub const MESSAGE_TOKEN: &[u8] = br#" [unique_id "AAAAAAA_V-AAAAAAAAAAAAAAAAA"]"#;
+pub const MESSAGE_TOKEN: &[u8] = br#" [unique_id "~~~~~~~~~~~~~~~~~~~~~~~~~~~"]"#;
 
 impl<F: PerRecordField> Columns<F> {
     /// Writes a line of at most this many bytes, newline included.

@@ -14,7 +14,7 @@ fn line(text: &str) -> Vec<u8> {
 
 fn completed(text: &str, number: u32) -> Vec<u8> {
     let mut line = line(text);
-    assert!(complete(&mut line, TIME, LANE, number));
+    assert!(Writer::new(LANE).complete(&mut line, TIME, number));
     line
 }
 
@@ -44,7 +44,7 @@ fn a_token_says_what_was_put_into_it() {
 #[test]
 fn a_line_without_a_placeholder_stays_as_it_is() {
     let mut plain = b"192.0.2.1 - - \"GET / HTTP/1.1\" 200 5\n".to_vec();
-    assert!(!complete(&mut plain, TIME, LANE, 0));
+    assert!(!Writer::new(LANE).complete(&mut plain, TIME, 0));
     assert_eq!(plain, b"192.0.2.1 - - \"GET / HTTP/1.1\" 200 5\n");
 }
 

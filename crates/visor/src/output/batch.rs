@@ -69,6 +69,7 @@ impl Batch {
             _ if end == start => {}
             None => add_run(runs, meter, end, due, None),
             Some((numbering, time)) => {
+                numbering.turn();
                 numbering.set_generator(&meter.name.source, &meter.name.generator);
                 let mut end = start;
                 lines.change_records(start, |record| {
@@ -131,14 +132,16 @@ fn add_run(
     meter: &Arc<StreamMeter>,
     end: usize,
     due: Time,
-    lane: Option<Arc<LaneMeter>>,
+    lane: Option<&Arc<LaneMeter>>,
 ) {
-    let pointer = |lane: &Option<Arc<LaneMeter>>| lane.as_ref().map(Arc::as_ptr);
     match runs.last_mut() {
-        Some(last) if Arc::ptr_eq(&last.meter, meter) && pointer(&last.lane) == pointer(&lane) => {
+        Some(last)
+            if Arc::ptr_eq(&last.meter, meter)
+                && last.lane.as_ref().map(Arc::as_ptr) == lane.map(Arc::as_ptr) =>
+        {
             last.end = end;
         }
-        _ => runs.push(StreamRun { meter: Arc::clone(meter), end, due, lane }),
+        _ => runs.push(StreamRun { meter: Arc::clone(meter), end, due, lane: lane.cloned() }),
     }
 }
 
