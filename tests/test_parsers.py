@@ -107,6 +107,49 @@ def test_goaccess_counts_every_line_and_rejects_none(logs: Path, tmp_path: Path,
     assert general["failed_requests"] == 0
 
 
+@pytest.fixture(scope="module")
+def logs_with_tokens(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The logs of a simulated hour, each line with a token."""
+    directory = tmp_path_factory.mktemp("tokens")
+    generators = [
+        *(access(name.lower(), format=name, output=file(f"{name}.log")) for name in ACCESS_FORMATS),
+        error("httpd24", format="Httpd24", output=file("Httpd24.log")),
+    ]
+    document = save(directory / "all.yaml", source("all", *generators, seed=42, tokens=True))
+    done = visor(
+        *("run", "-f", document, "--output-dir", directory, "--listen", "none"),
+        *("--simulate", "--start", "2026-02-27T23:30:00Z", "--for", SPAN),
+    )
+    assert done.returncode == 0, done.stderr
+    return directory
+
+
+TOKEN = re.compile(r"[A-Za-z0-9_-]{7}_V-[A-Za-z0-9_-]{17}")
+
+
+@pytest.mark.parametrize("name", ACCESS_FORMATS)
+def test_lines_with_tokens_are_read_as_any_others(
+    logs_with_tokens: Path, tmp_path: Path, name: str
+) -> None:
+    parser = apachelogs.LogParser(LOG_FORMATS[name])
+    lines = every_line(logs_with_tokens / f"{name}.log")
+    entries = [parser.parse(line.decode("ascii")) for line in lines]
+    assert len(entries) > 5000
+    # The target of each, heartbeats too, is that of a request with one more parameter.
+    targets = [entry.request_line.split(" ")[1] for entry in entries]
+    assert all(re.search(rf"[?&]id={TOKEN.pattern}$", target) for target in targets)
+    assert len({TOKEN.search(target)[0] for target in targets}) == len(targets)
+    test_goaccess_counts_every_line_and_rejects_none(logs_with_tokens, tmp_path, name)
+
+
+def test_messages_with_tokens_are_httpd_s(logs_with_tokens: Path) -> None:
+    lines = every_line(logs_with_tokens / "Httpd24.log")
+    assert len(lines) > 1000
+    token = rf' \[unique_id "{TOKEN.pattern}"\](?:, referer: .+)?$'.encode()
+    for line in lines:
+        assert HTTPD_24.fullmatch(line) and re.search(token, line), line
+
+
 def grok(pattern: str, log: Path) -> list[dict[str, str]]:
     """What a grok pattern takes from each whole line of a log."""
     reader = Grok(f"^{pattern}$")

@@ -1,29 +1,34 @@
-//! A set of the numbers of a lane. Numbers arrive almost in order and almost without holes, so full
-//! blocks take no memory of their own, and blocks with few holes take little.
+//! A set of the numbers of a lane. Numbers arrive almost in order and almost without holes: full blocks
+//! at the start take no memory, and blocks with few numbers or few holes take little.
+
+use std::{collections::VecDeque, ops::Range};
 
 /// The numbers of a block.
 const BLOCK: u32 = 4096;
 const WORDS: usize = (BLOCK / 64) as usize;
-/// A block with at most this many holes is a list of them, once it is old.
-const MAX_HOLES: u32 = 128;
+/// A block with at most so many numbers or holes is a list of them: with numbers at first, with holes
+/// once it is old.
+const MAX_LISTED: usize = 128;
 /// The number of blocks at the end that are kept as bits, because numbers arrive there.
 const RECENT: usize = if cfg!(test) { 2 } else { 64 };
 
 /// A set of numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Numbers {
-    blocks: Vec<Block>,
+    /// The blocks before this one are full.
+    full_before: u32,
+    /// The other blocks that have numbers, in order, each with its index.
+    blocks: VecDeque<(u32, Block)>,
     count: u64,
-    /// The blocks before this one have been made small.
-    compacted: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Block {
-    Empty,
     Full,
-    /// The numbers that are missing, in order.
-    Holes(Box<[u16]>),
+    /// The numbers that it has, in order.
+    Few(Vec<u16>),
+    /// The numbers that it hasn't, in order.
+    Holes(Vec<u16>),
     Bits(Box<[u64; WORDS]>),
 }
 
@@ -32,19 +37,15 @@ impl Numbers {
     #[inline]
     pub fn insert(&mut self, number: u32) -> bool {
         let (index, within) = place(number);
-        if index >= self.blocks.len() {
-            self.grow(index);
-        }
-        let block = &mut self.blocks[index];
-        let is_new = match block {
-            Block::Bits(words) => {
-                let (word, bit) = (&mut words[within / 64], 1 << (within % 64));
+        let is_new = match self.blocks.back_mut() {
+            // Nearly all numbers are in the last block.
+            Some((last, Block::Bits(words))) if *last == index => {
+                let (word, bit) = (&mut words[usize::from(within / 64)], 1 << (within % 64));
                 let is_new = *word & bit == 0;
                 *word |= bit;
                 is_new
             }
-            Block::Full => false,
-            _ => block.insert(within),
+            _ => self.insert_elsewhere(index, within),
         };
         self.count += u64::from(is_new);
         is_new
@@ -53,7 +54,8 @@ impl Numbers {
     /// Whether a number is in the set.
     pub fn contains(&self, number: u32) -> bool {
         let (index, within) = place(number);
-        self.blocks.get(index).is_some_and(|block| block.contains(within))
+        index < self.full_before
+            || self.find(index).is_ok_and(|at| self.blocks[at].1.contains(within))
     }
 
     /// How many numbers are in the set.
@@ -69,94 +71,131 @@ impl Numbers {
 
     /// The greatest number.
     pub fn last(&self) -> Option<u32> {
-        let (index, block) =
-            self.blocks.iter().enumerate().rev().find(|(_, block)| **block != Block::Empty)?;
-        (0..BLOCK as usize)
-            .rev()
-            .find(|within| block.contains(*within))
-            .map(|within| number(index, within))
+        match self.blocks.back() {
+            Some((index, block)) => {
+                let within = (0..BLOCK).rev().find(|within| block.contains(lower(*within)))?;
+                Some(index * BLOCK + within)
+            }
+            None => (self.full_before * BLOCK).checked_sub(1),
+        }
     }
 
     /// The numbers in order.
     pub fn iter(&self) -> impl Iterator<Item = u32> {
-        self.select(0..u32::MAX, true)
+        let end = self.blocks.back().map_or(self.full_before, |(index, _)| index + 1);
+        self.select(0..end.saturating_mul(BLOCK), true)
     }
 
     /// The numbers of a range that aren't in the set, in order.
-    pub fn missing(&self, range: std::ops::Range<u32>) -> impl Iterator<Item = u32> {
+    pub fn missing(&self, range: Range<u32>) -> impl Iterator<Item = u32> {
         self.select(range, false)
     }
 
     /// How many numbers of a range aren't in the set.
-    pub fn count_missing(&self, range: std::ops::Range<u32>) -> u64 {
+    pub fn count_missing(&self, range: Range<u32>) -> u64 {
         self.missing(range).count() as u64
     }
 
-    fn select(&self, range: std::ops::Range<u32>, wanted: bool) -> impl Iterator<Item = u32> {
-        let end = if wanted {
-            range
-                .end
-                .min(u32::try_from(self.blocks.len()).unwrap_or(u32::MAX).saturating_mul(BLOCK))
-        } else {
-            range.end
-        };
-        let first = range.start / BLOCK;
-        let last = end.div_ceil(BLOCK).max(first);
-        (first..last)
-            .filter(move |index| match self.blocks.get(*index as usize) {
-                Some(Block::Full) => wanted,
-                Some(Block::Empty) | None => !wanted,
-                Some(_) => true,
+    /// The numbers of a range that are in the set, or those that aren't.
+    fn select(&self, range: Range<u32>, wanted: bool) -> impl Iterator<Item = u32> {
+        let blocks = range.start / BLOCK..range.end.div_ceil(BLOCK).max(range.start / BLOCK);
+        blocks.flat_map(move |index| {
+            let block = match self.find(index) {
+                _ if index < self.full_before => Some(&Block::Full),
+                Ok(at) => Some(&self.blocks[at].1),
+                Err(_) => None,
+            };
+            let start = (index * BLOCK).max(range.start);
+            let end = index.saturating_add(1).saturating_mul(BLOCK).min(range.end);
+            let is_uniform = matches!(block, None | Some(Block::Full));
+            let end = if is_uniform && block.is_some() != wanted { start } else { end };
+            (start..end).filter(move |number| {
+                is_uniform || block.is_some_and(|block| block.contains(place(*number).1)) == wanted
             })
-            .flat_map(move |index| {
-                let start = (index * BLOCK).max(range.start);
-                let end = index.saturating_add(1).saturating_mul(BLOCK).min(end);
-                (start..end).filter(move |number| self.contains(*number) == wanted)
-            })
+        })
+    }
+
+    /// The place of a block, or the one that it would have.
+    fn find(&self, index: u32) -> Result<usize, usize> {
+        self.blocks.binary_search_by_key(&index, |(index, _)| *index)
     }
 
     #[cold]
-    fn grow(&mut self, index: usize) {
-        self.blocks.resize(index + 1, Block::Empty);
-        let recent = self.blocks.len().saturating_sub(RECENT);
-        for block in self.blocks.get_mut(self.compacted..recent).unwrap_or_default() {
-            block.compact();
+    fn insert_elsewhere(&mut self, index: u32, within: u16) -> bool {
+        if index < self.full_before {
+            return false;
         }
-        self.compacted = self.compacted.max(recent);
+        let at = match self.find(index) {
+            Ok(at) => at,
+            Err(at) => {
+                self.blocks.insert(at, (index, Block::Few(Vec::new())));
+                // One at a time leaves the end as it is.
+                if let Some(old) = self.blocks.len().checked_sub(RECENT + 1) {
+                    self.blocks[old].1.compact();
+                }
+                at
+            }
+        };
+        let is_new = self.blocks[at].1.insert(within);
+        while let Some((first, block)) = self.blocks.front()
+            && *first == self.full_before
+            && block.is_full()
+        {
+            self.blocks.pop_front();
+            self.full_before += 1;
+        }
+        is_new
     }
 }
 
 impl Block {
-    fn contains(&self, within: usize) -> bool {
+    fn contains(&self, within: u16) -> bool {
         match self {
-            Self::Empty => false,
             Self::Full => true,
-            Self::Holes(holes) => {
-                u16::try_from(within).is_ok_and(|within| holes.binary_search(&within).is_err())
-            }
-            Self::Bits(words) => words[within / 64] & 1 << (within % 64) != 0,
+            Self::Few(numbers) => numbers.binary_search(&within).is_ok(),
+            Self::Holes(holes) => holes.binary_search(&within).is_err(),
+            Self::Bits(words) => words[usize::from(within / 64)] & 1 << (within % 64) != 0,
         }
     }
 
-    /// Inserts into a block that has no bits.
-    #[cold]
-    fn insert(&mut self, within: usize) -> bool {
+    /// Inserts a number. Returns whether it is new.
+    fn insert(&mut self, within: u16) -> bool {
         match self {
-            Self::Empty => {
-                let mut words = Box::new([0; WORDS]);
-                words[within / 64] |= 1 << (within % 64);
-                *self = Self::Bits(words);
+            Self::Full => false,
+            Self::Few(numbers) => {
+                let Err(at) = numbers.binary_search(&within) else { return false };
+                numbers.insert(at, within);
+                if numbers.len() > MAX_LISTED {
+                    let mut words = Box::new([0; WORDS]);
+                    for within in numbers {
+                        words[usize::from(*within / 64)] |= 1 << (*within % 64);
+                    }
+                    *self = Self::Bits(words);
+                }
                 true
             }
             Self::Holes(holes) => {
-                let Ok(hole) = u16::try_from(within) else { return false };
-                let Ok(at) = holes.binary_search(&hole) else { return false };
-                let mut rest = std::mem::take(holes).into_vec();
-                rest.remove(at);
-                *self = if rest.is_empty() { Self::Full } else { Self::Holes(rest.into()) };
+                let Ok(at) = holes.binary_search(&within) else { return false };
+                holes.remove(at);
+                if holes.is_empty() {
+                    *self = Self::Full;
+                }
                 true
             }
-            Self::Full | Self::Bits(_) => false,
+            Self::Bits(words) => {
+                let (word, bit) = (&mut words[usize::from(within / 64)], 1 << (within % 64));
+                let is_new = *word & bit == 0;
+                *word |= bit;
+                is_new
+            }
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        match self {
+            Self::Full => true,
+            Self::Few(_) | Self::Holes(_) => false,
+            Self::Bits(words) => words.iter().all(|word| *word == u64::MAX),
         }
     }
 
@@ -166,21 +205,21 @@ impl Block {
         let missing: u32 = words.iter().map(|word| word.count_zeros()).sum();
         if missing == 0 {
             *self = Self::Full;
-        } else if missing <= MAX_HOLES {
-            let holes = (0..BLOCK).filter(|within| !self.contains(*within as usize));
-            let holes = holes.filter_map(|within| u16::try_from(within).ok()).collect();
-            *self = Self::Holes(holes);
+        } else if missing as usize <= MAX_LISTED {
+            let holes = (0..BLOCK).map(lower).filter(|within| !self.contains(*within));
+            *self = Self::Holes(holes.collect());
         }
     }
 }
 
-fn place(number: u32) -> (usize, usize) {
-    ((number / BLOCK) as usize, (number % BLOCK) as usize)
+/// The block of a number, and its place there.
+fn place(number: u32) -> (u32, u16) {
+    (number / BLOCK, lower(number % BLOCK))
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "an index of a block, and one within it")]
-fn number(index: usize, within: usize) -> u32 {
-    index as u32 * BLOCK + within as u32
+#[expect(clippy::cast_possible_truncation, reason = "it is below 4,096")]
+const fn lower(within: u32) -> u16 {
+    within as u16
 }
 
 #[cfg(test)]

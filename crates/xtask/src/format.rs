@@ -27,6 +27,7 @@ use visor_engine::{
     text::Lines,
     time::Time,
 };
+use visor_proof::{Lane, token::Writer};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -133,7 +134,11 @@ pub(crate) fn run() -> Result<(), Box<dyn std::error::Error>> {
             Input::Access(input) => write_access(&input, &mut out)?,
             Input::Error(input) => write_error(&input, &mut out)?,
         }
+        out.end_record();
     }
+    // As an output does.
+    let (mut tokens, mut number) = (Writer::new(Lane::live(0)), 0);
+    out.change_records(0, |record| number += u32::from(tokens.complete(record, 0, number)));
     Ok(std::io::stdout().lock().write_all(out.as_bytes())?)
 }
 

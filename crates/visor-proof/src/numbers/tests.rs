@@ -45,17 +45,33 @@ fn few_holes_take_little_memory() {
     for number in (0..4_000_000).filter(|number| number % 1_000 != 7) {
         numbers.insert(number);
     }
-    let bytes: usize = numbers.blocks.iter().map(Block::bytes).sum();
-    assert!(bytes < 100_000, "{bytes}");
+    let bytes: usize = numbers.blocks.iter().map(|(_, block)| block.bytes()).sum();
+    assert!(bytes < 200_000, "{bytes}");
     assert_eq!(numbers.count_missing(0..4_000_000), 4_000);
+}
+
+/// Numbers without holes take no memory, and neither do numbers far away from each other.
+#[test]
+fn the_usual_and_the_hostile_take_little_memory() {
+    let mut numbers = Numbers::default();
+    for number in 0..4_000_000 {
+        numbers.insert(number);
+    }
+    assert_eq!(numbers.blocks.len(), 1);
+    let mut hostile = Numbers::default();
+    for number in (0..=30).map(|power| (1 << power) - 1) {
+        hostile.insert(number);
+    }
+    let bytes: usize = hostile.blocks.iter().map(|(_, block)| block.bytes()).sum();
+    assert!(bytes < 2_000, "{bytes}");
 }
 
 impl Block {
     fn bytes(&self) -> usize {
         size_of::<Self>()
             + match self {
-                Self::Empty | Self::Full => 0,
-                Self::Holes(holes) => size_of_val(&**holes),
+                Self::Full => 0,
+                Self::Few(numbers) | Self::Holes(numbers) => 2 * numbers.capacity(),
                 Self::Bits(words) => size_of_val(&**words),
             }
     }
