@@ -1,5 +1,5 @@
-//! The HTTP servers of Visor's programs: HTTP/1.1, with limits that apply to all
-//! connections together, since hostile pods can reach the same port.
+//! The HTTP servers of Visor's programs, and a client for their pages: HTTP/1.1, with limits that
+//! apply to all connections together, since hostile pods can reach the same port.
 //!
 //! | module | idea |
 //! |---|---|

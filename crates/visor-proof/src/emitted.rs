@@ -18,7 +18,7 @@ pub struct Emitted {
     pub identity: String,
     /// Whether the generator has ended: nothing more will be written.
     pub ended: bool,
-    /// The lines with tokens that have been written.
+    /// The lines that have been written, with tokens or without.
     pub lines: u64,
     /// Their bytes.
     pub bytes: u64,
