@@ -279,6 +279,21 @@ def test_a_simulated_run_has_the_same_tokens_each_time(tmp_path: Path) -> None:
     verify("--emitted", tmp_path / "emitted.json", *allowed, directory, directory, code=0)
 
 
+def test_a_report_has_any_number_of_lanes(tmp_path: Path) -> None:
+    """Longer than 64 KiB, to which texts are padded by Rust's formatting."""
+    generators = [
+        access(f"web-{number}", stream("a", "Access", rate(10)), output=file(f"{number}.log"))
+        for number in range(700)
+    ]
+    path = save(tmp_path / "shop.yaml", source("shop", *generators, tokens=True))
+    report = tmp_path / "emitted.json"
+    ended = ("--listen", "none", "--for", "3s", "--report", report)
+    done = visor("run", "-f", path, "--output-dir", tmp_path / "logs", *ended)
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(report.read_text())["lanes"]) == 700
+    assert verify("--emitted", report, tmp_path / "logs", code=0)["total"]["delivered"] > 10_000
+
+
 def test_what_cannot_be_told_is_not_told(tmp_path: Path) -> None:
     lines = emit(tmp_path, "access", lines=100)
     log, report = tmp_path / "emitted.log", tmp_path / "emitted.json"

@@ -18,6 +18,8 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
+use visor_proof::Emitted;
+
 use crate::metrics::Metrics;
 
 /// The interval of reports.
@@ -99,17 +101,14 @@ impl Report {
     }
 
     fn write(&self, file: &File, ended: bool) -> io::Result<()> {
-        let mut emitted = self.metrics.emitted(ended);
-        let mut text = serde_json::to_string(&emitted)?;
-        while self.is_termination_log() && text.len() > MAX_TERMINATION_MESSAGE {
-            let Some(lane) = emitted.lanes.pop() else { break };
-            emitted.omitted.lanes += 1;
-            emitted.omitted.lines += u64::from(lane.lines);
-            text = serde_json::to_string(&emitted)?;
-        }
+        let emitted = self.metrics.emitted(ended);
+        let limit = if self.is_termination_log() { MAX_TERMINATION_MESSAGE } else { usize::MAX };
+        let mut text = within(emitted, limit)?;
         // What a longer one would leave behind is blank.
         let width = self.width.fetch_max(text.len(), Ordering::Relaxed).max(text.len());
-        file.write_all_at(format!("{text:width$}\n").as_bytes(), 0)
+        text.resize(width, b' ');
+        text.push(b'\n');
+        file.write_all_at(&text, 0)
     }
 
     fn is_termination_log(&self) -> bool {
@@ -126,4 +125,67 @@ impl Drop for Report {
 
 fn warn(path: &Path, error: &io::Error) {
     tracing::warn!("cannot write the report to {}: {error}", path.display());
+}
+
+/// The report as JSON of at most this many bytes: the last lanes that have no room are left out.
+fn within(mut emitted: Emitted, limit: usize) -> serde_json::Result<Vec<u8>> {
+    loop {
+        let text = serde_json::to_vec(&emitted)?;
+        let count = emitted.lanes.len();
+        if text.len() <= limit || count == 0 {
+            return Ok(text);
+        }
+        // At most as many as are too much; one at a time, thousands would take long.
+        let excess = (text.len() - limit) / text.len().div_ceil(count);
+        for lane in emitted.lanes.split_off(count - excess.clamp(1, count)) {
+            emitted.omitted.lanes += 1;
+            emitted.omitted.lines += u64::from(lane.lines);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use visor_proof::{
+        Lane,
+        emitted::{EmittedLane, Omitted, VERSION},
+    };
+
+    use super::*;
+
+    fn emitted(lanes: u32) -> Emitted {
+        let lane = |number: u32| EmittedLane {
+            lane: Lane::live(number.into()),
+            output: format!("{number}.log"),
+            sources: vec!["shop/web".to_owned()],
+            begun: "2026-01-02T03:04:05Z".to_owned(),
+            lines: 3,
+            handed_over: 3,
+            ended: false,
+            unread: 0,
+        };
+        Emitted {
+            version: VERSION,
+            identity: "shop-0".to_owned(),
+            ended: false,
+            lines: 3 * u64::from(lanes),
+            bytes: 0,
+            lanes: (0..lanes).map(lane).collect(),
+            omitted: Omitted::default(),
+        }
+    }
+
+    #[test]
+    fn a_termination_message_has_the_lanes_that_have_room() {
+        for lanes in [0, 1, 25, 30, 10_000] {
+            let text = within(emitted(lanes), MAX_TERMINATION_MESSAGE).unwrap();
+            assert!(text.len() <= MAX_TERMINATION_MESSAGE);
+            let told: Emitted = serde_json::from_slice(&text).unwrap();
+            let count = told.lanes.len() as u64;
+            assert_eq!(count + told.omitted.lanes, u64::from(lanes));
+            assert_eq!(told.omitted.lines, 3 * told.omitted.lanes);
+            // None that has room is left out.
+            assert!(lanes == 0 || told.omitted.lanes == 0 || count > 15, "{lanes}: {count}");
+        }
+    }
 }
