@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::message::printable;
+
 /// The maximum number of problems that are reported.
 pub const MAX_PROBLEMS: usize = 1000;
 
@@ -61,9 +63,10 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem at `path`.
-    pub fn new(path: Path, message: impl Into<String>) -> Self {
-        Self { path, message: message.into() }
+    /// A problem at `path`. Control characters of the message, which may quote anything, are
+    /// escaped.
+    pub fn new(path: Path, message: impl AsRef<str>) -> Self {
+        Self { path, message: printable(message.as_ref()) }
     }
 
     /// A range at `path` whose bounds are swapped.
@@ -96,6 +99,12 @@ impl Notes<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_message_has_a_control_character() {
+        let problem = Problem::new(Path::root(), "what `\u{1b}[7m\r\n` quotes");
+        assert_eq!(problem.to_string(), "what `\\u{1b}[7m\\r\\n` quotes");
+    }
 
     #[test]
     fn a_path_reads_as_kubernetes_writes_it_and_knows_its_parent() {

@@ -46,7 +46,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn add(&mut self, line: usize, path: Path, message: impl Into<String>) {
+    fn add(&mut self, line: usize, path: Path, message: impl AsRef<str>) {
         self.add_breaking(Some(path.clone()), line, path, message);
     }
 
@@ -55,7 +55,7 @@ impl Walk<'_> {
         broken: Option<Path>,
         line: usize,
         path: Path,
-        message: impl Into<String>,
+        message: impl AsRef<str>,
     ) {
         let problem = Problem::new(path, message);
         self.push(LocatedProblem { line, problem, broken, within_bounds: None });

@@ -15,20 +15,24 @@ pub fn one_line(text: &str) -> String {
     shortened(text, MAX_MESSAGE_CHARACTERS)
 }
 
-fn shortened(text: &str, longest: usize) -> String {
-    let mut short = String::new();
-    for (index, character) in text.chars().enumerate() {
-        if index == longest {
-            short.push_str("...");
-            break;
-        }
+/// A text with its control characters escaped, which makes it one line that no terminal obeys.
+pub fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for character in text.chars() {
         if character.is_control() {
-            short.extend(character.escape_default());
+            printable.extend(character.escape_default());
         } else {
-            short.push(character);
+            printable.push(character);
         }
     }
-    short
+    printable
+}
+
+fn shortened(text: &str, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        Some((end, _)) => printable(&text[..end]) + "...",
+        None => printable(text),
+    }
 }
 
 /// The candidate that was probably meant: equal but for case and separators, or with a small edit

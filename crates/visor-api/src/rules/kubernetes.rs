@@ -35,8 +35,8 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn add(&mut self, path: Path, message: impl Into<String>) {
-        self.problems.push(Problem::new(path, message.into()));
+    fn add(&mut self, path: Path, message: impl AsRef<str>) {
+        self.problems.push(Problem::new(path, message));
     }
 
     /// Checks a text; `rule` returns what it must be.

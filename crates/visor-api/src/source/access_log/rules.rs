@@ -258,7 +258,10 @@ fn shows(format: &Format, namespace: Namespace, name: &str, directive: &str) -> 
         return Ok(());
     }
     Err(match nearest(name, &named) {
-        Some(near) => format!("`logFormat` has no `{directive}`; did you mean the name `{near}`?"),
+        Some(near) => {
+            let near = shown(near);
+            format!("`logFormat` has no `{directive}`; did you mean the name `{near}`?")
+        }
         None => format!("`logFormat` has no `{directive}`; add it there, or remove these values"),
     })
 }
