@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
+import io
 import json
 import os
 import random
@@ -93,9 +96,9 @@ def accidents(chance: random.Random, lines: list[bytes]) -> tuple[list[bytes], C
             if not line[at - 1 : at + 1].isspace() and line[at : at + 1] != b" "
             if line[at - 1 : at] != b" " and not TOKEN.search(line, at - 27)
         ]
-        kinds = ["", "missing", "duplicated", "crlf", "head"]
+        kinds = ["", "missing", "duplicated", "crlf", "head", "re-escaped"]
         kinds += ["outOfOrder", "merged"] * bool(left)
-        kinds += ["truncated", "split", "altered"] * bool(places)
+        kinds += ["truncated", "split", "altered", "re-encoded"] * bool(places)
         match kind := chance.choice(kinds):
             case "missing":
                 pass
@@ -113,6 +116,13 @@ def accidents(chance: random.Random, lines: list[bytes]) -> tuple[list[bytes], C
             case "altered":
                 at = chance.choice(places)
                 records.append(line[:at] + bytes([line[at] ^ 1]) + line[at + 1 :])
+            case "re-encoded":
+                at = chance.choice(places)
+                records.append(line[:at] + b"%%%02X" % line[at] + line[at + 1 :])
+                kind = "altered"
+            case "re-escaped":
+                text = json.dumps(line.decode(), ensure_ascii=False).replace("/", "\\/")
+                records.append(b'{"message": %b}' % text.replace("e", "\\u0065").encode())
             case "crlf":
                 records.append(line + b" \r")
             case "head":
@@ -126,11 +136,13 @@ def accidents(chance: random.Random, lines: list[bytes]) -> tuple[list[bytes], C
 
 
 @pytest.mark.parametrize(
-    ("log", "format_"), [("access", "Combined"), ("access", "Json"), ("error", "Httpd24")]
+    ("log", "format_"), [("access", name) for name in ACCESS] + [("error", name) for name in ERROR]
 )
 def test_accidents_are_counted_exactly(tmp_path: Path, log: str, format_: str) -> None:
-    lines = emit(tmp_path, log, "--format", format_)
-    for seed in range(5):
+    # The same tokens each time: of 65,536 altered lines one has the right token by chance.
+    simulated = ("--start", "2026-01-01", "--rate", "1000", "--seed", "1")
+    lines = emit(tmp_path, log, "--format", format_, *simulated)
+    for seed in range(3):
         records, happened = accidents(random.Random(seed), lines)
         got = verdict(tmp_path, records, code=1)
         wanted = {name: happened[name] for name in (*FAULTS, "outOfOrder")}
@@ -150,6 +162,18 @@ def test_records_are_read_as_collectors_write_them(tmp_path: Path) -> None:
         "within JSON": [json.dumps({"line": json.dumps({"log": text + "\n"})}) for text in texts],
         "an array": [json.dumps([{"log": text} for text in texts])],
         "docker": [json.dumps({"log": f"{text}\n", "stream": "stdout"}) for text in texts],
+        "docker's parts": [
+            json.dumps({"log": part, "stream": "stdout", "time": time})
+            for one, two in halves
+            for part in (one, two + "\n")
+        ],
+        "a list in lines": json.dumps([{"log": text} for text in texts], indent=2).split("\n"),
+        "a list of lines": ["[", *(json.dumps({"log": text}) + "," for text in texts), "]"],
+        "columns": [row(time, text, "web-0") for text in texts],
+        "columns with titles": [
+            "time,message,host",
+            *(row(time, text, "web-0") for text in texts),
+        ],
         "containers": [f"{time} stdout F {text}" for text in texts],
         "parts": [
             part
@@ -161,6 +185,13 @@ def test_records_are_read_as_collectors_write_them(tmp_path: Path) -> None:
     for name, records in forms.items():
         got = verdict(tmp_path, [record.encode() for record in records], code=0)
         assert got == counts(emitted=500, delivered=500), name
+    # Compressed, whatever its name is.
+    delivered = tmp_path / "delivered.log"
+    delivered.write_bytes(gzip.compress(b"\n".join(lines[:300])) + gzip.compress(b"\n"))
+    with delivered.open("ab") as more:
+        more.write(gzip.compress(b"\n".join(lines[300:])))
+    whole = verify("--emitted", tmp_path / "emitted.json", delivered, code=0)["total"]
+    assert whole == counts(emitted=500, delivered=500)
     # Lines of which only fields arrive can't be checked, but are there.
     fields = [json.dumps({"id": TOKEN.search(line)[0].decode(), "size": 5}) for line in lines]
     got = verdict(tmp_path, [record.encode() for record in fields], code=0)
@@ -169,6 +200,30 @@ def test_records_are_read_as_collectors_write_them(tmp_path: Path) -> None:
     cut = [*forms["objects"][:-1], json.dumps({"message": texts[-1][:-5]})]
     got = verdict(tmp_path, [record.encode() for record in cut], code=1)
     assert got == counts(emitted=500, delivered=500, truncated=1)
+
+
+def test_what_fields_have_can_be_said(tmp_path: Path) -> None:
+    lines = emit(tmp_path, "access", lines=100)
+    delivered = tmp_path / "delivered.json"
+    texts = [line.decode()[:-1] for line in lines]
+    delivered.write_text("".join(json.dumps({"message": text}) + "\n" for text in texts))
+    emitted = ("--emitted", tmp_path / "emitted.json", delivered)
+    # Where no line is intact, nobody knows whether a line is what was sent.
+    assert verify(*emitted, code=0)["unchecked"] == 100
+    whole = counts(emitted=100, delivered=100)
+    assert verify(*emitted, "--raw", "message", code=1)["total"] == {**whole, "truncated": 100}
+    with delivered.open("a") as more:
+        more.write(json.dumps({"message": lines[0].decode()}) + "\n")
+    assert verify(*emitted, code=1)["total"] == {**whole, "truncated": 100}
+    got = verify(*emitted, "--unchecked", "message", code=1)
+    assert got["total"] == {**whole, "duplicated": 1}
+
+
+def row(*values: str) -> str:
+    """A line of CSV."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="").writerow(values)
+    return out.getvalue()
 
 
 def shop(**spec: Any) -> dict:
@@ -196,6 +251,8 @@ def test_a_rotated_set_is_read_as_it_was_written(run: Run, tmp_path: Path) -> No
     total = sum(lines.values())
     assert whole["total"] == counts(emitted=total, delivered=total)
     assert {one["output"]: one["delivered"] for one in whole["outputs"]} == lines
+    by_source = {one["source"]: one["delivered"] for one in whole["sources"]}
+    assert by_source == {"shop/web": lines["access.log"], "shop/errors": lines["error.log"]}
     # What a collector never saw, to the line.
     lost = rotated(program.logs / "access.log")[1]
     lines_lost = content(lost).count(b"\n")

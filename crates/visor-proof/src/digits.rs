@@ -12,6 +12,13 @@ pub(crate) fn encode(bits: u64, characters: &mut [u8]) {
     }
 }
 
+/// The lowest bits of a number in so many characters, the first of which is the lowest byte.
+#[inline]
+pub(crate) fn encoded<const LENGTH: usize>(bits: u64) -> u64 {
+    let characters = (0..LENGTH).map(|at| ALPHABET[(bits >> (6 * at) & 63) as usize]);
+    characters.fold(0, |packed, character| packed << 8 | u64::from(character))
+}
+
 /// The number that these characters are; `None` if one isn't of base64url.
 #[inline]
 pub(crate) fn decoded(characters: &[u8]) -> Option<u64> {

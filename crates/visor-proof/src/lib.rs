@@ -13,11 +13,13 @@
 //! | [`emitted`] | what a generator has written, as it reports it |
 //! | [`numbers`] | a set of numbers that takes little memory when few are missing |
 //! | [`record`] | what a record says about the lines in it |
+//! | [`decode`] | the records of a file, told apart by looking |
 //! | [`delivery`] | what arrived so far |
 //! | [`verdict`] | what arrived, compared with what was emitted |
 //!
 //! No I/O, no clock.
 
+pub mod decode;
 pub mod delivery;
 mod digits;
 pub mod emitted;

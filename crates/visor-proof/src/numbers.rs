@@ -13,12 +13,14 @@ const MAX_LISTED: usize = 128;
 const RECENT: usize = if cfg!(test) { 2 } else { 64 };
 
 /// A set of numbers.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Numbers {
     /// The blocks before this one are full.
     full_before: u32,
     /// The other blocks that have numbers, in order, each with its index.
     blocks: VecDeque<(u32, Block)>,
+    /// The place in `blocks` of the last number; nearly always the next one belongs there, too.
+    last: usize,
     count: u64,
 }
 
@@ -37,14 +39,8 @@ impl Numbers {
     #[inline]
     pub fn insert(&mut self, number: u32) -> bool {
         let (index, within) = place(number);
-        let is_new = match self.blocks.back_mut() {
-            // Nearly all numbers are in the last block.
-            Some((last, Block::Bits(words))) if *last == index => {
-                let (word, bit) = (&mut words[usize::from(within / 64)], 1 << (within % 64));
-                let is_new = *word & bit == 0;
-                *word |= bit;
-                is_new
-            }
+        let is_new = match self.blocks.get_mut(self.last) {
+            Some((last, Block::Bits(words))) if *last == index => set(words, within),
             _ => self.insert_elsewhere(index, within),
         };
         self.count += u64::from(is_new);
@@ -137,11 +133,13 @@ impl Numbers {
             }
         };
         let is_new = self.blocks[at].1.insert(within);
+        self.last = at;
         while let Some((first, block)) = self.blocks.front()
             && *first == self.full_before
             && block.is_full()
         {
             self.blocks.pop_front();
+            self.last = self.last.saturating_sub(1);
             self.full_before += 1;
         }
         is_new
@@ -168,7 +166,7 @@ impl Block {
                 if numbers.len() > MAX_LISTED {
                     let mut words = Box::new([0; WORDS]);
                     for within in numbers {
-                        words[usize::from(*within / 64)] |= 1 << (*within % 64);
+                        set(&mut words, *within);
                     }
                     *self = Self::Bits(words);
                 }
@@ -182,12 +180,7 @@ impl Block {
                 }
                 true
             }
-            Self::Bits(words) => {
-                let (word, bit) = (&mut words[usize::from(within / 64)], 1 << (within % 64));
-                let is_new = *word & bit == 0;
-                *word |= bit;
-                is_new
-            }
+            Self::Bits(words) => set(words, within),
         }
     }
 
@@ -210,6 +203,14 @@ impl Block {
             *self = Self::Holes(holes.collect());
         }
     }
+}
+
+/// Sets a bit. Returns whether it is new.
+fn set(words: &mut [u64; WORDS], within: u16) -> bool {
+    let (word, bit) = (&mut words[usize::from(within / 64)], 1 << (within % 64));
+    let is_new = *word & bit == 0;
+    *word |= bit;
+    is_new
 }
 
 /// The block of a number, and its place there.

@@ -14,13 +14,13 @@
 //! token has `AAA` in place of the check, for a line may show its token more than once. It finds
 //! accidents, not forgeries.
 
-use std::sync::LazyLock;
+use std::{ops::Range, sync::LazyLock};
 
-use memchr::{memchr, memmem::Finder};
+use memchr::memmem::Finder;
 use rapidhash::v3::rapidhash_v3;
 
 use crate::{
-    digits::{decoded, encode},
+    digits::{decoded, encode, encoded},
     lane::Lane,
 };
 
@@ -39,14 +39,19 @@ pub const LENGTHS: usize = 1 << 12;
 const BLANK: u8 = b'~';
 const MARKER: &[u8] = b"_V-";
 const MARKER_AT: usize = 7;
-/// Where the check begins.
+const LANE_AT: usize = 10;
+const NUMBER_AT: usize = 17;
+const LENGTH_AT: usize = 22;
 const CHECK_AT: usize = 24;
+/// A token is written as two halves, the second of which begins here.
+const HALF: usize = 16;
+const TAIL_AT: usize = LENGTH - HALF;
 const NO_CHECK: &[u8] = b"AAA";
 
 static MARKERS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(MARKER));
 
 /// What a token says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Token {
     /// When the output took the line, in milliseconds since the epoch.
     pub milliseconds: u64,
@@ -72,18 +77,24 @@ pub struct Found {
 #[derive(Debug, Clone)]
 pub struct Writer {
     lane: Lane,
-    /// The token of the last line.
-    token: [u8; LENGTH],
     milliseconds: u64,
+    /// The first characters of a token at this time.
+    head: [u8; HALF],
+    /// Of the last characters, those of the lane; the others are zero.
+    tail: u128,
 }
 
 impl Writer {
     /// A writer for this lane.
     pub fn new(lane: Lane) -> Self {
-        let mut token = [b'A'; LENGTH];
-        token[MARKER_AT..10].copy_from_slice(MARKER);
-        encode(lane.bits(), &mut token[10..17]);
-        Self { lane, token, milliseconds: 0 }
+        let mut token = [0; LENGTH];
+        encode(0, &mut token[..MARKER_AT]);
+        token[MARKER_AT..LANE_AT].copy_from_slice(MARKER);
+        encode(lane.bits(), &mut token[LANE_AT..NUMBER_AT]);
+        let (mut head, mut tail) = ([0; HALF], [0; HALF]);
+        head.copy_from_slice(&token[..HALF]);
+        tail.copy_from_slice(&token[TAIL_AT..]);
+        Self { lane, milliseconds: 0, head, tail: u128::from_le_bytes(tail) }
     }
 
     /// The lane.
@@ -95,54 +106,99 @@ impl Writer {
     /// Returns whether it has any.
     #[inline]
     pub fn complete(&mut self, line: &mut [u8], milliseconds: u64, number: u32) -> bool {
-        let Some(first) = placeholder(line, 0) else { return false };
+        let places = Places::of(line);
+        if places.count == 0 {
+            return false;
+        }
         let start = line.len() - line.trim_ascii_start().len();
-        let end = start + line.trim_ascii().len();
-        let token = &mut self.token;
+        let end = start + line.trim_ascii_end()[start..].len();
         if self.milliseconds != milliseconds {
             self.milliseconds = milliseconds;
             let (seconds, fraction) = (milliseconds / 1000, milliseconds % 1000);
-            encode(seconds << 10 | fraction, &mut token[..MARKER_AT]);
+            encode(seconds << 10 | fraction, &mut self.head[..MARKER_AT]);
         }
-        encode(number.into(), &mut token[17..22]);
-        encode(((end - start) % LENGTHS) as u64, &mut token[22..CHECK_AT]);
-        token[CHECK_AT..].copy_from_slice(NO_CHECK);
-        let mut places = [first; MAX_PLACES];
-        let mut count = 0;
-        let mut at = Some(first);
-        while let Some(place) = at
-            && count < MAX_PLACES
-        {
-            line[place..place + LENGTH].copy_from_slice(token);
-            places[count] = place;
-            count += 1;
-            at = placeholder(line, place + LENGTH);
+        // Two halves that overlap are made in registers: the check, which reads them at once, would
+        // wait for smaller writes.
+        let number_and_length = u64::from(number) << 12 | ((end - start) % LENGTHS) as u64;
+        let characters = u128::from(encoded::<{ CHECK_AT - NUMBER_AT }>(number_and_length));
+        let no_check = u128::from(encoded::<{ LENGTH - CHECK_AT }>(0));
+        let tail = self.tail
+            | characters << (8 * (NUMBER_AT - TAIL_AT))
+            | no_check << (8 * (CHECK_AT - TAIL_AT));
+        for place in places.iter() {
+            line[place..place + HALF].copy_from_slice(&self.head);
+            line[place + TAIL_AT..place + LENGTH].copy_from_slice(&tail.to_le_bytes());
         }
-        let mut check = [0; 3];
+        let mut check = [0; LENGTH - CHECK_AT];
         encode(u64::from(check_of(&line[start..end])) << 2, &mut check);
-        for place in &places[..count] {
+        for place in places.iter() {
             line[place + CHECK_AT..place + LENGTH].copy_from_slice(&check);
         }
         true
     }
 }
 
-/// Whether a line has a placeholder.
-pub fn has_placeholder(line: &[u8]) -> bool {
-    placeholder(line, 0).is_some()
+/// Where the placeholders of a line begin.
+struct Places {
+    starts: [usize; MAX_PLACES],
+    count: usize,
 }
 
-/// The first placeholder from this byte on.
-#[inline]
-fn placeholder(line: &[u8], from: usize) -> Option<usize> {
-    let mut from = from;
-    loop {
-        let at = from + memchr(BLANK, line.get(from..)?)?;
-        if line.get(at..at + LENGTH)? == PLACEHOLDER {
-            return Some(at);
+impl Places {
+    /// Looks at every 27th byte only: a placeholder has so many equal characters that one of them is
+    /// there. Nothing depends on where they are but the last steps, so the processor needn't guess.
+    #[inline]
+    fn of(line: &[u8]) -> Self {
+        const AT_ONCE: usize = 16;
+        let mut places = Self { starts: [0; MAX_PLACES], count: 0 };
+        let mut free = 0;
+        for first in (LENGTH - 1..line.len()).step_by(AT_ONCE * LENGTH) {
+            let mut blanks = 0_u32;
+            for probe in 0..AT_ONCE {
+                let is_blank = line.get(first + probe * LENGTH) == Some(&BLANK);
+                blanks |= u32::from(is_blank) << probe;
+            }
+            while blanks != 0 {
+                let probe = first + blanks.trailing_zeros() as usize * LENGTH;
+                blanks &= blanks - 1;
+                let start = probe - blanks_before(line, probe).min(probe.saturating_sub(free));
+                if places.count < MAX_PLACES && line[start..].starts_with(PLACEHOLDER) {
+                    places.starts[places.count] = start;
+                    places.count += 1;
+                    free = start + LENGTH;
+                }
+            }
         }
-        from = at + 1;
+        places
     }
+
+    #[inline]
+    fn iter(&self) -> impl Iterator<Item = usize> {
+        self.starts.iter().take(self.count).copied()
+    }
+}
+
+/// How many blanks are before this place, at most 32 of them.
+#[inline]
+fn blanks_before(line: &[u8], place: usize) -> usize {
+    const BLANKS: u128 = u128::from_le_bytes([BLANK; 16]);
+    let before = &line[..place];
+    let Some((rest, last)) = before.split_last_chunk() else { return few_blanks_before(before) };
+    let Some((_, further)) = rest.split_last_chunk() else { return few_blanks_before(before) };
+    let count = |chunk: &[u8; 16]| (u128::from_le_bytes(*chunk) ^ BLANKS).leading_zeros() / 8;
+    let (last, further) = (count(last), count(further));
+    (last + further * u32::from(last == 16)) as usize
+}
+
+/// How many blanks are at the end of few bytes.
+#[cold]
+fn few_blanks_before(bytes: &[u8]) -> usize {
+    bytes.iter().rev().take_while(|byte| **byte == BLANK).count()
+}
+
+/// Whether a line has a placeholder.
+pub fn has_placeholder(line: &[u8]) -> bool {
+    Places::of(line).count > 0
 }
 
 impl Token {
@@ -165,9 +221,9 @@ impl Token {
     /// The token that these characters are.
     fn read(characters: &[u8; LENGTH]) -> Option<Self> {
         let time = decoded(&characters[..MARKER_AT])?;
-        let lane = Lane::from_bits(decoded(&characters[10..17])?);
-        let number = decoded(&characters[17..22])?;
-        let length = decoded(&characters[22..CHECK_AT])?;
+        let lane = Lane::from_bits(decoded(&characters[LANE_AT..NUMBER_AT])?);
+        let number = decoded(&characters[NUMBER_AT..LENGTH_AT])?;
+        let length = decoded(&characters[LENGTH_AT..CHECK_AT])?;
         let check = decoded(&characters[CHECK_AT..])?;
         let is_token = time & 0x3ff < 1000 && check.is_multiple_of(4);
         is_token.then_some(Self {
@@ -178,23 +234,41 @@ impl Token {
             check: u16::try_from(check >> 2).ok()?,
         })
     }
+}
 
-    /// Whether these bytes are its line, without white space at its ends. `scratch` is for work.
-    pub fn is_of(&self, line: &[u8], scratch: &mut Vec<u8>) -> bool {
-        if line.len() % LENGTHS != self.length {
+impl Found {
+    /// Whether these bytes, of those in which it was found, are its line, without white space at its
+    /// ends. `scratch` is for work.
+    pub fn is_of(&self, bytes: &[u8], line: Range<usize>, scratch: &mut Vec<u8>) -> bool {
+        let (start, length) = (line.start, line.len());
+        if length % LENGTHS != self.token.length || self.at < start {
             return false;
         }
         scratch.clear();
-        scratch.extend_from_slice(line);
+        scratch.extend_from_slice(bytes.get(line).unwrap_or_default());
+        if !remove_check(scratch, self.at - start) {
+            return false;
+        }
+        // Nearly all lines show their token once.
+        if check_of(scratch) == self.token.check {
+            return true;
+        }
+        let mut is_repeated = false;
         let mut from = 0;
-        while let Some(found) = Self::find(scratch, from) {
-            if found.token == *self {
-                scratch[found.at + CHECK_AT..found.at + LENGTH].copy_from_slice(NO_CHECK);
+        while let Some(found) = Token::find(scratch, from) {
+            if found.token == self.token {
+                is_repeated |= remove_check(scratch, found.at);
             }
             from = found.at + LENGTH;
         }
-        check_of(scratch) == self.check
+        is_repeated && check_of(scratch) == self.token.check
     }
+}
+
+/// Removes the check of the token at this place. Returns whether there is room for one.
+fn remove_check(line: &mut [u8], at: usize) -> bool {
+    let check = line.get_mut(at + CHECK_AT..at + LENGTH);
+    check.map(|check| check.copy_from_slice(NO_CHECK)).is_some()
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "16 bits of it")]

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 
 use crate::{
-    delivery::{Delivery, Fault, Received},
+    delivery::{Delivery, FaultKind, Received},
     emitted::{Emitted, EmittedLane},
     lane::Lane,
 };
@@ -22,6 +22,8 @@ pub struct Verdict {
     pub total: Counts,
     /// By identity and output.
     pub outputs: Vec<OutputVerdict>,
+    /// By source, of the outputs that have the lines of one source alone.
+    pub sources: Vec<SourceVerdict>,
     /// The first lines of each kind of fault.
     pub examples: Vec<FaultyLine>,
     /// Lines of which only fields arrived: these can't be checked.
@@ -41,6 +43,17 @@ pub struct OutputVerdict {
     pub output: String,
     /// The sources whose lines it has.
     pub sources: Vec<String>,
+    /// Its counts.
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+/// The verdict for a source.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceVerdict {
+    /// The generator, as `SOURCE/GENERATOR`.
+    pub source: String,
     /// Its counts.
     #[serde(flatten)]
     pub counts: Counts,
@@ -108,10 +121,12 @@ pub enum Outcome {
 
 impl Verdict {
     /// Compares what arrived with what was emitted, if someone said.
-    pub fn of(delivery: &Delivery, emitted: &[Emitted]) -> Self {
+    pub fn of(delivery: &mut Delivery, emitted: &[Emitted]) -> Self {
+        delivery.decide();
         let mut verdict = Self {
             total: Counts::default(),
             outputs: Vec::new(),
+            sources: Vec::new(),
             examples: Vec::new(),
             unchecked: delivery.unchecked,
             is_emitted_known: !emitted.is_empty(),
@@ -131,7 +146,7 @@ impl Verdict {
         lanes.sort_by_key(|(lane, _)| **lane);
         let nothing = Received::default();
         for (lane, (report, said)) in lanes {
-            let received = delivery.lanes.get(lane).unwrap_or(&nothing);
+            let received = delivery.received(*lane).unwrap_or(&nothing);
             let counts = verdict.lane(*lane, &said.output, received, Some(said));
             let key = (report.identity.clone(), said.output.clone());
             let output = outputs.entry(key).or_insert_with(|| OutputVerdict {
@@ -147,17 +162,17 @@ impl Verdict {
             output.counts.add(&counts);
         }
         let mut unreported: Vec<_> =
-            delivery.lanes.iter().filter(|(lane, _)| !reported.contains_key(lane)).collect();
-        unreported.sort_by_key(|(lane, _)| **lane);
+            delivery.lanes().filter(|(lane, _)| !reported.contains_key(lane)).collect();
+        unreported.sort_by_key(|(lane, _)| *lane);
         let mut others = Counts::default();
         for (lane, received) in unreported {
             // A token of nobody's is one that only looks like a token: no line of its lane was intact,
             // and there is only one of it.
             let count = received.seen.count() + received.claimed.count();
             if received.is_proven || count > 1 {
-                others.add(&verdict.lane(*lane, "", received, None));
+                others.add(&verdict.lane(lane, "", received, None));
             } else {
-                verdict.total.foreign += count + received.duplicated.count;
+                verdict.total.foreign += count + received.fault(FaultKind::Duplicated).0;
             }
         }
         if others != Counts::default() {
@@ -172,24 +187,26 @@ impl Verdict {
         for output in outputs.values() {
             verdict.total.add(&output.counts);
         }
+        let mut sources: BTreeMap<&str, Counts> = BTreeMap::new();
+        for output in outputs.values() {
+            // Nobody can tell whose lines are missing where several sources write.
+            if let [source] = &output.sources[..] {
+                sources.entry(source).or_default().add(&output.counts);
+            }
+        }
+        let sources = sources.into_iter();
+        verdict.sources = sources
+            .map(|(source, counts)| SourceVerdict { source: source.to_owned(), counts })
+            .collect();
         verdict.outputs = outputs.into_values().collect();
         verdict
     }
 
-    /// What it says in one word. `allowed` are the names of counts that are no faults.
-    pub fn outcome(&self, allowed: &[String]) -> Outcome {
+    /// What it says in one word, except for the faults that are allowed.
+    pub fn outcome(&self, allowed: &[FaultKind]) -> Outcome {
         let total = &self.total;
-        let faults = [
-            ("missing", total.missing),
-            ("duplicated", total.duplicated),
-            ("truncated", total.truncated),
-            ("split", total.split),
-            ("merged", total.merged),
-            ("altered", total.altered),
-        ];
-        let is_faulty = faults
-            .iter()
-            .any(|(name, count)| *count > 0 && !allowed.iter().any(|allowed| allowed == name));
+        let is_faulty =
+            total.faults().iter().any(|(kind, count)| *count > 0 && !allowed.contains(kind));
         if is_faulty {
             Outcome::Faulty
         } else if !self.is_emitted_known || total.emitted == 0 || total.unobserved > 0 {
@@ -226,25 +243,26 @@ impl Verdict {
         let beyond =
             u64::from(next.saturating_sub(lines)) - seen.count_missing(lines..next.max(lines));
         for number in examples {
-            self.example("missing", lane, number, output, None);
+            self.example(FaultKind::Missing, lane, number, output, None);
         }
-        let mut count = |name: &'static str, fault: &Fault| {
-            for example in &fault.examples {
-                let place = Some((example.input.clone(), example.record));
-                self.example(name, lane, example.number, output, place);
+        let mut count = |kind: FaultKind| {
+            let (count, examples) = received.fault(kind);
+            for example in examples {
+                let place = Some((example.at.input.to_string(), example.at.record));
+                self.example(kind, lane, example.number, output, place);
             }
-            fault.count
+            count
         };
         Counts {
             emitted: u64::from(lines - first.min(lines)) + beyond,
             delivered: seen.count(),
             missing,
-            duplicated: count("duplicated", &received.duplicated),
-            out_of_order: count("outOfOrder", &received.out_of_order),
-            truncated: count("truncated", &received.truncated),
-            split: count("split", &received.split),
-            merged: count("merged", &received.merged),
-            altered: count("altered", &received.altered),
+            duplicated: count(FaultKind::Duplicated),
+            out_of_order: count(FaultKind::OutOfOrder),
+            truncated: count(FaultKind::Truncated),
+            split: count(FaultKind::Split),
+            merged: count(FaultKind::Merged),
+            altered: count(FaultKind::Altered),
             foreign: 0,
             unobserved,
         }
@@ -252,12 +270,13 @@ impl Verdict {
 
     fn example(
         &mut self,
-        fault: &'static str,
+        kind: FaultKind,
         lane: Lane,
         number: u32,
         output: &str,
         place: Option<(String, u64)>,
     ) {
+        let fault = kind.name();
         let so_far = self.examples.iter().filter(|example| example.fault == fault).count();
         if so_far < MAX_EXAMPLES {
             let (input, record) = place.unzip();
@@ -268,6 +287,18 @@ impl Verdict {
 }
 
 impl Counts {
+    /// What makes a delivery faulty: how many lines are out of order is no fault.
+    pub const fn faults(&self) -> [(FaultKind, u64); 6] {
+        [
+            (FaultKind::Missing, self.missing),
+            (FaultKind::Duplicated, self.duplicated),
+            (FaultKind::Truncated, self.truncated),
+            (FaultKind::Split, self.split),
+            (FaultKind::Merged, self.merged),
+            (FaultKind::Altered, self.altered),
+        ]
+    }
+
     fn add(&mut self, other: &Self) {
         self.emitted += other.emitted;
         self.delivered += other.delivered;

@@ -290,8 +290,8 @@ pub(crate) struct EmitOptions {
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyOptions {
-    /// What arrived: files, directories of files, or `-` for standard input. Files whose names end in
-    /// .gz are decompressed
+    /// What arrived: files, directories of files, or `-` for standard input. Files that gzip has
+    /// compressed are decompressed
     #[arg(value_name = "FILE", required = true)]
     pub(crate) inputs: Vec<PathBuf>,
 
@@ -307,6 +307,16 @@ pub(crate) struct VerifyOptions {
     /// A count that is no fault here. Can be given several times
     #[arg(long, value_enum, value_name = "COUNT")]
     pub(crate) allow: Vec<Allowed>,
+
+    /// The name of a field, in JSON or CSV, that has lines as they were written. Without it, a field is
+    /// one if at least 1 % of its texts with a token are intact lines
+    #[arg(long, value_name = "FIELD")]
+    pub(crate) raw: Vec<String>,
+
+    /// The name of a field that has something else than lines as they were written, so only their
+    /// tokens can be checked
+    #[arg(long, value_name = "FIELD")]
+    pub(crate) unchecked: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -144,8 +144,9 @@ fn shown_rate(rate: f64) -> String {
     }
 }
 
-fn style(template: &str) -> ProgressStyle {
-    // The templates are constants of this file; an invalid one falls back to the default bar.
+/// The style of a bar.
+pub(crate) fn style(template: &str) -> ProgressStyle {
+    // The templates are constants of this program; an invalid one falls back to the default bar.
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 

@@ -1,17 +1,27 @@
 //! `visor verify`: reads what arrived, and compares it with what was emitted. Touches files, and the
 //! pages of generators; the verdict is that of [`visor_proof`].
 
-mod decode;
 mod inputs;
+mod lines;
 mod show;
 
-use std::{fs, process::ExitCode};
+use std::{fs, io, process::ExitCode};
 
 use anyhow::Context;
-use visor_proof::{Delivery, Emitted, Verdict, verdict::Outcome};
+use indicatif::ProgressBar;
+use inputs::Input;
+use visor_proof::{
+    Delivery, Emitted, Verdict,
+    decode::Decoder,
+    delivery::{Contents, FaultKind},
+    verdict::Outcome,
+};
 use visor_runtime::console;
 
-use crate::cli::{Allowed, VerdictFormat, VerifyOptions};
+use crate::{
+    cli::{Allowed, VerdictFormat, VerifyOptions},
+    table,
+};
 
 /// Something happened to a line.
 const FAULTY: u8 = 1;
@@ -35,14 +45,41 @@ fn verdict(options: &VerifyOptions) -> anyhow::Result<Verdict> {
     let emitted: Vec<Emitted> =
         options.emitted.iter().map(|place| emitted(place)).collect::<Result<_, _>>()?;
     let mut delivery = Delivery::default();
-    for input in inputs::all(&options.inputs)? {
-        let name = input.name();
-        let read = input.open().with_context(|| format!("cannot read {name}"))?;
-        let mut records = delivery.input(&name);
-        decode::records(read, &mut records).with_context(|| format!("cannot read {name}"))?;
-        records.finish();
+    for field in &options.raw {
+        delivery.set_contents(field, Contents::Lines);
     }
-    Ok(Verdict::of(&delivery, &emitted))
+    for field in &options.unchecked {
+        delivery.set_contents(field, Contents::Unchecked);
+    }
+    let inputs = inputs::all(&options.inputs)?;
+    let progress = progress(inputs.iter().map(Input::length).sum());
+    for input in inputs {
+        read(&input, &mut delivery, &progress)
+            .with_context(|| format!("cannot read {}", input.name()))?;
+    }
+    progress.finish_and_clear();
+    Ok(Verdict::of(&mut delivery, &emitted))
+}
+
+fn read(input: &Input, delivery: &mut Delivery, progress: &ProgressBar) -> io::Result<()> {
+    let mut bytes = input.open(progress)?;
+    let mut records = delivery.input(&input.name());
+    let mut decoder = Decoder::default();
+    lines::for_each(&mut bytes, |line| decoder.line(line, &mut records))?;
+    decoder.finish(&mut records);
+    records.finish();
+    Ok(())
+}
+
+/// How much of the inputs is read, on a terminal.
+fn progress(length: u64) -> ProgressBar {
+    match table::on_terminal() {
+        Some(bars) if length > 0 => {
+            let style = table::style("[{elapsed_precise}] {wide_bar} {bytes} of {total_bytes}");
+            bars.add(ProgressBar::new(length).with_style(style.progress_chars("=> ")))
+        }
+        _ => ProgressBar::hidden(),
+    }
 }
 
 /// What a generator has emitted, from a file or from its page.
@@ -59,7 +96,7 @@ fn emitted(place: &str) -> anyhow::Result<Emitted> {
 }
 
 fn show(verdict: &Verdict, options: &VerifyOptions) -> anyhow::Result<ExitCode> {
-    let allowed: Vec<String> = options.allow.iter().map(|count| count.name().to_owned()).collect();
+    let allowed: Vec<FaultKind> = options.allow.iter().map(|count| count.kind()).collect();
     let outcome = verdict.outcome(&allowed);
     let text = match options.output {
         VerdictFormat::Table => show::table(verdict, outcome),
@@ -75,15 +112,14 @@ fn show(verdict: &Verdict, options: &VerifyOptions) -> anyhow::Result<ExitCode> 
 }
 
 impl Allowed {
-    /// The count by its name in the verdict.
-    const fn name(self) -> &'static str {
+    const fn kind(self) -> FaultKind {
         match self {
-            Self::Missing => "missing",
-            Self::Duplicated => "duplicated",
-            Self::Truncated => "truncated",
-            Self::Split => "split",
-            Self::Merged => "merged",
-            Self::Altered => "altered",
+            Self::Missing => FaultKind::Missing,
+            Self::Duplicated => FaultKind::Duplicated,
+            Self::Truncated => FaultKind::Truncated,
+            Self::Split => FaultKind::Split,
+            Self::Merged => FaultKind::Merged,
+            Self::Altered => FaultKind::Altered,
         }
     }
 }

@@ -1,18 +1,19 @@
-//! The inputs: standard input, files, and the files of directories, decompressed where their names say
-//! so. A rotated set is read from its oldest file on, as it was written.
+//! The inputs: standard input, files, and the files of directories, decompressed where they begin so.
+//! A rotated set is read from its oldest file on, as it was written.
 
 use std::{
     cmp::Reverse,
     fs::{self, File},
-    io::{self, BufRead, BufReader},
+    io::{self, Cursor, Read},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail};
 use flate2::read::MultiGzDecoder;
+use indicatif::ProgressBar;
 
-/// How much is read at once.
-const BUFFER: usize = 256 * 1024;
+/// How a compressed file begins (RFC 1952).
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// An input.
 pub(super) enum Input {
@@ -29,18 +30,25 @@ impl Input {
         }
     }
 
-    pub(super) fn open(&self) -> io::Result<Box<dyn BufRead>> {
-        Ok(match self {
-            Self::Stdin => Box::new(BufReader::with_capacity(BUFFER, io::stdin())),
-            Self::File(path) => {
-                let file = File::open(path)?;
-                if path.extension().is_some_and(|extension| extension == "gz") {
-                    Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(file)))
-                } else {
-                    Box::new(BufReader::with_capacity(BUFFER, file))
-                }
-            }
-        })
+    /// Its bytes on the disk; 0 if nobody knows.
+    pub(super) fn length(&self) -> u64 {
+        match self {
+            Self::Stdin => 0,
+            Self::File(path) => fs::metadata(path).map_or(0, |metadata| metadata.len()),
+        }
+    }
+
+    /// Opens it. `progress` counts the bytes that are read.
+    pub(super) fn open(&self, progress: &ProgressBar) -> io::Result<Box<dyn Read>> {
+        let mut read: Box<dyn Read> = match self {
+            Self::Stdin => Box::new(progress.wrap_read(io::stdin())),
+            Self::File(path) => Box::new(progress.wrap_read(File::open(path)?)),
+        };
+        let mut start = Vec::new();
+        (&mut read).take(GZIP.len() as u64).read_to_end(&mut start)?;
+        let is_compressed = start == GZIP;
+        let read = Cursor::new(start).chain(read);
+        Ok(if is_compressed { Box::new(MultiGzDecoder::new(read)) } else { Box::new(read) })
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use visor_proof::{
     Verdict,
+    delivery::FaultKind,
     verdict::{Counts, FaultyLine, Outcome},
 };
 
@@ -99,18 +100,18 @@ fn conclusion(verdict: &Verdict, outcome: Outcome) -> String {
 }
 
 /// The verdict as `JUnit`'s XML: a test for each kind of fault.
-pub(super) fn junit(verdict: &Verdict, allowed: &[String], outcome: Outcome) -> String {
-    let faults = ["missing", "duplicated", "truncated", "split", "merged", "altered"];
-    let counts = named(&verdict.total);
+pub(super) fn junit(verdict: &Verdict, allowed: &[FaultKind], outcome: Outcome) -> String {
+    let faults = verdict.total.faults();
     let mut cases = String::new();
     let mut failures = 0;
-    for (name, count) in counts.iter().filter(|(name, _)| faults.contains(name)) {
-        if *count == 0 || allowed.iter().any(|allowed| allowed == name) {
+    for (kind, count) in faults {
+        let name = kind.name();
+        if count == 0 || allowed.contains(&kind) {
             let _ = writeln!(cases, r#"    <testcase classname="delivery" name="{name}"/>"#);
             continue;
         }
         failures += 1;
-        let examples = verdict.examples.iter().filter(|example| example.fault == *name);
+        let examples = verdict.examples.iter().filter(|example| example.fault == name);
         let examples: Vec<_> = examples.map(|example| escaped(&sentence(example))).collect();
         let _ = writeln!(
             cases,

@@ -1,0 +1,149 @@
+//! The records of a file, told apart by looking: plain lines, JSON by line or in a list, CSV, and the
+//! lines of container runtimes. Records that a runtime has written in parts are put together.
+
+mod container;
+mod csv;
+mod json;
+
+use csv::Table;
+
+use crate::{delivery::Input, token::Token};
+
+/// The maximum number of bytes of a record.
+pub const MAX_RECORD: usize = 16 << 20;
+
+/// Reads the lines of a file.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    /// Whether a line was read.
+    has_begun: bool,
+    /// What a container runtime has written of a record so far, by its stream.
+    parts: [Vec<u8>; 2],
+    /// The lines of an object that has several, and the white space before the first.
+    object: Option<(Vec<u8>, usize)>,
+    /// Whether the fields of lines are columns.
+    table: Option<Table>,
+    intact_lines: json::IntactLines,
+}
+
+impl Decoder {
+    /// Adds a line, with its end or without.
+    pub fn line(&mut self, line: &[u8], input: &mut Input<'_>) {
+        if let Some((object, indent)) = &mut self.object {
+            object.extend_from_slice(line);
+            let text = line.trim_ascii_start();
+            let is_end = text.starts_with(b"}") && line.len() - text.len() <= *indent;
+            if is_end || object.len() > MAX_RECORD {
+                let object = std::mem::take(object);
+                self.object = None;
+                self.json(&object, input);
+            }
+            return;
+        }
+        match container::line(line) {
+            Some(part) => self.part(part.stream, part.text, part.is_last, input),
+            None => self.text(line, input),
+        }
+    }
+
+    /// Ends the file.
+    pub fn finish(mut self, input: &mut Input<'_>) {
+        for part in std::mem::take(&mut self.parts) {
+            self.text(&part, input);
+        }
+        if let Some((object, _)) = self.object.take() {
+            self.json(&object, input);
+        }
+    }
+
+    /// Adds a part of a record that a container runtime has written.
+    fn part(&mut self, stream: usize, text: &[u8], is_last: bool, input: &mut Input<'_>) {
+        let so_far = &mut self.parts[stream];
+        if so_far.is_empty() && is_last {
+            return self.text(text, input);
+        }
+        so_far.extend_from_slice(text);
+        if is_last || so_far.len() > MAX_RECORD {
+            let whole = std::mem::take(so_far);
+            self.text(&whole, input);
+        }
+    }
+
+    /// Adds a record.
+    fn text(&mut self, line: &[u8], input: &mut Input<'_>) {
+        let text = line.trim_ascii();
+        let is_first = !std::mem::replace(&mut self.has_begun, true);
+        match text {
+            [] => {}
+            b"{" | b"[{" => {
+                let indent = line.len() - line.trim_ascii_start().len();
+                let object = line.strip_prefix(b"[").unwrap_or(line).to_vec();
+                self.object = Some((object, indent));
+            }
+            [b'{', ..] => self.json(text, input),
+            [b'[', ..] if json::is_list(text) => self.list(text, input),
+            b"]" | b"]," | b"," => {}
+            _ => self.plain(line, is_first, input),
+        }
+    }
+
+    /// Adds the items of a list that begins here.
+    fn list(&mut self, text: &[u8], input: &mut Input<'_>) {
+        match json::items(text) {
+            Some(items) => items.iter().for_each(|item| self.text(item, input)),
+            // The others follow, each in a line.
+            None => self.text(&text[1..], input),
+        }
+    }
+
+    /// Adds an object.
+    fn json(&mut self, text: &[u8], input: &mut Input<'_>) {
+        let text = text.trim_ascii();
+        if let Some(first) = Token::find(text, 0)
+            && (input.intact_record(text, first) || self.intact_lines.add(text, first, input))
+        {
+            return;
+        }
+        let item = text.strip_suffix(b",").or_else(|| text.strip_suffix(b"]")).unwrap_or(text);
+        match json::parse(text).or_else(|| json::parse(item)) {
+            None => input.record(text),
+            Some(value) => match json::container_line(&value) {
+                Some((stream, part)) => {
+                    let is_last = part.ends_with(b"\n");
+                    self.part(stream, part, is_last, input);
+                }
+                None => input.fields(text, &json::fields(&value)),
+            },
+        }
+    }
+
+    /// Adds a line that is plain text, or one of a table.
+    fn plain(&mut self, line: &[u8], is_first: bool, input: &mut Input<'_>) {
+        if is_first && let Some(table) = Table::with_header(line) {
+            self.table = Some(table);
+            return;
+        }
+        if input.intact(line) {
+            // In a table of one column, too, a line is the record.
+            self.table = None;
+            return;
+        }
+        if let Some(table) = &self.table {
+            return input.fields(line, &table.fields(line));
+        }
+        let table = Table::default();
+        let fields = table.fields(line);
+        if fields.len() > 1
+            && fields.iter().any(|field| input.is_line(&field.text))
+            && !input.has_line(line)
+        {
+            input.fields(line, &fields);
+            self.table = Some(table);
+        } else {
+            input.record(line);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
