@@ -119,7 +119,7 @@ check-generated: ## Check that the generated files are what the code generates.
 bench: ## Run the benchmarks, and write docs/performance.md.
 	bench/run --write docs/performance.md
 
-fuzz: ## Fuzz the parsers of documents and formats (SECONDS_OF_FUZZING each).
+fuzz: ## Fuzz the parsers of documents, formats and deliveries (SECONDS_OF_FUZZING each).
 	tests/fuzz/run $(SECONDS_OF_FUZZING)
 
 clean: ## Remove the build outputs.

@@ -8,6 +8,7 @@ and each kind of reader, live and simulated.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -20,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from support.delivery import assert_emitted
 from support.disk import small_disk
 from support.documents import UNLIMITED, access, file, rate, save, source, stream
 from support.files import every_line, size, unread, whole_lines
@@ -68,6 +70,7 @@ class Ended:
 
     code: int
     output_text: str
+    report: Path
 
     @property
     def lines(self) -> int:
@@ -104,7 +107,7 @@ class Case:
         generator = access("web", stream("readers", "Access", interval), output=output)
         document = save(
             self.directory / "shop.yaml",
-            source("shop", generator, **({"stopAfter": stop} if stop else {})),
+            source("shop", generator, tokens=True, **({"stopAfter": stop} if stop else {})),
         )
         simulated = ["--simulate", "--start", "2026-01-01T00:00:00Z"]
         # Diagnostics are counted separately from lines: if lines go to stderr, there is a file with
@@ -113,6 +116,7 @@ class Case:
         self.process = subprocess.Popen(
             [
                 *(BINARY, "run", "-f", document, "--logging-format", "json", "--listen", "none"),
+                *("--report", self.directory / "emitted.json"),
                 *(simulated if self.mode == "simulated" else []),
             ],
             stdin=subprocess.DEVNULL,
@@ -127,7 +131,11 @@ class Case:
         text = self.output_text.read().decode()
         self.output_text.close()
         lines = [line for line in text.splitlines() if line.startswith("{")]
-        return Ended(code, "\n".join(lines))
+        ended = Ended(code, "\n".join(lines), self.directory / "emitted.json")
+        emitted = json.loads(ended.report.read_text())
+        assert emitted["lines"] == ended.lines == sum(lane["lines"] for lane in emitted["lanes"])
+        assert all(lane["lines"] <= lane["handedOver"] for lane in emitted["lanes"])
+        return ended
 
     @property
     def log(self) -> Path:
@@ -193,6 +201,7 @@ def test_a_pipe_gets_every_line_that_there_is_however_slow_its_reader(
     may_leave_out = "duration" in stop and (reader, mode) == ("late", "live")
     assert left_out == 0 or may_leave_out
     assert len(reading.lines()) == ended.lines == (stop.get("lines") or 8000) - left_out
+    assert_emitted(ended.report, reading.lines())
     assert len(reading.text) == ended.bytes
 
 
@@ -208,6 +217,7 @@ def test_a_file_gets_every_line_that_there_is(
     assert ended.code == 0, ended.output_text
     lines = ending.in_stderr() if output == "stderr" else every_line(ending.log)
     assert len(lines) == ended.lines == (stop.get("lines") or 8000)
+    assert_emitted(ended.report, lines)
     assert sum(len(line) + 1 for line in lines) == ended.bytes
 
 
@@ -230,6 +240,7 @@ def test_what_was_counted_until_a_signal_is_what_was_read(
     reading.begins.set()
     assert ended.code == 0, ended.output_text
     assert len(reading.lines()) == ended.lines > 0
+    assert_emitted(ended.report, reading.lines())
     assert len(reading.text) == ended.bytes
     if reader == "stalled":
         # Discarded lines are reported.
@@ -251,6 +262,7 @@ def test_what_was_counted_until_a_signal_is_what_is_in_the_file(
     assert ended.code == 0, ended.output_text
     lines = ending.in_stderr() if output == "stderr" else every_line(ending.log)
     assert len(lines) == ended.lines > 0
+    assert_emitted(ended.report, lines)
     assert sum(len(line) + 1 for line in lines) == ended.bytes
 
 
@@ -264,6 +276,7 @@ def test_a_signal_ends_the_wait_for_a_slow_reader(case: Start, lines: int) -> No
     ended = ending.end()
     reading.begins.set()
     assert len(reading.lines()) == ended.lines < lines
+    assert_emitted(ended.report, reading.lines())
     (left,) = ended.events("not counted")
     assert ended.lines + int(left["lines"]) <= lines
     # A signal was all that was asked for after that, and the count is true.
@@ -296,7 +309,9 @@ def test_a_named_pipe_that_loses_its_reader_waits_for_the_next_one(case: Start) 
     ended = ending.end()
     second.thread.join()
     assert ended.code == 0, ended.output_text
-    assert len(whole_lines(first.text + second.text)) == ended.lines == 4000
+    read = whole_lines(first.text + second.text)
+    assert len(read) == ended.lines == 4000
+    assert_emitted(ended.report, read)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -443,6 +458,7 @@ def test_a_disk_that_is_full_ends_it_with_whole_lines_that_were_counted(
             read = every_line(disk / "a.log")
         assert ended.code == 1
         assert len(read) == ended.lines > 0
+        assert_emitted(ended.report, read)
         assert sum(len(line) + 1 for line in read) == ended.bytes
         assert ended.events("the output failed"), ended.output_text
 

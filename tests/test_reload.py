@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+from support.delivery import assert_emitted
 from support.documents import Object, access, error, file, rate, save, source, stream, text_of
 from support.files import every_line
 from support.program import Running, by_generator
@@ -19,7 +20,8 @@ RELOADS = "visor_config_reloads_total"
 
 def shop(*streams: Object, extra: tuple[Object, ...] = (), **spec: object) -> Object:
     """A source with one access log of these streams, and more generators."""
-    return source("shop", access("web", *streams, output=file("access.log")), *extra, **spec)
+    web = access("web", *streams, output=file("access.log"))
+    return source("shop", web, *extra, tokens=True, **spec)
 
 
 READERS = stream("readers", "Access", rate(200))
@@ -35,9 +37,12 @@ def change(program: Running, tmp_path: Path, document: Object, result: str = "su
 
 
 def check(program: Running, **paths: str) -> None:
-    """Ends the program; its counts are those of the generators' files."""
+    """Ends the program; its counts are those of the generators' files, and its report has the
+    number of each line."""
     written = by_generator(program.stop())
-    assert written == {name: len(every_line(program.logs / path)) for name, path in paths.items()}
+    lines = {name: every_line(program.logs / path) for name, path in paths.items()}
+    assert written == {name: len(of_generator) for name, of_generator in lines.items()}
+    assert_emitted(program.report, [line for some in lines.values() for line in some])
 
 
 def target(program: Running, name: str) -> float:
@@ -81,9 +86,8 @@ def test_generators_and_sources_come_and_go(run: Run, tmp_path: Path) -> None:
     program.wait_for_lines(100, generator="web")
     change(program, tmp_path, shop(READERS, extra=(DAEMON,)))
     program.wait_for_lines(100, generator="daemon")
-    more = source(
-        "blog", access("blog", stream("all", "Access", rate(200)), output=file("blog.log"))
-    )
+    blog = access("blog", stream("all", "Access", rate(200)), output=file("blog.log"))
+    more = source("blog", blog, tokens=True)
     before = program.metrics().sum(RELOADS, result="success")
     (tmp_path / "source.yaml").write_text(text_of(shop(READERS), more))
     wait_for("a reload", lambda: program.metrics().sum(RELOADS, result="success") > before)
@@ -99,7 +103,7 @@ def test_contents_format_and_rotation_change(run: Run, tmp_path: Path) -> None:
     program.wait_for_lines(100)
     rotation = file("access.log", maxSize="4Ki", keep=1000)
     changed = access("web", READERS, output=rotation, format="Common", methods=[{"value": "BREW"}])
-    change(program, tmp_path, source("shop", changed))
+    change(program, tmp_path, source("shop", changed, tokens=True))
     wait_for("a rotation", lambda: program.metrics().sum("visor_rotations_total") >= 3)
     check(program, web="access.log")
     lines = every_line(tmp_path / "logs" / "access.log")
@@ -110,11 +114,13 @@ def test_contents_format_and_rotation_change(run: Run, tmp_path: Path) -> None:
 def test_an_output_moves_to_another_file(run: Run, tmp_path: Path) -> None:
     program = run(shop(READERS))
     program.wait_for_lines(200)
-    change(program, tmp_path, source("shop", access("web", READERS, output=file("moved.log"))))
+    moved = access("web", READERS, output=file("moved.log"))
+    change(program, tmp_path, source("shop", moved, tokens=True))
     program.wait_for_lines(200)
     written = by_generator(program.stop())["web"]
-    counts = [len(every_line(program.logs / name)) for name in ("access.log", "moved.log")]
-    assert all(counts) and sum(counts) == written
+    lines = [every_line(program.logs / name) for name in ("access.log", "moved.log")]
+    assert all(lines) and sum(map(len, lines)) == written
+    assert_emitted(program.report, sum(lines, []))
 
 
 def test_a_suspended_source_keeps_its_metrics_and_continues_later(run: Run, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from support.delivery import assert_emitted
 from support.disk import remount, small_disk
 from support.documents import access, error, file, rate, source, stream
 from support.files import every_line, rotated
@@ -40,17 +41,19 @@ def shop(web: dict, daemon: dict | None = None, lines_per_second: int = 2000) ->
             output=daemon or file("error.log"),
         ),
         seed=7,
+        tokens=True,
     )
 
 
 def check(program: Running, summary: Summary, web: str = "access.log") -> None:
     """The summary agrees with the files: line by line, byte by byte, and in the error log kind by
-    kind, since there a line shows its stream."""
+    kind, since there a line shows its stream. The report has the number of each line."""
     logs = {"web": every_line(program.logs / web), "daemon": every_line(program.logs / "error.log")}
     assert {name: len(lines) for name, lines in logs.items()} == by_generator(summary)
     for name, lines in logs.items():
         written = sum(w.bytes for (_, generator, _), w in summary.items() if generator == name)
         assert written == sum(len(line) + 1 for line in lines)
+    assert_emitted(program.report, logs["web"] + logs["daemon"])
     levels = Counter(re.match(rb"\[[^]]+\] \[\w+:(\w+)\]", line)[1] for line in logs["daemon"])
     for name, kind in KINDS.items():
         assert levels[kind.lower().encode()] == summary["shop", "daemon", name].lines

@@ -1,11 +1,13 @@
 """Real collectors next to the generator. They tail a log that is rotated by renaming and by copying
 and truncating, and have read exactly the lines that the metrics count; lines that they have missed
-are in the rotated files."""
+are in the rotated files. `visor verify` says the same."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import yaml
@@ -15,10 +17,12 @@ from support.dockerfile import ROOT
 from support.documents import Object, access, file, rate, stream
 from support.files import every_line
 from support.kubernetes import Kubernetes
-from support.pods import Pod
+from support.pods import METRICS_PORT, Pod
+from support.program import visor
 from support.sources import Source
 from support.volumes import logs_directory
 
+TOKEN = re.compile(r"[A-Za-z0-9_-]{7}_V-[A-Za-z0-9_-]{17}")
 SAMPLES = ROOT / "manifests" / "samples"
 # Each in the container of its name.
 COLLECTORS = {"rsyslog": "collector", "syslog-ng": "collector-syslog-ng"}
@@ -37,16 +41,26 @@ def start(
     namespace.apply(SAMPLES / COLLECTORS[collector])
     source = Source(namespace, COLLECTORS[collector])
     requests = stream("requests", "Access", rate(lines_per_second))
-    source.change(generators=[access("access", requests, output=output)])
+    source.change(tokens=True, generators=[access("access", requests, output=output)])
     source.is_ready()
     pod = source.pod()
     namespace.wait_for("rotations", lambda: pod.metrics().sum("visor_rotations_total") >= 10)
     return source
 
 
+def verdict(pod: Pod, records: list[str], directory: Path) -> dict[str, int]:
+    """What `visor verify` says of these records, beside what the pod has emitted."""
+    emitted, delivered = directory / "emitted.json", directory / "delivered.log"
+    emitted.write_text(pod.kubernetes.page(pod.name, METRICS_PORT, "/emitted"))
+    delivered.write_text("".join(f"{record}\n" for record in records))
+    done = visor("verify", "--output", "json", "--emitted", emitted, delivered)
+    assert done.stdout, done.stderr
+    return json.loads(done.stdout)["total"]
+
+
 @pytest.mark.parametrize("collector", COLLECTORS)
 def test_a_collector_reads_what_was_written(
-    cluster: Cluster, namespace: Kubernetes, collector: str
+    cluster: Cluster, namespace: Kubernetes, collector: str, tmp_path: Path
 ) -> None:
     cluster.need_collectors()
     log = file("access.log", maxSize="64Ki", keep=5, method="Rename")
@@ -58,11 +72,14 @@ def test_a_collector_reads_what_was_written(
     # Nothing more comes.
     namespace.wait_for("the status", lambda: source.status["lines"] == counted)
     assert len(collected(pod, collector)) == counted
+    got = verdict(pod, collected(pod, collector), tmp_path)
+    assert got.pop("emitted") == got.pop("delivered") == counted
+    assert not any(got.values()), got
 
 
 @pytest.mark.parametrize("collector", COLLECTORS)
 def test_what_a_collector_misses_when_a_file_is_truncated_is_its_own_doing(
-    cluster: Cluster, namespace: Kubernetes, collector: str
+    cluster: Cluster, namespace: Kubernetes, collector: str, tmp_path: Path
 ) -> None:
     cluster.need_collectors()
     cluster.need_own("it reads files of the node")
@@ -87,6 +104,15 @@ def test_what_a_collector_misses_when_a_file_is_truncated_is_its_own_doing(
     text = "\n".join(written)
     assert all(line in text for line in torn), torn
     assert whole.total() + missed.total() == counted
+    # The verdict names what is missing: whatever has no token among the records.
+    records = collected(pod, collector)
+    got = verdict(pod, records, tmp_path)
+    arrived = set(TOKEN.findall("\n".join(records)))
+    missing = [line for line in written if TOKEN.findall(line)[0] not in arrived]
+    assert got["missing"] == len(missing)
+    assert got["duplicated"] == (whole - Counter(set(whole))).total()
+    assert got["delivered"] == counted - len(missing)
+    assert got["truncated"] + got["altered"] + got["merged"] <= torn.total()
 
 
 def test_a_finite_source_ends_although_its_collector_never_would(

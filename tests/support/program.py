@@ -84,12 +84,15 @@ class Running:
         """`directory` is where logs/ and the diagnostics go."""
         self.logs = directory / "logs"
         self.diagnostics = directory / "diagnostics.jsonl"
+        self.report = directory / "emitted.json"
         self.diagnostics.unlink(missing_ok=True)
         with self.diagnostics.open("wb") as stderr:
             self.process = subprocess.Popen(
                 [
                     *(BINARY, "run", "-f", document, "--output-dir", self.logs),
-                    *("--listen", "127.0.0.1:0", "--logging-format", "json", *arguments),
+                    *("--listen", "127.0.0.1:0", "--logging-format", "json"),
+                    *(() if "--report" in arguments else ("--report", self.report)),
+                    *arguments,
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,

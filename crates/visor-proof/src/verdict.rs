@@ -245,26 +245,32 @@ impl Verdict {
         for number in examples {
             self.example(FaultKind::Missing, lane, number, output, None);
         }
+        // The last line, if it isn't said to be written, was torn where it was written.
+        let torn = seen.last().filter(|last| {
+            let is_whole = said.is_none() || *last < lines || received.seen.contains(*last);
+            !is_whole && received.fault(FaultKind::Truncated).0 > 0
+        });
+        let torn_lines = u64::from(torn.is_some());
         let mut count = |kind: FaultKind| {
             let (count, examples) = received.fault(kind);
-            for example in examples {
+            for example in examples.iter().filter(|example| torn != Some(example.number)) {
                 let place = Some((example.at.input.to_string(), example.at.record));
                 self.example(kind, lane, example.number, output, place);
             }
             count
         };
         Counts {
-            emitted: u64::from(lines - first.min(lines)) + beyond,
-            delivered: seen.count(),
+            emitted: u64::from(lines - first.min(lines)) + beyond - torn_lines,
+            delivered: seen.count() - torn_lines,
             missing,
             duplicated: count(FaultKind::Duplicated),
             out_of_order: count(FaultKind::OutOfOrder),
-            truncated: count(FaultKind::Truncated),
+            truncated: count(FaultKind::Truncated) - torn_lines,
             split: count(FaultKind::Split),
             merged: count(FaultKind::Merged),
             altered: count(FaultKind::Altered),
             foreign: 0,
-            unobserved,
+            unobserved: unobserved + torn_lines,
         }
     }
 

@@ -328,6 +328,38 @@ fn the_end_of_a_lane_that_goes_on_is_unobserved() {
     assert_eq!(verdict.outcome(&[FaultKind::Missing]), Outcome::Unknown);
 }
 
+/// The line that a killed process was writing has lost its end, but no collector is to blame.
+#[test]
+fn a_line_that_was_torn_where_it_was_written_is_unobserved() {
+    let mut random = SmallRng::seed_from_u64(1);
+    let lane = Lane::live(9);
+    let verdict = |torn: u32, random: &mut SmallRng| {
+        let mut delivery = Delivery::default();
+        let mut input = delivery.input("access.log");
+        for number in 0..torn {
+            input.record(&line(random, lane, number));
+        }
+        let text = [LINES[0].as_bytes(), b" and more"].concat();
+        let mut record = String::from_utf8_lossy(&text)
+            .replace('@', &String::from_utf8_lossy(PLACEHOLDER))
+            .into_bytes();
+        token::Writer::new(lane).complete(&mut record, TIME, torn);
+        input.record(&record[..record.len() - 5]);
+        input.finish();
+        let mut report = emitted(&[(lane, 60)]);
+        report.lanes[0].handed_over = 70;
+        report.lanes[0].ended = false;
+        Verdict::of(&mut delivery, &[report])
+    };
+    let torn = verdict(60, &mut random);
+    let total = Counts { emitted: 60, delivered: 60, unobserved: 10, ..Counts::default() };
+    assert_eq!((torn.total, torn.examples.len()), (total, 0));
+    // One that is said to be written has lost its end on the way.
+    let cut = verdict(59, &mut random);
+    let total = Counts { delivered: 60, truncated: 1, ..total };
+    assert_eq!((cut.total, cut.examples.len()), (total, 1));
+}
+
 /// A text that looks like a token makes no lane.
 #[test]
 fn a_text_that_looks_like_a_token_is_foreign() {

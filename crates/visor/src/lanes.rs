@@ -24,8 +24,8 @@ use visor_proof::{
 /// sums are kept.
 const MAX_LANES: usize = 10_000;
 
-/// More lines than are appended at once.
-const MAX_LINES_PER_TURN: u32 = 1 << 16;
+/// The maximum number of lines that a buffer takes at once.
+pub(crate) const MAX_LINES_AT_ONCE: u64 = 256;
 
 /// All lanes of the process.
 #[derive(Default)]
@@ -192,7 +192,8 @@ impl Numbering {
     /// Begins another lane if the current one is full.
     pub(crate) fn turn(&mut self) {
         let is_full = |lane: &LaneMeter| {
-            lane.handed_over.load(Ordering::Relaxed) >= Lane::MAX_LINES - MAX_LINES_PER_TURN
+            let lines = u64::from(lane.handed_over.load(Ordering::Relaxed));
+            lines + MAX_LINES_AT_ONCE > u64::from(Lane::MAX_LINES)
         };
         if self.current.as_ref().is_some_and(|(_, lane)| is_full(lane)) {
             self.end();
@@ -231,3 +232,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing in here panics halfway.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ use visor_api::resolved::Interval;
 use visor_engine::{simulate::Merge, stream::Stream, time::Time};
 
 use crate::{
-    lanes::{Lanes, Numbering},
+    lanes::{Lanes, MAX_LINES_AT_ONCE, Numbering},
     metrics::{Metrics, OutputMeter, StreamMeter},
     output::{Address, Batch, Cancellation, Destination, OutputEnd, OutputError, UnfinishedOutput},
     plan::{GeneratorPlan, Limits, Plan},
@@ -28,8 +28,6 @@ use crate::{
 
 /// The approximate size of a write in bytes.
 const WRITE_BYTES: usize = 256 * 1024;
-/// The maximum number of lines before the size is checked.
-const MAX_LINES_PER_TURN: u64 = 256;
 /// While a file has a maximum age, it is written to at least this often, in simulated time.
 const SECOND: i64 = 1_000_000_000;
 
@@ -287,7 +285,7 @@ impl Group {
         while let Some((due, index)) = self.merge.peek() {
             let simulated = &self.members[index];
             // A token has the time at which its line was due.
-            let max = if simulated.has_tokens { 1 } else { MAX_LINES_PER_TURN };
+            let max = if simulated.has_tokens { 1 } else { MAX_LINES_AT_ONCE };
             let max = if due < simulated.end { simulated.limits.take(max) } else { 0 };
             if max == 0 {
                 self.merge.end_next();

@@ -35,6 +35,8 @@ struct Spec<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     server: Option<&'a Server>,
     suspend: bool,
+    #[serde(skip_serializing_if = "<&bool as std::ops::Not>::not")]
+    tokens: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     stop_after: Option<&'a StopAfter>,
     generators: &'a [Generator],
@@ -46,8 +48,20 @@ struct Spec<'a> {
 ///
 /// If serialization fails, which a valid source can't cause.
 pub(crate) fn yaml(source: ValidSource<'_>) -> Result<String, serde_saphyr::ser::Error> {
-    let FakeLogSourceSpec { seed, time_zone, server, suspend, stop_after, generators, .. } =
-        source.spec();
+    let FakeLogSourceSpec {
+        seed,
+        time_zone,
+        server,
+        suspend,
+        tokens,
+        stop_after,
+        generators,
+        // These are about pods. Each field is named here, so that none is forgotten.
+        replicas: _,
+        workload: _,
+        volume: _,
+        pod_template: _,
+    } = source.spec();
     serde_saphyr::to_string(&Document {
         api_version: "visor.dev/v1alpha1",
         kind: "FakeLogSource",
@@ -57,6 +71,7 @@ pub(crate) fn yaml(source: ValidSource<'_>) -> Result<String, serde_saphyr::ser:
             time_zone: time_zone.as_str(),
             server: server.as_ref(),
             suspend: *suspend,
+            tokens: *tokens,
             stop_after: stop_after.as_ref(),
             generators,
         },

@@ -11,7 +11,7 @@ const SHARE: u64 = 100;
 /// The maximum number of fields; further ones count as one.
 const MAX_FIELDS: usize = 1_000;
 /// The maximum number of records that wait until more is known about their fields.
-const MAX_UNDECIDED: usize = 100_000;
+const MAX_UNDECIDED: usize = if cfg!(test) { 1_000 } else { 100_000 };
 
 /// What a field has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
