@@ -39,9 +39,11 @@ ACCESS = [
     "%h %{UNIQUE_ID}e %>s",
     "%h %t %>s %{Referer}i",
     "%q %r %U%q",
+    "%r %{UNIQUE_ID}e %q",
+    "%{Referer}i %>s %!404{Referer}i",
     'escape=json {"request":"$request","referer":"$http_referer"}',
 ]
-ERROR = ["Httpd24", "Httpd22", "[%{cu}t] [%-m:%l] %E: [client\\ %a] %M", "%M at %t"]
+ERROR = ["Httpd24", "Httpd22", "[%{cu}t] [%-m:%l] %E: [client\\ %a] %M", "%M at %t", "%L %M at %t, %M"]
 
 
 def emit(directory: Path, log: str, *options: str, lines: int = 2000) -> list[bytes]:
@@ -79,7 +81,7 @@ def counts(**some: int) -> dict[str, int]:
 def test_every_format_tells_its_lines_apart(tmp_path: Path, log: str, format_: str) -> None:
     lines = emit(tmp_path, log, "--format", format_)
     tokens = [set(TOKEN.findall(line)) for line in lines]
-    assert all(len(found) == 1 for found in tokens)
+    assert all(len(found) == 1 for found in tokens) and not any(b"~" * 27 in line for line in lines)
     assert len(set.union(*tokens)) == len(lines)
     assert verdict(tmp_path, lines, code=0) == counts(emitted=2000, delivered=2000)
 

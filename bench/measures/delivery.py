@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -111,13 +112,10 @@ def read(settings: Settings, section: Section, path: Path, report: Path) -> floa
         "grep -c": ["grep", "-c", "_V-", str(path)],
     }
     times: dict[str, list[float]] = {name: [] for name in contenders}
-    memory = 0
     for _ in range(settings.effort.rounds):
         for name, command in contenders.items():
-            cost, most = alone(command)
-            times[name].append(cost)
-            if name == "visor verify":
-                memory = max(memory, most)
+            times[name].append(alone(command))
+    memory = resident(contenders["visor verify"][:-1], path)
     for name, took in times.items():
         section.data[f"{name} {path.name}"] = {"seconds": took, "bytes": size}
         section.rows.append(
@@ -131,15 +129,31 @@ def read(settings: Settings, section: Section, path: Path, report: Path) -> floa
     return size / min(times["visor verify"])
 
 
-def alone(command: list[str]) -> tuple[float, int]:
-    """How long a command takes on one core, and its memory in bytes."""
+def alone(command: list[str]) -> float:
+    """The processor time of a command on one core."""
     pinned = ["taskset", "--cpu-list", "0", *command]
-    process = subprocess.Popen(pinned, stdout=subprocess.DEVNULL)
+    # `grep` ends with its first match if nobody wants its output.
+    process = subprocess.Popen(pinned, stdout=subprocess.PIPE)
+    assert process.stdout
+    process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise Trouble(f"{' '.join(command)}: exit code {process.returncode}")
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss << 10
+    return usage.ru_utime + usage.ru_stime
+
+
+def resident(command: list[str], path: Path) -> int:
+    """The most memory of a command in bytes, when it has read the file from standard input."""
+    process = subprocess.Popen([*command, "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    assert process.stdin
+    with path.open("rb") as bytes_:
+        shutil.copyfileobj(bytes_, process.stdin, 1 << 20)
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    process.stdin.close()
+    process.wait()
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found[1]) << 10 if found else 0
 
 
 def sets(section: Section) -> None:

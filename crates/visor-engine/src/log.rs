@@ -66,25 +66,20 @@ pub struct NamedStream {
     pub model: LineModel,
     /// The seed of its random numbers.
     pub seed: Seed,
-    /// Whether its lines may have tokens.
-    pub has_tokens: bool,
+    /// How often a line shows its token, at most.
+    pub tokens: usize,
 }
 
 impl NamedStream {
     /// `seed` is the generator's.
-    fn new<L>(
-        stream: &resolved::Stream<L>,
-        model: LineModel,
-        seed: Seed,
-        has_tokens: bool,
-    ) -> Self {
+    fn new<L>(stream: &resolved::Stream<L>, model: LineModel, seed: Seed, tokens: usize) -> Self {
         Self {
             seed: seed.child(&stream.name),
             name: stream.name.clone(),
             kind: stream.kind,
             timing: stream.timing.clone(),
             model,
-            has_tokens,
+            tokens,
         }
     }
 }

@@ -124,14 +124,38 @@ impl Format {
         let all = [TokenPlace::Id, TokenPlace::Target, TokenPlace::Referer];
         all.into_iter().filter(|place| places.contains(place)).collect()
     }
+
+    /// How often a line shows its token, at most, if it is at this place, or only where the format has
+    /// an identifier.
+    pub fn tokens_in_line(&self, place: Option<TokenPlace>) -> usize {
+        let shows = |shown: &TokenPlace| *shown == TokenPlace::Id || Some(*shown) == place;
+        match self {
+            Self::LogFormat(format) => {
+                let fields = format.items.iter().filter_map(|item| match item {
+                    Item::Directive(directive) => place_of_field(&directive.field),
+                    Item::Literal(_) => None,
+                });
+                fields.filter(shows).count()
+            }
+            Self::Nginx(format) => {
+                format.items.iter().filter_map(place_of_variable).filter(shows).count()
+            }
+            Self::Foreign(ForeignFormat::Json) => 1,
+        }
+    }
 }
 
 fn place_of_item(item: &Item) -> Option<TokenPlace> {
-    let Item::Directive(directive) = item else { return None };
-    if directive.condition.is_some() {
-        return None;
+    match item {
+        Item::Directive(directive) if directive.condition.is_none() => {
+            place_of_field(&directive.field)
+        }
+        _ => None,
     }
-    match &directive.field {
+}
+
+fn place_of_field(field: &Field) -> Option<TokenPlace> {
+    match field {
         Field::RequestLine | Field::Query => Some(TokenPlace::Target),
         Field::Named(Namespace::Environment, name) if name == "UNIQUE_ID" => Some(TokenPlace::Id),
         Field::Named(Namespace::RequestHeader, name) if name.eq_ignore_ascii_case("Referer") => {

@@ -142,13 +142,16 @@ impl ErrorLogFormat {
         Self { items }
     }
 
-    /// Whether it shows the unique id of a request, which is a token.
-    pub fn has_unique_id(&self) -> bool {
-        self.items.iter().any(|item| match &item.value {
+    /// How often a line shows its token, at most: the unique id of a request always is one, a message
+    /// may have one.
+    pub fn tokens_in_line(&self, in_messages: bool) -> usize {
+        let shows_token = |item: &&Item| match &item.value {
             Value::RequestLogId => true,
             Value::Environment(name) => name == "UNIQUE_ID",
+            Value::Message => in_messages,
             _ => false,
-        })
+        };
+        self.items.iter().filter(shows_token).count()
     }
 
     /// The format as this release understands it: milliseconds came after 2.4.59.

@@ -41,8 +41,11 @@ const MARKER: &[u8] = b"_V-";
 const MARKER_AT: usize = 7;
 const LANE_AT: usize = 10;
 const NUMBER_AT: usize = 17;
+const LAST_DIGIT_AT: usize = 21;
 const LENGTH_AT: usize = 22;
 const CHECK_AT: usize = 24;
+/// How many digits there are.
+const DIGITS: u32 = 64;
 /// A token is written as two halves, the second of which begins here.
 const HALF: usize = 16;
 const TAIL_AT: usize = LENGTH - HALF;
@@ -80,8 +83,11 @@ pub struct Writer {
     milliseconds: u64,
     /// The first characters of a token at this time.
     head: [u8; HALF],
-    /// Of the last characters, those of the lane; the others are zero.
+    /// Of the last characters, those of the lane and of the number without its last digit; the others
+    /// are zero.
     tail: u128,
+    /// The number without its last digit.
+    number: u32,
 }
 
 impl Writer {
@@ -91,10 +97,11 @@ impl Writer {
         encode(0, &mut token[..MARKER_AT]);
         token[MARKER_AT..LANE_AT].copy_from_slice(MARKER);
         encode(lane.bits(), &mut token[LANE_AT..NUMBER_AT]);
+        encode(0, &mut token[NUMBER_AT..LAST_DIGIT_AT]);
         let (mut head, mut tail) = ([0; HALF], [0; HALF]);
         head.copy_from_slice(&token[..HALF]);
         tail.copy_from_slice(&token[TAIL_AT..]);
-        Self { lane, milliseconds: 0, head, tail: u128::from_le_bytes(tail) }
+        Self { lane, milliseconds: 0, head, tail: u128::from_le_bytes(tail), number: 0 }
     }
 
     /// The lane.
@@ -102,11 +109,17 @@ impl Writer {
         self.lane
     }
 
-    /// Puts the token of a line in place of its placeholders; `milliseconds` are those since the epoch.
-    /// Returns whether it has any.
+    /// Puts the token of a line in place of its placeholders, of which it has at most so many;
+    /// `milliseconds` are those since the epoch. Returns whether it has any.
     #[inline]
-    pub fn complete(&mut self, line: &mut [u8], milliseconds: u64, number: u32) -> bool {
-        let places = Places::of(line);
+    pub fn complete(
+        &mut self,
+        line: &mut [u8],
+        milliseconds: u64,
+        number: u32,
+        most: usize,
+    ) -> bool {
+        let places = Places::of(line, most);
         if places.count == 0 {
             return false;
         }
@@ -117,22 +130,27 @@ impl Writer {
             let (seconds, fraction) = (milliseconds / 1000, milliseconds % 1000);
             encode(seconds << 10 | fraction, &mut self.head[..MARKER_AT]);
         }
+        if self.number != number / DIGITS {
+            self.number = number / DIGITS;
+            let mut tail = self.tail.to_le_bytes();
+            encode(self.number.into(), &mut tail[NUMBER_AT - TAIL_AT..LAST_DIGIT_AT - TAIL_AT]);
+            self.tail = u128::from_le_bytes(tail);
+        }
         // Two halves that overlap are made in registers: the check, which reads them at once, would
         // wait for smaller writes.
-        let number_and_length = u64::from(number) << 12 | ((end - start) % LENGTHS) as u64;
-        let characters = u128::from(encoded::<{ CHECK_AT - NUMBER_AT }>(number_and_length));
-        let no_check = u128::from(encoded::<{ LENGTH - CHECK_AT }>(0));
+        let length = (end - start) % LENGTHS;
+        let digits = encoded::<3>(u64::from(number % DIGITS) << 12 | length as u64);
+        let no_check = u128::from(encoded::<3>(0));
         let tail = self.tail
-            | characters << (8 * (NUMBER_AT - TAIL_AT))
+            | u128::from(digits) << (8 * (LAST_DIGIT_AT - TAIL_AT))
             | no_check << (8 * (CHECK_AT - TAIL_AT));
         for place in places.iter() {
             line[place..place + HALF].copy_from_slice(&self.head);
             line[place + TAIL_AT..place + LENGTH].copy_from_slice(&tail.to_le_bytes());
         }
-        let mut check = [0; LENGTH - CHECK_AT];
-        encode(u64::from(check_of(&line[start..end])) << 2, &mut check);
+        let check = encoded::<3>(u64::from(check_of(&line[start..end])) << 2).to_le_bytes();
         for place in places.iter() {
-            line[place + CHECK_AT..place + LENGTH].copy_from_slice(&check);
+            line[place + CHECK_AT..place + LENGTH].copy_from_slice(&check[..LENGTH - CHECK_AT]);
         }
         true
     }
@@ -145,29 +163,26 @@ struct Places {
 }
 
 impl Places {
-    /// Looks at every 27th byte only: a placeholder has so many equal characters that one of them is
-    /// there. Nothing depends on where they are but the last steps, so the processor needn't guess.
+    /// The first ones, at most so many. Looks at every 27th byte only: a placeholder has so many equal
+    /// characters that one of them is there.
     #[inline]
-    fn of(line: &[u8]) -> Self {
-        const AT_ONCE: usize = 16;
+    fn of(line: &[u8], most: usize) -> Self {
+        let most = most.min(MAX_PLACES);
         let mut places = Self { starts: [0; MAX_PLACES], count: 0 };
         let mut free = 0;
-        for first in (LENGTH - 1..line.len()).step_by(AT_ONCE * LENGTH) {
-            let mut blanks = 0_u32;
-            for probe in 0..AT_ONCE {
-                let is_blank = line.get(first + probe * LENGTH) == Some(&BLANK);
-                blanks |= u32::from(is_blank) << probe;
-            }
-            while blanks != 0 {
-                let probe = first + blanks.trailing_zeros() as usize * LENGTH;
-                blanks &= blanks - 1;
-                let start = probe - blanks_before(line, probe).min(probe.saturating_sub(free));
-                if places.count < MAX_PLACES && line[start..].starts_with(PLACEHOLDER) {
+        let mut at = LENGTH - 1;
+        while places.count < most
+            && let Some(byte) = line.get(at)
+        {
+            if *byte == BLANK {
+                let start = (at - blanks_before(line, at)).max(free);
+                if line[start..].starts_with(PLACEHOLDER) {
                     places.starts[places.count] = start;
                     places.count += 1;
                     free = start + LENGTH;
                 }
             }
+            at += LENGTH;
         }
         places
     }
@@ -198,7 +213,7 @@ fn few_blanks_before(bytes: &[u8]) -> usize {
 
 /// Whether a line has a placeholder.
 pub fn has_placeholder(line: &[u8]) -> bool {
-    Places::of(line).count > 0
+    Places::of(line, 1).count > 0
 }
 
 impl Token {

@@ -55,7 +55,7 @@ const ACCIDENTS: [Accident; 10] = [
 fn line(random: &mut SmallRng, lane: Lane, number: u32) -> Vec<u8> {
     let text = LINES[random.random_range(0..LINES.len())];
     let mut record = text.replace('@', &String::from_utf8_lossy(PLACEHOLDER)).into_bytes();
-    assert!(token::Writer::new(lane).complete(&mut record, TIME, number));
+    assert!(token::Writer::new(lane).complete(&mut record, TIME, number, 16));
     record
 }
 
@@ -71,7 +71,7 @@ fn is_right_by_chance(changed: &[u8], lane: Lane, number: u32) -> bool {
     for place in places(changed) {
         again[place..place + token::LENGTH].copy_from_slice(PLACEHOLDER);
     }
-    token::Writer::new(lane).complete(&mut again, TIME, number);
+    token::Writer::new(lane).complete(&mut again, TIME, number, 16);
     again == changed
 }
 
@@ -343,7 +343,7 @@ fn a_line_that_was_torn_where_it_was_written_is_unobserved() {
         let mut record = String::from_utf8_lossy(&text)
             .replace('@', &String::from_utf8_lossy(PLACEHOLDER))
             .into_bytes();
-        token::Writer::new(lane).complete(&mut record, TIME, torn);
+        token::Writer::new(lane).complete(&mut record, TIME, torn, 16);
         input.record(&record[..record.len() - 5]);
         input.finish();
         let mut report = emitted(&[(lane, 60)]);

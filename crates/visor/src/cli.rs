@@ -310,12 +310,12 @@ pub(crate) struct VerifyOptions {
 
     /// The name of a field, in JSON or CSV, that has lines as they were written. Without it, a field is
     /// one if at least 1 % of its texts with a token are intact lines
-    #[arg(long, value_name = "FIELD")]
+    #[arg(long, value_name = "FIELD", value_hint = ValueHint::Other)]
     pub(crate) raw: Vec<String>,
 
     /// The name of a field that has something else than lines as they were written, so only their
     /// tokens can be checked
-    #[arg(long, value_name = "FIELD")]
+    #[arg(long, value_name = "FIELD", value_hint = ValueHint::Other)]
     pub(crate) unchecked: Vec<String>,
 }
 

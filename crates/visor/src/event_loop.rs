@@ -265,7 +265,7 @@ impl EventLoop {
         let control = Rc::new(Control::default());
         let (kind, seed) = (named.kind, named.seed);
         let live = Box::new(LiveStream {
-            has_tokens: named.has_tokens,
+            tokens: named.tokens,
             stream: named.start(start),
             meter: Arc::clone(&meter),
             buffer: Rc::clone(buffer),

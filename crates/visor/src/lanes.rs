@@ -53,6 +53,15 @@ pub(crate) struct LaneMeter {
     unread: AtomicU64,
 }
 
+/// What is said about the tokens of lines when a buffer takes these.
+#[derive(Clone, Copy)]
+pub(crate) struct Tokens {
+    /// The time in the tokens.
+    pub(crate) time: Time,
+    /// How often a line shows its token, at most.
+    pub(crate) in_line: usize,
+}
+
 /// Numbers the lines that a buffer takes.
 pub(crate) struct Numbering {
     lanes: Arc<Lanes>,
@@ -172,7 +181,11 @@ impl Numbering {
 
     /// Puts the token of a record in its place. Returns its lane; `None` if it has no token.
     #[inline]
-    pub(crate) fn complete(&mut self, record: &mut [u8], time: Time) -> Option<&Arc<LaneMeter>> {
+    pub(crate) fn complete(
+        &mut self,
+        record: &mut [u8],
+        tokens: Tokens,
+    ) -> Option<&Arc<LaneMeter>> {
         if self.current.is_none() {
             if !token::has_placeholder(record) {
                 return None;
@@ -181,8 +194,8 @@ impl Numbering {
         }
         let (writer, lane) = self.current.as_mut()?;
         let number = lane.handed_over.load(Ordering::Relaxed);
-        let milliseconds = u64::try_from(time.as_nanos() / 1_000_000).unwrap_or_default();
-        if !writer.complete(record, milliseconds, number) {
+        let milliseconds = u64::try_from(tokens.time.as_nanos() / 1_000_000).unwrap_or_default();
+        if !writer.complete(record, milliseconds, number, tokens.in_line) {
             return None;
         }
         lane.handed_over.store(number + 1, Ordering::Release);

@@ -8,7 +8,11 @@ use tokio::sync::Notify;
 use visor_engine::{log::NamedStream, stream::Stream, time::Time};
 
 use crate::{
-    clock::Clock, lanes::MAX_LINES_AT_ONCE, metrics::StreamMeter, output::Buffer, plan::Limits,
+    clock::Clock,
+    lanes::{MAX_LINES_AT_ONCE, Tokens},
+    metrics::StreamMeter,
+    output::Buffer,
+    plan::Limits,
 };
 
 /// When a stream's time is over, lines that were due before may still be written for this long
@@ -50,8 +54,8 @@ impl Control {
 /// A running stream.
 pub(crate) struct LiveStream {
     pub(crate) stream: Stream,
-    /// Whether its lines may have tokens.
-    pub(crate) has_tokens: bool,
+    /// How often a line shows its token, at most.
+    pub(crate) tokens: usize,
     pub(crate) meter: Arc<StreamMeter>,
     pub(crate) buffer: Rc<Buffer>,
     pub(crate) limits: Limits,
@@ -150,8 +154,8 @@ impl LiveStream {
         for change in control.changes.take() {
             match change {
                 Change::Stream(named) => {
-                    let NamedStream { timing, model, has_tokens, .. } = *named;
-                    self.has_tokens = has_tokens;
+                    let NamedStream { timing, model, tokens, .. } = *named;
+                    self.tokens = tokens;
                     self.stream.change(&timing, model, self.clock.now());
                 }
                 Change::Buffer(buffer) => self.buffer = buffer,
@@ -198,7 +202,9 @@ impl LiveStream {
     /// Writes all lines that are due, up to a maximum number.
     fn write(&mut self, now: Time, end: Time) -> Next {
         let correction = self.clock.correction();
-        let tokens = self.has_tokens.then(|| now.saturating_add(correction));
+        let in_line = self.tokens;
+        let time = now.saturating_add(correction);
+        let tokens = (in_line > 0).then_some(Tokens { time, in_line });
         let Self { stream, limits, .. } = self;
         if stream.is_unlimited() {
             let lines = limits.take(MAX_LINES_AT_ONCE);

@@ -20,7 +20,7 @@ use visor_api::resolved::Interval;
 use visor_engine::{simulate::Merge, stream::Stream, time::Time};
 
 use crate::{
-    lanes::{Lanes, MAX_LINES_AT_ONCE, Numbering},
+    lanes::{Lanes, MAX_LINES_AT_ONCE, Numbering, Tokens},
     metrics::{Metrics, OutputMeter, StreamMeter},
     output::{Address, Batch, Cancellation, Destination, OutputEnd, OutputError, UnfinishedOutput},
     plan::{GeneratorPlan, Limits, Plan},
@@ -192,7 +192,8 @@ struct Group {
 
 /// A stream of a group, without its lines.
 struct SimulatedStream {
-    has_tokens: bool,
+    /// How often a line shows its token, at most.
+    tokens: usize,
     meter: Arc<StreamMeter>,
     output: usize,
     limits: Limits,
@@ -247,8 +248,8 @@ impl Group {
                 meter.configured_rate.set(named.timing.lines_per_second);
                 if !generator.suspended {
                     let limits = generator.limits.clone();
-                    let has_tokens = named.has_tokens;
-                    members.push(SimulatedStream { has_tokens, meter, output, limits, end });
+                    let tokens = named.tokens;
+                    members.push(SimulatedStream { tokens, meter, output, limits, end });
                     streams.push(named.start(start));
                 }
             }
@@ -285,7 +286,7 @@ impl Group {
         while let Some((due, index)) = self.merge.peek() {
             let simulated = &self.members[index];
             // A token has the time at which its line was due.
-            let max = if simulated.has_tokens { 1 } else { MAX_LINES_AT_ONCE };
+            let max = if simulated.tokens > 0 { 1 } else { MAX_LINES_AT_ONCE };
             let max = if due < simulated.end { simulated.limits.take(max) } else { 0 };
             if max == 0 {
                 self.merge.end_next();
@@ -302,7 +303,9 @@ impl Group {
             }
             let flush = if output.ages { output.written.saturating_add(SECOND) } else { Time::MAX };
             let merge = &mut self.merge;
-            let tokens = simulated.has_tokens.then_some((&mut output.numbering, due));
+            let in_line = simulated.tokens;
+            let tokens =
+                (in_line > 0).then_some((&mut output.numbering, Tokens { time: due, in_line }));
             output.batch.append(&simulated.meter, due, tokens, |out| {
                 let lines = merge.write(simulated.end.min(flush), max, out);
                 simulated.limits.return_unused(max - lines);

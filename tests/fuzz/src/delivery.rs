@@ -12,7 +12,8 @@ fuzz_target!(|bytes: &[u8]| {
     let mut decoder = Decoder::default();
     for (number, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
         let mut line = line.to_vec();
-        writer.complete(&mut line, 1_767_323_045_678, u32::try_from(number).unwrap_or_default());
+        let number = u32::try_from(number).unwrap_or_default();
+        writer.complete(&mut line, 1_767_323_045_678, number, usize::MAX);
         decoder.line(&line, &mut input);
     }
     decoder.finish(&mut input);

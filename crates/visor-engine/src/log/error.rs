@@ -25,7 +25,7 @@ pub(super) fn streams(
     of_source: Seed,
     of_generator: Seed,
 ) -> Result<Vec<NamedStream>, InvalidWeights> {
-    let has_tokens = log.tokens || log.format.has_unique_id();
+    let tokens = log.format.tokens_in_line(log.tokens);
     let subjects = model::Subjects::new(log, of_source)?;
     let mut formatter = Formatter::new(&log.format, zone);
     let models =
@@ -34,7 +34,7 @@ pub(super) fn streams(
     let writer = formatter.finish();
     let streams = log.streams.iter().zip(models).map(|(stream, model)| {
         let model = LineModel::Error { model, writer: writer.clone() };
-        NamedStream::new(stream, model, of_generator, has_tokens)
+        NamedStream::new(stream, model, of_generator, tokens)
     });
     Ok(streams.collect())
 }

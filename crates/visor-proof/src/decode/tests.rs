@@ -15,7 +15,7 @@ const LANE: Lane = Lane::live(5);
 
 fn line(text: &str, number: u32) -> String {
     let mut line = text.replace('@', std::str::from_utf8(PLACEHOLDER).unwrap()).into_bytes();
-    assert!(Writer::new(LANE).complete(&mut line, 1_767_323_045_678, number));
+    assert!(Writer::new(LANE).complete(&mut line, 1_767_323_045_678, number, 16));
     String::from_utf8(line).unwrap()
 }
 

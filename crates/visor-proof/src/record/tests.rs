@@ -6,7 +6,7 @@ use crate::{lane::Lane, token};
 fn line(text: &str, number: u32) -> Vec<u8> {
     let text = text.replace('@', std::str::from_utf8(token::PLACEHOLDER).unwrap());
     let mut line = text.into_bytes();
-    assert!(token::Writer::new(Lane::live(5)).complete(&mut line, 1_767_323_045_678, number));
+    assert!(token::Writer::new(Lane::live(5)).complete(&mut line, 1_767_323_045_678, number, 16));
     line
 }
 

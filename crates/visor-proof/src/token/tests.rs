@@ -15,7 +15,7 @@ fn line(text: &str) -> Vec<u8> {
 
 fn completed(text: &str, number: u32) -> Vec<u8> {
     let mut line = line(text);
-    assert!(Writer::new(LANE).complete(&mut line, TIME, number));
+    assert!(Writer::new(LANE).complete(&mut line, TIME, number, MAX_PLACES));
     line
 }
 
@@ -47,7 +47,7 @@ fn a_token_says_what_was_put_into_it() {
 #[test]
 fn a_line_without_a_placeholder_stays_as_it_is() {
     let mut plain = b"192.0.2.1 - - \"GET / HTTP/1.1\" 200 5\n".to_vec();
-    assert!(!Writer::new(LANE).complete(&mut plain, TIME, 0));
+    assert!(!Writer::new(LANE).complete(&mut plain, TIME, 0, MAX_PLACES));
     assert_eq!(plain, b"192.0.2.1 - - \"GET / HTTP/1.1\" 200 5\n");
 }
 
@@ -57,6 +57,19 @@ fn a_line_may_show_its_token_more_than_once() {
     assert!(is_intact(&line));
     let text = &line[..LENGTH];
     assert_eq!(memchr::memmem::find_iter(&line, text).count(), 3);
+}
+
+/// Nobody looks for further ones where a format has no other.
+#[test]
+fn as_many_places_are_completed_as_a_line_has() {
+    let mut line = line("@ and @\n");
+    assert!(Writer::new(LANE).complete(&mut line, TIME, 1, 1));
+    assert!(line.ends_with(b"~ and ~~~~~~~~~~~~~~~~~~~~~~~~~~~\n".split_at(1).1));
+    let mut short = b"~~ ~~~".to_vec();
+    assert!(!Writer::new(LANE).complete(&mut short, TIME, 1, MAX_PLACES));
+    let mut long = [b"~~~ ", &[BLANK; LENGTH + 5][..], b"~x"].concat();
+    assert!(Writer::new(LANE).complete(&mut long, TIME, 1, MAX_PLACES));
+    assert!(long.starts_with(b"~~~ aVc1pam_V-"), "{}", String::from_utf8_lossy(&long));
 }
 
 #[test]

@@ -9,7 +9,7 @@ fn completed(numbering: &mut Numbering, seconds: i64) -> Token {
     numbering.set_generator("shop", "web");
     let mut record = [b"GET /?id=", &PLACEHOLDER[..], b"\n"].concat();
     let time = Time::from_nanos(seconds * 1_000_000_000);
-    let lane = numbering.complete(&mut record, time).unwrap();
+    let lane = numbering.complete(&mut record, Tokens { time, in_line: 1 }).unwrap();
     lane.add_written(1);
     Token::find(&record, 0).unwrap().token
 }

@@ -44,7 +44,7 @@ fn start(plan: GeneratorPlan) -> Running {
     plan.limits.start(Instant::now().into_std());
     let control = Rc::new(Control::default());
     let live = LiveStream {
-        has_tokens: false,
+        tokens: 0,
         stream: named.start(clock.now()),
         meter: Arc::clone(&meter),
         buffer: Rc::clone(&buffer),

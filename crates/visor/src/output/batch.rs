@@ -7,7 +7,7 @@ use visor_engine::{text::Lines, time::Time};
 
 use super::{Records, WriteResult};
 use crate::{
-    lanes::{LaneMeter, Numbering},
+    lanes::{LaneMeter, Numbering, Tokens},
     metrics::{OutputMeter, StreamMeter},
 };
 
@@ -53,12 +53,12 @@ impl Batch {
     }
 
     /// Has `write` append lines of a stream. `due` is when the first was due. If they may have
-    /// tokens, these are completed, with this time.
+    /// tokens, these are completed.
     pub(crate) fn append<T>(
         &mut self,
         meter: &Arc<StreamMeter>,
         due: Time,
-        tokens: Option<(&mut Numbering, Time)>,
+        tokens: Option<(&mut Numbering, Tokens)>,
         write: impl FnOnce(&mut Lines) -> T,
     ) -> T {
         let start = self.lines.ends().len();
@@ -68,13 +68,13 @@ impl Batch {
         match tokens {
             _ if end == start => {}
             None => add_run(runs, meter, end, due, None),
-            Some((numbering, time)) => {
+            Some((numbering, tokens)) => {
                 numbering.turn();
                 numbering.set_generator(&meter.name.source, &meter.name.generator);
                 let mut end = start;
                 lines.change_records(start, |record| {
                     end += 1;
-                    add_run(runs, meter, end, due, numbering.complete(record, time));
+                    add_run(runs, meter, end, due, numbering.complete(record, tokens));
                 });
             }
         }

@@ -14,7 +14,10 @@ use visor_api::resolved::Rotation;
 use visor_engine::{text::Lines, time::Time};
 
 use super::{Batch, Destination, OutputEnd};
-use crate::{lanes::Numbering, metrics::StreamMeter};
+use crate::{
+    lanes::{Numbering, Tokens},
+    metrics::StreamMeter,
+};
 
 /// Streams wait while this many bytes are buffered, and a write isn't delayed beyond it. Handing
 /// over a write has a fixed cost, which is negligible from here on. With what a stream adds at
@@ -99,17 +102,17 @@ impl Buffer {
     }
 
     /// Has `write` append complete lines of a stream; `due` is when the first was due. If they may
-    /// have tokens, `tokens` is the time of these.
+    /// have tokens, `tokens` says how.
     pub(crate) fn append<T>(
         &self,
         meter: &Arc<StreamMeter>,
         due: Time,
-        tokens: Option<Time>,
+        tokens: Option<Tokens>,
         write: impl FnOnce(&mut Lines) -> T,
     ) -> T {
         let mut waiting = lock(&self.queue.waiting);
         let Waiting { batch, numbering } = &mut *waiting;
-        let result = batch.append(meter, due, tokens.map(|time| (numbering, time)), write);
+        let result = batch.append(meter, due, tokens.map(|tokens| (numbering, tokens)), write);
         let is_full = batch.len() >= CAPACITY;
         drop(waiting);
         self.channel.filled.notify_one();

@@ -51,7 +51,7 @@ impl Models {
         seed: Seed,
     ) -> Result<Vec<NamedStream>, InvalidWeights> {
         let server_name = server_name(&log.requests);
-        let has_tokens = log.token.is_some() || log.format.token_places().contains(&TokenPlace::Id);
+        let tokens = log.format.tokens_in_line(log.token);
         let style = Style { format: log.format.clone(), token: log.token };
         let streams = log.streams.iter().map(|stream| {
             let model = match &stream.lines {
@@ -64,7 +64,7 @@ impl Models {
                     self.requests(requests, &style, log.release)?
                 }
             };
-            Ok(NamedStream::new(stream, model, seed, has_tokens))
+            Ok(NamedStream::new(stream, model, seed, tokens))
         });
         streams.collect()
     }
