@@ -95,10 +95,10 @@ def compiled(expression: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\(\?<(?=[a-z])", "(?P<", expression))
 
 
-@pytest.fixture(scope="module")
-def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "with tokens"])
+def logs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two hours of an access log with values that are escaped in it, and of an error log with all
-    levels and under both kinds of processes."""
+    levels and under both kinds of processes; with tokens or without."""
     directory = tmp_path_factory.mktemp("collectors")
     levels = [stream(level, level.capitalize(), fixed("2s")) for level in LEVELS]
     agents = [{"value": agent} for agent in ('curl "quoted"', "back\\slash", "bell\a", "-", "x y")]
@@ -109,7 +109,7 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         error("event", *levels, output=file("error.log")),
         error("prefork", *levels, mpm="Prefork", output=file("error-prefork.log")),
     ]
-    document = save(directory / "source.yaml", source("collected", *generators, seed=7))
+    document = save(directory / "source.yaml", source("collected", *generators, seed=7, tokens=request.param))
     done = visor(
         *("run", "-f", document, "--output-dir", directory, "--listen", "none"),
         *("--simulate", "--start", "2026-10-05T09:00:00Z", "--for", "2h"),

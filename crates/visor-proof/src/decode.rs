@@ -83,20 +83,33 @@ impl Decoder {
             [b'{', ..] => self.json(text, input),
             [b'[', ..] if json::is_list(text) => self.list(text, input),
             b"]" | b"]," | b"," => {}
+            [b'"', ..] => match json::string(text.strip_suffix(b",").unwrap_or(text)) {
+                Some(item) => self.text(item.as_bytes(), input),
+                None => self.plain(line, is_first, input),
+            },
             _ => self.plain(line, is_first, input),
         }
     }
 
-    /// Adds the items of a list that begins here.
+    /// Adds the items of a list that begins here. Those that aren't in this line follow, each in a line
+    /// of its own.
     fn list(&mut self, text: &[u8], input: &mut Input<'_>) {
-        match json::items(text) {
-            Some(items) => items.iter().for_each(|item| self.text(item, input)),
-            // The others follow, each in a line.
-            None => self.text(&text[1..], input),
+        let mut rest = text[1..].trim_ascii_start();
+        while let Some((item, behind)) = json::first_item(rest) {
+            match json::string(item) {
+                Some(line) => self.text(line.as_bytes(), input),
+                None => self.json(item, input),
+            }
+            rest = behind;
+            let Some(next) = rest.strip_prefix(b",") else { break };
+            rest = next.trim_ascii_start();
+        }
+        if !matches!(rest, b"" | b"]" | b"],") {
+            self.json(rest, input);
         }
     }
 
-    /// Adds an object.
+    /// Adds an object, or another value.
     fn json(&mut self, text: &[u8], input: &mut Input<'_>) {
         let text = text.trim_ascii();
         if let Some(first) = Token::find(text, 0)
@@ -104,16 +117,15 @@ impl Decoder {
         {
             return;
         }
+        if let Some((stream, part)) = json::container_line(text) {
+            return self.part(stream, part.as_bytes(), part.ends_with('\n'), input);
+        }
         let item = text.strip_suffix(b",").or_else(|| text.strip_suffix(b"]")).unwrap_or(text);
-        match json::parse(text).or_else(|| json::parse(item)) {
+        let last = input.last_field();
+        let fields = json::fields(text, last).or_else(|| json::fields(item, last));
+        match fields {
+            Some(fields) => input.fields(text, &fields),
             None => input.record(text),
-            Some(value) => match json::container_line(&value) {
-                Some((stream, part)) => {
-                    let is_last = part.ends_with(b"\n");
-                    self.part(stream, part, is_last, input);
-                }
-                None => input.fields(text, &json::fields(&value)),
-            },
         }
     }
 

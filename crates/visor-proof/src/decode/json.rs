@@ -1,10 +1,14 @@
 //! Records in JSON. Nearly always each token is in a string that is an intact line: then only this
 //! string is read. Other records are parsed.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet, fmt};
 
 use memchr::{memchr, memrchr};
-use serde_json::Value;
+use serde::{
+    Deserialize,
+    de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::Deserializer;
 
 use super::container;
 use crate::{
@@ -34,9 +38,14 @@ impl IntactLines {
         lines.clear();
         identifiers.clear();
         let are_intact = collect(text, first, strings, input, lines, identifiers);
-        let is_known = |token: &Token| lines.iter().any(|(_, line)| line == token);
-        if !are_intact || lines.is_empty() || !identifiers.iter().all(is_known) {
+        if !are_intact || lines.is_empty() {
             return false;
+        }
+        if !identifiers.is_empty() {
+            let known: HashSet<&Token> = lines.iter().map(|(_, token)| token).collect();
+            if !identifiers.iter().all(|token| known.contains(token)) {
+                return false;
+            }
         }
         input.lines(lines);
         true
@@ -186,55 +195,132 @@ pub(super) fn is_list(text: &[u8]) -> bool {
     matches!(first, None | Some(b'{' | b'[' | b'"' | b']'))
 }
 
-/// The items of a list, each in JSON, strings as they are; `None` if it isn't a whole list.
-pub(super) fn items(text: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let text = text.strip_suffix(b",").unwrap_or(text);
-    let items: Vec<Value> = serde_json::from_slice(text).ok()?;
-    let text = |item| match item {
-        Value::String(text) => text.into_bytes(),
-        item => item.to_string().into_bytes(),
-    };
-    Some(items.into_iter().map(text).collect())
+/// The first item of what is left of a list, and what is behind it; `None` if it isn't a whole value.
+pub(super) fn first_item(rest: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut values = Deserializer::from_slice(rest).into_iter::<IgnoredAny>();
+    values.next()?.ok()?;
+    let (item, behind) = rest.split_at_checked(values.byte_offset())?;
+    Some((item.trim_ascii(), behind.trim_ascii_start()))
 }
 
-/// The value that a text is.
-pub(super) fn parse(text: &[u8]) -> Option<Value> {
+/// The text of a string.
+pub(super) fn string(text: &[u8]) -> Option<String> {
     serde_json::from_slice(text).ok()
 }
 
+/// A record of docker's `json-file`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ContainerLine {
+    log: String,
+    stream: String,
+    #[expect(dead_code, reason = "it is there")]
+    time: IgnoredAny,
+    #[expect(dead_code, reason = "it may be there")]
+    attrs: Option<IgnoredAny>,
+}
+
 /// The stream and the text of a record of docker's `json-file`.
-pub(super) fn container_line(value: &Value) -> Option<(usize, &[u8])> {
-    let text = |name: &str| value.get(name).and_then(Value::as_str);
-    let (log, stream, _) = (text("log")?, text("stream")?, text("time")?);
-    let has_no_other = value.as_object().is_some_and(|object| {
-        object.keys().all(|key| matches!(&**key, "log" | "stream" | "time" | "attrs"))
-    });
-    has_no_other.then_some((container::stream_of(stream.as_bytes())?, log.as_bytes()))
+pub(super) fn container_line(text: &[u8]) -> Option<(usize, String)> {
+    let line: ContainerLine = serde_json::from_slice(text).ok()?;
+    Some((container::stream_of(line.stream.as_bytes())?, line.log))
 }
 
-/// The strings of a value, and of JSON within them.
-pub(super) fn fields(value: &Value) -> Vec<Field<'static>> {
+/// The strings with a token in a record, and in JSON within its strings; also the first one of the
+/// field with this name. `None` if the record isn't JSON.
+pub(super) fn fields(record: &[u8], also: Option<&str>) -> Option<Vec<Field<'static>>> {
     let mut fields = Vec::new();
-    add_fields("", value, MAX_DEPTH, &mut fields);
-    fields
+    let strings = Strings { name: "", depth: MAX_DEPTH, also, fields: &mut fields };
+    let mut parser = Deserializer::from_slice(record);
+    strings.deserialize(&mut parser).ok()?;
+    parser.end().ok()?;
+    Some(fields)
 }
 
-fn add_fields(name: &str, value: &Value, depth: usize, fields: &mut Vec<Field<'static>>) {
-    match value {
-        Value::String(text) => {
-            if depth > 0
-                && text.starts_with(['{', '['])
-                && let Ok(inner) = serde_json::from_str(text)
-            {
-                add_fields(name, &inner, depth - 1, fields);
+/// Collects strings, and nothing else of a record, which may have much.
+struct Strings<'a> {
+    /// The key before the value.
+    name: &'a str,
+    depth: usize,
+    also: Option<&'a str>,
+    fields: &'a mut Vec<Field<'static>>,
+}
+
+impl Strings<'_> {
+    /// The same for a value within this one.
+    fn within<'a>(&'a mut self, name: &'a str) -> Strings<'a> {
+        Strings { name, depth: self.depth, also: self.also, fields: self.fields }
+    }
+
+    fn add(&mut self, text: &str) {
+        if self.depth > 0 && text.starts_with(['{', '[']) {
+            let so_far = self.fields.len();
+            let mut parser = Deserializer::from_str(text);
+            let mut inner = self.within(self.name);
+            inner.depth -= 1;
+            if inner.deserialize(&mut parser).and_then(|()| parser.end()).is_err() {
+                self.fields.truncate(so_far);
             }
-            let (name, text) = (name.to_owned(), text.clone().into_bytes());
-            fields.push(Field { name: Cow::Owned(name), text: Cow::Owned(text) });
         }
-        Value::Array(items) => items.iter().for_each(|item| add_fields(name, item, depth, fields)),
-        Value::Object(object) => {
-            object.iter().for_each(|(name, value)| add_fields(name, value, depth, fields));
+        let is_wanted =
+            Some(self.name) == self.also && self.fields.iter().all(|field| field.name != self.name);
+        if is_wanted || Token::find(text.as_bytes(), 0).is_some() {
+            let text = Cow::Owned(text.as_bytes().to_vec());
+            self.fields.push(Field { name: Cow::Owned(self.name.to_owned()), text });
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Strings<'_> {
+    type Value = ();
+
+    fn deserialize<D: de::Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
+        value.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strings<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(mut self, text: &str) -> Result<(), E> {
+        self.add(text);
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
+        let name = self.name;
+        while items.next_element_seed(self.within(name))?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut object: A) -> Result<(), A::Error> {
+        while let Some(name) = object.next_key::<String>()? {
+            object.next_value_seed(self.within(&name))?;
+        }
+        Ok(())
     }
 }

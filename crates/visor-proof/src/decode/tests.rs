@@ -108,14 +108,15 @@ fn lists_and_objects_over_several_lines_are_read() {
     let by_line = items.iter().map(ToString::to_string).collect::<Vec<_>>().join(",\n");
     let objects: String =
         items.iter().map(|item| serde_json::to_string_pretty(item).unwrap() + "\n").collect();
-    let strings = json!([combined(0), combined(1), combined(2)]).to_string();
+    let strings = json!([combined(0), combined(1), combined(2)]);
     for text in [
         serde_json::to_string(&items).unwrap(),
         pretty,
         format!("[{by_line}]\n"),
         format!("[\n{by_line}\n]\n"),
         objects,
-        strings,
+        strings.to_string(),
+        serde_json::to_string_pretty(&strings).unwrap(),
     ] {
         assert_eq!(verdict(3, &text).total, all(3), "{text}");
     }
@@ -323,5 +324,9 @@ fn nothing_is_too_strange() {
         "{\"a\":\"\\\\\\\"aaaaaaa_V-aaaaaaaaaaaaaaaaA\"}",
     ] {
         let _ = verdict(1, text);
+    }
+    // Deeper than a stack is.
+    for text in ["[", "{\"a\":", "[\"[", "[{\"a\":["] {
+        let _ = verdict(1, &text.repeat(1 << 20));
     }
 }

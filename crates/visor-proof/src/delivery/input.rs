@@ -183,6 +183,11 @@ impl<'a> Input<'a> {
         matches!(self.reader.read(text), Content::Intact(_))
     }
 
+    /// The name of the field of the last line.
+    pub(crate) fn last_field(&self) -> Option<&str> {
+        self.field.as_ref().map(|(name, _)| name.as_str())
+    }
+
     /// Ends the input.
     pub fn finish(mut self) {
         self.end_pieces();
