@@ -91,19 +91,41 @@ fn files_below(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The name of a rotated set, and how old a file of it is: `access.log.2.gz` is older than
-/// `access.log.1`, which is older than `access.log`. Names with dates are in order already, behind
-/// which comes the file without one.
-fn age(path: &Path) -> (PathBuf, Reverse<u64>, PathBuf) {
+/// How old a file of a rotated set is; the oldest first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Age {
+    /// `access.log.2.gz` is older than `access.log.1`.
+    Number(Reverse<u64>),
+    /// `access.log-20260102` is older than `access.log-20260103`.
+    Date(String),
+    /// `access.log` is the youngest.
+    Current,
+}
+
+/// The rotated set of a file, and how old the file is.
+fn age(path: &Path) -> (PathBuf, Age, PathBuf) {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let plain = name.strip_suffix(".gz").unwrap_or(&name);
-    match plain.rsplit_once('.') {
-        Some((set, number)) if !number.is_empty() && number.len() < 6 => match number.parse() {
-            Ok(number) => (path.with_file_name(set), Reverse(number), path.to_owned()),
-            Err(_) => (path.with_file_name(plain), Reverse(0), path.to_owned()),
-        },
-        _ => (path.with_file_name(plain), Reverse(0), path.to_owned()),
-    }
+    let is_suffix = |at: &usize| {
+        let suffix = &plain[at + 1..];
+        suffix.starts_with(|first: char| first.is_ascii_digit())
+            && suffix.chars().all(|c| c.is_ascii_digit() || "-_.:T".contains(c))
+    };
+    let mut separators = plain.match_indices(['.', '-']).map(|(at, _)| at);
+    let (set, age) = match separators.find(is_suffix) {
+        None => (plain, Age::Current),
+        Some(at) => {
+            let suffix = &plain[at + 1..];
+            // A longer number is a time.
+            let number = suffix.parse().ok().filter(|_| suffix.len() < 6);
+            let age = number.map_or_else(
+                || Age::Date(suffix.to_owned()),
+                |number| Age::Number(Reverse(number)),
+            );
+            (&plain[..at], age)
+        }
+    };
+    (path.with_file_name(set), age, path.to_owned())
 }
 
 #[cfg(test)]
@@ -113,13 +135,27 @@ mod tests {
     #[test]
     fn a_rotated_set_is_read_from_its_oldest_file_on() {
         let directory = tempfile::tempdir().unwrap();
-        for name in ["access.log", "access.log.1", "access.log.10.gz", "access.log.2", "b.log"] {
+        let in_order = [
+            "access.log.10.gz",
+            "access.log.2",
+            "access.log.1",
+            "access.log",
+            "b.log-20260101.gz",
+            "b.log-20260102-03",
+            "b.log",
+            "c.log.2026-01-01-00_00",
+            "c.log.2026-01-02-00_00",
+            "d-1.2.log",
+            "e.log.1767225600",
+            "e.log.1767312000",
+            "e.log",
+        ];
+        for name in in_order.iter().rev() {
             fs::write(directory.path().join(name), "").unwrap();
         }
         let files = files_below(directory.path()).unwrap();
         let names: Vec<_> =
             files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
-        let expected = ["access.log.10.gz", "access.log.2", "access.log.1", "access.log", "b.log"];
-        assert_eq!(names, expected);
+        assert_eq!(names, in_order);
     }
 }
