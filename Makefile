@@ -1,6 +1,6 @@
 # The targets of this repository. `make` lists them.
 
-SECONDS_OF_FUZZING ?= 20
+SECONDS_OF_FUZZING ?= 15
 SOAK_MINUTES ?= 60
 
 VENV := target/venv
