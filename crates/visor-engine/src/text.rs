@@ -5,7 +5,7 @@
 //! of the text is overwritten by the next one. So copying a short text is one load and one store,
 //! and most of a log line is short texts.
 
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 const BLOCK: usize = 32;
 
@@ -90,12 +90,12 @@ impl Lines {
         &self.ends
     }
 
-    /// Has `change` change each record from this one on. Their lengths stay.
+    /// Has `change` change each of these records. Their lengths stay.
     #[inline]
-    pub fn change_records(&mut self, first: usize, mut change: impl FnMut(&mut [u8])) {
-        let before = first.checked_sub(1).and_then(|before| self.ends.get(before));
+    pub fn change_records(&mut self, which: Range<usize>, mut change: impl FnMut(&mut [u8])) {
+        let before = which.start.checked_sub(1).and_then(|before| self.ends.get(before));
         let mut start = before.copied().unwrap_or_default();
-        for end in self.ends.get(first..).unwrap_or_default() {
+        for end in self.ends.get(which).unwrap_or_default() {
             change(&mut self.bytes[start..*end]);
             start = *end;
         }

@@ -1,4 +1,4 @@
-//! Lanes: a lane is one opening of one output by one event loop, and numbers the lines that it takes.
+//! Lanes: a lane is one opening of one output, and numbers the lines that it writes.
 //!
 //! Lines are numbered by their output rather than by their stream, because an output writes in order:
 //! what is written of a lane are its first numbers, however the program ends.

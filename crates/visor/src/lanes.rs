@@ -1,4 +1,4 @@
-//! Lanes: each buffer of an output numbers the lines with tokens that it takes. What is written of
+//! Lanes: each opening of an output numbers the lines with tokens that it writes. What is written of
 //! each lane is what was emitted (`--report`, `/emitted`).
 
 use std::{
@@ -23,9 +23,6 @@ use visor_proof::{
 /// The maximum number of lanes with an entry of their own. Of further ones that have ended, only the
 /// sums are kept.
 const MAX_LANES: usize = 10_000;
-
-/// The maximum number of lines that a buffer takes at once.
-pub(crate) const MAX_LINES_AT_ONCE: u64 = 256;
 
 /// All lanes of the process.
 #[derive(Default)]
@@ -53,16 +50,7 @@ pub(crate) struct LaneMeter {
     unread: AtomicU64,
 }
 
-/// What is said about the tokens of lines when a buffer takes these.
-#[derive(Clone, Copy)]
-pub(crate) struct Tokens {
-    /// The time in the tokens.
-    pub(crate) time: Time,
-    /// How often a line shows its token, at most.
-    pub(crate) in_line: usize,
-}
-
-/// Numbers the lines that a buffer takes.
+/// Numbers the lines with tokens of an opening of an output, in the order in which they are written.
 pub(crate) struct Numbering {
     lanes: Arc<Lanes>,
     output: String,
@@ -153,7 +141,7 @@ impl LaneMeter {
 }
 
 impl Numbering {
-    /// The numbering of a buffer in a live run.
+    /// The numbering of an output in a live run.
     pub(crate) fn live(lanes: &Arc<Lanes>, output: &str) -> Self {
         Self::new(lanes, output, Identities::Live)
     }
@@ -179,38 +167,32 @@ impl Numbering {
         }
     }
 
-    /// Puts the token of a record in its place. Returns its lane; `None` if it has no token.
+    /// Puts the token of a record in its places, of which there are at most so many; `time` is when the
+    /// output takes it. Returns its lane; `None` if it has no token.
     #[inline]
     pub(crate) fn complete(
         &mut self,
         record: &mut [u8],
-        tokens: Tokens,
+        time: Time,
+        places: usize,
     ) -> Option<&Arc<LaneMeter>> {
-        if self.current.is_none() {
+        let is_full =
+            |lane: &LaneMeter| lane.handed_over.load(Ordering::Relaxed) >= Lane::MAX_LINES;
+        if self.current.as_ref().is_none_or(|(_, lane)| is_full(lane)) {
             if !token::has_placeholder(record) {
                 return None;
             }
+            self.end();
             self.begin();
         }
         let (writer, lane) = self.current.as_mut()?;
         let number = lane.handed_over.load(Ordering::Relaxed);
-        let milliseconds = u64::try_from(tokens.time.as_nanos() / 1_000_000).unwrap_or_default();
-        if !writer.complete(record, milliseconds, number, tokens.in_line) {
+        let milliseconds = u64::try_from(time.as_nanos() / 1_000_000).unwrap_or_default();
+        if !writer.complete(record, milliseconds, number, places) {
             return None;
         }
         lane.handed_over.store(number + 1, Ordering::Release);
         Some(lane)
-    }
-
-    /// Begins another lane if the current one is full.
-    pub(crate) fn turn(&mut self) {
-        let is_full = |lane: &LaneMeter| {
-            let lines = u64::from(lane.handed_over.load(Ordering::Relaxed));
-            lines + MAX_LINES_AT_ONCE > u64::from(Lane::MAX_LINES)
-        };
-        if self.current.as_ref().is_some_and(|(_, lane)| is_full(lane)) {
-            self.end();
-        }
     }
 
     /// No line follows in the current lane.

@@ -7,18 +7,14 @@ use std::{cell::RefCell, future::pending, rc::Rc, sync::Arc, time::Duration};
 use tokio::sync::Notify;
 use visor_engine::{log::NamedStream, stream::Stream, time::Time};
 
-use crate::{
-    clock::Clock,
-    lanes::{MAX_LINES_AT_ONCE, Tokens},
-    metrics::StreamMeter,
-    output::Buffer,
-    plan::Limits,
-};
+use crate::{clock::Clock, metrics::StreamMeter, output::Buffer, plan::Limits};
 
 /// When a stream's time is over, lines that were due before may still be written for this long
 /// (nanoseconds), because the machine may have paused. After it they are skipped: the output is too
 /// slow.
 const CATCH_UP_TIME: i64 = 1_000_000_000;
+/// The maximum number of lines to write before other streams run.
+const MAX_LINES_PER_TURN: u64 = 256;
 /// The maximum number of lines to skip before other streams run.
 const MAX_SKIPS_PER_TURN: u64 = 100_000;
 
@@ -202,21 +198,18 @@ impl LiveStream {
     /// Writes all lines that are due, up to a maximum number.
     fn write(&mut self, now: Time, end: Time) -> Next {
         let correction = self.clock.correction();
-        let in_line = self.tokens;
-        let time = now.saturating_add(correction);
-        let tokens = (in_line > 0).then_some(Tokens { time, in_line });
-        let Self { stream, limits, .. } = self;
+        let Self { stream, limits, tokens, .. } = self;
         if stream.is_unlimited() {
-            let lines = limits.take(MAX_LINES_AT_ONCE);
-            self.buffer.append(&self.meter, now, tokens, |out| {
+            let lines = limits.take(MAX_LINES_PER_TURN);
+            self.buffer.append(&self.meter, now, *tokens, |out| {
                 for _ in 0..lines {
                     stream.write_at(now.saturating_add(correction), out);
                 }
             });
-            return if lines < MAX_LINES_AT_ONCE { Next::End } else { Next::Continue };
+            return if lines < MAX_LINES_PER_TURN { Next::End } else { Next::Continue };
         }
-        self.buffer.append(&self.meter, stream.due(), tokens, |out| {
-            for _ in 0..MAX_LINES_AT_ONCE {
+        self.buffer.append(&self.meter, stream.due(), *tokens, |out| {
+            for _ in 0..MAX_LINES_PER_TURN {
                 if stream.due() > now || stream.due() >= end {
                     break;
                 }

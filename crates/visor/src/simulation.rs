@@ -20,7 +20,7 @@ use visor_api::resolved::Interval;
 use visor_engine::{simulate::Merge, stream::Stream, time::Time};
 
 use crate::{
-    lanes::{Lanes, MAX_LINES_AT_ONCE, Numbering, Tokens},
+    lanes::{Lanes, Numbering},
     metrics::{Metrics, OutputMeter, StreamMeter},
     output::{Address, Batch, Cancellation, Destination, OutputEnd, OutputError, UnfinishedOutput},
     plan::{GeneratorPlan, Limits, Plan},
@@ -28,6 +28,8 @@ use crate::{
 
 /// The approximate size of a write in bytes.
 const WRITE_BYTES: usize = 256 * 1024;
+/// The maximum number of lines before the size is checked.
+const MAX_LINES_PER_TURN: u64 = 256;
 /// While a file has a maximum age, it is written to at least this often, in simulated time.
 const SECOND: i64 = 1_000_000_000;
 
@@ -286,7 +288,7 @@ impl Group {
         while let Some((due, index)) = self.merge.peek() {
             let simulated = &self.members[index];
             // A token has the time at which its line was due.
-            let max = if simulated.tokens > 0 { 1 } else { MAX_LINES_AT_ONCE };
+            let max = if simulated.tokens > 0 { 1 } else { MAX_LINES_PER_TURN };
             let max = if due < simulated.end { simulated.limits.take(max) } else { 0 };
             if max == 0 {
                 self.merge.end_next();
@@ -303,14 +305,12 @@ impl Group {
             }
             let flush = if output.ages { output.written.saturating_add(SECOND) } else { Time::MAX };
             let merge = &mut self.merge;
-            let in_line = simulated.tokens;
-            let tokens =
-                (in_line > 0).then_some((&mut output.numbering, Tokens { time: due, in_line }));
-            output.batch.append(&simulated.meter, due, tokens, |out| {
+            output.batch.append(&simulated.meter, due, simulated.tokens, |out| {
                 let lines = merge.write(simulated.end.min(flush), max, out);
                 simulated.limits.return_unused(max - lines);
                 lines
             });
+            output.batch.complete(&mut output.numbering, due);
         }
         let now = self.outputs.iter().map(|output| output.written).max().unwrap_or_default();
         self.outputs.iter_mut().try_for_each(|output| output.write(now.max(output.written), handle))

@@ -138,7 +138,8 @@ pub(crate) fn run() -> Result<(), Box<dyn std::error::Error>> {
     }
     // As an output does.
     let (mut tokens, mut number) = (Writer::new(Lane::live(0)), 0);
-    out.change_records(0, |record| {
+    let records = 0..out.ends().len();
+    out.change_records(records, |record| {
         number += u32::from(tokens.complete(record, 0, number, usize::MAX));
     });
     Ok(std::io::stdout().lock().write_all(out.as_bytes())?)

@@ -5,11 +5,10 @@ use visor_proof::{Token, token::PLACEHOLDER};
 use super::*;
 
 fn completed(numbering: &mut Numbering, seconds: i64) -> Token {
-    numbering.turn();
     numbering.set_generator("shop", "web");
     let mut record = [b"GET /?id=", &PLACEHOLDER[..], b"\n"].concat();
     let time = Time::from_nanos(seconds * 1_000_000_000);
-    let lane = numbering.complete(&mut record, Tokens { time, in_line: 1 }).unwrap();
+    let lane = numbering.complete(&mut record, time, 1).unwrap();
     lane.add_written(1);
     Token::find(&record, 0).unwrap().token
 }
@@ -22,7 +21,7 @@ fn another_lane_begins_when_one_is_full() {
     assert_eq!(completed(&mut numbering, 5).number, 1);
     // As if as many lines had been written as a lane has.
     let (_, lane) = numbering.current.as_ref().unwrap();
-    let last = Lane::MAX_LINES - u32::try_from(MAX_LINES_AT_ONCE).unwrap();
+    let last = Lane::MAX_LINES - 1;
     lane.handed_over.store(last, Ordering::Relaxed);
     lane.written.store(last, Ordering::Relaxed);
     let token = completed(&mut numbering, 5);

@@ -176,7 +176,7 @@ fn lines_that_are_too_late_are_skipped_and_counted() {
     on_a_loop(async {
         let mut running = start(generator(&every("1s"), json!({})));
         assert_eq!(running.lines_within(10).await, 10);
-        running.buffer.append(&running.meter, crate::clock::wall(), None, |out| {
+        running.buffer.append(&running.meter, crate::clock::wall(), 0, |out| {
             let mut line = out.line();
             line.extend(&vec![b'x'; 600_000]);
             line.push(b'\n');

@@ -7,7 +7,7 @@ use visor_engine::{text::Lines, time::Time};
 
 use super::{Records, WriteResult};
 use crate::{
-    lanes::{LaneMeter, Numbering, Tokens},
+    lanes::{LaneMeter, Numbering},
     metrics::{OutputMeter, StreamMeter},
 };
 
@@ -16,6 +16,8 @@ use crate::{
 pub(crate) struct Batch {
     lines: Lines,
     runs: Vec<StreamRun>,
+    /// The first run whose tokens aren't complete.
+    incomplete: Option<usize>,
     /// How many bytes of the first line have been written already.
     partial: usize,
 }
@@ -27,7 +29,9 @@ struct StreamRun {
     end: usize,
     /// When the first line was due.
     due: Time,
-    /// The lane of the lines, if they have tokens.
+    /// How often a line shows its token, at most, while the tokens aren't complete; then 0.
+    tokens: usize,
+    /// The lane of the lines, once they have tokens.
     lane: Option<Arc<LaneMeter>>,
 }
 
@@ -52,33 +56,63 @@ impl Batch {
         self.lines.ends().len() as u64
     }
 
-    /// Has `write` append lines of a stream. `due` is when the first was due. If they may have
-    /// tokens, these are completed.
+    /// Has `write` append lines of a stream. `due` is when the first was due; `tokens` is how often a
+    /// line shows its token, at most.
     pub(crate) fn append<T>(
         &mut self,
         meter: &Arc<StreamMeter>,
         due: Time,
-        tokens: Option<(&mut Numbering, Tokens)>,
+        tokens: usize,
         write: impl FnOnce(&mut Lines) -> T,
     ) -> T {
         let start = self.lines.ends().len();
         let result = write(&mut self.lines);
         let end = self.lines.ends().len();
-        let Self { lines, runs, .. } = self;
-        match tokens {
-            _ if end == start => {}
-            None => add_run(runs, meter, end, due, None),
-            Some((numbering, tokens)) => {
-                numbering.turn();
-                numbering.set_generator(&meter.name.source, &meter.name.generator);
-                let mut end = start;
-                lines.change_records(start, |record| {
-                    end += 1;
-                    add_run(runs, meter, end, due, numbering.complete(record, tokens));
-                });
+        if end > start {
+            let meter = Arc::clone(meter);
+            add_run(&mut self.runs, StreamRun { meter, end, due, tokens, lane: None });
+            if tokens > 0 {
+                self.incomplete = self.incomplete.or(Some(self.runs.len() - 1));
             }
         }
         result
+    }
+
+    /// Completes the tokens of the lines that have been appended since the last time. `time` is when
+    /// the output takes them.
+    pub(crate) fn complete(&mut self, numbering: &mut Numbering, time: Time) {
+        let Some(first) = self.incomplete.take() else { return };
+        let incomplete = self.runs.split_off(first);
+        let Self { lines, runs, .. } = self;
+        let mut start = runs.last().map_or(0, |run| run.end);
+        for run in incomplete {
+            let lines_of_run = start..run.end;
+            start = run.end;
+            if run.tokens == 0 {
+                add_run(runs, run);
+                continue;
+            }
+            let StreamRun { meter, due, tokens, .. } = run;
+            numbering.set_generator(&meter.name.source, &meter.name.generator);
+            let mut end = lines_of_run.start;
+            lines.change_records(lines_of_run, |record| {
+                end += 1;
+                let lane = numbering.complete(record, time, tokens);
+                match runs.last_mut() {
+                    Some(last)
+                        if Arc::ptr_eq(&last.meter, &meter)
+                            && last.tokens == 0
+                            && last.lane.as_ref().map(Arc::as_ptr) == lane.map(Arc::as_ptr) =>
+                    {
+                        last.end = end;
+                    }
+                    _ => {
+                        let (meter, lane) = (Arc::clone(&meter), lane.cloned());
+                        runs.push(StreamRun { meter, end, due, tokens: 0, lane });
+                    }
+                }
+            });
+        }
     }
 
     /// Counts the result of a write to this output, and removes the written bytes. `now` is for
@@ -126,22 +160,17 @@ impl Batch {
     }
 }
 
-/// Adds lines of a stream up to `end`.
-fn add_run(
-    runs: &mut Vec<StreamRun>,
-    meter: &Arc<StreamMeter>,
-    end: usize,
-    due: Time,
-    lane: Option<&Arc<LaneMeter>>,
-) {
+/// Adds lines of a stream.
+fn add_run(runs: &mut Vec<StreamRun>, run: StreamRun) {
     match runs.last_mut() {
         Some(last)
-            if Arc::ptr_eq(&last.meter, meter)
-                && last.lane.as_ref().map(Arc::as_ptr) == lane.map(Arc::as_ptr) =>
+            if Arc::ptr_eq(&last.meter, &run.meter)
+                && last.tokens == run.tokens
+                && last.lane.is_none() =>
         {
-            last.end = end;
+            last.end = run.end;
         }
-        _ => runs.push(StreamRun { meter: Arc::clone(meter), end, due, lane: lane.cloned() }),
+        _ => runs.push(run),
     }
 }
 
@@ -174,7 +203,7 @@ mod tests {
     }
 
     fn append(batch: &mut Batch, meter: &Arc<StreamMeter>, records: &[&str]) {
-        batch.append(meter, Time::EPOCH, None, |out| {
+        batch.append(meter, Time::EPOCH, 0, |out| {
             for record in records {
                 let mut line = out.line();
                 line.extend(record.as_bytes());

@@ -14,10 +14,7 @@ use visor_api::resolved::Rotation;
 use visor_engine::{text::Lines, time::Time};
 
 use super::{Batch, Destination, OutputEnd};
-use crate::{
-    lanes::{Numbering, Tokens},
-    metrics::StreamMeter,
-};
+use crate::metrics::StreamMeter;
 
 /// Streams wait while this many bytes are buffered, and a write isn't delayed beyond it. Handing
 /// over a write has a fixed cost, which is negligible from here on. With what a stream adds at
@@ -43,19 +40,13 @@ pub(crate) struct Channel {
 
 /// The lines of a buffer.
 struct Queue {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<Batch>,
     /// Notified when lines have been taken.
     has_room: Notify,
     /// Whether the buffer has been dropped: nothing is appended any more.
     is_closed: AtomicBool,
     /// Notified when the output has ended.
     ended: Arc<Notify>,
-}
-
-/// The lines that wait, and the numbering of those with tokens.
-struct Waiting {
-    batch: Batch,
-    numbering: Numbering,
 }
 
 /// The buffer of an event loop: streams append complete lines, which are written soon. When all
@@ -73,9 +64,9 @@ enum Command {
 
 impl Buffer {
     /// A buffer. Its loop is notified by `ended` when the output has ended.
-    pub(super) fn new(channel: &Arc<Channel>, ended: &Arc<Notify>, numbering: Numbering) -> Self {
+    pub(super) fn new(channel: &Arc<Channel>, ended: &Arc<Notify>) -> Self {
         let queue = Arc::new(Queue {
-            waiting: Mutex::new(Waiting { batch: Batch::default(), numbering }),
+            waiting: Mutex::default(),
             has_room: Notify::new(),
             is_closed: AtomicBool::default(),
             ended: Arc::clone(ended),
@@ -101,20 +92,19 @@ impl Buffer {
         }
     }
 
-    /// Has `write` append complete lines of a stream; `due` is when the first was due. If they may
-    /// have tokens, `tokens` says how.
+    /// Has `write` append complete lines of a stream; `due` is when the first was due; `tokens` is how
+    /// often a line shows its token, at most.
     pub(crate) fn append<T>(
         &self,
         meter: &Arc<StreamMeter>,
         due: Time,
-        tokens: Option<Tokens>,
+        tokens: usize,
         write: impl FnOnce(&mut Lines) -> T,
     ) -> T {
-        let mut waiting = lock(&self.queue.waiting);
-        let Waiting { batch, numbering } = &mut *waiting;
-        let result = batch.append(meter, due, tokens.map(|tokens| (numbering, tokens)), write);
+        let mut batch = lock(&self.queue.waiting);
+        let result = batch.append(meter, due, tokens, write);
         let is_full = batch.len() >= CAPACITY;
-        drop(waiting);
+        drop(batch);
         self.channel.filled.notify_one();
         if is_full {
             self.channel.full.notify_one();
@@ -156,7 +146,6 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        lock(&self.queue.waiting).numbering.end();
         self.queue.is_closed.store(true, Ordering::Release);
         self.channel.filled.notify_one();
         self.channel.full.notify_one();
@@ -169,11 +158,11 @@ impl Queue {
     }
 
     fn is_empty(&self) -> bool {
-        lock(&self.waiting).batch.is_empty()
+        lock(&self.waiting).is_empty()
     }
 
     fn is_full(&self) -> bool {
-        lock(&self.waiting).batch.len() >= CAPACITY
+        lock(&self.waiting).len() >= CAPACITY
     }
 }
 
@@ -182,7 +171,7 @@ impl Channel {
     /// the buffer. Returns whether there are as many.
     pub(super) fn take(&self, turn: usize, batch: &mut Batch) -> bool {
         let Some(queue) = lock(&self.queues).get(turn).map(Arc::clone) else { return false };
-        std::mem::swap(batch, &mut lock(&queue.waiting).batch);
+        std::mem::swap(batch, &mut *lock(&queue.waiting));
         self.set_taken(batch.lines());
         queue.has_room.notify_waiters();
         true
@@ -253,7 +242,7 @@ impl Channel {
     /// The number of lines that are buffered or being written.
     pub(crate) fn unwritten(&self) -> u64 {
         let buffered =
-            lock(&self.queues).iter().map(|queue| lock(&queue.waiting).batch.lines()).sum::<u64>();
+            lock(&self.queues).iter().map(|queue| lock(&queue.waiting).lines()).sum::<u64>();
         self.taken.load(Ordering::Relaxed) + buffered
     }
 }

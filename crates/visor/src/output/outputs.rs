@@ -78,17 +78,17 @@ impl Outputs {
         plan: &OutputPlan,
         ended: &Arc<Notify>,
     ) -> (Buffer, Option<Writer>) {
-        let numbering = Numbering::live(self.metrics.lanes(), &plan.name);
         let mut known = self.known();
         if let Some((_, channel)) = known.open.get(&plan.address) {
-            return (Buffer::new(channel, ended, numbering), None);
+            return (Buffer::new(channel, ended), None);
         }
         let channel = Arc::new(Channel::default());
-        let buffer = Buffer::new(&channel, ended, numbering);
+        let buffer = Buffer::new(&channel, ended);
         known.open.insert(plan.address.clone(), (plan.name.clone(), Arc::clone(&channel)));
         drop(known);
         let meter = self.metrics.output(&plan.name);
-        (buffer, Some(Writer::new(Arc::clone(self), plan, channel, meter)))
+        let numbering = Numbering::live(self.metrics.lanes(), &plan.name);
+        (buffer, Some(Writer::new(Arc::clone(self), plan, channel, meter, numbering)))
     }
 
     /// Notes the end of an output. Returns whether it has ended: not if everything was written and

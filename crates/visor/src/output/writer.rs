@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, wall},
+    lanes::Numbering,
     metrics::OutputMeter,
 };
 
@@ -44,12 +45,18 @@ pub(crate) struct Writer {
     name: String,
     channel: Arc<Channel>,
     /// `None` while a thread has it.
-    destination: Option<Box<dyn Destination>>,
+    target: Option<Target>,
     meter: OutputMeter,
     /// The failure of an earlier write that was given up.
     failing: Option<Failure>,
     /// Whether lines have been written before.
     has_succeeded: bool,
+}
+
+/// What a thread needs for a write.
+struct Target {
+    destination: Box<dyn Destination>,
+    numbering: Numbering,
 }
 
 /// A write that has been failing for some time.
@@ -67,6 +74,7 @@ impl Writer {
         plan: &OutputPlan,
         channel: Arc<Channel>,
         meter: OutputMeter,
+        numbering: Numbering,
     ) -> Self {
         let destination = plan.destination(&outputs.cancellation);
         Self {
@@ -74,7 +82,7 @@ impl Writer {
             address: plan.address.clone(),
             name: plan.name.clone(),
             channel,
-            destination: Some(destination),
+            target: Some(Target { destination, numbering }),
             meter,
             failing: None,
             has_succeeded: false,
@@ -232,22 +240,25 @@ impl Writer {
     /// Has a thread do one write, and counts how long it is blocked.
     async fn write_once(
         &mut self,
-        batch: Batch,
+        mut batch: Batch,
         threads: &WriteThreads,
     ) -> Result<(Batch, WriteResult), OutputEnd> {
-        let Some(mut destination) = self.destination.take() else { return Err(OutputEnd::Failed) };
+        let Some(mut target) = self.target.take() else { return Err(OutputEnd::Failed) };
         let channel = Arc::clone(&self.channel);
         let write = threads.run(move || {
-            channel.command(&mut *destination);
-            let result = destination.write(batch.records(), wall().timestamp());
-            (destination, batch, result)
+            let Target { destination, numbering } = &mut target;
+            channel.command(&mut **destination);
+            let now = wall();
+            batch.complete(numbering, now);
+            let result = destination.write(batch.records(), now.timestamp());
+            (target, batch, result)
         });
         let mut write = pin!(write);
         let mut since = Instant::now();
         loop {
             match timeout(BLOCKED_AFTER, &mut write).await {
-                Ok(Ok((destination, batch, result))) => {
-                    self.destination = Some(destination);
+                Ok(Ok((target, batch, result))) => {
+                    self.target = Some(target);
                     return Ok((batch, result));
                 }
                 // A panic in the destination. The release build aborts.
@@ -263,13 +274,14 @@ impl Writer {
 
     /// Has a thread close the destination.
     async fn close(&mut self, threads: &WriteThreads) -> CloseResult {
-        let Some(mut destination) = self.destination.take() else { return CloseResult::default() };
+        let Some(mut target) = self.target.take() else { return CloseResult::default() };
         let closing = threads.run(move || {
-            let closed = destination.close();
-            (destination, closed)
+            target.numbering.end();
+            let closed = target.destination.close();
+            (target, closed)
         });
-        let Ok((destination, closed)) = closing.await else { return CloseResult::default() };
-        self.destination = Some(destination);
+        let Ok((target, closed)) = closing.await else { return CloseResult::default() };
+        self.target = Some(target);
         closed.unwrap_or_else(|error| {
             tracing::error!(output = self.name, "{error}");
             CloseResult::default()

@@ -8,7 +8,6 @@ use visor_engine::time::Time;
 
 use super::*;
 use crate::{
-    lanes::Numbering,
     metrics::{Metrics, StreamMeter, StreamName},
     output::{Buffer, FileLocation, channel::CAPACITY},
     testing::{self, on_a_loop},
@@ -63,7 +62,7 @@ impl Running {
 }
 
 fn append(buffer: &Buffer, stream: &Arc<StreamMeter>, record: &[u8], records: u64) {
-    buffer.append(stream, Time::EPOCH, None, |out| {
+    buffer.append(stream, Time::EPOCH, 0, |out| {
         for _ in 0..records {
             let mut line = out.line();
             line.extend(record);
@@ -288,11 +287,7 @@ fn buffers_of_several_loops_never_mix_their_lines() {
         let running = start(&path);
         let loops: Vec<_> = (0..4)
             .map(|number| {
-                let buffer = Buffer::new(
-                    &running.channel,
-                    &Arc::default(),
-                    Numbering::live(running.metrics.lanes(), ""),
-                );
+                let buffer = Buffer::new(&running.channel, &Arc::default());
                 let stream = Arc::clone(&running.stream);
                 std::thread::spawn(move || {
                     for line in 0..3000 {
