@@ -18,6 +18,8 @@ pub(crate) struct Batch {
     runs: Vec<StreamRun>,
     /// The first run whose tokens aren't complete.
     incomplete: Option<usize>,
+    /// Those that are being completed; empty otherwise.
+    completing: Vec<StreamRun>,
     /// How many bytes of the first line have been written already.
     partial: usize,
 }
@@ -82,10 +84,10 @@ impl Batch {
     /// the output takes them.
     pub(crate) fn complete(&mut self, numbering: &mut Numbering, time: Time) {
         let Some(first) = self.incomplete.take() else { return };
-        let incomplete = self.runs.split_off(first);
-        let Self { lines, runs, .. } = self;
+        let Self { lines, runs, completing, .. } = self;
+        completing.extend(runs.drain(first..));
         let mut start = runs.last().map_or(0, |run| run.end);
-        for run in incomplete {
+        for run in completing.drain(..) {
             let lines_of_run = start..run.end;
             start = run.end;
             if run.tokens == 0 {
