@@ -38,10 +38,15 @@ def start(
     namespace: Kubernetes, collector: str, output: Object, lines_per_second: int = 500
 ) -> Source:
     """The sample of a collector, with smaller files, and more of them."""
-    namespace.apply(SAMPLES / COLLECTORS[collector])
+    for path in sorted((SAMPLES / COLLECTORS[collector]).glob("*.yaml")):
+        for document in yaml.safe_load_all(path.read_text()):
+            if document["kind"] == "FakeLogSource":
+                # From the beginning: what the pods wrote before a change would have none.
+                document["spec"]["tokens"] = True
+            namespace.apply(document)
     source = Source(namespace, COLLECTORS[collector])
     requests = stream("requests", "Access", rate(lines_per_second))
-    source.change(tokens=True, generators=[access("access", requests, output=output)])
+    source.change(generators=[access("access", requests, output=output)])
     source.is_ready()
     pod = source.pod()
     namespace.wait_for("rotations", lambda: pod.metrics().sum("visor_rotations_total") >= 10)
