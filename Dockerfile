@@ -2,6 +2,7 @@
 #
 #     docker build -t visor .
 #     docker build -t visor-operator --target visor-operator .
+#     docker build -t visor-sink --target visor-sink .
 #
 # A release says besides which one it is, and of which commit:
 #
@@ -20,11 +21,12 @@ WORKDIR /source
 COPY . .
 # The target is named so that the flag is for the programs, and not for the build's own helpers.
 RUN RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked \
-        --package visor --package visor-operator \
+        --package visor --package visor-operator --package visor-sink \
         --profile "$PROFILE" --target-dir "$BUILD" \
         --target "$(rustc --version --verbose | sed -n 's/^host: //p')" \
     && case "$PROFILE" in dev) built=debug ;; *) built=$PROFILE ;; esac \
-    && cp "$BUILD"/*-linux-*/"$built"/visor "$BUILD"/*-linux-*/"$built"/visor-operator "$BUILD" \
+    && cp "$BUILD"/*-linux-*/"$built"/visor "$BUILD"/*-linux-*/"$built"/visor-operator \
+        "$BUILD"/*-linux-*/"$built"/visor-sink "$BUILD" \
     && mkdir -p "$BUILD"/logs
 
 FROM scratch AS visor-operator
@@ -40,6 +42,20 @@ USER 65532:65532
 EXPOSE 8080
 ENTRYPOINT ["/visor-operator"]
 CMD ["run"]
+
+FROM scratch AS visor-sink
+ARG VERSION=unreleased
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="visor-sink" \
+      org.opencontainers.image.description="The sink of Visor: takes what log collectors send, and tells which lines arrived" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION"
+COPY --from=build /build/visor-sink /visor-sink
+USER 65532:65532
+EXPOSE 9465
+ENTRYPOINT ["/visor-sink"]
+CMD ["--http", ":9465"]
 
 # The last one is what a build without `--target` makes.
 FROM scratch AS visor

@@ -13,8 +13,8 @@ export VISOR_BIN XTASK
 
 # Generated files: each file, and the command that prints it, in the order of their dependencies.
 GENERATED := crates/visor-api/src/structure/schema.json manifests/crd/visor.dev_fakelogsources.yaml \
-	docs/fields.md docs/reference/visor.md docs/reference/visor-operator.md charts/visor/files/crd.yaml \
-	charts/visor/README.md manifests/install.yaml manifests/admission-policy.yaml docs/modules.md
+	docs/fields.md docs/reference/visor.md docs/reference/visor-operator.md docs/reference/visor-sink.md \
+	charts/visor/files/crd.yaml charts/visor/README.md manifests/install.yaml manifests/admission-policy.yaml docs/modules.md
 FIELDS := cargo run --quiet --package xtask -- fields
 SCHEMA := cargo run --quiet --package xtask -- schema
 DEFINITION := cargo run --quiet --package visor-operator -- crd
@@ -23,6 +23,7 @@ manifests/crd/visor.dev_fakelogsources.yaml: COMMAND = $(DEFINITION)
 docs/fields.md: COMMAND = $(FIELDS)
 docs/reference/visor.md: COMMAND = cargo run --quiet --package visor -- reference
 docs/reference/visor-operator.md: COMMAND = cargo run --quiet --package visor-operator -- reference
+docs/reference/visor-sink.md: COMMAND = cargo run --quiet --package visor-sink -- reference
 charts/visor/files/crd.yaml: COMMAND = $(DEFINITION)
 charts/visor/README.md: COMMAND = $(VENV)/bin/python tests/chart/values_docs
 manifests/install.yaml: COMMAND = $(VENV)/bin/python tests/chart/install_manifest

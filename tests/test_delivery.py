@@ -43,7 +43,13 @@ ACCESS = [
     "%{Referer}i %>s %!404{Referer}i",
     'escape=json {"request":"$request","referer":"$http_referer"}',
 ]
-ERROR = ["Httpd24", "Httpd22", "[%{cu}t] [%-m:%l] %E: [client\\ %a] %M", "%M at %t", "%L %M at %t, %M"]
+ERROR = [
+    "Httpd24",
+    "Httpd22",
+    "[%{cu}t] [%-m:%l] %E: [client\\ %a] %M",
+    "%M at %t",
+    "%L %M at %t, %M",
+]
 
 
 def emit(directory: Path, log: str, *options: str, lines: int = 2000) -> list[bytes]:
@@ -71,7 +77,16 @@ def verdict(directory: Path, records: list[bytes], code: int | None = None) -> d
 
 
 def counts(**some: int) -> dict[str, int]:
-    names = ("emitted", "delivered", *FAULTS, "outOfOrder", "foreign", "unobserved")
+    names = (
+        "emitted",
+        "delivered",
+        *FAULTS,
+        "redelivered",
+        "late",
+        "outOfOrder",
+        "foreign",
+        "unobserved",
+    )
     return {**dict.fromkeys(names, 0), **some}
 
 

@@ -29,7 +29,11 @@ from support.tools import PATH, free_port, need_root, tool
 from support.waiting import TIMEOUT, wait_for
 
 # The images, and what each has in it.
-IMAGES = {"visor-operator": ["visor-operator"], "visor": ["visor", "var/log/visor"]}
+IMAGES = {
+    "visor-operator": ["visor-operator"],
+    "visor-sink": ["visor-sink"],
+    "visor": ["visor", "var/log/visor"],
+}
 
 each_image = pytest.mark.parametrize("name", IMAGES)
 
@@ -139,10 +143,17 @@ def test_the_generators_image_runs_its_document(tmp_path: Path) -> None:
     assert counted == sum(len(every_line(log)) for log in logs)
 
 
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory with the images as archives."""
+    directory = tmp_path_factory.mktemp("images")
+    subprocess.run([ROOT / "tests" / "cluster" / "images", directory], check=True)
+    return directory
+
+
 @each_image
-def test_an_archive_is_the_image_and_nothing_else(name: str, tmp_path: Path) -> None:
-    subprocess.run([ROOT / "tests" / "cluster" / "images", tmp_path], check=True)
-    archive = Archive(tmp_path / f"{name}.tar")
+def test_an_archive_is_the_image_and_nothing_else(name: str, archives: Path) -> None:
+    archive = Archive(archives / f"{name}.tar")
     (found,) = archive.json("index.json")["manifests"]
     assert found["annotations"]["io.containerd.image.name"] == f"localhost/{name}:test"
     manifest = archive.blob_json(found["digest"])
@@ -204,6 +215,23 @@ def test_an_engine_builds_the_image(name: str) -> None:
     run = ["docker", "run", "--rm", "--read-only", "--network=none", image, "--version"]
     output_text = subprocess.run(run, check=True, capture_output=True, text=True)
     assert output_text.stdout.startswith(f"{name} ")
+
+
+def test_the_sinks_image_takes_requests(tmp_path: Path) -> None:
+    image, address = stages()["visor-sink"], f"127.0.0.1:{free_port()}"
+    arguments = [word.replace(":9465", address) for word in image.command()]
+    with container(image, tmp_path / "root", arguments) as process:
+        assert "visor_sink_build_info{" in wait_for("a page", lambda: get_or_none(address))
+        process.send_signal(signal.SIGTERM)
+        # Nobody said what was emitted.
+        assert process.wait(TIMEOUT) == 3, (tmp_path / "diagnostics").read_text()
+
+
+def get_or_none(address: str) -> str | None:
+    try:
+        return get(address)
+    except OSError:
+        return None
 
 
 def test_the_operators_image_prints_the_definition(tmp_path: Path) -> None:

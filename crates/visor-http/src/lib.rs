@@ -8,12 +8,14 @@
 //! | `connections` | open connections, and which one is closed to make room for the next |
 //! | `phase` | what a connection is doing, and its timeout |
 //! | `budget` | a memory limit for all request bodies together |
-//! | `server` | the loop that accepts, and a task for each connection |
+//! | `accept` | the loop that accepts, and a task for each connection |
+//! | `server` | HTTP on a connection |
 //! | `client` | one request for such a page |
 //! | `pages` | `/metrics`, `/livez` and `/readyz`, the same in every program |
 //!
 //! It touches sockets, and knows nothing about the requests and responses.
 
+mod accept;
 mod address;
 mod budget;
 mod client;
@@ -25,6 +27,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+pub use accept::{Connection, accept};
 pub use address::{ListenAddress, ParseListenAddressError, bind};
 pub use budget::{BodyError, Budget, CompleteBody};
 pub use client::get;

@@ -1,4 +1,4 @@
-//! The accept loop, and a task for each connection.
+//! HTTP on a connection: its requests, its phases, its end.
 
 use std::{
     convert::Infallible,
@@ -20,19 +20,15 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     select,
-    time::{sleep, sleep_until, timeout},
+    time::{sleep_until, timeout},
 };
 use tower::Service as _;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::{
-    Limits, Progress,
-    connections::{Connections, Slot},
-    phase::Phase,
+    Connection, Limits, Progress, accept::accept_within, connections::Connections, phase::Phase,
 };
 
-/// The pause after `accept` has failed, for example with too many open files.
-const PAUSE: Duration = Duration::from_millis(100);
 /// How long an idle connection has to shut down.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -61,8 +57,8 @@ impl Handshake for Plain {
     }
 }
 
-/// Serves all connections; never returns. A handler finds the [`Progress`] of its connection among the
-/// extensions of the request.
+/// Serves all connections; never returns. A handler finds its [`Connection`] and the [`Progress`] of
+/// it among the extensions of the request.
 pub async fn serve<H: Handshake>(
     listener: TcpListener,
     limits: Limits,
@@ -71,31 +67,11 @@ pub async fn serve<H: Handshake>(
 ) {
     let connections = Connections::new(limits.connections);
     let router = router(ServerHandle(connections.clone()));
-    loop {
-        let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                warn!(%error, "cannot accept a connection");
-                sleep(PAUSE).await;
-                continue;
-            }
-        };
-        let progress = Progress::default();
-        let Some(slot) = connections.take(peer.ip().to_canonical(), progress.clone()) else {
-            debug!(
-                "rejected a connection: there are too many, and requests are being answered on all of them"
-            );
-            continue;
-        };
+    let serve = |stream, connection| {
         let (handshake, router) = (handshake.clone(), router.clone());
-        tokio::spawn(async move {
-            if let Err(error) =
-                serve_connection(stream, &limits, slot, progress, &handshake, router).await
-            {
-                debug!(%error, "a connection failed");
-            }
-        });
-    }
+        async move { serve_connection(stream, &limits, connection, &handshake, router).await }
+    };
+    accept_within(listener, connections, serve).await;
 }
 
 /// What a handler may do with its server.
@@ -113,8 +89,7 @@ impl ServerHandle {
 async fn serve_connection<H: Handshake>(
     stream: TcpStream,
     limits: &Limits,
-    slot: Slot,
-    progress: Progress,
+    connection: Connection,
     handshake: &H,
     router: Router,
 ) -> io::Result<()> {
@@ -123,22 +98,23 @@ async fn serve_connection<H: Handshake>(
     }
     let stream = select! {
         stream = timeout(limits.head, handshake.perform(stream)) => stream??,
-        () = slot.end.notified() => return Err(closed_for_another()),
+        () = connection.closed() => return Err(closed_for_another()),
     };
-    let requests = Requests { router, progress: progress.clone() };
+    let progress = connection.progress().clone();
+    let requests = Requests { router, connection: connection.clone() };
     let mut builder = http1::Builder::new();
     builder.max_buf_size(limits.buffer);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), requests));
+    let mut served = pin!(builder.serve_connection(TokioIo::new(stream), requests));
     let mut phases = progress.watch();
     loop {
         let now = *phases.borrow_and_update();
         select! {
-            ended = connection.as_mut() => return ended.map_err(io::Error::other),
-            () = slot.end.notified() => {
+            ended = served.as_mut() => return ended.map_err(io::Error::other),
+            () = connection.closed() => {
                 // The client is notified, if that works at once, so that it doesn't believe that a
                 // response was lost.
-                connection.as_mut().graceful_shutdown();
-                let _ = connection.now_or_never();
+                served.as_mut().graceful_shutdown();
+                let _ = served.now_or_never();
                 return Err(closed_for_another());
             }
             // The sender exists as long as `progress`.
@@ -148,8 +124,8 @@ async fn serve_connection<H: Handshake>(
                     return Err(io::ErrorKind::TimedOut.into());
                 }
                 // The next request may be on its way: it is still answered.
-                connection.as_mut().graceful_shutdown();
-                return timeout(SHUTDOWN_TIMEOUT, connection).await?.map_err(io::Error::other);
+                served.as_mut().graceful_shutdown();
+                return timeout(SHUTDOWN_TIMEOUT, served).await?.map_err(io::Error::other);
             }
         }
     }
@@ -162,7 +138,7 @@ fn closed_for_another() -> io::Error {
 /// The router, which records the phase of each request.
 struct Requests {
     router: Router,
-    progress: Progress,
+    connection: Connection,
 }
 
 impl Service<Request<Incoming>> for Requests {
@@ -171,9 +147,10 @@ impl Service<Request<Incoming>> for Requests {
     type Future = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Infallible>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let progress = self.progress.clone();
+        let progress = self.connection.progress().clone();
         progress.enter(if request.body().is_end_stream() { Phase::Work } else { Phase::Body });
         request.extensions_mut().insert(progress.clone());
+        request.extensions_mut().insert(self.connection.clone());
         // A router is always ready.
         let answer = self.router.clone().call(request);
         Box::pin(async move {

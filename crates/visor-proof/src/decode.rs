@@ -1,4 +1,4 @@
-//! The records of a file, told apart by looking: plain lines, JSON by line or in a list, CSV, and the
+//! Records, told apart by looking, as those of a file: plain lines, JSON by line or in a list, CSV, and the
 //! lines of container runtimes. Records that a runtime has written in parts are put together.
 
 mod container;
@@ -7,7 +7,10 @@ mod json;
 
 use csv::Table;
 
-use crate::{delivery::Input, token::Token};
+use crate::{
+    delivery::{Field, Input},
+    token::Token,
+};
 
 /// The maximum number of bytes of a record.
 pub const MAX_RECORD: usize = 16 << 20;
@@ -54,6 +57,25 @@ impl Decoder {
         if let Some((object, _)) = self.object.take() {
             self.json(&object, input);
         }
+    }
+
+    /// Adds a record that isn't a line of a file.
+    pub fn record(&mut self, record: &[u8], input: &mut Input<'_>) {
+        if let Some(part) = container::line(record) {
+            return self.part(part.stream, part.text, part.is_last, input);
+        }
+        match record.trim_ascii() {
+            text @ [b'{', ..] => self.json(text, input),
+            _ => input.record(record),
+        }
+    }
+
+    /// Adds a record that has texts with names. A text may be JSON, which has further ones.
+    pub fn fields(&mut self, fields: &[Field<'_>], input: &mut Input<'_>) {
+        let last = input.last_field().map(str::to_owned);
+        let fields: Vec<Field<'_>> =
+            fields.iter().flat_map(|field| json::fields_of(field, last.as_deref())).collect();
+        input.fields(&[], &fields);
     }
 
     /// Adds a part of a record that a container runtime has written.

@@ -7,13 +7,16 @@ mod places;
 
 use std::{collections::HashMap, sync::Arc};
 
-pub use input::{Field, Input};
+pub use input::{Field, Input, InputState};
 use order::Order;
 pub use places::Contents;
 use places::{Places, Undecided};
 
+use roaring::RoaringBitmap;
+
 use crate::{
     lane::Lane,
+    latency::Latencies,
     numbers::Numbers,
     record::{Content, Reader},
     token::Token,
@@ -35,8 +38,21 @@ pub struct Delivery {
     pub(crate) without_token: u64,
     /// Lines of which only fields arrived.
     pub(crate) unchecked: u64,
+    /// How the records arrive that are added now.
+    circumstances: Circumstances,
     /// Tokens of lanes for which there is no room.
     pub(crate) of_further_lanes: u64,
+}
+
+/// How records arrive.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Circumstances {
+    /// When, in milliseconds since the epoch; `None` if nobody knows.
+    pub now: Option<u64>,
+    /// A line that takes longer than this many milliseconds is late.
+    pub grace: u64,
+    /// Whether their sender is told that they have not arrived, so that it has to send them again.
+    pub are_denied: bool,
 }
 
 /// What arrived of a lane.
@@ -52,16 +68,27 @@ pub(crate) struct Received {
     pub(crate) is_proven: bool,
     /// Whether a line was a whole record of those that have fields, such as a line of JSON.
     has_records: bool,
+    /// The lines whose sender was told that they haven't arrived, and that haven't come again since.
+    denied: RoaringBitmap,
+    /// How long its lines took; `None` if nobody knows.
+    pub(crate) latencies: Option<Box<Latencies>>,
+    /// How many of them took longer than the grace time.
+    pub(crate) late: u64,
 }
 
 /// What may happen to a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum FaultKind {
     /// It didn't arrive.
     Missing,
     /// It arrived more than once.
     Duplicated,
-    /// It arrived behind a later one of the same lane in the same input.
+    /// It arrived again, after its sender had been told that it hadn't. No fault.
+    #[cfg_attr(feature = "clap", value(skip))]
+    Redelivered,
+    /// It arrived behind a later one of the same lane in the same input. No fault.
+    #[cfg_attr(feature = "clap", value(skip))]
     OutOfOrder,
     /// It has lost its end.
     Truncated,
@@ -113,7 +140,17 @@ enum Arrival {
 impl Delivery {
     /// Begins another input.
     pub fn input(&mut self, name: &str) -> Input<'_> {
-        Input::new(self, name)
+        self.resume(InputState::new(name))
+    }
+
+    /// Goes on with an input.
+    pub const fn resume(&mut self, input: InputState) -> Input<'_> {
+        Input::new(self, input)
+    }
+
+    /// Says how the records arrive that are added from now on.
+    pub const fn arrive(&mut self, circumstances: Circumstances) {
+        self.circumstances = circumstances;
     }
 
     /// Says what the fields of this name have, rather than finding out.
@@ -219,9 +256,12 @@ impl Delivery {
             received.add(kind, token.number, at);
         }
         if arrival == Arrival::Claimed {
-            if !received.claimed.insert(token.number) {
-                received.add(FaultKind::Duplicated, token.number, at);
+            if received.claimed.insert(token.number) {
+                received.arrived_at(token, &self.circumstances);
+            } else {
+                received.came_again(token.number, at);
             }
+            received.deny(token.number, &self.circumstances);
             return;
         }
         received.is_proven |= arrival == Arrival::Whole;
@@ -229,10 +269,14 @@ impl Delivery {
         let is_behind =
             order.is_some_and(|order| order.add(token.lane, slot, token.number) && is_new);
         if !is_new {
-            received.add(FaultKind::Duplicated, token.number, at);
+            received.came_again(token.number, at);
         } else if is_behind {
             received.add(FaultKind::OutOfOrder, token.number, at);
         }
+        if is_new {
+            received.arrived_at(token, &self.circumstances);
+        }
+        received.deny(token.number, &self.circumstances);
     }
 
     /// The place of a lane in `lanes`; `None` if there is no room.
@@ -257,6 +301,35 @@ impl Received {
         fault.map_or((0, &[]), |fault| (fault.count, &fault.examples))
     }
 
+    /// The number that the next line has, by what arrived.
+    pub(crate) fn next(&self) -> u32 {
+        let last = self.seen.last().max(self.claimed.last());
+        last.map_or(0, |last| last.saturating_add(1))
+    }
+
+    /// Counts how long a line took.
+    #[inline]
+    fn arrived_at(&mut self, token: &Token, circumstances: &Circumstances) {
+        let Some(now) = circumstances.now.filter(|_| !token.lane.is_simulated()) else { return };
+        let took = now.cast_signed().saturating_sub(token.milliseconds.cast_signed());
+        self.latencies.get_or_insert_default().add(took);
+        self.late += u64::from(took > circumstances.grace.cast_signed());
+    }
+
+    #[cold]
+    fn came_again(&mut self, number: u32, at: &At) {
+        let was_denied = self.denied.remove(number);
+        let kind = if was_denied { FaultKind::Redelivered } else { FaultKind::Duplicated };
+        self.add(kind, number, at);
+    }
+
+    #[inline]
+    fn deny(&mut self, number: u32, circumstances: &Circumstances) {
+        if circumstances.are_denied {
+            self.denied.insert(number);
+        }
+    }
+
     #[cold]
     fn add(&mut self, kind: FaultKind, number: u32, at: &At) {
         let index = self.faults.iter().position(|fault| fault.kind == kind);
@@ -278,6 +351,7 @@ impl FaultKind {
         match self {
             Self::Missing => "missing",
             Self::Duplicated => "duplicated",
+            Self::Redelivered => "redelivered",
             Self::OutOfOrder => "outOfOrder",
             Self::Truncated => "truncated",
             Self::Split => "split",

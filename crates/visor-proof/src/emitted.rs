@@ -52,6 +52,14 @@ pub struct EmittedLane {
     pub unread: u64,
 }
 
+impl EmittedLane {
+    /// When it began, in milliseconds since the epoch; `None` if that can't be read.
+    pub(crate) fn begun_milliseconds(&self) -> Option<u64> {
+        let begun: jiff::Timestamp = self.begun.parse().ok()?;
+        u64::try_from(begun.as_millisecond()).ok()
+    }
+}
+
 /// Lanes without an entry of their own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -15,6 +15,8 @@
 //! | [`record`] | what a record says about the lines in it |
 //! | [`decode`] | the records of a file, told apart by looking |
 //! | [`delivery`] | what arrived so far |
+//! | [`latency`] | how long lines took |
+//! | [`expected`] | which lines should have arrived by now |
 //! | [`verdict`] | what arrived, compared with what was emitted |
 //!
 //! No I/O, no clock.
@@ -23,7 +25,9 @@ pub mod decode;
 pub mod delivery;
 mod digits;
 pub mod emitted;
+pub mod expected;
 pub mod lane;
+pub mod latency;
 pub mod numbers;
 pub mod record;
 pub mod token;
@@ -31,6 +35,7 @@ pub mod verdict;
 
 pub use delivery::Delivery;
 pub use emitted::Emitted;
+pub use expected::Expected;
 pub use lane::Lane;
 pub use token::Token;
 pub use verdict::Verdict;

@@ -1,13 +1,17 @@
 //! The verdict: what arrived, compared with what was emitted. All counts are lines, except those of
 //! merged and foreign, which are records.
 
+mod show;
+
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
+pub use show::Form;
 
 use crate::{
     delivery::{Delivery, FaultKind, Received},
     emitted::{Emitted, EmittedLane},
+    expected::Expected,
     lane::Lane,
 };
 
@@ -71,6 +75,10 @@ pub struct Counts {
     pub missing: u64,
     /// Copies of lines beyond the first.
     pub duplicated: u64,
+    /// Copies of lines whose sender had been told that they hadn't arrived.
+    pub redelivered: u64,
+    /// Lines that arrived later than the grace time after they were written.
+    pub late: u64,
     /// Lines that arrived behind a later one of the same lane in the same input.
     pub out_of_order: u64,
     /// Lines without their end.
@@ -108,7 +116,7 @@ pub struct FaultyLine {
     pub record: Option<u64>,
 }
 
-/// What a verdict says in one word.
+/// What a verdict says in one word. Programs tell it by their exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// All lines arrived, each once and intact.
@@ -119,9 +127,21 @@ pub enum Outcome {
     Unknown,
 }
 
+impl Outcome {
+    /// The exit status of a program.
+    pub const fn exit_status(self) -> u8 {
+        match self {
+            Self::Delivered => 0,
+            Self::Faulty => 1,
+            Self::Unknown => 3,
+        }
+    }
+}
+
 impl Verdict {
-    /// Compares what arrived with what was emitted, if someone said.
-    pub fn of(delivery: &mut Delivery, emitted: &[Emitted]) -> Self {
+    /// Compares what arrived with what was emitted, if someone said. `expected` says which lines
+    /// should have arrived by now; without it, all that were written.
+    pub fn of(delivery: &mut Delivery, emitted: &[Emitted], expected: Option<&Expected>) -> Self {
         delivery.decide();
         let mut verdict = Self {
             total: Counts::default(),
@@ -147,7 +167,7 @@ impl Verdict {
         let nothing = Received::default();
         for (lane, (report, said)) in lanes {
             let received = delivery.received(*lane).unwrap_or(&nothing);
-            let counts = verdict.lane(*lane, &said.output, received, Some(said));
+            let counts = verdict.lane(*lane, &said.output, received, Some(said), expected);
             let key = (report.identity.clone(), said.output.clone());
             let output = outputs.entry(key).or_insert_with(|| OutputVerdict {
                 pod: report.identity.clone(),
@@ -170,7 +190,7 @@ impl Verdict {
             // and there is only one of it.
             let count = received.seen.count() + received.claimed.count();
             if received.is_proven || count > 1 {
-                others.add(&verdict.lane(lane, "", received, None));
+                others.add(&verdict.lane(lane, "", received, None, expected));
             } else {
                 verdict.total.foreign += count + received.fault(FaultKind::Duplicated).0;
             }
@@ -223,22 +243,33 @@ impl Verdict {
         output: &str,
         received: &Received,
         said: Option<&EmittedLane>,
+        expected: Option<&Expected>,
     ) -> Counts {
         let mut seen = received.seen.clone();
         seen.merge(&received.claimed);
-        let next = seen.last().map_or(0, |last| last.saturating_add(1));
-        let first = match said {
-            Some(_) => 0,
-            // Who began later than the lane knows of no earlier line.
-            None => seen.iter().next().unwrap_or_default(),
-        };
+        let next = received.next();
+        let lowest = || seen.iter().next();
         // What is written, and the end of what may be.
         let (lines, handed_over) = said.map_or((next, next), |said| (said.lines, said.handed_over));
-        let has_known_end = said.is_none_or(|said| said.ended && said.unread == 0);
-        let settled = if has_known_end { lines } else { lines.min(next) };
+        // Who began later than the lane knows of no earlier line than the first that arrived.
+        let begin = if said.is_some() { 0 } else { lowest().unwrap_or_default() };
+        let first = match expected {
+            Some(expected) if expected.began_before(lane) => lowest().unwrap_or(lines),
+            _ => begin,
+        };
+        // Nobody knows whether the reader of a pipe has read its last bytes.
+        let has_known_end = said.is_none_or(|said| said.unread == 0);
+        let has_ended = said.is_none_or(|said| said.ended);
+        let settled = match expected {
+            Some(expected) => expected.settled(lane).min(lines.max(next)),
+            None if has_ended => lines,
+            None => lines.min(next),
+        };
+        let settled = if has_known_end { settled } else { settled.min(next) };
         let examples: Vec<u32> = seen.missing(first..settled).take(MAX_EXAMPLES).collect();
         let missing = seen.count_missing(first..settled);
-        let unobserved = seen.count_missing(settled..handed_over.max(lines));
+        let unobserved = u64::from(first - begin)
+            + seen.count_missing(settled.max(first)..handed_over.max(lines).max(next));
         // What arrived was written, whoever says what.
         let beyond =
             u64::from(next.saturating_sub(lines)) - seen.count_missing(lines..next.max(lines));
@@ -260,10 +291,12 @@ impl Verdict {
             count
         };
         Counts {
-            emitted: u64::from(lines - first.min(lines)) + beyond - torn_lines,
+            emitted: u64::from(lines - begin.min(lines)) + beyond - torn_lines,
             delivered: seen.count() - torn_lines,
             missing,
             duplicated: count(FaultKind::Duplicated),
+            redelivered: count(FaultKind::Redelivered),
+            late: received.late,
             out_of_order: count(FaultKind::OutOfOrder),
             truncated: count(FaultKind::Truncated) - torn_lines,
             split: count(FaultKind::Split),
@@ -310,6 +343,8 @@ impl Counts {
         self.delivered += other.delivered;
         self.missing += other.missing;
         self.duplicated += other.duplicated;
+        self.redelivered += other.redelivered;
+        self.late += other.late;
         self.out_of_order += other.out_of_order;
         self.truncated += other.truncated;
         self.split += other.split;

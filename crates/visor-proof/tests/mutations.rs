@@ -201,7 +201,7 @@ fn the_verdict_knows_how_many_accidents_there_were() {
             input.record(record);
         }
         input.finish();
-        let verdict = Verdict::of(&mut delivery, &[emitted(&[(lane, lines)])]);
+        let verdict = Verdict::of(&mut delivery, &[emitted(&[(lane, lines)])], None);
         assert_eq!(verdict.total, expected, "seed {seed}");
         let is_whole = expected.missing
             + expected.duplicated
@@ -277,7 +277,7 @@ fn the_verdict_is_that_of_plain_sets() {
             expected.delivered += seen.len() as u64;
             expected.emitted += u64::from(lane.lines) + seen.range(lane.lines..).count() as u64;
         }
-        let verdict = Verdict::of(&mut delivery, &[report]);
+        let verdict = Verdict::of(&mut delivery, &[report], None);
         assert_eq!(verdict.total, expected, "seed {seed}");
     }
 }
@@ -296,7 +296,7 @@ fn lanes_are_independent() {
     }
     input.finish();
     let lanes: Vec<_> = lanes.into_iter().map(|lane| (lane, 500)).collect();
-    let verdict = Verdict::of(&mut delivery, &[emitted(&lanes)]);
+    let verdict = Verdict::of(&mut delivery, &[emitted(&lanes)], None);
     assert_eq!(verdict.total, Counts { emitted: 4_000, delivered: 4_000, ..Counts::default() });
 }
 
@@ -314,15 +314,15 @@ fn the_end_of_a_lane_that_goes_on_is_unobserved() {
     let mut report = emitted(&[(lane, 60)]);
     report.lanes[0].handed_over = 70;
     report.lanes[0].ended = false;
-    let verdict = Verdict::of(&mut delivery, &[report.clone()]);
+    let verdict = Verdict::of(&mut delivery, &[report.clone()], None);
     let counts = (verdict.total.emitted, verdict.total.missing, verdict.total.unobserved);
     assert_eq!(counts, (60, 1, 20));
     report.lanes[0].ended = true;
-    let verdict = Verdict::of(&mut delivery, &[report]);
+    let verdict = Verdict::of(&mut delivery, &[report], None);
     let counts = (verdict.total.emitted, verdict.total.missing, verdict.total.unobserved);
     assert_eq!(counts, (60, 11, 10));
     // Nobody said what was emitted: what lies between the lines that arrived is missing.
-    let verdict = Verdict::of(&mut delivery, &[]);
+    let verdict = Verdict::of(&mut delivery, &[], None);
     let counts = (verdict.total.emitted, verdict.total.missing, verdict.total.unobserved);
     assert_eq!(counts, (50, 1, 0));
     assert_eq!(verdict.outcome(&[FaultKind::Missing]), Outcome::Unknown);
@@ -349,7 +349,7 @@ fn a_line_that_was_torn_where_it_was_written_is_unobserved() {
         let mut report = emitted(&[(lane, 60)]);
         report.lanes[0].handed_over = 70;
         report.lanes[0].ended = false;
-        Verdict::of(&mut delivery, &[report])
+        Verdict::of(&mut delivery, &[report], None)
     };
     let torn = verdict(60, &mut random);
     let total = Counts { emitted: 60, delivered: 60, unobserved: 10, ..Counts::default() };
@@ -370,6 +370,6 @@ fn a_text_that_looks_like_a_token_is_foreign() {
         input.record(b"nothing at all");
     }
     input.finish();
-    let verdict = Verdict::of(&mut delivery, &[]);
+    let verdict = Verdict::of(&mut delivery, &[], None);
     assert_eq!(verdict.total, Counts { foreign: 6, ..Counts::default() });
 }

@@ -2,7 +2,7 @@
 
 pub(crate) mod numbers;
 
-use std::{path::PathBuf, str::FromStr};
+use std::{ffi::OsString, path::PathBuf, str::FromStr};
 
 use clap::{
     Args, Parser, Subcommand, ValueEnum, ValueHint,
@@ -19,6 +19,7 @@ use visor_api::{
 };
 
 use visor_http::{ListenAddress, ParseListenAddressError};
+use visor_proof::{delivery::FaultKind, verdict::Form};
 use visor_runtime::logging::LoggingFormat;
 
 use crate::{prepare::Owner, start::Start};
@@ -51,6 +52,18 @@ pub(crate) enum Command {
     /// Tell which lines of an output arrived elsewhere
     #[command(after_help = VERIFY_EXAMPLES)]
     Verify(VerifyOptions),
+    /// Take what log collectors send, and tell which lines arrived. This is the program visor-sink
+    #[command(disable_help_flag = true)]
+    Sink {
+        /// Options of visor-sink; `--help` describes them
+        #[arg(
+            value_name = "OPTION",
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_hint = ValueHint::Other
+        )]
+        arguments: Vec<OsString>,
+    },
     /// Create a directory with its parents, and change its owner
     #[command(hide = true, after_help = PREPARE_DIRECTORY_HELP)]
     PrepareDirectory(PrepareDirectory),
@@ -301,12 +314,12 @@ pub(crate) struct VerifyOptions {
     pub(crate) emitted: Vec<String>,
 
     /// The form of the verdict
-    #[arg(long, value_enum, default_value_t = VerdictFormat::Table, value_name = "FORMAT")]
-    pub(crate) output: VerdictFormat,
+    #[arg(long, value_enum, default_value_t = Form::Table, value_name = "FORMAT")]
+    pub(crate) output: Form,
 
     /// A count that is no fault here. Can be given several times
     #[arg(long, value_enum, value_name = "COUNT")]
-    pub(crate) allow: Vec<Allowed>,
+    pub(crate) allow: Vec<FaultKind>,
 
     /// The name of a field, in JSON or CSV, that has lines as they were written. Without it, a field is
     /// one if at least 1 % of its texts with a token are intact lines
@@ -317,26 +330,6 @@ pub(crate) struct VerifyOptions {
     /// tokens can be checked
     #[arg(long, value_name = "FIELD", value_hint = ValueHint::Other)]
     pub(crate) unchecked: Vec<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum VerdictFormat {
-    /// For people
-    Table,
-    /// For programs
-    Json,
-    /// For continuous integration
-    Junit,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Allowed {
-    Missing,
-    Duplicated,
-    Truncated,
-    Split,
-    Merged,
-    Altered,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -22,6 +22,7 @@ mod prepare;
 mod report;
 mod run;
 mod simulation;
+mod sink;
 mod start;
 mod summary;
 mod table;
@@ -52,6 +53,12 @@ fn main() -> ExitCode {
         Command::Emit(options) => run::emit(&options, cli.logging_format),
         Command::Validate(options) => validate(&options),
         Command::Verify(options) => return verify::run(&options),
+        Command::Sink { arguments } => {
+            // What it replaces this program with handles signals itself.
+            early_signals::unwatch();
+            print_error(&sink::run(&arguments));
+            return ExitCode::from(2);
+        }
         Command::PrepareDirectory(options) => prepare::directory(&options.directory, options.owner),
         Command::Completions { shell } => completions(shell),
         Command::Man { output_dir } => manual(output_dir.as_deref()),

@@ -3,32 +3,19 @@
 
 mod inputs;
 mod lines;
-mod show;
 
 use std::{fs, io, process::ExitCode};
 
 use anyhow::Context;
 use indicatif::ProgressBar;
 use inputs::Input;
-use visor_proof::{
-    Delivery, Emitted, Verdict,
-    decode::Decoder,
-    delivery::{Contents, FaultKind},
-    verdict::Outcome,
-};
+use visor_proof::{Delivery, Emitted, Verdict, decode::Decoder, delivery::Contents};
 use visor_runtime::console;
 
-use crate::{
-    cli::{Allowed, VerdictFormat, VerifyOptions},
-    table,
-};
+use crate::{cli::VerifyOptions, table};
 
-/// Something happened to a line.
-const FAULTY: u8 = 1;
-/// An input or an option is wrong.
+/// An input or an option is wrong. A verdict has other exit statuses.
 const WRONG: u8 = 2;
-/// It can't be told.
-const UNKNOWN: u8 = 3;
 
 /// `visor verify`. Its exit codes differ from those of the other commands.
 pub(crate) fn run(options: &VerifyOptions) -> ExitCode {
@@ -58,7 +45,7 @@ fn verdict(options: &VerifyOptions) -> anyhow::Result<Verdict> {
             .with_context(|| format!("cannot read {}", input.name()))?;
     }
     progress.finish_and_clear();
-    Ok(Verdict::of(&mut delivery, &emitted))
+    Ok(Verdict::of(&mut delivery, &emitted, None))
 }
 
 fn read(input: &Input, delivery: &mut Delivery, progress: &ProgressBar) -> io::Result<()> {
@@ -96,30 +83,7 @@ fn emitted(place: &str) -> anyhow::Result<Emitted> {
 }
 
 fn show(verdict: &Verdict, options: &VerifyOptions) -> anyhow::Result<ExitCode> {
-    let allowed: Vec<FaultKind> = options.allow.iter().map(|count| count.kind()).collect();
-    let outcome = verdict.outcome(&allowed);
-    let text = match options.output {
-        VerdictFormat::Table => show::table(verdict, outcome),
-        VerdictFormat::Json => serde_json::to_string_pretty(verdict)? + "\n",
-        VerdictFormat::Junit => show::junit(verdict, &allowed, outcome),
-    };
+    let text = verdict.show(options.output, &options.allow, "visor verify");
     console::print(&text).context("cannot write to standard output")?;
-    Ok(match outcome {
-        Outcome::Delivered => ExitCode::SUCCESS,
-        Outcome::Faulty => FAULTY.into(),
-        Outcome::Unknown => UNKNOWN.into(),
-    })
-}
-
-impl Allowed {
-    const fn kind(self) -> FaultKind {
-        match self {
-            Self::Missing => FaultKind::Missing,
-            Self::Duplicated => FaultKind::Duplicated,
-            Self::Truncated => FaultKind::Truncated,
-            Self::Split => FaultKind::Split,
-            Self::Merged => FaultKind::Merged,
-            Self::Altered => FaultKind::Altered,
-        }
-    }
+    Ok(verdict.outcome(&options.allow).exit_status().into())
 }

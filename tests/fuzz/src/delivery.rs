@@ -18,7 +18,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     decoder.finish(&mut input);
     input.finish();
-    let total = Verdict::of(&mut delivery, &[]).total;
+    let total = Verdict::of(&mut delivery, &[], None).total;
     assert!(total.delivered <= total.emitted);
     assert_eq!(total.emitted, total.delivered + total.missing + total.unobserved);
 });

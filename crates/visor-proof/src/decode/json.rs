@@ -237,6 +237,19 @@ pub(super) fn fields(record: &[u8], also: Option<&str>) -> Option<Vec<Field<'sta
     Some(fields)
 }
 
+/// The same for a text that has a name already, and may be JSON.
+pub(super) fn fields_of(field: &Field<'_>, also: Option<&str>) -> Vec<Field<'static>> {
+    let mut fields = Vec::new();
+    match std::str::from_utf8(&field.text) {
+        Ok(text) => {
+            Strings { name: &field.name, depth: MAX_DEPTH, also, fields: &mut fields }.add(text);
+        }
+        Err(_) => fields
+            .push(Field { name: field.name.to_string().into(), text: field.text.to_vec().into() }),
+    }
+    fields
+}
+
 /// Collects strings, and nothing else of a record, which may have much.
 struct Strings<'a> {
     /// The key before the value.

@@ -65,7 +65,7 @@ fn deliver(delivery: &mut Delivery, name: &str, text: &str) {
 fn verdict(lines: u32, text: &str) -> Verdict {
     let mut delivery = Delivery::default();
     deliver(&mut delivery, "a", text);
-    Verdict::of(&mut delivery, &[emitted(lines)])
+    Verdict::of(&mut delivery, &[emitted(lines)], None)
 }
 
 fn all(lines: u32) -> Counts {
@@ -180,7 +180,7 @@ fn what_a_field_has_can_be_said() {
         let others: String =
             (1..5).map(|number| json!({"message": combined(number)}).to_string() + "\n").collect();
         deliver(&mut delivery, "a", &format!("{text}\n{others}"));
-        let verdict = Verdict::of(&mut delivery, &[emitted(5)]);
+        let verdict = Verdict::of(&mut delivery, &[emitted(5)], None);
         assert_eq!(verdict.total, Counts { truncated, ..all(5) });
     }
 }

@@ -17,6 +17,12 @@ const MAX_PIECES_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub struct Input<'a> {
     delivery: &'a mut Delivery,
+    state: InputState,
+}
+
+/// What is known of an input of which more records follow later.
+#[derive(Debug)]
+pub struct InputState {
     at: At,
     reader: Reader,
     order: Order,
@@ -45,18 +51,30 @@ struct Piece {
     field: Option<(usize, Content)>,
 }
 
-impl<'a> Input<'a> {
-    pub(super) fn new(delivery: &'a mut Delivery, name: &str) -> Self {
+impl InputState {
+    /// An input of which nothing is read yet.
+    pub fn new(name: &str) -> Self {
         let at = At { record: 0, input: Arc::from(name) };
         let (reader, order) = (Reader::default(), Order::default());
-        Self { delivery, at, reader, order, pieces: Vec::new(), field: None }
+        Self { at, reader, order, pieces: Vec::new(), field: None }
+    }
+}
+
+impl<'a> Input<'a> {
+    pub(super) const fn new(delivery: &'a mut Delivery, state: InputState) -> Self {
+        Self { delivery, state }
+    }
+
+    /// Lets other inputs be read. [`Delivery::resume`] goes on with this one.
+    pub fn pause(self) -> InputState {
+        self.state
     }
 
     /// Adds a record, and returns whether it is an intact line, with nothing before or behind it. If
     /// it isn't, nothing is done.
     #[inline]
     pub fn intact(&mut self, record: &[u8]) -> bool {
-        let Some(token) = self.reader.intact(record) else { return false };
+        let Some(token) = self.state.reader.intact(record) else { return false };
         self.begin_record();
         self.end_pieces();
         self.arrived(&token, Arrival::Whole, None);
@@ -69,7 +87,7 @@ impl<'a> Input<'a> {
             return;
         }
         self.begin_record();
-        match self.reader.read(record) {
+        match self.state.reader.read(record) {
             Content::Intact(token) => {
                 self.end_pieces();
                 self.arrived(&token, Arrival::Whole, None);
@@ -81,7 +99,7 @@ impl<'a> Input<'a> {
     /// Adds a record that has fields. The record itself or a field may be a line; a field may also be
     /// an intact line of many.
     pub fn fields(&mut self, record: &[u8], fields: &[Field<'_>]) {
-        let whole = self.reader.read(record);
+        let whole = self.state.reader.read(record);
         self.begin_record();
         if let Content::Intact(token) = whole {
             self.end_pieces();
@@ -91,7 +109,7 @@ impl<'a> Input<'a> {
         let mut intact = HashSet::new();
         let mut others: Vec<(&Field<'_>, Content)> = Vec::new();
         for field in fields {
-            match self.reader.read(&field.text) {
+            match self.state.reader.read(&field.text) {
                 Content::NoToken => {}
                 // An identifier alone is a field.
                 Content::Intact(token) if field.text.trim_ascii().len() > LENGTH => {
@@ -128,7 +146,7 @@ impl<'a> Input<'a> {
                 let bytes = without_end_of_line(&field.text);
                 self.add_piece(bytes, content, Some((index, whole.clone())));
             } else {
-                self.undecided(&field.text, content, index, whole.clone(), self.at.clone());
+                self.undecided(&field.text, content, index, whole.clone(), self.state.at.clone());
             }
         }
     }
@@ -151,7 +169,7 @@ impl<'a> Input<'a> {
     /// Adds a record with fields that is an intact line itself, and returns whether it is one. If it
     /// isn't, nothing is done. `found` is its first token.
     pub(crate) fn intact_record(&mut self, record: &[u8], found: Found) -> bool {
-        if !self.reader.is_line(found, record) {
+        if !self.state.reader.is_line(found, record) {
             return false;
         }
         self.begin_record();
@@ -164,10 +182,10 @@ impl<'a> Input<'a> {
     /// The token of a text that is an intact line, with something before or behind it or not. `found`
     /// is its first token.
     pub(crate) fn token_of(&mut self, text: &[u8], found: Found) -> Option<Token> {
-        if self.reader.is_line(found, text) {
+        if self.state.reader.is_line(found, text) {
             return Some(found.token);
         }
-        match self.reader.read(text) {
+        match self.state.reader.read(text) {
             Content::Intact(token) => Some(token),
             _ => None,
         }
@@ -175,17 +193,17 @@ impl<'a> Input<'a> {
 
     /// Whether a text is an intact line, with nothing before or behind it.
     pub(crate) fn is_line(&mut self, text: &[u8]) -> bool {
-        self.reader.intact(text).is_some()
+        self.state.reader.intact(text).is_some()
     }
 
     /// Whether a text is an intact line, with something before or behind it or not.
     pub(crate) fn has_line(&mut self, text: &[u8]) -> bool {
-        matches!(self.reader.read(text), Content::Intact(_))
+        matches!(self.state.reader.read(text), Content::Intact(_))
     }
 
     /// The name of the field of the last line.
     pub(crate) fn last_field(&self) -> Option<&str> {
-        self.field.as_ref().map(|(name, _)| name.as_str())
+        self.state.field.as_ref().map(|(name, _)| name.as_str())
     }
 
     /// Ends the input.
@@ -194,13 +212,13 @@ impl<'a> Input<'a> {
     }
 
     fn begin_record(&mut self) {
-        self.at.record += 1;
+        self.state.at.record += 1;
         self.delivery.records += 1;
     }
 
     /// Notes that the last line was a whole record of those with fields.
     fn has_records(&mut self) {
-        if let Some(slot) = self.order.last_slot()
+        if let Some(slot) = self.state.order.last_slot()
             && let Some((_, received)) = self.delivery.lanes.get_mut(slot)
         {
             received.has_records = true;
@@ -215,11 +233,11 @@ impl<'a> Input<'a> {
 
     /// The index of the field with this name.
     pub(crate) fn field(&mut self, name: &str) -> usize {
-        match &self.field {
+        match &self.state.field {
             Some((last, index)) if last == name => *index,
             _ => {
                 let index = self.delivery.places.index(name);
-                self.field = Some((name.to_owned(), index));
+                self.state.field = Some((name.to_owned(), index));
                 index
             }
         }
@@ -227,7 +245,7 @@ impl<'a> Input<'a> {
 
     /// Counts a record without a token: maybe a piece of a line.
     fn without_token(&mut self, fields: &[Field<'_>]) {
-        let last = self.field.as_ref();
+        let last = self.state.field.as_ref();
         let same = last.and_then(|(name, index)| {
             fields.iter().find(|field| field.name == *name).map(|field| (field, *index))
         });
@@ -241,21 +259,21 @@ impl<'a> Input<'a> {
     }
 
     fn add_piece(&mut self, bytes: &[u8], content: Content, field: Option<(usize, Content)>) {
-        let record = self.at.record;
-        self.pieces.push(Piece { bytes: bytes.to_vec(), content, record, field });
+        let record = self.state.at.record;
+        self.state.pieces.push(Piece { bytes: bytes.to_vec(), content, record, field });
         self.join();
     }
 
     /// Joins the pieces at the end to a line, if they are one.
     fn join(&mut self) {
-        let count = self.pieces.len();
+        let count = self.state.pieces.len();
         let field_of = |piece: &Piece| piece.field.as_ref().map(|(field, _)| *field);
         let mut token = None;
         let mut length = 0;
         for first in (0..count).rev() {
-            let piece = &self.pieces[first];
+            let piece = &self.state.pieces[first];
             length += piece.bytes.len();
-            if field_of(piece) != field_of(&self.pieces[count - 1]) {
+            if field_of(piece) != field_of(&self.state.pieces[count - 1]) {
                 break;
             }
             match (&piece.content, token) {
@@ -271,35 +289,35 @@ impl<'a> Input<'a> {
             }
             let Some(token) = token else { continue };
             // White space at its ends doesn't count.
-            if first == count - 1 || !could_be(&token, length, &self.pieces[first..]) {
+            if first == count - 1 || !could_be(&token, length, &self.state.pieces[first..]) {
                 continue;
             }
             let bytes: Vec<&[u8]> =
-                self.pieces[first..].iter().map(|piece| &piece.bytes[..]).collect();
-            if self.reader.intact(&bytes.concat()) == Some(token) {
+                self.state.pieces[first..].iter().map(|piece| &piece.bytes[..]).collect();
+            if self.state.reader.intact(&bytes.concat()) == Some(token) {
                 let (record, field) = (piece.record, field_of(piece));
-                self.pieces.truncate(first);
+                self.state.pieces.truncate(first);
                 self.end_pieces();
                 if let Some(field) = field {
                     self.delivery.places.add_line(field);
                 }
-                let last = std::mem::replace(&mut self.at.record, record);
+                let last = std::mem::replace(&mut self.state.at.record, record);
                 self.arrived(&token, Arrival::Whole, Some(FaultKind::Split));
-                self.at.record = last;
+                self.state.at.record = last;
                 return;
             }
         }
-        let bytes: usize = self.pieces.iter().map(|piece| piece.bytes.len()).sum();
+        let bytes: usize = self.state.pieces.iter().map(|piece| piece.bytes.len()).sum();
         if count > MAX_PIECES || bytes > MAX_PIECES_BYTES {
-            let first = self.pieces.remove(0);
+            let first = self.state.pieces.remove(0);
             self.end_piece(first);
         }
     }
 
     #[inline]
     fn end_pieces(&mut self) {
-        if !self.pieces.is_empty() {
-            for piece in std::mem::take(&mut self.pieces) {
+        if !self.state.pieces.is_empty() {
+            for piece in std::mem::take(&mut self.state.pieces) {
                 self.end_piece(piece);
             }
         }
@@ -308,12 +326,12 @@ impl<'a> Input<'a> {
     /// Counts a record that isn't a piece of a line.
     fn end_piece(&mut self, piece: Piece) {
         let Piece { bytes, content, record, field } = piece;
-        let at = At { record, input: Arc::clone(&self.at.input) };
+        let at = At { record, input: Arc::clone(&self.state.at.input) };
         match field {
             Some((field, whole)) if content != Content::NoToken => {
                 self.undecided(&bytes, content, field, whole, at);
             }
-            _ => self.delivery.count(&content, &bytes, &at, Some(&mut self.order)),
+            _ => self.delivery.count(&content, &bytes, &at, Some(&mut self.state.order)),
         }
     }
 
@@ -327,7 +345,7 @@ impl<'a> Input<'a> {
 
     #[inline]
     fn arrived(&mut self, token: &Token, arrival: Arrival, fault: Option<FaultKind>) {
-        self.delivery.arrived(token, &self.at, arrival, fault, Some(&mut self.order));
+        self.delivery.arrived(token, &self.state.at, arrival, fault, Some(&mut self.state.order));
     }
 }
 

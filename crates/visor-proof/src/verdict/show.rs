@@ -2,19 +2,43 @@
 
 use std::fmt::Write;
 
-use visor_proof::{
-    Verdict,
-    delivery::FaultKind,
-    verdict::{Counts, FaultyLine, Outcome},
-};
+use super::{Counts, FaultyLine, Outcome, Verdict};
+use crate::delivery::FaultKind;
+
+/// A form of a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+pub enum Form {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+    /// For continuous integration
+    Junit,
+}
+
+impl Verdict {
+    /// The verdict in this form, where these faults are allowed. `command` is what has found it.
+    pub fn show(&self, form: Form, allowed: &[FaultKind], command: &str) -> String {
+        let outcome = self.outcome(allowed);
+        match form {
+            Form::Table => table(self, outcome),
+            // A verdict has nothing that is no JSON.
+            Form::Json => serde_json::to_string_pretty(self).unwrap_or_default() + "\n",
+            Form::Junit => junit(self, allowed, outcome, command),
+        }
+    }
+}
 
 /// The counts of a verdict by their names.
-fn named(counts: &Counts) -> [(&'static str, u64); 11] {
+const fn named(counts: &Counts) -> [(&'static str, u64); 13] {
     [
         ("emitted", counts.emitted),
         ("delivered", counts.delivered),
         ("missing", counts.missing),
         ("duplicated", counts.duplicated),
+        ("redelivered", counts.redelivered),
+        ("late", counts.late),
         ("outOfOrder", counts.out_of_order),
         ("truncated", counts.truncated),
         ("split", counts.split),
@@ -26,7 +50,7 @@ fn named(counts: &Counts) -> [(&'static str, u64); 11] {
 }
 
 /// The verdict as a table: a row for each output, and the first lines to which something happened.
-pub(super) fn table(verdict: &Verdict, outcome: Outcome) -> String {
+fn table(verdict: &Verdict, outcome: Outcome) -> String {
     let mut rows: Vec<Vec<String>> = Vec::new();
     let header = ["POD", "OUTPUT"].map(str::to_owned).into_iter();
     let names = named(&verdict.total).map(|(name, _)| title(name)).into_iter();
@@ -100,7 +124,7 @@ fn conclusion(verdict: &Verdict, outcome: Outcome) -> String {
 }
 
 /// The verdict as `JUnit`'s XML: a test for each kind of fault.
-pub(super) fn junit(verdict: &Verdict, allowed: &[FaultKind], outcome: Outcome) -> String {
+fn junit(verdict: &Verdict, allowed: &[FaultKind], outcome: Outcome, command: &str) -> String {
     let faults = verdict.total.faults();
     let mut cases = String::new();
     let mut failures = 0;
@@ -130,7 +154,7 @@ pub(super) fn junit(verdict: &Verdict, allowed: &[FaultKind], outcome: Outcome) 
     let tests = faults.len() + 1;
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  \
-         <testsuite name=\"visor verify\" tests=\"{tests}\" failures=\"{failures}\">\n{cases}    \
+         <testsuite name=\"{command}\" tests=\"{tests}\" failures=\"{failures}\">\n{cases}    \
          <testcase classname=\"delivery\" name=\"observed\"{known}\n  </testsuite>\n</testsuites>\n"
     )
 }

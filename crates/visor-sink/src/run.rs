@@ -1,0 +1,128 @@
+//! A run: listeners, and what happens every second, until the verdict.
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tracing::{info, warn};
+use visor_http::{Limits, Page, Plain, bind, pages};
+use visor_proof::{Delivery, delivery::Contents};
+use visor_runtime::{console, shutdown::ShutdownSignals};
+
+use crate::{audit::Audit, cli::Options, emitted::Place, metrics::Metrics, server::Server};
+
+/// How often it is asked what was emitted.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The limits of the port for requests.
+const LIMITS: Limits = Limits {
+    connections: 1024,
+    head: Duration::from_secs(10),
+    body: Duration::from_mins(1),
+    work: Duration::from_mins(1),
+    answer: Duration::from_secs(30),
+    idle: Duration::from_mins(5),
+    buffer: 64 << 10,
+    socket_buffer: 256 << 10,
+};
+
+/// Runs the sink, and prints the verdict at its end.
+///
+/// # Errors
+///
+/// If it can't listen, or can't print the verdict.
+pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let verdict = runtime.block_on(watch(options))?;
+    // Connections that are still open end with the program.
+    runtime.shutdown_background();
+    let text = verdict.show(options.output, &options.allow, "visor sink");
+    console::print(&text).context("cannot write to standard output")?;
+    Ok(verdict.outcome(&options.allow).exit_status().into())
+}
+
+async fn watch(options: &Options) -> anyhow::Result<visor_proof::Verdict> {
+    let mut delivery = Delivery::default();
+    for field in &options.raw {
+        delivery.set_contents(field, Contents::Lines);
+    }
+    for field in &options.unchecked {
+        delivery.set_contents(field, Contents::Unchecked);
+    }
+    let audit = Audit::new(delivery, options.settle.0, options.emitted.len());
+    let metrics = Arc::new(Metrics::new()?);
+    let mut signals = ShutdownSignals::listen()?;
+    serve(options, &audit, &metrics)?;
+
+    let end = options.duration.map(|duration| Instant::now() + duration.0);
+    let mut asking: Vec<Asking<'_>> = options.emitted.iter().map(Asking::new).collect();
+    let mut ticker = interval(TICK);
+    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let is_complete = loop {
+        tokio::select! {
+            _ = signals.received() => break false,
+            () = at(end) => break false,
+            _ = ticker.tick() => {}
+        }
+        for (place, asking) in asking.iter_mut().enumerate() {
+            asking.ask(place, &audit).await;
+        }
+        audit.tick();
+        if options.until_complete && audit.is_complete() {
+            break true;
+        }
+    };
+    audit.finish(is_complete);
+    Ok(audit.verdict())
+}
+
+/// Waits until then; without a time, forever.
+async fn at(end: Option<Instant>) {
+    match end {
+        Some(end) => sleep_until(end).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A place that is asked, and whether it answered last time.
+struct Asking<'a> {
+    place: &'a Place,
+    answers: Option<bool>,
+}
+
+impl<'a> Asking<'a> {
+    const fn new(place: &'a Place) -> Self {
+        Self { place, answers: None }
+    }
+
+    async fn ask(&mut self, index: usize, audit: &Audit) {
+        match self.place.read().await {
+            Ok(report) => {
+                audit.emitted(index, report);
+                self.answers = Some(true);
+            }
+            Err(error) => {
+                // Once: a generator that has ended doesn't answer anymore.
+                if self.answers != Some(false) {
+                    warn!("{error}");
+                }
+                self.answers = Some(false);
+            }
+        }
+    }
+}
+
+fn serve(options: &Options, audit: &Arc<Audit>, metrics: &Arc<Metrics>) -> anyhow::Result<()> {
+    let listener = bind(options.http, &LIMITS)
+        .with_context(|| format!("cannot listen on {} (--http)", options.http))?;
+    info!(listener = "http", address = %listener.local_addr()?, "listening");
+    let server = Server::new(Arc::clone(audit), Arc::clone(metrics));
+    let (audit, metrics) = (Arc::clone(audit), Arc::clone(metrics));
+    let shown = vec![
+        Page::metrics(move || metrics.render()),
+        Page::json("/verdict", move || serde_json::to_string(&audit.verdict())),
+    ];
+    let routes = move |handle| server.routes(pages(shown, || Ok(()))(handle));
+    tokio::spawn(visor_http::serve(listener, LIMITS, Plain, routes));
+    Ok(())
+}

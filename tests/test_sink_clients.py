@@ -1,0 +1,195 @@
+"""Real clients deliver lines to the sink, and its verdict is exact."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import subprocess
+import urllib.request
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support.files import every_line
+from support.program import visor
+from support.sink import Sink, counts
+
+LINES = 10_000
+
+
+@pytest.fixture
+def sink(tmp_path: Path) -> Iterator[Sink]:
+    """A sink that is told what `emit` has emitted."""
+    with Sink(tmp_path, "--emitted", tmp_path / "emitted.json", "--settle", "1s") as sink:
+        sink.address()
+        yield sink
+
+
+def emit(directory: Path) -> list[str]:
+    """Lines with tokens, and a report beside them."""
+    out = directory / "emitted.log"
+    options = ("--tokens", "-n", str(LINES), "--report", directory / "emitted.json")
+    done = visor("emit", "access", *options, "-o", out)
+    assert done.returncode == 0, done.stderr
+    return [line.decode() for line in every_line(out)]
+
+
+def batches(lines: list[str], size: int = 700) -> Iterator[list[str]]:
+    for start in range(0, len(lines), size):
+        yield lines[start : start + size]
+
+
+def post(url: str, body: bytes, **headers: str) -> None:
+    request = urllib.request.Request(url, body, headers)
+    with urllib.request.urlopen(request, timeout=60) as response:
+        assert 200 <= response.status < 300
+
+
+def plain(sink: Sink, lines: list[str]) -> None:
+    for batch in batches(lines):
+        post(f"{sink.url}/logs", "\n".join(batch).encode(), **{"Content-Type": "text/plain"})
+
+
+def as_form_that_is_none(sink: Sink, lines: list[str]) -> None:
+    """As syslog-ng's http() sends them."""
+    for batch in batches(lines):
+        post(f"{sink.url}/", "\n".join(batch).encode())
+
+
+def by_line(sink: Sink, lines: list[str]) -> None:
+    for batch in batches(lines):
+        body = "".join(json.dumps({"log": line}) + "\n" for line in batch).encode()
+        headers = {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"}
+        post(f"{sink.url}/any/path", gzip.compress(body), **headers)
+
+
+def in_lists(sink: Sink, lines: list[str]) -> None:
+    for batch in batches(lines):
+        body = json.dumps([{"date": 1.5, "log": line} for line in batch]).encode()
+        headers = {"Content-Type": "application/json", "Content-Encoding": "deflate"}
+        post(f"{sink.url}/", zlib.compress(body), **headers)
+
+
+def with_zstd(sink: Sink, lines: list[str]) -> None:
+    """By curl, with the body of Debian's zstd."""
+    for batch in batches(lines, 4000):
+        body = "".join(line + "\n" for line in batch).encode()
+        packed = subprocess.run(["zstd", "-c"], input=body, capture_output=True, check=True).stdout
+        command = ["curl", "-sS", "--fail", "-H", "Content-Encoding: zstd", "--data-binary", "@-"]
+        subprocess.run([*command, sink.url], input=packed, check=True, timeout=60)
+
+
+def elasticsearch(sink: Sink, lines: list[str], **options: object) -> None:
+    from elasticsearch import Elasticsearch, helpers
+
+    with Elasticsearch(sink.url, **options) as client:
+        assert client.info()["version"]["number"]
+        actions = ({"_index": "logs", "message": line} for line in lines)
+        assert helpers.bulk(client, actions, chunk_size=700) == (len(lines), [])
+
+
+def elasticsearch_compressed(sink: Sink, lines: list[str]) -> None:
+    elasticsearch(sink, lines, http_compress=True)
+
+
+def opensearch(sink: Sink, lines: list[str], **options: object) -> None:
+    from opensearchpy import OpenSearch, helpers
+
+    client = OpenSearch(sink.url, **options)
+    assert client.info()["version"]["distribution"] == "opensearch"
+    actions = (
+        {"_op_type": "create", "_index": "logs", "_id": number, "message": line}
+        for number, line in enumerate(lines)
+    )
+    assert helpers.bulk(client, actions, chunk_size=700) == (len(lines), [])
+    client.close()
+
+
+def opensearch_compressed(sink: Sink, lines: list[str]) -> None:
+    opensearch(sink, lines, http_compress=True)
+
+
+def otlp(sink: Sink, lines: list[str], compression: str = "none") -> None:
+    from opentelemetry._logs import LogRecord, SeverityNumber
+    from opentelemetry.exporter.otlp.proto.http import Compression
+    from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+    from opentelemetry.sdk._logs import LoggerProvider
+    from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+
+    exporter = OTLPLogExporter(f"{sink.url}/v1/logs", compression=Compression(compression))
+    provider = LoggerProvider()
+    processor = BatchLogRecordProcessor(exporter, max_queue_size=LINES, max_export_batch_size=700)
+    provider.add_log_record_processor(processor)
+    logger = provider.get_logger("test")
+    for line in lines:
+        attributes = {"log.file.name": "access.log"}
+        logger.emit(
+            LogRecord(body=line, severity_number=SeverityNumber.INFO, attributes=attributes)
+        )
+    provider.shutdown()
+
+
+def otlp_compressed(sink: Sink, lines: list[str]) -> None:
+    otlp(sink, lines, "gzip")
+
+
+def log_all(handler: logging.Handler, lines: list[str]) -> None:
+    """Logs lines as an application does."""
+    logger = logging.Logger("test", logging.INFO)
+    logger.addHandler(handler)
+    for line in lines:
+        logger.info("%s", line)
+
+
+def loki(sink: Sink, lines: list[str], **options: object) -> None:
+    from loki_logger_handler.loki_logger_handler import LokiLoggerHandler
+
+    url = f"{sink.url}/loki/api/v1/push"
+    handler = LokiLoggerHandler(url, {"job": "test"}, timeout=1, **options)
+    for batch in batches(lines):
+        log_all(handler, batch)
+        handler._send()
+
+
+def loki_uncompressed(sink: Sink, lines: list[str]) -> None:
+    loki(sink, lines, compressed=False)
+
+
+def splunk(sink: Sink, lines: list[str]) -> None:
+    from splunk_handler import SplunkHandler
+
+    host, port = sink.address().split(":")
+    handler = SplunkHandler(
+        host, port, "token", "main", protocol="http", verify=False, queue_size=0, flush_interval=60
+    )
+    for batch in batches(lines):
+        log_all(handler, batch)
+        handler.force_flush()
+    handler.close()
+
+
+CLIENTS: list[Callable[[Sink, list[str]], None]] = [
+    *(plain, as_form_that_is_none, by_line, in_lists, with_zstd),
+    *(elasticsearch, elasticsearch_compressed, opensearch, opensearch_compressed),
+    *(otlp, otlp_compressed, loki, loki_uncompressed, splunk),
+]
+
+
+@pytest.mark.parametrize("deliver", CLIENTS, ids=lambda client: client.__name__)
+def test_what_a_client_delivers_is_counted_exactly(
+    tmp_path: Path, sink: Sink, deliver: Callable[[Sink, list[str]], None]
+) -> None:
+    lines = emit(tmp_path)
+    missing, twice = lines[5000], lines[7000]
+    deliver(sink, [line for line in lines if line != missing])
+    everything = {"emitted": LINES, "delivered": LINES - 1}
+    plain(sink, [twice])
+    happened = {**everything, "missing": 1, "duplicated": 1}
+    sink.wait_for(**happened)
+    code, verdict = sink.stop()
+    # A client takes as long as it takes.
+    assert code == 1 and {**verdict["total"], "late": 0} == counts(**happened)
+    (example,) = (e for e in verdict["examples"] if e["fault"] == "missing")
+    assert example["number"] == 5000
