@@ -8,7 +8,7 @@ use std::{
 };
 
 use socket2::{Domain, Socket, Type};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 
 use crate::Limits;
 
@@ -63,6 +63,35 @@ impl fmt::Display for ListenAddress {
 impl From<SocketAddr> for ListenAddress {
     fn from(address: SocketAddr) -> Self {
         Self::One(address)
+    }
+}
+
+/// Takes datagrams, with a receive buffer of this many bytes.
+///
+/// # Errors
+///
+/// When it can't have the address.
+pub fn bind_datagrams(address: ListenAddress, buffer: usize) -> io::Result<UdpSocket> {
+    let bind = |address: SocketAddr, only_ipv6: Option<bool>| {
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
+        if let Some(only) = only_ipv6 {
+            socket.set_only_v6(only)?;
+        }
+        socket.set_recv_buffer_size(buffer)?;
+        socket.bind(&address.into())?;
+        socket.set_nonblocking(true)?;
+        UdpSocket::from_std(socket.into())
+    };
+    match address {
+        ListenAddress::One(address) => bind(address, None),
+        ListenAddress::Every { port } => {
+            match bind((Ipv6Addr::UNSPECIFIED, port).into(), Some(false)) {
+                Err(error) if is_without_ipv6(&error) => {
+                    bind((Ipv4Addr::UNSPECIFIED, port).into(), None)
+                }
+                both => both,
+            }
+        }
     }
 }
 

@@ -28,7 +28,7 @@ mod server;
 mod tests;
 
 pub use accept::{Connection, accept};
-pub use address::{ListenAddress, ParseListenAddressError, bind};
+pub use address::{ListenAddress, ParseListenAddressError, bind, bind_datagrams};
 pub use budget::{BodyError, Budget, CompleteBody};
 pub use client::get;
 pub use limits::Limits;

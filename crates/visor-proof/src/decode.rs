@@ -6,6 +6,7 @@ mod csv;
 mod json;
 
 use csv::Table;
+use memchr::memchr;
 
 use crate::{
     delivery::{Field, Input},
@@ -67,6 +68,18 @@ impl Decoder {
         match record.trim_ascii() {
             text @ [b'{', ..] => self.json(text, input),
             _ => input.record(record),
+        }
+    }
+
+    /// Adds a record with a head, such as that of syslog, before a line or JSON.
+    pub fn message(&mut self, message: &[u8], input: &mut Input<'_>) {
+        if input.intact(message) {
+            return;
+        }
+        let object = memchr(b'{', message).map(|start| message[start..].trim_ascii_end());
+        match object.filter(|object| json::is_object(object) && !input.has_line(message)) {
+            Some(object) => self.json(object, input),
+            None => input.record(message),
         }
     }
 

@@ -59,6 +59,26 @@ pub struct Options {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9465", value_hint = ValueHint::Other)]
     pub http: ListenAddress,
 
+    /// The address that takes OTLP over gRPC
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:4317", value_hint = ValueHint::Other)]
+    pub grpc: Option<ListenAddress>,
+
+    /// The address that takes Fluent Forward over TCP
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:24224", value_hint = ValueHint::Other)]
+    pub forward: Option<ListenAddress>,
+
+    /// The address that takes syslog messages, over TCP and UDP
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:5514", value_hint = ValueHint::Other)]
+    pub syslog: Option<ListenAddress>,
+
+    /// The address that takes plain lines over TCP
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:5170", value_hint = ValueHint::Other)]
+    pub lines: Option<ListenAddress>,
+
+    /// Take plain lines on standard input
+    #[arg(long)]
+    pub stdin: bool,
+
     /// Where to ask every second what was emitted: a file of `visor run --report`, or the page
     /// /emitted of a generator. Can be given several times
     #[arg(long, value_name = "FILE|URL")]

@@ -65,7 +65,8 @@ pub fn snappy(body: &[u8]) -> Result<Vec<u8>, DecodeError> {
     snap::raw::Decoder::new().decompress_vec(body).map_err(broken)
 }
 
-fn read(encoding: &'static str, decoder: impl Read) -> Result<Vec<u8>, DecodeError> {
+/// Reads what this decoder has, up to the limit.
+pub(crate) fn read(encoding: &'static str, decoder: impl Read) -> Result<Vec<u8>, DecodeError> {
     let mut body = Vec::new();
     let read = decoder.take(MAX_BODY as u64 + 1).read_to_end(&mut body);
     read.map_err(|error| DecodeError::Broken { encoding, error })?;

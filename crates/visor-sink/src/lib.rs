@@ -8,12 +8,15 @@
 //! | module | idea |
 //! |---|---|
 //! | [`protocol`] | what collectors speak: bytes in, records and the answer out |
+//! | [`framing`] | the same for connections of their own |
 //! | [`records`] | where the records of a request go |
 //! | [`encoding`] | compressed bodies, with a limit |
 //! | `malformed` | bytes that aren't what their protocol says |
 //! | `protobuf` | fields of messages, where they are |
 //! | `audit` | what arrived and what was emitted, together |
 //! | `server` | HTTP: the way of a request |
+//! | `grpc` | the way of a call of gRPC |
+//! | `sockets` | the way of a frame |
 //! | `emitted` | asks what was emitted |
 //! | `metrics` | what Prometheus reads |
 //! | `run` | a run, from its first listener to its verdict |
@@ -23,6 +26,8 @@ mod audit;
 pub mod cli;
 mod emitted;
 pub mod encoding;
+pub mod framing;
+mod grpc;
 mod malformed;
 mod metrics;
 mod protobuf;
@@ -30,6 +35,7 @@ pub mod protocol;
 pub mod records;
 mod run;
 mod server;
+mod sockets;
 
 pub use run::run;
 

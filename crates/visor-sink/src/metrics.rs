@@ -8,6 +8,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     records: IntCounterVec,
+    malformed: IntCounterVec,
 }
 
 impl Metrics {
@@ -33,8 +34,13 @@ impl Metrics {
             "Records that were taken, by protocol.",
             &["protocol"],
         )?;
+        let malformed = counter(
+            "visor_sink_malformed_total",
+            "Requests and frames that are not what their protocol says, by protocol.",
+            &["protocol"],
+        )?;
         visor_runtime::build_info::register(&registry, "visor_sink_build_info")?;
-        Ok(Self { registry, requests, records })
+        Ok(Self { registry, requests, records, malformed })
     }
 
     pub(crate) fn request(&self, protocol: &str, status: StatusCode) {
@@ -45,11 +51,16 @@ impl Metrics {
         self.records.with_label_values(&[protocol]).inc_by(count);
     }
 
+    pub(crate) fn malformed(&self, protocol: &str) {
+        self.malformed.with_label_values(&[protocol]).inc();
+    }
+
     /// A page with a sample of each metric.
     pub(crate) fn example() -> prometheus::Result<String> {
         let metrics = Self::new()?;
         metrics.request("loki", StatusCode::NO_CONTENT);
         metrics.records("loki", 1);
+        metrics.malformed("loki");
         metrics.render()
     }
 

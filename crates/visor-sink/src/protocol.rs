@@ -4,7 +4,7 @@
 mod any;
 mod elasticsearch;
 mod loki;
-mod otlp;
+pub(crate) mod otlp;
 mod splunk;
 
 use bytes::Bytes;

@@ -53,6 +53,18 @@ impl<'a> Records<'a> {
         item
     }
 
+    /// Adds a line of a file that goes on.
+    pub fn line(&mut self, line: &[u8]) {
+        self.taken += 1;
+        self.decoder.line(line, &mut self.input);
+    }
+
+    /// Adds a message, which has a head before its text.
+    pub fn message(&mut self, message: &[u8]) {
+        self.taken += 1;
+        self.decoder.message(message, &mut self.input);
+    }
+
     /// Adds a record that has texts with names.
     pub fn fields(&mut self, fields: &[Field<'_>]) -> Item {
         let item = (self.judge)();

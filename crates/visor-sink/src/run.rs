@@ -3,13 +3,25 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::{
+    net::TcpListener,
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
+};
 use tracing::{info, warn};
-use visor_http::{Limits, Page, Plain, bind, pages};
+use visor_http::{Limits, ListenAddress, Page, Plain, bind, pages};
 use visor_proof::{Delivery, delivery::Contents};
 use visor_runtime::{console, shutdown::ShutdownSignals};
 
-use crate::{audit::Audit, cli::Options, emitted::Place, metrics::Metrics, server::Server};
+use crate::{
+    audit::Audit,
+    cli::Options,
+    emitted::Place,
+    framing::{Forward, Framing, Lines, Syslog},
+    grpc::Calls,
+    metrics::Metrics,
+    server::Server,
+    sockets::Sockets,
+};
 
 /// How often it is asked what was emitted.
 const TICK: Duration = Duration::from_secs(1);
@@ -25,6 +37,9 @@ const LIMITS: Limits = Limits {
     buffer: 64 << 10,
     socket_buffer: 256 << 10,
 };
+
+/// The bytes of datagrams that wait.
+const DATAGRAMS_BUFFER: usize = 4 << 20;
 
 /// Runs the sink, and prints the verdict at its end.
 ///
@@ -112,11 +127,15 @@ impl<'a> Asking<'a> {
     }
 }
 
+/// Makes the framing of a connection.
+type NewFraming = fn() -> Box<dyn Framing>;
+
+/// Listens everywhere. What is served ends with the process.
 fn serve(options: &Options, audit: &Arc<Audit>, metrics: &Arc<Metrics>) -> anyhow::Result<()> {
-    let listener = bind(options.http, &LIMITS)
-        .with_context(|| format!("cannot listen on {} (--http)", options.http))?;
-    info!(listener = "http", address = %listener.local_addr()?, "listening");
+    let listener = listen(options.http, "http")?;
     let server = Server::new(Arc::clone(audit), Arc::clone(metrics));
+    let calls = Calls::new(Arc::clone(audit), Arc::clone(metrics));
+    let sockets = Sockets::new(Arc::clone(audit), Arc::clone(metrics));
     let (audit, metrics) = (Arc::clone(audit), Arc::clone(metrics));
     let shown = vec![
         Page::metrics(move || metrics.render()),
@@ -124,5 +143,44 @@ fn serve(options: &Options, audit: &Arc<Audit>, metrics: &Arc<Metrics>) -> anyho
     ];
     let routes = move |handle| server.routes(pages(shown, || Ok(()))(handle));
     tokio::spawn(visor_http::serve(listener, LIMITS, Plain, routes));
+
+    if let Some(address) = options.grpc {
+        let listener = listen(address, "grpc")?;
+        let serve = move |stream, connection| calls.clone().serve(stream, connection);
+        tokio::spawn(visor_http::accept(listener, LIMITS.connections, serve));
+    }
+    let framings: [(_, _, NewFraming); 3] = [
+        ("forward", options.forward, || Box::<Forward>::default()),
+        ("syslog", options.syslog, || Box::<Syslog>::default()),
+        ("lines", options.lines, || Box::<Lines>::default()),
+    ];
+    for (name, address, framing) in framings {
+        let Some(address) = address else { continue };
+        let listener = listen(address, name)?;
+        let sockets = sockets.clone();
+        let serve = move |stream, connection| sockets.clone().serve(stream, connection, framing());
+        tokio::spawn(visor_http::accept(listener, LIMITS.connections, serve));
+    }
+    if let Some(address) = options.syslog {
+        let socket = visor_http::bind_datagrams(address, DATAGRAMS_BUFFER)
+            .with_context(|| format!("cannot take datagrams at {address} (--syslog)"))?;
+        info!(listener = "syslog-udp", address = %socket.local_addr()?, "listening");
+        tokio::spawn(sockets.clone().serve_datagrams(socket, Box::<Syslog>::default()));
+    }
+    if options.stdin {
+        let lines = sockets.serve_stdin(tokio::io::stdin(), Box::<Lines>::default());
+        tokio::spawn(async move {
+            if let Err(error) = lines.await {
+                warn!(%error, "cannot read standard input");
+            }
+        });
+    }
     Ok(())
+}
+
+fn listen(address: ListenAddress, name: &'static str) -> anyhow::Result<TcpListener> {
+    let listener =
+        bind(address, &LIMITS).with_context(|| format!("cannot listen on {address} (--{name})"))?;
+    info!(listener = name, address = %listener.local_addr()?, "listening");
+    Ok(listener)
 }

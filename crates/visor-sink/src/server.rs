@@ -107,6 +107,7 @@ impl Server {
                 answer
             }
             Some((Err(malformed), _)) => {
+                self.metrics.malformed(protocol.name());
                 debug!(protocol = protocol.name(), %malformed, "rejected a request");
                 protocol.reject(head, StatusCode::BAD_REQUEST, &malformed.to_string())
             }

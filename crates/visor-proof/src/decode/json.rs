@@ -195,6 +195,11 @@ pub(super) fn is_list(text: &[u8]) -> bool {
     matches!(first, None | Some(b'{' | b'[' | b'"' | b']'))
 }
 
+/// Whether a text is a whole object.
+pub(super) fn is_object(text: &[u8]) -> bool {
+    text.starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(text).is_ok()
+}
+
 /// The first item of what is left of a list, and what is behind it; `None` if it isn't a whole value.
 pub(super) fn first_item(rest: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut values = Deserializer::from_slice(rest).into_iter::<IgnoredAny>();
