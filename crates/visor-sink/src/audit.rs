@@ -12,7 +12,10 @@ use visor_proof::{
     delivery::{Circumstances, InputState},
 };
 
-use crate::records::{Item, Records};
+use crate::{
+    fault::Wrong,
+    records::{Item, Records},
+};
 
 /// The maximum number of lanes of a place that generators before have left there.
 const MAX_EARLIER_LANES: usize = 100_000;
@@ -139,11 +142,11 @@ impl Audit {
 }
 
 impl InputHandle {
-    /// Lets `read` add the records of a request, and returns what it returns, with the number of
+    /// Lets `read` add the records of a request with which this is done wrong, and returns what it returns, with the number of
     /// records that were taken.
     pub(crate) fn read<T>(
         &self,
-        are_denied: bool,
+        wrong: &Wrong,
         judge: &mut dyn FnMut() -> Item,
         read: impl FnOnce(&mut Records<'_>) -> T,
     ) -> Option<(T, u64)> {
@@ -152,11 +155,12 @@ impl InputHandle {
         let Reading { input, mut decoder } = state.inputs.remove(&self.number)?;
         let now = now();
         let grace = u64::try_from(self.audit.grace.as_millis()).unwrap_or(u64::MAX);
+        let are_denied = wrong.is_denied();
         state.delivery.arrive(Circumstances { now: Some(now), grace, are_denied });
         let input = state.delivery.resume(input);
         let request = state.next_request;
         state.next_request += 1;
-        let mut records = Records::new(input, &mut decoder, request, judge);
+        let mut records = Records::new(input, &mut decoder, request, !wrong.is_withheld, judge);
         let answer = read(&mut records);
         let (taken, input) = records.finish();
         state.inputs.insert(self.number, Reading { input: input.pause(), decoder });

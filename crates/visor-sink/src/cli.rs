@@ -7,7 +7,7 @@ use visor_http::ListenAddress;
 use visor_proof::{delivery::FaultKind, verdict::Form};
 use visor_runtime::logging::LoggingFormat;
 
-pub use crate::emitted::Place;
+pub use crate::{emitted::Place, fault::Fault};
 
 /// Take what log collectors send, and tell which lines arrived
 #[derive(Debug, Parser)]
@@ -48,6 +48,17 @@ Examples:
 Collectors send to http://127.0.0.1:9465, each as to its own endpoint: Elasticsearch's _bulk, Loki's
 push, OTLP over HTTP, Splunk's HTTP Event Collector; to any other path JSON, lines or a form.
 
+Faults, each with options behind commas:
+  reject                      don't take a request, and answer with status=503; retry-after=2s
+  error                       take it, and answer with status=500
+  close                       close its connection without an answer, when=after it is taken or before
+  delay                       answer later, by=14s
+  reject-items                don't take an item of _bulk, and answer with status=429
+  withhold-acknowledgements   take it, and don't acknowledge it, where the protocol does that
+  slow-read                   read so many bytes-per-second=10000
+To which requests: share=10%, every=3 for each third one, count=5 for at most five, after=10s from
+the start on, for=20s from then on, protocol=loki for one alone.
+
 Exit status: 0 if all lines arrived once and intact, 1 if something happened to a line, 2 if an
 option is wrong or the sink can't work, 3 if it can't be told.";
 
@@ -83,6 +94,11 @@ pub struct Options {
     /// /emitted of a generator. Can be given several times
     #[arg(long, value_name = "FILE|URL")]
     pub emitted: Vec<Place>,
+
+    /// A fault on purpose: its name and options, such as `reject,status=429,retry-after=2s,share=10%`.
+    /// Can be given several times
+    #[arg(long, value_name = "FAULT", value_hint = ValueHint::Other)]
+    pub fault: Vec<Fault>,
 
     /// How long a line may take. Until then it isn't missing
     #[arg(long, value_name = "DURATION", default_value = "30s", value_hint = ValueHint::Other)]

@@ -1,15 +1,20 @@
 //! OTLP over gRPC: one method of one service, on a port of its own. Messages stay bytes, since
 //! [`otlp`](crate::protocol::otlp) reads their fields where they are.
 
-use std::{convert::Infallible, future::ready, io, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::pending, io, sync::Arc, time::Duration};
 
 use bytes::{Buf, BufMut, Bytes};
 use futures::{FutureExt, future::BoxFuture};
+use http::StatusCode;
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::{io::AsyncRead, io::AsyncWrite, select};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    select,
+    time::sleep,
+};
 use tonic::{
-    Status,
+    Code, Status,
     body::Body,
     codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder},
     server::{Grpc, UnaryService},
@@ -19,6 +24,7 @@ use visor_http::Connection;
 use crate::{
     audit::{Audit, InputHandle},
     encoding::MAX_BODY,
+    fault::{Faults, Wrong},
     metrics::Metrics,
     protocol::otlp,
     records::Item,
@@ -38,11 +44,12 @@ const PING: Duration = Duration::from_secs(30);
 pub(crate) struct Calls {
     audit: Arc<Audit>,
     metrics: Arc<Metrics>,
+    faults: Arc<Faults>,
 }
 
 impl Calls {
-    pub(crate) const fn new(audit: Arc<Audit>, metrics: Arc<Metrics>) -> Self {
-        Self { audit, metrics }
+    pub(crate) const fn new(audit: Arc<Audit>, metrics: Arc<Metrics>, faults: Arc<Faults>) -> Self {
+        Self { audit, metrics, faults }
     }
 
     /// Takes the calls of a connection until its end.
@@ -52,7 +59,8 @@ impl Calls {
         connection: Connection,
     ) -> io::Result<()> {
         let input = Arc::new(self.audit.input(&format!("{NAME} {}", connection.peer())));
-        let export = Export { input, metrics: self.metrics, connection: connection.clone() };
+        let Self { metrics, faults, .. } = self;
+        let export = Export { input, metrics, faults, connection: connection.clone() };
         let service = service_fn(move |request| call(export.clone(), request));
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
@@ -89,6 +97,7 @@ async fn call(
 struct Export {
     input: Arc<InputHandle>,
     metrics: Arc<Metrics>,
+    faults: Arc<Faults>,
     connection: Connection,
 }
 
@@ -97,17 +106,40 @@ impl UnaryService<Bytes> for Export {
     type Future = BoxFuture<'static, Result<tonic::Response<Bytes>, Status>>;
 
     fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
-        self.connection.progress().answering();
-        let answer = self.export(request.get_ref());
-        self.connection.progress().waiting();
-        ready(answer).boxed()
+        let export = self.clone();
+        async move { export.answer(request.get_ref()).await }.boxed()
     }
 }
 
 impl Export {
-    fn export(&self, request: &[u8]) -> Result<tonic::Response<Bytes>, Status> {
-        let read =
-            self.input.read(false, &mut || Item::Taken, |records| otlp::read(request, records));
+    /// The answer to a request, with what is done wrong.
+    async fn answer(&self, request: &[u8]) -> Result<tonic::Response<Bytes>, Status> {
+        const WHY: &str = "a fault of the sink, on purpose";
+        self.connection.progress().answering();
+        let wrong = self.faults.of_request(NAME);
+        if wrong.close == Some(false) {
+            self.connection.close();
+            return pending().await;
+        }
+        if let Some((status, _)) = wrong.reject {
+            return Err(Status::new(code(status), WHY));
+        }
+        let answer = self.export(request, &wrong);
+        sleep(wrong.delay).await;
+        if wrong.close.is_some() {
+            self.connection.close();
+            return pending().await;
+        }
+        self.connection.progress().waiting();
+        match wrong.error {
+            Some(status) => Err(Status::new(code(status), WHY)),
+            None => answer,
+        }
+    }
+
+    fn export(&self, request: &[u8], wrong: &Wrong) -> Result<tonic::Response<Bytes>, Status> {
+        let judge = &mut || Item::Taken;
+        let read = self.input.read(wrong, judge, |records| otlp::read(request, records));
         match read {
             Some((Ok(()), taken)) => {
                 self.metrics.records(NAME, taken);
@@ -120,6 +152,20 @@ impl Export {
             }
             None => Err(Status::unavailable("the sink has ended")),
         }
+    }
+}
+
+/// The code of gRPC for a status of HTTP, by what OTLP's clients do with both.
+fn code(status: StatusCode) -> Code {
+    match status {
+        StatusCode::TOO_MANY_REQUESTS => Code::ResourceExhausted,
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+            Code::Unavailable
+        }
+        StatusCode::UNAUTHORIZED => Code::Unauthenticated,
+        StatusCode::FORBIDDEN => Code::PermissionDenied,
+        status if status.is_client_error() => Code::InvalidArgument,
+        _ => Code::Internal,
     }
 }
 

@@ -10,6 +10,7 @@
 //! | [`protocol`] | what collectors speak: bytes in, records and the answer out |
 //! | [`framing`] | the same for connections of their own |
 //! | [`records`] | where the records of a request go |
+//! | [`fault`] | what a sink does wrong on purpose |
 //! | [`encoding`] | compressed bodies, with a limit |
 //! | `malformed` | bytes that aren't what their protocol says |
 //! | `protobuf` | fields of messages, where they are |
@@ -26,6 +27,7 @@ mod audit;
 pub mod cli;
 mod emitted;
 pub mod encoding;
+pub mod fault;
 pub mod framing;
 mod grpc;
 mod malformed;

@@ -3,12 +3,15 @@
 use http::StatusCode;
 use prometheus::{IntCounterVec, Opts, Registry};
 
+use crate::fault::Faults;
+
 /// The counters.
 pub(crate) struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     records: IntCounterVec,
     malformed: IntCounterVec,
+    faults: IntCounterVec,
 }
 
 impl Metrics {
@@ -39,8 +42,13 @@ impl Metrics {
             "Requests and frames that are not what their protocol says, by protocol.",
             &["protocol"],
         )?;
+        let faults = counter(
+            "visor_sink_faults_total",
+            "How often a fault of --fault has happened.",
+            &["fault"],
+        )?;
         visor_runtime::build_info::register(&registry, "visor_sink_build_info")?;
-        Ok(Self { registry, requests, records, malformed })
+        Ok(Self { registry, requests, records, malformed, faults })
     }
 
     pub(crate) fn request(&self, protocol: &str, status: StatusCode) {
@@ -61,11 +69,16 @@ impl Metrics {
         metrics.request("loki", StatusCode::NO_CONTENT);
         metrics.records("loki", 1);
         metrics.malformed("loki");
-        metrics.render()
+        metrics.faults.with_label_values(&["reject"]).inc();
+        metrics.render(&Faults::new(&[]))
     }
 
     /// The page.
-    pub(crate) fn render(&self) -> prometheus::Result<String> {
+    pub(crate) fn render(&self, faults: &Faults) -> prometheus::Result<String> {
+        for (name, count) in faults.counts() {
+            let counter = self.faults.with_label_values(&[name]);
+            counter.inc_by(count.saturating_sub(counter.get()));
+        }
         prometheus::TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 }

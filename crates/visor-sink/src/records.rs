@@ -22,6 +22,7 @@ pub struct Records<'a> {
     decoder: &'a mut Decoder,
     /// The number of the request.
     request: u64,
+    are_acknowledged: bool,
     /// Says what is done with the next item.
     judge: &'a mut dyn FnMut() -> Item,
     taken: u64,
@@ -33,9 +34,10 @@ impl<'a> Records<'a> {
         input: Input<'a>,
         decoder: &'a mut Decoder,
         request: u64,
+        are_acknowledged: bool,
         judge: &'a mut dyn FnMut() -> Item,
     ) -> Self {
-        Self { input, decoder, request, judge, taken: 0 }
+        Self { input, decoder, request, are_acknowledged, judge, taken: 0 }
     }
 
     /// The number of the request, which no other one has.
@@ -43,12 +45,22 @@ impl<'a> Records<'a> {
         self.request
     }
 
+    /// Whether the records are acknowledged, where the protocol does that.
+    pub const fn are_acknowledged(&self) -> bool {
+        self.are_acknowledged
+    }
+
     /// Adds a record that is a text: a line as it was written, or JSON.
-    pub fn text(&mut self, text: &[u8]) -> Item {
+    pub fn text(&mut self, text: &[u8]) {
+        self.taken += 1;
+        self.decoder.record(text, &mut self.input);
+    }
+
+    /// The same for an item of a request, whose client is told what is done with each.
+    pub fn item(&mut self, text: &[u8]) -> Item {
         let item = (self.judge)();
         if item == Item::Taken {
-            self.taken += 1;
-            self.decoder.record(text, &mut self.input);
+            self.text(text);
         }
         item
     }
@@ -66,13 +78,9 @@ impl<'a> Records<'a> {
     }
 
     /// Adds a record that has texts with names.
-    pub fn fields(&mut self, fields: &[Field<'_>]) -> Item {
-        let item = (self.judge)();
-        if item == Item::Taken {
-            self.taken += 1;
-            self.decoder.fields(fields, &mut self.input);
-        }
-        item
+    pub fn fields(&mut self, fields: &[Field<'_>]) {
+        self.taken += 1;
+        self.decoder.fields(fields, &mut self.input);
     }
 
     /// Adds the records of a file.

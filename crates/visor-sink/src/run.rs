@@ -16,6 +16,7 @@ use crate::{
     audit::Audit,
     cli::Options,
     emitted::Place,
+    fault::Faults,
     framing::{Forward, Framing, Lines, Syslog},
     grpc::Calls,
     metrics::Metrics,
@@ -67,7 +68,8 @@ async fn watch(options: &Options) -> anyhow::Result<visor_proof::Verdict> {
     let audit = Audit::new(delivery, options.settle.0, options.emitted.len());
     let metrics = Arc::new(Metrics::new()?);
     let mut signals = ShutdownSignals::listen()?;
-    serve(options, &audit, &metrics)?;
+    let faults = Arc::new(Faults::new(&options.fault));
+    serve(options, &audit, &metrics, &faults)?;
 
     let end = options.duration.map(|duration| Instant::now() + duration.0);
     let mut asking: Vec<Asking<'_>> = options.emitted.iter().map(Asking::new).collect();
@@ -131,14 +133,19 @@ impl<'a> Asking<'a> {
 type NewFraming = fn() -> Box<dyn Framing>;
 
 /// Listens everywhere. What is served ends with the process.
-fn serve(options: &Options, audit: &Arc<Audit>, metrics: &Arc<Metrics>) -> anyhow::Result<()> {
+fn serve(
+    options: &Options,
+    audit: &Arc<Audit>,
+    metrics: &Arc<Metrics>,
+    faults: &Arc<Faults>,
+) -> anyhow::Result<()> {
     let listener = listen(options.http, "http")?;
-    let server = Server::new(Arc::clone(audit), Arc::clone(metrics));
-    let calls = Calls::new(Arc::clone(audit), Arc::clone(metrics));
-    let sockets = Sockets::new(Arc::clone(audit), Arc::clone(metrics));
-    let (audit, metrics) = (Arc::clone(audit), Arc::clone(metrics));
+    let server = Server::new(Arc::clone(audit), Arc::clone(metrics), Arc::clone(faults));
+    let calls = Calls::new(Arc::clone(audit), Arc::clone(metrics), Arc::clone(faults));
+    let sockets = Sockets::new(Arc::clone(audit), Arc::clone(metrics), Arc::clone(faults));
+    let (audit, metrics, faults) = (Arc::clone(audit), Arc::clone(metrics), Arc::clone(faults));
     let shown = vec![
-        Page::metrics(move || metrics.render()),
+        Page::metrics(move || metrics.render(&faults)),
         Page::json("/verdict", move || serde_json::to_string(&audit.verdict())),
     ];
     let routes = move |handle| server.routes(pages(shown, || Ok(()))(handle));

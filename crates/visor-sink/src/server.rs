@@ -1,6 +1,6 @@
 //! HTTP: the way of a request, from its body to its answer.
 
-use std::sync::Arc;
+use std::{future::pending, sync::Arc, time::Duration};
 
 use axum::{
     Extension, Router,
@@ -8,37 +8,50 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use http::{StatusCode, header::CONTENT_ENCODING, request::Parts};
-use tokio::sync::Semaphore;
+use bytes::Bytes;
+use futures::StreamExt;
+use http::{
+    StatusCode,
+    header::{CONTENT_ENCODING, RETRY_AFTER},
+    request::Parts,
+};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep, sleep_until},
+};
 use tracing::debug;
-use visor_http::{BodyError, Budget, Connection};
+use visor_http::{BodyError, Budget, Connection, Progress};
 
 use crate::{
     audit::Audit,
     encoding::{self, DecodeError, MAX_BODY},
+    fault::{Faults, Wrong},
     metrics::Metrics,
     protocol::{self, Answer, Protocol},
-    records::{Item, Records},
+    records::Records,
 };
 
 /// The bytes of all bodies together that are being received.
 const ALL_BODIES: usize = 2 * MAX_BODY;
 /// How many requests are read at a time: each may have a decompressed body.
 const MAX_READING: usize = 2;
+/// How often it is said that an answer is still to come.
+const DELAY_STEP: Duration = Duration::from_secs(10);
 
 /// What takes requests.
 #[derive(Clone)]
 pub(crate) struct Server {
     audit: Arc<Audit>,
     metrics: Arc<Metrics>,
+    faults: Arc<Faults>,
     bodies: Budget,
     places: Arc<Semaphore>,
 }
 
 impl Server {
-    pub(crate) fn new(audit: Arc<Audit>, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(audit: Arc<Audit>, metrics: Arc<Metrics>, faults: Arc<Faults>) -> Self {
         let places = Arc::new(Semaphore::new(MAX_READING));
-        Self { audit, metrics, bodies: Budget::new(ALL_BODIES), places }
+        Self { audit, metrics, faults, bodies: Budget::new(ALL_BODIES), places }
     }
 
     /// The routes of requests that have records. Pages have routes of their own.
@@ -48,8 +61,13 @@ impl Server {
 
     async fn answer(&self, connection: &Connection, head: &Parts, body: Body) -> Answer {
         let protocol = protocol::of(head);
+        let wrong = self.faults.of_request(protocol.name());
+        let body = match wrong.bytes_per_second {
+            Some(rate) => slowly(body, rate, connection.progress().clone()),
+            None => body,
+        };
         let answer = match self.bodies.read(body, MAX_BODY, connection.progress()).await {
-            Ok(body) => self.read(connection, protocol, head, body.bytes()).await,
+            Ok(body) => self.answer_to(connection, protocol, head, body.bytes(), &wrong).await,
             Err(error) => {
                 let (status, why) = match error {
                     BodyError::TooLong => (
@@ -71,12 +89,47 @@ impl Server {
         answer
     }
 
+    /// The answer to a request, with what is done wrong.
+    async fn answer_to(
+        &self,
+        connection: &Connection,
+        protocol: &dyn Protocol,
+        head: &Parts,
+        body: &[u8],
+        wrong: &Wrong,
+    ) -> Answer {
+        const WHY: &str = "a fault of the sink, on purpose";
+        if wrong.close == Some(false) {
+            return closed(connection).await;
+        }
+        if let Some((status, retry_after)) = wrong.reject {
+            let mut answer = protocol.reject(head, status, WHY);
+            if let Some(after) = retry_after {
+                answer.headers_mut().insert(RETRY_AFTER, after.as_secs().into());
+            }
+            return answer;
+        }
+        let answer = self.read(connection, protocol, head, body, wrong).await;
+        let end = Instant::now() + wrong.delay;
+        while Instant::now() < end {
+            // The connection isn't closed meanwhile, as it would be if this took too long.
+            connection.progress().answering();
+            sleep_until(end.min(Instant::now() + DELAY_STEP)).await;
+        }
+        match wrong.error {
+            _ if wrong.close.is_some() => closed(connection).await,
+            Some(status) => protocol.reject(head, status, WHY),
+            None => answer,
+        }
+    }
+
     async fn read(
         &self,
         connection: &Connection,
         protocol: &dyn Protocol,
         head: &Parts,
         body: &[u8],
+        wrong: &Wrong,
     ) -> Answer {
         // The semaphore is never closed.
         let _place = self.places.acquire().await;
@@ -101,7 +154,8 @@ impl Server {
             return protocol.reject(head, StatusCode::INTERNAL_SERVER_ERROR, "no input");
         };
         let read = |records: &mut Records<'_>| protocol.read(head, body, records);
-        match input.read(false, &mut || Item::Taken, read) {
+        let mut judge = || self.faults.of_item(protocol.name());
+        match input.read(wrong, &mut judge, read) {
             Some((Ok(answer), taken)) => {
                 self.metrics.records(protocol.name(), taken);
                 answer
@@ -114,6 +168,26 @@ impl Server {
             None => protocol.reject(head, StatusCode::SERVICE_UNAVAILABLE, "the sink has ended"),
         }
     }
+}
+
+/// Closes a connection without an answer.
+async fn closed(connection: &Connection) -> Answer {
+    connection.close();
+    pending().await
+}
+
+/// A body of which so many bytes are read in a second.
+fn slowly(body: Body, bytes_per_second: u32, progress: Progress) -> Body {
+    Body::from_stream(body.into_data_stream().then(move |frame| {
+        let progress = progress.clone();
+        async move {
+            let bytes = frame.as_ref().map_or(0, Bytes::len);
+            let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+            sleep(Duration::from_secs(1) * bytes / bytes_per_second).await;
+            progress.waiting();
+            frame
+        }
+    }))
 }
 
 async fn take(

@@ -8,13 +8,14 @@ use tokio::{
     net::UdpSocket,
     select,
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tracing::debug;
 use visor_http::Connection;
 
 use crate::{
     audit::{Audit, InputHandle},
+    fault::{Faults, Wrong},
     framing::{Framing, MAX_FRAME},
     malformed::Malformed,
     metrics::Metrics,
@@ -35,12 +36,13 @@ const MAX_DATAGRAM: usize = 64 << 10;
 pub(crate) struct Sockets {
     audit: Arc<Audit>,
     metrics: Arc<Metrics>,
+    faults: Arc<Faults>,
     buffers: Arc<Semaphore>,
 }
 
 impl Sockets {
-    pub(crate) fn new(audit: Arc<Audit>, metrics: Arc<Metrics>) -> Self {
-        Self { audit, metrics, buffers: Arc::new(Semaphore::new(ALL_FRAMES)) }
+    pub(crate) fn new(audit: Arc<Audit>, metrics: Arc<Metrics>, faults: Arc<Faults>) -> Self {
+        Self { audit, metrics, faults, buffers: Arc::new(Semaphore::new(ALL_FRAMES)) }
     }
 
     /// Takes the frames of a connection until its end.
@@ -60,13 +62,24 @@ impl Sockets {
                 () = connection.closed() => return Err(io::Error::other("closed for another one")),
             };
             connection.progress().answering();
-            let answer = self.take(&input, &mut *framing, &mut buffer, read == 0);
-            let answer = answer.map_err(|malformed| {
-                self.metrics.malformed(name);
-                io::Error::other(malformed)
-            })?;
-            if !answer.is_empty() {
-                timeout(ANSWER_TIMEOUT, stream.write_all(&answer)).await??;
+            let length = self.whole(&mut *framing, &mut buffer, read == 0)?;
+            if length > 0 {
+                let wrong = self.faults.of_request(name);
+                if let Some(rate) = wrong.bytes_per_second {
+                    let length = u32::try_from(length).unwrap_or(u32::MAX);
+                    sleep(Duration::from_secs(1) * length / rate).await;
+                }
+                if wrong.close == Some(false) {
+                    return Ok(());
+                }
+                let answer = self.take(&input, &mut *framing, &mut buffer, length, &wrong)?;
+                sleep(wrong.delay).await;
+                if wrong.close.is_some() {
+                    return Ok(());
+                }
+                if !answer.is_empty() {
+                    timeout(ANSWER_TIMEOUT, stream.write_all(&answer)).await??;
+                }
             }
             if read == 0 {
                 return stream.shutdown().await;
@@ -84,8 +97,10 @@ impl Sockets {
         let mut buffer = Buffer::new(Arc::clone(&self.buffers));
         loop {
             let read = stdin.read_buf(&mut buffer.bytes).await?;
-            let taken = self.take(&input, &mut *framing, &mut buffer, read == 0);
-            taken.map_err(io::Error::other)?;
+            let length = self.whole(&mut *framing, &mut buffer, read == 0)?;
+            if length > 0 {
+                self.take(&input, &mut *framing, &mut buffer, length, &Wrong::default())?;
+            }
             if read == 0 {
                 return Ok(());
             }
@@ -100,32 +115,42 @@ impl Sockets {
             match socket.recv(&mut datagram).await {
                 Ok(length) => {
                     // There is nobody to tell.
-                    let _ = self.read(&input, &mut *framing, &datagram[..length]);
+                    let _ =
+                        self.read(&input, &mut *framing, &datagram[..length], &Wrong::default());
                 }
                 Err(error) => debug!(%error, "cannot receive a datagram"),
             }
         }
     }
 
-    /// Takes the whole frames of a buffer, at the end of a connection also an open one.
+    /// How many bytes of a buffer are whole frames; at the end of a connection, also an open one.
+    fn whole(
+        &self,
+        framing: &mut dyn Framing,
+        buffer: &mut Buffer,
+        is_end: bool,
+    ) -> io::Result<usize> {
+        let length = match framing.frames(&buffer.bytes) {
+            Ok(_) if is_end && framing.has_open_end() => Ok(buffer.bytes.len()),
+            Ok(0) => buffer.keep().map(|()| 0),
+            whole => whole,
+        };
+        length.map_err(|malformed| self.malformed(framing.name(), malformed))
+    }
+
+    /// Takes so many bytes of a buffer, which are whole frames, and returns the answer.
     fn take(
         &self,
         input: &InputHandle,
         framing: &mut dyn Framing,
         buffer: &mut Buffer,
-        is_end: bool,
-    ) -> Result<Vec<u8>, Malformed> {
-        let mut length = framing.frames(&buffer.bytes)?;
-        if is_end && framing.has_open_end() {
-            length = buffer.bytes.len();
-        }
-        if length == 0 {
-            buffer.keep()?;
-            return Ok(Vec::new());
-        }
-        let answer = self.read(input, framing, &buffer.bytes[..length])?;
+        length: usize,
+        wrong: &Wrong,
+    ) -> io::Result<Vec<u8>> {
+        let answer = self.read(input, framing, &buffer.bytes[..length], wrong)?;
         buffer.remove(length);
-        buffer.keep()?;
+        let kept = buffer.keep();
+        kept.map_err(|malformed| self.malformed(framing.name(), malformed))?;
         Ok(answer)
     }
 
@@ -134,13 +159,19 @@ impl Sockets {
         input: &InputHandle,
         framing: &mut dyn Framing,
         frames: &[u8],
-    ) -> Result<Vec<u8>, Malformed> {
-        let read = input.read(false, &mut || Item::Taken, |records| framing.read(frames, records));
+        wrong: &Wrong,
+    ) -> io::Result<Vec<u8>> {
+        let read = input.read(wrong, &mut || Item::Taken, |records| framing.read(frames, records));
         let Some((answer, taken)) = read else {
-            return Err(Malformed::new("the sink has ended"));
+            return Err(io::Error::other("the sink has ended"));
         };
         self.metrics.records(framing.name(), taken);
-        answer
+        answer.map_err(|malformed| self.malformed(framing.name(), malformed))
+    }
+
+    fn malformed(&self, protocol: &str, malformed: Malformed) -> io::Error {
+        self.metrics.malformed(protocol);
+        io::Error::other(malformed)
     }
 }
 

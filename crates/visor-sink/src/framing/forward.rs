@@ -41,7 +41,9 @@ impl Framing for Forward {
             let Value::List(count) = messagepack::next(&mut rest)? else {
                 return Err(Malformed::new("a message is no list"));
             };
-            if let Some(chunk) = message(count, &mut rest, records)? {
+            if let Some(chunk) = message(count, &mut rest, records)?
+                && records.are_acknowledged()
+            {
                 answer.extend(messagepack::acknowledgement(chunk));
             }
         }

@@ -45,7 +45,7 @@ impl Protocol for Elasticsearch {
         let answer = if sends && path.ends_with("/_bulk") {
             bulk::take(path, body, records)?
         } else if sends && ["/_doc", "/_create"].iter().any(|kind| path.contains(kind)) {
-            match records.text(body) {
+            match records.item(body) {
                 Item::Taken => json(StatusCode::CREATED, &json!({ "result": "created" })),
                 Item::Rejected(status) => self.reject(head, status, bulk::REJECTED),
             }

@@ -88,7 +88,7 @@ fn add(fields: &[Field<'_>], records: &mut Records<'_>) {
     match fields {
         [body] if body.name == "body" => records.text(&body.text),
         _ => records.fields(fields),
-    };
+    }
 }
 
 /// The texts of a log record that matter.

@@ -55,12 +55,14 @@ impl Protocol for Splunk {
                 match serde_json::from_str::<String>(text) {
                     Ok(text) => records.text(text.as_bytes()),
                     Err(_) => records.text(text.as_bytes()),
-                };
+                }
             }
         }
         let mut taken = json!({ "text": "Success", "code": 0 });
         if !header(head, CHANNEL).is_empty() {
-            taken["ackId"] = records.request().into();
+            // Whether it is acknowledged is a part of its number.
+            let number = 2 * records.request() + u64::from(!records.are_acknowledged());
+            taken["ackId"] = number.into();
         }
         Ok(json(StatusCode::OK, &taken))
     }
@@ -79,13 +81,13 @@ struct Event<'a> {
     event: &'a RawValue,
 }
 
-/// The answer to a client that asks which of its requests have arrived: all that have an answer.
+/// The answer to a client that asks which of its requests have arrived: those with an even number.
 fn acknowledgements(body: &[u8]) -> Result<Answer, Malformed> {
     #[derive(Deserialize)]
     struct Asked {
         acks: Vec<u64>,
     }
     let asked: Asked = serde_json::from_slice(body).map_err(|error| Malformed::new(&error))?;
-    let acks = asked.acks.iter().map(|number| (number.to_string(), Value::Bool(true)));
+    let acks = asked.acks.iter().map(|number| (number.to_string(), Value::Bool(number % 2 == 0)));
     Ok(json(StatusCode::OK, &json!({ "acks": acks.collect::<serde_json::Map<_, _>>() })))
 }

@@ -88,7 +88,7 @@ pub(super) fn take(
     let mut items = Vec::new();
     for (number, operation) in (Operations { rest: body }).enumerate() {
         let (action, document) = operation?;
-        let item = document.map_or(Item::Taken, |document| records.text(document));
+        let item = document.map_or(Item::Taken, |document| records.item(document));
         has_errors |= item != Item::Taken;
         let (name, result, status, target) = match &action {
             Action::Create(target) => ("create", "created", StatusCode::CREATED, target),
