@@ -8,7 +8,9 @@ pub(crate) mod otlp;
 mod splunk;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
+use http::{
+    HeaderName, HeaderValue, Method, Response, StatusCode, header::CONTENT_TYPE, request::Parts,
+};
 
 pub use crate::malformed::Malformed;
 use crate::records::Records;
@@ -24,6 +26,11 @@ pub trait Protocol: Sync {
 
     /// Whether a request is one of this protocol.
     fn is_for(&self, head: &Parts) -> bool;
+
+    /// Whether such a request has records, rather than a question of its client.
+    fn has_records(&self, head: &Parts) -> bool {
+        [Method::POST, Method::PUT].contains(&head.method)
+    }
 
     /// Reads the records of a request, whose body has no content encoding anymore.
     ///

@@ -61,7 +61,11 @@ impl Server {
 
     async fn answer(&self, connection: &Connection, head: &Parts, body: Body) -> Answer {
         let protocol = protocol::of(head);
-        let wrong = self.faults.of_request(protocol.name());
+        let wrong = if protocol.has_records(head) {
+            self.faults.of_request(protocol.name())
+        } else {
+            Wrong::default()
+        };
         let body = match wrong.bytes_per_second {
             Some(rate) => slowly(body, rate, connection.progress().clone()),
             None => body,

@@ -34,6 +34,13 @@ impl Protocol for Elasticsearch {
         }
     }
 
+    fn has_records(&self, head: &Parts) -> bool {
+        let path = head.uri.path();
+        let is_document = ["/_doc", "/_create"].iter().any(|kind| path.contains(kind));
+        [Method::POST, Method::PUT].contains(&head.method)
+            && (path.ends_with("/_bulk") || is_document)
+    }
+
     fn read(
         &self,
         head: &Parts,
@@ -41,16 +48,15 @@ impl Protocol for Elasticsearch {
         records: &mut Records<'_>,
     ) -> Result<Answer, Malformed> {
         let path = head.uri.path();
-        let sends = [Method::POST, Method::PUT].contains(&head.method);
-        let answer = if sends && path.ends_with("/_bulk") {
+        let answer = if !self.has_records(head) {
+            question(head)
+        } else if path.ends_with("/_bulk") {
             bulk::take(path, body, records)?
-        } else if sends && ["/_doc", "/_create"].iter().any(|kind| path.contains(kind)) {
+        } else {
             match records.item(body) {
                 Item::Taken => json(StatusCode::CREATED, &json!({ "result": "created" })),
                 Item::Rejected(status) => self.reject(head, status, bulk::REJECTED),
             }
-        } else {
-            question(head)
         };
         Ok(with_product(answer))
     }
@@ -81,7 +87,7 @@ fn question(head: &Parts) -> Answer {
     } else if is_named(&["/_license", "/_xpack"]) {
         let license = json!({ "status": "active", "type": "basic", "mode": "basic" });
         (StatusCode::OK, json!({ "license": license, "features": {} }))
-    } else if is_named(&["/_cluster", "/_nodes"]) {
+    } else if is_named(&["/_cluster", "/_nodes", "/_cat"]) {
         let health =
             json!({ "cluster_name": "visor", "status": "green", "timed_out": false, "nodes": {} });
         (StatusCode::OK, health)

@@ -28,6 +28,10 @@ impl Protocol for Splunk {
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
+    fn has_records(&self, head: &Parts) -> bool {
+        head.method == Method::POST && !head.uri.path().ends_with("/ack")
+    }
+
     fn read(
         &self,
         head: &Parts,
