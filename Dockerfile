@@ -53,9 +53,9 @@ LABEL org.opencontainers.image.title="visor-sink" \
       org.opencontainers.image.revision="$REVISION"
 COPY --from=build /build/visor-sink /visor-sink
 USER 65532:65532
-EXPOSE 9465
+EXPOSE 9465 4317 24224 5514 5514/udp 5170
 ENTRYPOINT ["/visor-sink"]
-CMD ["--http", ":9465"]
+CMD ["--http", ":9465", "--grpc", ":4317", "--forward", ":24224", "--syslog", ":5514", "--lines", ":5170"]
 
 # The last one is what a build without `--target` makes.
 FROM scratch AS visor

@@ -1,6 +1,6 @@
 # The targets of this repository. `make` lists them.
 
-SECONDS_OF_FUZZING ?= 15
+SECONDS_OF_FUZZING ?= 10
 SOAK_MINUTES ?= 60
 
 VENV := target/venv
@@ -120,7 +120,7 @@ check-generated: ## Check that the generated files are what the code generates.
 bench: ## Run the benchmarks, and write docs/performance.md.
 	bench/run --write docs/performance.md
 
-fuzz: ## Fuzz the parsers of documents, formats and deliveries (SECONDS_OF_FUZZING each).
+fuzz: ## Fuzz the parsers of documents, formats, deliveries and protocols (SECONDS_OF_FUZZING each).
 	tests/fuzz/run $(SECONDS_OF_FUZZING)
 
 clean: ## Remove the build outputs.

@@ -47,9 +47,10 @@ impl Path {
     }
 }
 
+/// Control characters, which the name of a field may have, are escaped.
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&printable(&self.0))
     }
 }
 
@@ -104,6 +105,8 @@ mod tests {
     fn no_message_has_a_control_character() {
         let problem = Problem::new(Path::root(), "what `\u{1b}[7m\r\n` quotes");
         assert_eq!(problem.to_string(), "what `\\u{1b}[7m\\r\\n` quotes");
+        let problem = Problem::new(Path::root().field("a\nb"), "must not be here");
+        assert_eq!(problem.to_string(), "a\\nb: must not be here");
     }
 
     #[test]

@@ -76,6 +76,14 @@ impl Page {
         Self::new(path, "application/json", render)
     }
 
+    /// A page for people.
+    pub fn html<E: Display>(
+        path: &'static str,
+        render: impl Fn() -> Result<String, E> + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(path, "text/html; charset=utf-8", render)
+    }
+
     fn new<E: Display>(
         path: &'static str,
         kind: &'static str,

@@ -1,6 +1,6 @@
 //! How long lines took from their output to where they arrived: a histogram.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser::SerializeMap};
 
 /// The upper bounds of the buckets in milliseconds. Lines that arrived before they were written, by
 /// another clock, are in the first one.
@@ -9,8 +9,12 @@ pub const BOUNDS: [i64; 19] = [
     300_000,
 ];
 
+/// The quantiles that are shown.
+pub const QUANTILES: [(&str, f64); 3] =
+    [("p50Milliseconds", 0.5), ("p90Milliseconds", 0.9), ("p99Milliseconds", 0.99)];
+
 /// A histogram of times. The last bucket has no bound.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Latencies {
     counts: [u64; BOUNDS.len() + 1],
     /// The sum of the times in milliseconds.
@@ -30,6 +34,11 @@ impl Latencies {
             *count += more;
         }
         self.sum = self.sum.saturating_add(other.sum);
+    }
+
+    /// Whether there is no time.
+    pub fn is_empty(&self) -> bool {
+        self.count() == 0
     }
 
     /// How many times there are.
@@ -58,6 +67,18 @@ impl Latencies {
             so_far as f64 >= share * count as f64
         });
         bucket.filter(|_| count > 0).and_then(|bucket| BOUNDS.get(bucket).copied())
+    }
+}
+
+/// Quantiles, in milliseconds: each is the bound of its bucket.
+impl Serialize for Latencies {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("lines", &self.count())?;
+        for (name, share) in QUANTILES {
+            map.serialize_entry(name, &self.quantile(share))?;
+        }
+        map.end()
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     emitted::{Emitted, EmittedLane},
     expected::Expected,
     lane::Lane,
+    latency::Latencies,
 };
 
 /// The maximum number of missing lines that are named.
@@ -32,6 +33,9 @@ pub struct Verdict {
     pub examples: Vec<FaultyLine>,
     /// Lines of which only fields arrived: these can't be checked.
     pub unchecked: u64,
+    /// How long lines took, where that is known.
+    #[serde(skip_serializing_if = "Latencies::is_empty")]
+    pub latency: Latencies,
     /// Whether what was emitted is known.
     #[serde(skip)]
     pub is_emitted_known: bool,
@@ -50,6 +54,9 @@ pub struct OutputVerdict {
     /// Its counts.
     #[serde(flatten)]
     pub counts: Counts,
+    /// How long its lines took, where that is known.
+    #[serde(skip_serializing_if = "Latencies::is_empty")]
+    pub latency: Latencies,
 }
 
 /// The verdict for a source.
@@ -149,6 +156,7 @@ impl Verdict {
             sources: Vec::new(),
             examples: Vec::new(),
             unchecked: delivery.unchecked,
+            latency: Latencies::default(),
             is_emitted_known: !emitted.is_empty(),
         };
         let mut reported: HashMap<Lane, (&Emitted, &EmittedLane)> = HashMap::new();
@@ -180,32 +188,33 @@ impl Verdict {
                 }
             }
             output.counts.add(&counts);
+            output.add_latencies(received);
         }
         let mut unreported: Vec<_> =
             delivery.lanes().filter(|(lane, _)| !reported.contains_key(lane)).collect();
         unreported.sort_by_key(|(lane, _)| *lane);
-        let mut others = Counts::default();
+        let mut others = OutputVerdict::default();
         for (lane, received) in unreported {
             // A token of nobody's is one that only looks like a token: no line of its lane was intact,
             // and there is only one of it.
             let count = received.seen.count() + received.claimed.count();
             if received.is_proven || count > 1 {
-                others.add(&verdict.lane(lane, "", received, None, expected));
+                others.counts.add(&verdict.lane(lane, "", received, None, expected));
+                others.add_latencies(received);
             } else {
                 verdict.total.foreign += count + received.fault(FaultKind::Duplicated).0;
             }
         }
-        if others != Counts::default() {
-            outputs.insert(
-                (String::new(), String::new()),
-                OutputVerdict { counts: others, ..OutputVerdict::default() },
-            );
+        let delivered = others.counts.delivered;
+        if others != OutputVerdict::default() {
+            outputs.insert((String::new(), String::new()), others);
         }
         let omitted: u64 = emitted.iter().map(|report| report.omitted.lines).sum();
-        verdict.total.unobserved += omitted.saturating_sub(others.delivered);
+        verdict.total.unobserved += omitted.saturating_sub(delivered);
         verdict.total.foreign += delivery.without_token + delivery.of_further_lanes;
         for output in outputs.values() {
             verdict.total.add(&output.counts);
+            verdict.latency.merge(&output.latency);
         }
         let mut sources: BTreeMap<&str, Counts> = BTreeMap::new();
         for output in outputs.values() {
@@ -325,7 +334,34 @@ impl Verdict {
     }
 }
 
+impl OutputVerdict {
+    fn add_latencies(&mut self, received: &Received) {
+        if let Some(latencies) = &received.latencies {
+            self.latency.merge(latencies);
+        }
+    }
+}
+
 impl Counts {
+    /// The counts of a verdict by their names.
+    pub const fn named(&self) -> [(&'static str, u64); 13] {
+        [
+            ("emitted", self.emitted),
+            ("delivered", self.delivered),
+            ("missing", self.missing),
+            ("duplicated", self.duplicated),
+            ("redelivered", self.redelivered),
+            ("late", self.late),
+            ("outOfOrder", self.out_of_order),
+            ("truncated", self.truncated),
+            ("split", self.split),
+            ("merged", self.merged),
+            ("altered", self.altered),
+            ("foreign", self.foreign),
+            ("unobserved", self.unobserved),
+        ]
+    }
+
     /// What makes a delivery faulty: how many lines are out of order is no fault.
     pub const fn faults(&self) -> [(FaultKind, u64); 6] {
         [

@@ -10,12 +10,14 @@ use visor_proof::{
     Delivery, Emitted, Expected, Verdict,
     decode::Decoder,
     delivery::{Circumstances, InputState},
+    verdict::Counts,
 };
 
 use crate::{
     fault::Wrong,
-    records::{Item, Records},
+    history::{History, Point},
 };
+use visor_protocols::records::{Item, Records};
 
 /// The maximum number of lanes of a place that generators before have left there.
 const MAX_EARLIER_LANES: usize = 100_000;
@@ -37,6 +39,8 @@ struct State {
     next_request: u64,
     /// When a record arrived last, in milliseconds since the epoch.
     last_arrival: u64,
+    start: u64,
+    history: History,
 }
 
 /// How far an input is read.
@@ -65,6 +69,8 @@ impl Audit {
             next_input: 0,
             next_request: 0,
             last_arrival: now,
+            start: now,
+            history: History::default(),
         };
         Arc::new(Self { grace, state: Mutex::new(state) })
     }
@@ -92,12 +98,25 @@ impl Audit {
         *known = Some(report);
     }
 
-    /// Notes how far everything is.
-    pub(crate) fn tick(&self) {
+    /// Notes how far everything is, and returns the verdict.
+    pub(crate) fn tick(&self) -> Verdict {
+        let now = now();
         let mut state = self.lock();
         let State { delivery, expected, emitted, .. } = &mut *state;
         let lanes: Vec<_> = emitted.iter().flatten().flat_map(|report| &report.lanes).collect();
-        expected.note(now(), delivery, &lanes);
+        expected.note(now, delivery, &lanes);
+        drop(state);
+        let verdict = self.verdict();
+        let mut state = self.lock();
+        let seconds = now.saturating_sub(state.start) / 1000;
+        let Counts { emitted, delivered, .. } = verdict.total;
+        state.history.add(Point { seconds, emitted, delivered });
+        verdict
+    }
+
+    /// The lines over time.
+    pub(crate) fn history(&self) -> Vec<Point> {
+        self.lock().history.points().to_vec()
     }
 
     /// Whether all generators have ended, and nothing has arrived or been emitted for the grace time.

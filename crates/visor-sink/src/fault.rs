@@ -12,7 +12,7 @@ use std::{
 use http::StatusCode;
 use rand::RngExt;
 
-use crate::records::Item;
+use visor_protocols::records::Item;
 
 /// A fault, and when it happens.
 #[derive(Debug, Clone, PartialEq)]

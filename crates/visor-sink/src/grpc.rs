@@ -1,5 +1,5 @@
 //! OTLP over gRPC: one method of one service, on a port of its own. Messages stay bytes, since
-//! [`otlp`](crate::protocol::otlp) reads their fields where they are.
+//! [`otlp`](visor_protocols::protocol::otlp) reads their fields where they are.
 
 use std::{convert::Infallible, future::pending, io, sync::Arc, time::Duration};
 
@@ -23,12 +23,10 @@ use visor_http::Connection;
 
 use crate::{
     audit::{Audit, InputHandle},
-    encoding::MAX_BODY,
     fault::{Faults, Wrong},
     metrics::Metrics,
-    protocol::otlp,
-    records::Item,
 };
+use visor_protocols::{encoding::MAX_BODY, protocol::otlp, records::Item};
 
 const EXPORT: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
 const NAME: &str = "otlp-grpc";

@@ -7,18 +7,15 @@
 //!
 //! | module | idea |
 //! |---|---|
-//! | [`protocol`] | what collectors speak: bytes in, records and the answer out |
-//! | [`framing`] | the same for connections of their own |
-//! | [`records`] | where the records of a request go |
 //! | [`fault`] | what a sink does wrong on purpose |
-//! | [`encoding`] | compressed bodies, with a limit |
-//! | `malformed` | bytes that aren't what their protocol says |
-//! | `protobuf` | fields of messages, where they are |
 //! | `audit` | what arrived and what was emitted, together |
 //! | `server` | HTTP: the way of a request |
 //! | `grpc` | the way of a call of gRPC |
 //! | `sockets` | the way of a frame |
 //! | `emitted` | asks what was emitted |
+//! | `history` | lines over time |
+//! | `page` | the page for people |
+//! | `table` | the live table on a terminal |
 //! | `metrics` | what Prometheus reads |
 //! | `run` | a run, from its first listener to its verdict |
 //! | [`cli`] | the command line |
@@ -26,18 +23,15 @@
 mod audit;
 pub mod cli;
 mod emitted;
-pub mod encoding;
 pub mod fault;
-pub mod framing;
 mod grpc;
-mod malformed;
+mod history;
 mod metrics;
-mod protobuf;
-pub mod protocol;
-pub mod records;
+mod page;
 mod run;
 mod server;
 mod sockets;
+mod table;
 
 pub use run::run;
 

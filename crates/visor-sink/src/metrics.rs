@@ -1,9 +1,21 @@
 //! The sink's metrics, as Prometheus reads them.
 
+use std::collections::BTreeMap;
+
 use http::StatusCode;
-use prometheus::{IntCounterVec, Opts, Registry};
+use prometheus::{
+    IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    proto::{Bucket, Histogram, Metric, MetricFamily, MetricType},
+};
+use visor_proof::{
+    Verdict,
+    latency::{BOUNDS, Latencies},
+};
 
 use crate::fault::Faults;
+
+/// The maximum number of outputs with series of their own.
+const MAX_OUTPUTS: usize = 1_000;
 
 /// The counters.
 pub(crate) struct Metrics {
@@ -12,6 +24,7 @@ pub(crate) struct Metrics {
     records: IntCounterVec,
     malformed: IntCounterVec,
     faults: IntCounterVec,
+    lines: IntGaugeVec,
 }
 
 impl Metrics {
@@ -47,8 +60,13 @@ impl Metrics {
             "How often a fault of --fault has happened.",
             &["fault"],
         )?;
+        let lines = IntGaugeVec::new(
+            Opts::new("visor_sink_lines", "The counts of the verdict, by pod and output."),
+            &["pod", "output", "count"],
+        )?;
+        registry.register(Box::new(lines.clone()))?;
         visor_runtime::build_info::register(&registry, "visor_sink_build_info")?;
-        Ok(Self { registry, requests, records, malformed, faults })
+        Ok(Self { registry, requests, records, malformed, faults, lines })
     }
 
     pub(crate) fn request(&self, protocol: &str, status: StatusCode) {
@@ -63,6 +81,31 @@ impl Metrics {
         self.malformed.with_label_values(&[protocol]).inc();
     }
 
+    /// The requests and the records of each protocol.
+    pub(crate) fn protocols(&self) -> Vec<(String, u64, u64)> {
+        let mut protocols: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+        for family in self.registry.gather() {
+            for metric in family.get_metric() {
+                let label = metric.get_label().iter().find(|label| label.name() == "protocol");
+                let Some(label) = label else { continue };
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "a count is a whole number"
+                )]
+                let count = metric.get_counter().get_value() as u64;
+                let known = protocols.entry(label.value().to_owned()).or_default();
+                match family.name() {
+                    "visor_sink_requests_total" => known.0 += count,
+                    "visor_sink_records_total" => known.1 += count,
+                    _ => {}
+                }
+            }
+        }
+        let protocols = protocols.into_iter();
+        protocols.map(|(name, (requests, records))| (name, requests, records)).collect()
+    }
+
     /// A page with a sample of each metric.
     pub(crate) fn example() -> prometheus::Result<String> {
         let metrics = Self::new()?;
@@ -70,15 +113,56 @@ impl Metrics {
         metrics.records("loki", 1);
         metrics.malformed("loki");
         metrics.faults.with_label_values(&["reject"]).inc();
-        metrics.render(&Faults::new(&[]))
+        metrics.lines.with_label_values(&["shop-0", "access.log", "missing"]).set(0);
+        let verdict = Verdict::of(&mut visor_proof::Delivery::default(), &[], None);
+        metrics.render(&Faults::new(&[]), &verdict)
     }
 
     /// The page.
-    pub(crate) fn render(&self, faults: &Faults) -> prometheus::Result<String> {
+    pub(crate) fn render(&self, faults: &Faults, verdict: &Verdict) -> prometheus::Result<String> {
         for (name, count) in faults.counts() {
             let counter = self.faults.with_label_values(&[name]);
             counter.inc_by(count.saturating_sub(counter.get()));
         }
-        prometheus::TextEncoder::new().encode_to_string(&self.registry.gather())
+        for output in verdict.outputs.iter().take(MAX_OUTPUTS) {
+            for (name, count) in output.counts.named() {
+                let labels = [output.pod.as_str(), output.output.as_str(), name];
+                let count = i64::try_from(count).unwrap_or(i64::MAX);
+                self.lines.with_label_values(&labels).set(count);
+            }
+        }
+        let mut families = self.registry.gather();
+        families.push(latency(&verdict.latency));
+        TextEncoder::new().encode_to_string(&families)
     }
+}
+
+/// The histogram of the latencies, in seconds.
+fn latency(latencies: &Latencies) -> MetricFamily {
+    let mut histogram = Histogram::default();
+    let mut so_far = 0;
+    let seconds = |milliseconds: i64| {
+        #[expect(clippy::cast_precision_loss, reason = "more than enough digits are left")]
+        let milliseconds = milliseconds as f64;
+        milliseconds / 1000.0
+    };
+    let mut buckets = Vec::new();
+    for (bound, count) in BOUNDS.iter().zip(latencies.counts()) {
+        so_far += count;
+        let mut bucket = Bucket::default();
+        bucket.set_upper_bound(seconds(*bound));
+        bucket.set_cumulative_count(so_far);
+        buckets.push(bucket);
+    }
+    histogram.set_bucket(buckets);
+    histogram.set_sample_count(latencies.count());
+    histogram.set_sample_sum(seconds(latencies.sum()));
+    let mut metric = Metric::default();
+    metric.set_histogram(histogram);
+    let mut family = MetricFamily::default();
+    family.set_name("visor_sink_latency_seconds".to_owned());
+    family.set_help("How long lines took from their output to the sink.".to_owned());
+    family.set_field_type(MetricType::HISTOGRAM);
+    family.set_metric(vec![metric]);
+    family
 }

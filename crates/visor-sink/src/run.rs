@@ -1,6 +1,6 @@
 //! A run: listeners, and what happens every second, until the verdict.
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{convert::Infallible, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tokio::{
@@ -17,12 +17,14 @@ use crate::{
     cli::Options,
     emitted::Place,
     fault::Faults,
-    framing::{Forward, Framing, Lines, Syslog},
     grpc::Calls,
     metrics::Metrics,
+    page::{self, Shown},
     server::Server,
     sockets::Sockets,
+    table::Table,
 };
+use visor_protocols::framing::{Forward, Framing, Lines, Syslog};
 
 /// How often it is asked what was emitted.
 const TICK: Duration = Duration::from_secs(1);
@@ -71,6 +73,7 @@ async fn watch(options: &Options) -> anyhow::Result<visor_proof::Verdict> {
     let faults = Arc::new(Faults::new(&options.fault));
     serve(options, &audit, &metrics, &faults)?;
 
+    let mut table = Table::on_terminal();
     let end = options.duration.map(|duration| Instant::now() + duration.0);
     let mut asking: Vec<Asking<'_>> = options.emitted.iter().map(Asking::new).collect();
     let mut ticker = interval(TICK);
@@ -84,11 +87,15 @@ async fn watch(options: &Options) -> anyhow::Result<visor_proof::Verdict> {
         for (place, asking) in asking.iter_mut().enumerate() {
             asking.ask(place, &audit).await;
         }
-        audit.tick();
+        let verdict = audit.tick();
+        if let Some(table) = &mut table {
+            table.show(&verdict, &metrics.protocols());
+        }
         if options.until_complete && audit.is_complete() {
             break true;
         }
     };
+    drop(table);
     audit.finish(is_complete);
     Ok(audit.verdict())
 }
@@ -143,11 +150,29 @@ fn serve(
     let server = Server::new(Arc::clone(audit), Arc::clone(metrics), Arc::clone(faults));
     let calls = Calls::new(Arc::clone(audit), Arc::clone(metrics), Arc::clone(faults));
     let sockets = Sockets::new(Arc::clone(audit), Arc::clone(metrics), Arc::clone(faults));
+    let (counters, counted) = (Arc::clone(metrics), Arc::clone(faults));
+    let (audited, verdicts) = (Arc::clone(audit), Arc::clone(audit));
     let (audit, metrics, faults) = (Arc::clone(audit), Arc::clone(metrics), Arc::clone(faults));
+    let allowed = options.allow.clone();
+    let page = move |render: fn(&Shown<'_>) -> String| {
+        let verdict = audit.verdict();
+        let shown = Shown {
+            outcome: verdict.outcome(&allowed),
+            verdict: &verdict,
+            history: &audit.history(),
+            protocols: &metrics.protocols(),
+            faults: &faults.counts().into_iter().collect::<Vec<_>>(),
+        };
+        Ok::<_, Infallible>(render(&shown))
+    };
+    let page = Arc::new(page);
+    let content = Arc::clone(&page);
     let shown = vec![
-        Page::metrics(move || metrics.render(&faults)),
-        Page::json("/verdict", move || serde_json::to_string(&audit.verdict())),
+        Page::metrics(move || counters.render(&counted, &audited.verdict())),
+        Page::json("/verdict", move || serde_json::to_string(&verdicts.verdict())),
+        Page::html("/content", move || content(page::content)),
     ];
+    let server = server.with_home(move || page(page::page).unwrap_or_default());
     let routes = move |handle| server.routes(pages(shown, || Ok(()))(handle));
     tokio::spawn(visor_http::serve(listener, LIMITS, Plain, routes));
 

@@ -6,7 +6,7 @@ use axum::{
     Extension, Router,
     body::Body,
     extract::{Request, State},
-    response::Response,
+    response::{Html, IntoResponse, Response},
 };
 use bytes::Bytes;
 use futures::StreamExt;
@@ -24,9 +24,11 @@ use visor_http::{BodyError, Budget, Connection, Progress};
 
 use crate::{
     audit::Audit,
-    encoding::{self, DecodeError, MAX_BODY},
     fault::{Faults, Wrong},
     metrics::Metrics,
+};
+use visor_protocols::{
+    encoding::{self, DecodeError, MAX_BODY},
     protocol::{self, Answer, Protocol},
     records::Records,
 };
@@ -44,6 +46,8 @@ pub(crate) struct Server {
     audit: Arc<Audit>,
     metrics: Arc<Metrics>,
     faults: Arc<Faults>,
+    /// Renders the page for people.
+    home: Arc<dyn Fn() -> String + Send + Sync>,
     bodies: Budget,
     places: Arc<Semaphore>,
 }
@@ -51,7 +55,13 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn new(audit: Arc<Audit>, metrics: Arc<Metrics>, faults: Arc<Faults>) -> Self {
         let places = Arc::new(Semaphore::new(MAX_READING));
-        Self { audit, metrics, faults, bodies: Budget::new(ALL_BODIES), places }
+        let home = Arc::new(String::new);
+        Self { audit, metrics, faults, home, bodies: Budget::new(ALL_BODIES), places }
+    }
+
+    /// Shows browsers this page at `/`, where other clients have questions and records.
+    pub(crate) fn with_home(self, home: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        Self { home: Arc::new(home), ..self }
     }
 
     /// The routes of requests that have records. Pages have routes of their own.
@@ -200,5 +210,8 @@ async fn take(
     request: Request,
 ) -> Response {
     let (head, body) = request.into_parts();
+    if protocol::is_page(&head) {
+        return Html((server.home)()).into_response();
+    }
     server.answer(&connection, &head, body).await.map(Body::from)
 }

@@ -16,12 +16,16 @@ use visor_http::Connection;
 use crate::{
     audit::{Audit, InputHandle},
     fault::{Faults, Wrong},
+    metrics::Metrics,
+};
+use visor_protocols::{
     framing::{Framing, MAX_FRAME},
     malformed::Malformed,
-    metrics::Metrics,
     records::Item,
 };
 
+/// How much is read at once at least.
+const READ: usize = 16 << 10;
 /// What each connection may have received of a frame without asking.
 const FREE: usize = 64 << 10;
 /// The bytes of all connections together beyond that.
@@ -58,7 +62,7 @@ impl Sockets {
         loop {
             connection.progress().waiting();
             let read = select! {
-                read = stream.read_buf(&mut buffer.bytes) => read?,
+                read = stream.read_buf(buffer.room()) => read?,
                 () = connection.closed() => return Err(io::Error::other("closed for another one")),
             };
             connection.progress().answering();
@@ -96,7 +100,7 @@ impl Sockets {
         let input = self.audit.input("<stdin>");
         let mut buffer = Buffer::new(Arc::clone(&self.buffers));
         loop {
-            let read = stdin.read_buf(&mut buffer.bytes).await?;
+            let read = stdin.read_buf(buffer.room()).await?;
             let length = self.whole(&mut *framing, &mut buffer, read == 0)?;
             if length > 0 {
                 self.take(&input, &mut *framing, &mut buffer, length, &Wrong::default())?;
@@ -187,8 +191,14 @@ impl Buffer {
         Self { bytes: BytesMut::new(), shared, held: None }
     }
 
+    /// The bytes, with room for more.
+    fn room(&mut self) -> &mut BytesMut {
+        self.bytes.reserve(READ);
+        &mut self.bytes
+    }
+
     fn remove(&mut self, length: usize) {
-        if length == self.bytes.len() && self.bytes.capacity() > FREE {
+        if length == self.bytes.len() && self.bytes.capacity() > 2 * FREE {
             self.bytes = BytesMut::new();
         } else {
             self.bytes.advance(length);

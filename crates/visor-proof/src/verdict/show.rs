@@ -30,34 +30,22 @@ impl Verdict {
     }
 }
 
-/// The counts of a verdict by their names.
-const fn named(counts: &Counts) -> [(&'static str, u64); 13] {
-    [
-        ("emitted", counts.emitted),
-        ("delivered", counts.delivered),
-        ("missing", counts.missing),
-        ("duplicated", counts.duplicated),
-        ("redelivered", counts.redelivered),
-        ("late", counts.late),
-        ("outOfOrder", counts.out_of_order),
-        ("truncated", counts.truncated),
-        ("split", counts.split),
-        ("merged", counts.merged),
-        ("altered", counts.altered),
-        ("foreign", counts.foreign),
-        ("unobserved", counts.unobserved),
-    ]
-}
-
 /// The verdict as a table: a row for each output, and the first lines to which something happened.
 fn table(verdict: &Verdict, outcome: Outcome) -> String {
     let mut rows: Vec<Vec<String>> = Vec::new();
+    // Files have no such lines.
+    let is_shown = |(name, _): &(&str, u64)| {
+        let count =
+            verdict.total.named().iter().find(|(other, _)| other == name).map(|pair| pair.1);
+        count != Some(0) || !["redelivered", "late"].contains(name)
+    };
     let header = ["POD", "OUTPUT"].map(str::to_owned).into_iter();
-    let names = named(&verdict.total).map(|(name, _)| title(name)).into_iter();
+    let names = verdict.total.named().into_iter().filter(is_shown).map(|(name, _)| title(name));
     rows.push(header.chain(names).collect());
     let row = |pod: &str, output: &str, counts: &Counts| {
         let texts = [pod, output].map(|text| if text.is_empty() { "-" } else { text }.to_owned());
-        let counts = named(counts).map(|(_, count)| count.to_string());
+        let counts =
+            counts.named().into_iter().filter(is_shown).map(|(_, count)| count.to_string());
         texts.into_iter().chain(counts).collect::<Vec<_>>()
     };
     for output in &verdict.outputs {

@@ -8,7 +8,8 @@ use std::fmt;
 pub struct Malformed(pub String);
 
 impl Malformed {
-    pub(crate) fn new(why: &(impl fmt::Display + ?Sized)) -> Self {
+    /// Says why.
+    pub fn new(why: &(impl fmt::Display + ?Sized)) -> Self {
         Self(why.to_string())
     }
 }

@@ -3,11 +3,7 @@
 
 mod bulk;
 
-use http::{
-    HeaderName, HeaderValue, Method, StatusCode,
-    header::{ACCEPT, USER_AGENT},
-    request::Parts,
-};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header::USER_AGENT, request::Parts};
 use serde_json::json;
 
 use super::{Answer, Malformed, Protocol, header, json};
@@ -26,10 +22,9 @@ impl Protocol for Elasticsearch {
     }
 
     fn is_for(&self, head: &Parts) -> bool {
-        let is_page = header(head, ACCEPT).contains("text/html");
         let asks = [Method::GET, Method::HEAD].contains(&head.method);
         match head.uri.path() {
-            "/" => asks && !is_page,
+            "/" => asks,
             path => path.split('/').any(|segment| segment.starts_with('_')),
         }
     }

@@ -4,16 +4,17 @@
 mod any;
 mod elasticsearch;
 mod loki;
-pub(crate) mod otlp;
+pub mod otlp;
 mod splunk;
 
 use bytes::Bytes;
 use http::{
-    HeaderName, HeaderValue, Method, Response, StatusCode, header::CONTENT_TYPE, request::Parts,
+    HeaderName, HeaderValue, Method, Response, StatusCode,
+    header::{ACCEPT, CONTENT_TYPE},
+    request::Parts,
 };
 
-pub use crate::malformed::Malformed;
-use crate::records::Records;
+use crate::{malformed::Malformed, records::Records};
 
 /// All protocols. The last one takes every request.
 pub const PROTOCOLS: [&dyn Protocol; 5] =
@@ -56,6 +57,13 @@ pub type Answer = Response<Bytes>;
 pub fn of(head: &Parts) -> &'static dyn Protocol {
     let known = PROTOCOLS.iter().find(|protocol| protocol.is_for(head));
     *known.unwrap_or(&PROTOCOLS[PROTOCOLS.len() - 1])
+}
+
+/// Whether a request is that of a browser for the page.
+pub fn is_page(head: &Parts) -> bool {
+    head.method == Method::GET
+        && head.uri.path() == "/"
+        && header(head, ACCEPT).contains("text/html")
 }
 
 /// An answer with this content.

@@ -68,7 +68,11 @@ impl Protocol for Otlp {
 }
 
 /// Reads the log records of an `ExportLogsServiceRequest`.
-pub(crate) fn read(body: &[u8], records: &mut Records<'_>) -> Result<(), Malformed> {
+///
+/// # Errors
+///
+/// If it is none. Nothing of it has been added then.
+pub fn read(body: &[u8], records: &mut Records<'_>) -> Result<(), Malformed> {
     let mut broken = Ok(());
     protobuf::each(body, &LOG_RECORDS, &mut |record| {
         if broken.is_ok() {
