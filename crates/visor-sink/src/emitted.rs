@@ -1,6 +1,6 @@
 //! Asks what was emitted: the pages of generators, and their reports in files.
 
-use std::{fmt, fs, str::FromStr};
+use std::{fmt, fs, io, str::FromStr};
 
 use visor_proof::Emitted;
 
@@ -26,19 +26,23 @@ impl fmt::Display for Place {
 }
 
 impl Place {
-    /// What was emitted.
+    /// What was emitted; `None` if the generator that writes the file hasn't begun yet.
     ///
     /// # Errors
     ///
     /// What is wrong, as a sentence.
-    pub(crate) async fn read(&self) -> Result<Emitted, String> {
+    pub(crate) async fn read(&self) -> Result<Option<Emitted>, String> {
         let Self(place) = self;
         let text = if place.starts_with("http://") {
             visor_http::get(place).await?
         } else {
-            fs::read(place).map_err(|error| format!("cannot read {place}: {error}"))?
+            match fs::read(place) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Ok(text) if text.is_empty() => return Ok(None),
+                read => read.map_err(|error| format!("cannot read {place}: {error}"))?,
+            }
         };
-        serde_json::from_slice(&text).map_err(|error| {
+        serde_json::from_slice(&text).map(Some).map_err(|error| {
             format!(
                 "{place} is no report: {error}; write one with --report, or name the page /emitted"
             )

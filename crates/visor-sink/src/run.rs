@@ -121,9 +121,15 @@ impl<'a> Asking<'a> {
 
     async fn ask(&mut self, index: usize, audit: &Audit) {
         match self.place.read().await {
-            Ok(report) => {
+            Ok(Some(report)) => {
                 audit.emitted(index, report);
                 self.answers = Some(true);
+            }
+            Ok(None) => {
+                if self.answers.is_none() {
+                    info!("waiting for {}", self.place);
+                }
+                self.answers = Some(false);
             }
             Err(error) => {
                 // Once: a generator that has ended doesn't answer anymore.
