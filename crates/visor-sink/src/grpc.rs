@@ -1,5 +1,5 @@
 //! OTLP over gRPC: one method of one service, on a port of its own. Messages stay bytes, since
-//! [`otlp`](visor_protocols::protocol::otlp) reads their fields where they are.
+//! [`otlp`] reads their fields where they are.
 
 use std::{convert::Infallible, future::pending, io, sync::Arc, time::Duration};
 
