@@ -158,8 +158,8 @@ impl Numbering {
 
     /// The lines that follow are of this generator.
     pub(crate) fn set_generator(&mut self, source: &str, generator: &str) {
-        let last = self.source.split_once('/');
-        if last != Some((source, generator)) {
+        let rest = self.source.strip_prefix(source).and_then(|rest| rest.strip_prefix('/'));
+        if rest != Some(generator) {
             self.source = format!("{source}/{generator}");
             if let Some((_, lane)) = &self.current {
                 lock(&lane.sources).insert(self.source.clone());

@@ -85,9 +85,14 @@ impl Batch {
     pub(crate) fn complete(&mut self, numbering: &mut Numbering, time: Time) {
         let Some(first) = self.incomplete.take() else { return };
         let Self { lines, runs, completing, .. } = self;
-        completing.extend(runs.drain(first..));
+        // Taken from the end and taken back: the first one comes first again.
+        while runs.len() > first
+            && let Some(run) = runs.pop()
+        {
+            completing.push(run);
+        }
         let mut start = runs.last().map_or(0, |run| run.end);
-        for run in completing.drain(..) {
+        while let Some(run) = completing.pop() {
             let lines_of_run = start..run.end;
             start = run.end;
             if run.tokens == 0 {
