@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,9 @@ from support.waiting import wait_for
 Run = Callable[..., Running]
 
 RELOADS = "visor_config_reloads_total"
+
+BREWED = re.compile(rb'[^"]* "BREW (?:[^"\\]|\\.)*" \d+ (?:\d+|-)')
+"""A line of the format Common; a request may have quotation marks, which are escaped."""
 
 
 def shop(*streams: Object, extra: tuple[Object, ...] = (), **spec: object) -> Object:
@@ -107,7 +111,7 @@ def test_contents_format_and_rotation_change(run: Run, tmp_path: Path) -> None:
     wait_for("a rotation", lambda: program.metrics().sum("visor_rotations_total") >= 3)
     check(program, web="access.log")
     lines = every_line(tmp_path / "logs" / "access.log")
-    brewed = ["BREW" in line.decode() and line.count(b'"') == 2 for line in lines]
+    brewed = [BREWED.fullmatch(line) is not None for line in lines]
     assert brewed[-1] and not brewed[0] and brewed == sorted(brewed), "first all old, then all new"
 
 
