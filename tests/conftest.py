@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from support.documents import Object, save
-from support.program import Running
+from support.program import Running, visor
 
 
 @pytest.fixture
@@ -25,3 +24,14 @@ def run(tmp_path: Path) -> Iterator[Callable[..., Running]]:
             return stack.enter_context(Running(tmp_path, document, *arguments, **more))
 
         yield start
+
+
+@pytest.fixture(scope="module")
+def emitted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with `emitted.log`, whose lines have tokens, as many as LINES of the module; and
+    their report `emitted.json`."""
+    directory = tmp_path_factory.mktemp("emitted")
+    options = ("--tokens", "-n", str(request.module.LINES), "--report", directory / "emitted.json")
+    done = visor("emit", "access", *options, "-o", directory / "emitted.log")
+    assert done.returncode == 0, done.stderr
+    return directory

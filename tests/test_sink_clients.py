@@ -17,22 +17,11 @@ from typing import Any
 
 import pytest
 from support.files import every_line
-from support.program import visor
 from support.sink import Sink, counts
 from support.tools import tool
 from support.waiting import wait_for
 
 LINES = 10_000
-
-
-@pytest.fixture(scope="module")
-def emitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with lines that have tokens, and a report beside them."""
-    directory = tmp_path_factory.mktemp("emitted")
-    options = ("--tokens", "-n", str(LINES), "--report", directory / "emitted.json")
-    done = visor("emit", "access", *options, "-o", directory / "emitted.log")
-    assert done.returncode == 0, done.stderr
-    return directory
 
 
 @pytest.fixture

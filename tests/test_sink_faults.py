@@ -18,15 +18,6 @@ from support.sink import Sink, counts
 LINES, BATCH = 6000, 500
 
 
-@pytest.fixture(scope="module")
-def emitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("emitted")
-    options = ("--tokens", "-n", str(LINES), "--report", directory / "emitted.json")
-    done = visor("emit", "access", *options, "-o", directory / "emitted.log")
-    assert done.returncode == 0, done.stderr
-    return directory
-
-
 @pytest.fixture
 def lines(emitted: Path) -> list[bytes]:
     return every_line(emitted / "emitted.log")

@@ -27,12 +27,14 @@ def counts(**some: int) -> dict[str, int]:
 class Sink:
     """A sink on free ports, with diagnostics in JSON."""
 
-    def __init__(self, directory: Path, *options: str | Path) -> None:
+    def __init__(
+        self, directory: Path, *options: str | Path, http: str = "127.0.0.1:0", **more: Any
+    ) -> None:
         self.diagnostics = directory / "sink.jsonl"
         with self.diagnostics.open("wb") as stderr:
             self.process = subprocess.Popen(
                 [
-                    *(BINARY, "sink", "--http", "127.0.0.1:0"),
+                    *(BINARY, "sink", "--http", http),
                     *("--logging-format", "json", "--output", "json"),
                     *map(str, options),
                 ],
@@ -40,14 +42,14 @@ class Sink:
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 cwd=directory,
+                **more,
             )
 
     def __enter__(self) -> Sink:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.communicate()
+        self.kill()
 
     def events(self) -> list[dict[str, Any]]:
         """The diagnostics so far."""
@@ -86,6 +88,13 @@ class Sink:
             return total if wanted.items() <= total.items() else None
 
         return wait_for(f"{wanted} in the verdict", reached)
+
+    def kill(self) -> None:
+        """Ends it at once, wherever it is."""
+        self.process.kill()
+        self.process.wait()
+        if self.process.stdout:
+            self.process.stdout.close()
 
     def finish(self) -> tuple[int, dict[str, Any]]:
         """Waits for the end, and returns the exit status and the verdict."""

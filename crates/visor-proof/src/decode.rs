@@ -60,6 +60,12 @@ impl Decoder {
         }
     }
 
+    /// What it has of records that aren't whole yet.
+    pub fn unfinished(&self) -> impl Iterator<Item = &[u8]> {
+        let object = self.object.iter().map(|(object, _)| object);
+        self.parts.iter().chain(object).map(Vec::as_slice).filter(|bytes| !bytes.is_empty())
+    }
+
     /// Adds a record that isn't a line of a file.
     pub fn record(&mut self, record: &[u8], input: &mut Input<'_>) {
         if let Some(part) = container::line(record) {

@@ -1,18 +1,22 @@
 //! What arrived so far, by lane. Inputs are read one after the other; each is a file or a connection,
 //! in whose order its records were sent.
 
+mod change;
 mod input;
 mod order;
 mod places;
 
 use std::{collections::HashMap, sync::Arc};
 
+use change::Changes;
+pub use change::{Change, Restore, Unfinished};
 pub use input::{Field, Input, InputState};
 use order::Order;
 pub use places::Contents;
 use places::{Places, Undecided};
 
 use roaring::RoaringBitmap;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     lane::Lane,
@@ -42,6 +46,8 @@ pub struct Delivery {
     circumstances: Circumstances,
     /// Tokens of lanes for which there is no room.
     pub(crate) of_further_lanes: u64,
+    /// What changed, if it is noted.
+    changes: Option<Box<Changes>>,
 }
 
 /// How records arrive.
@@ -77,7 +83,8 @@ pub(crate) struct Received {
 }
 
 /// What may happen to a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum FaultKind {
     /// It didn't arrive.
@@ -101,7 +108,8 @@ pub enum FaultKind {
 }
 
 /// How often something happened, and the first times.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Fault {
     kind: FaultKind,
     count: u64,
@@ -109,7 +117,8 @@ struct Fault {
 }
 
 /// A line to which something happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Example {
     /// Its number in the lane.
     pub(crate) number: u32,
@@ -118,12 +127,27 @@ pub(crate) struct Example {
 }
 
 /// Where a record is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct At {
     /// The record, from 1, in its input.
     pub(crate) record: u64,
     /// The name of the input.
     pub(crate) input: Arc<str>,
+}
+
+/// What the arrival of a line does to its lane.
+#[derive(Debug, Clone, Copy)]
+struct Effect {
+    arrival: Arrival,
+    /// Whether it arrived so for the first time.
+    is_new: bool,
+    /// What happened to it.
+    faults: [Option<FaultKind>; 2],
+    /// How many milliseconds it took, where that is known.
+    took: Option<i64>,
+    /// Whether that is longer than the grace time.
+    is_late: bool,
 }
 
 /// How a line arrived.
@@ -175,6 +199,9 @@ impl Delivery {
 
     /// Counts the records that aren't lines, by what others of their fields are.
     pub(crate) fn decide(&mut self) {
+        if let Some(changes) = &mut self.changes {
+            changes.decided();
+        }
         for undecided in self.places.take_undecided() {
             let Undecided { field, part, whole, bytes, at } = &undecided;
             let mut token = whole.tokens().into_iter();
@@ -191,6 +218,13 @@ impl Delivery {
                     self.arrived(&token, at, Arrival::Unchecked, None, None);
                 }
             }
+        }
+    }
+
+    /// Adds a record that isn't a line; what that means is decided later.
+    fn undecided(&mut self, undecided: Undecided) {
+        if self.places.add(undecided) {
+            self.decide();
         }
     }
 
@@ -252,31 +286,41 @@ impl Delivery {
             return;
         };
         let Some((_, received)) = self.lanes.get_mut(slot) else { return };
-        if let Some(kind) = fault {
-            received.add(kind, token.number, at);
-        }
-        if arrival == Arrival::Claimed {
-            if received.claimed.insert(token.number) {
-                received.arrived_at(token, &self.circumstances);
-            } else {
-                received.came_again(token.number, at);
-            }
-            received.deny(token.number, &self.circumstances);
-            return;
-        }
+        let (is_new, is_behind) = if arrival == Arrival::Claimed {
+            (received.claimed.insert(token.number), false)
+        } else {
+            let is_new = received.seen.insert(token.number);
+            let order = order.map(|order| order.add(token.lane, slot, token.number));
+            (is_new, order == Some(true) && is_new)
+        };
         received.is_proven |= arrival == Arrival::Whole;
-        let is_new = received.seen.insert(token.number);
-        let is_behind =
-            order.is_some_and(|order| order.add(token.lane, slot, token.number) && is_new);
-        if !is_new {
-            received.came_again(token.number, at);
-        } else if is_behind {
-            received.add(FaultKind::OutOfOrder, token.number, at);
+        let is_watched = self.circumstances.now.is_some()
+            || self.circumstances.are_denied
+            || self.changes.is_some();
+        // This is the short way, for nearly all lines of a file.
+        if is_watched || fault.is_some() || !is_new || is_behind {
+            let behind = is_behind.then_some(FaultKind::OutOfOrder);
+            let faults = [fault, behind];
+            let effect = Effect { arrival, is_new, faults, took: None, is_late: false };
+            self.happened(slot, token, at, effect);
         }
-        if is_new {
-            received.arrived_at(token, &self.circumstances);
+    }
+
+    /// Counts what else the arrival of a line does.
+    fn happened(&mut self, slot: usize, token: &Token, at: &At, mut effect: Effect) {
+        let Some((lane, received)) = self.lanes.get_mut(slot) else { return };
+        if effect.is_new {
+            effect.took = self.circumstances.time_of(token);
+            let grace = self.circumstances.grace.cast_signed();
+            effect.is_late = effect.took.is_some_and(|took| took > grace);
+        } else {
+            effect.faults[1] = Some(received.came_again(token.number));
         }
-        received.deny(token.number, &self.circumstances);
+        let are_denied = self.circumstances.are_denied;
+        received.add(&effect, token.number, are_denied, at);
+        if let Some(changes) = &mut self.changes {
+            changes.lane(slot, *lane).add(&effect, token.number, are_denied, at);
+        }
     }
 
     /// The place of a lane in `lanes`; `None` if there is no room.
@@ -307,41 +351,57 @@ impl Received {
         last.map_or(0, |last| last.saturating_add(1))
     }
 
-    /// Counts how long a line took.
-    #[inline]
-    fn arrived_at(&mut self, token: &Token, circumstances: &Circumstances) {
-        let Some(now) = circumstances.now.filter(|_| !token.lane.is_simulated()) else { return };
-        let took = now.cast_signed().saturating_sub(token.milliseconds.cast_signed());
-        self.latencies.get_or_insert_default().add(took);
-        self.late += u64::from(took > circumstances.grace.cast_signed());
-    }
-
+    /// What it means that a line came again.
     #[cold]
-    fn came_again(&mut self, number: u32, at: &At) {
+    fn came_again(&mut self, number: u32) -> FaultKind {
         let was_denied = self.denied.remove(number);
-        let kind = if was_denied { FaultKind::Redelivered } else { FaultKind::Duplicated };
-        self.add(kind, number, at);
+        if was_denied { FaultKind::Redelivered } else { FaultKind::Duplicated }
     }
 
+    /// Adds what the arrival of a line does, except for its number.
     #[inline]
-    fn deny(&mut self, number: u32, circumstances: &Circumstances) {
-        if circumstances.are_denied {
+    fn add(&mut self, effect: &Effect, number: u32, is_denied: bool, at: &At) {
+        for kind in effect.faults.into_iter().flatten() {
+            Fault::add(&mut self.faults, kind, number, at);
+        }
+        if is_denied {
             self.denied.insert(number);
         }
+        if let Some(took) = effect.took {
+            self.latencies.get_or_insert_default().add(took);
+        }
+        self.late += u64::from(effect.is_late);
     }
+}
 
+impl Circumstances {
+    /// How many milliseconds a line took that arrives so.
+    #[inline]
+    fn time_of(&self, token: &Token) -> Option<i64> {
+        let now = self.now.filter(|_| !token.lane.is_simulated())?;
+        Some(now.cast_signed().saturating_sub(token.milliseconds.cast_signed()))
+    }
+}
+
+impl Fault {
+    /// Counts that something happened to a line.
     #[cold]
-    fn add(&mut self, kind: FaultKind, number: u32, at: &At) {
-        let index = self.faults.iter().position(|fault| fault.kind == kind);
-        let index = index.unwrap_or_else(|| {
-            self.faults.push(Fault { kind, count: 0, examples: Vec::new() });
-            self.faults.len() - 1
-        });
-        let fault = &mut self.faults[index];
+    fn add(faults: &mut Vec<Self>, kind: FaultKind, number: u32, at: &At) {
+        let fault = Self::of(faults, kind);
         fault.count += 1;
         if fault.examples.len() < MAX_EXAMPLES {
             fault.examples.push(Example { number, at: at.clone() });
         }
+    }
+
+    /// The one of this kind.
+    fn of(faults: &mut Vec<Self>, kind: FaultKind) -> &mut Self {
+        let index = faults.iter().position(|fault| fault.kind == kind);
+        let index = index.unwrap_or_else(|| {
+            faults.push(Self { kind, count: 0, examples: Vec::new() });
+            faults.len() - 1
+        });
+        &mut faults[index]
     }
 }
 

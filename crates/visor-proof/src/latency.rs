@@ -1,6 +1,6 @@
 //! How long lines took from their output to where they arrived: a histogram.
 
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 
 /// The upper bounds of the buckets in milliseconds. Lines that arrived before they were written, by
 /// another clock, are in the first one.
@@ -14,7 +14,8 @@ pub const QUANTILES: [(&str, f64); 3] =
     [("p50Milliseconds", 0.5), ("p90Milliseconds", 0.9), ("p99Milliseconds", 0.99)];
 
 /// A histogram of times. The last bucket has no bound.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Latencies {
     counts: [u64; BOUNDS.len() + 1],
     /// The sum of the times in milliseconds.
@@ -70,16 +71,18 @@ impl Latencies {
     }
 }
 
-/// Quantiles, in milliseconds: each is the bound of its bucket.
-impl Serialize for Latencies {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("lines", &self.count())?;
-        for (name, share) in QUANTILES {
-            map.serialize_entry(name, &self.quantile(share))?;
-        }
-        map.end()
+/// Serializes the quantiles in milliseconds; each is the bound of its bucket.
+///
+/// # Errors
+///
+/// Those of the serializer.
+pub fn quantiles<S: Serializer>(latencies: &Latencies, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(None)?;
+    map.serialize_entry("lines", &latencies.count())?;
+    for (name, share) in QUANTILES {
+        map.serialize_entry(name, &latencies.quantile(share))?;
     }
+    map.end()
 }
 
 #[cfg(test)]

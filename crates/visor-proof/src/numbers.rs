@@ -1,7 +1,10 @@
 //! A set of the numbers of a lane. Numbers arrive almost in order and almost without holes: full blocks
 //! at the start take no memory, and blocks with few numbers or few holes take little.
 
-use std::{collections::VecDeque, ops::Range};
+use std::{
+    collections::VecDeque,
+    ops::{Range, RangeInclusive},
+};
 
 /// The numbers of a block.
 const BLOCK: u32 = 4096;
@@ -47,6 +50,27 @@ impl Numbers {
         is_new
     }
 
+    /// Inserts a range of numbers.
+    pub fn insert_range(&mut self, range: RangeInclusive<u32>) {
+        let (mut next, last) = (*range.start(), *range.end());
+        while next <= last {
+            let (index, within) = place(next);
+            let is_at_front = self.blocks.front().is_none_or(|(first, _)| *first > index);
+            let is_whole = within == 0 && last - next >= BLOCK - 1;
+            let numbers = if is_whole && index == self.full_before && is_at_front {
+                self.full_before += 1;
+                self.pop_full();
+                self.count += u64::from(BLOCK);
+                BLOCK
+            } else {
+                self.insert(next);
+                1
+            };
+            let Some(following) = next.checked_add(numbers) else { return };
+            next = following;
+        }
+    }
+
     /// Whether a number is in the set.
     pub fn contains(&self, number: u32) -> bool {
         let (index, within) = place(number);
@@ -80,6 +104,31 @@ impl Numbers {
     pub fn iter(&self) -> impl Iterator<Item = u32> {
         let end = self.blocks.back().map_or(self.full_before, |(index, _)| index + 1);
         self.select(0..end.saturating_mul(BLOCK), true)
+    }
+
+    /// The numbers as ranges, in order.
+    pub fn ranges(&self) -> impl Iterator<Item = RangeInclusive<u32>> {
+        let before = self.full_before * BLOCK;
+        let mut range = before.checked_sub(1).map(|last| 0..=last);
+        let end = self.blocks.back().map_or(self.full_before, |(index, _)| index + 1);
+        let mut rest = self.select(before..end.saturating_mul(BLOCK), true);
+        std::iter::from_fn(move || {
+            loop {
+                let next = rest.next();
+                match (&mut range, next) {
+                    (None, None) => return None,
+                    (Some(range), Some(next)) if range.end() + 1 == next => {
+                        *range = *range.start()..=next;
+                    }
+                    (known, next) => {
+                        let known = std::mem::replace(known, next.map(|next| next..=next));
+                        if known.is_some() {
+                            return known;
+                        }
+                    }
+                }
+            }
+        })
     }
 
     /// The numbers of a range that aren't in the set, in order.
@@ -134,6 +183,12 @@ impl Numbers {
         };
         let is_new = self.blocks[at].1.insert(within);
         self.last = at;
+        self.pop_full();
+        is_new
+    }
+
+    /// Forgets the full blocks at the start.
+    fn pop_full(&mut self) {
         while let Some((first, block)) = self.blocks.front()
             && *first == self.full_before
             && block.is_full()
@@ -142,7 +197,6 @@ impl Numbers {
             self.last = self.last.saturating_sub(1);
             self.full_before += 1;
         }
-        is_new
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::collections::{HashSet, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use crate::token::{Found, LENGTH, LENGTHS, Token};
 
 /// The maximum number of bytes before or behind a line, such as the head of a syslog message.
@@ -13,7 +15,8 @@ const MAX_LOOKALIKES: usize = 4;
 const MAX_LENGTHS: usize = 16;
 
 /// What a record says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Content {
     /// There is no token.
     NoToken,

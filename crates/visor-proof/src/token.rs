@@ -18,6 +18,7 @@ use std::{ops::Range, sync::LazyLock};
 
 use memchr::memmem::Finder;
 use rapidhash::v3::rapidhash_v3;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     digits::{decoded, encode, encoded},
@@ -54,7 +55,7 @@ const NO_CHECK: &[u8] = b"AAA";
 static MARKERS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(MARKER));
 
 /// What a token says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Token {
     /// When the output took the line, in milliseconds since the epoch.
     pub milliseconds: u64,

@@ -13,7 +13,7 @@ use crate::{
     emitted::{Emitted, EmittedLane},
     expected::Expected,
     lane::Lane,
-    latency::Latencies,
+    latency::{Latencies, quantiles},
 };
 
 /// The maximum number of missing lines that are named.
@@ -34,7 +34,7 @@ pub struct Verdict {
     /// Lines of which only fields arrived: these can't be checked.
     pub unchecked: u64,
     /// How long lines took, where that is known.
-    #[serde(skip_serializing_if = "Latencies::is_empty")]
+    #[serde(skip_serializing_if = "Latencies::is_empty", serialize_with = "quantiles")]
     pub latency: Latencies,
     /// Whether what was emitted is known.
     #[serde(skip)]
@@ -55,7 +55,7 @@ pub struct OutputVerdict {
     #[serde(flatten)]
     pub counts: Counts,
     /// How long its lines took, where that is known.
-    #[serde(skip_serializing_if = "Latencies::is_empty")]
+    #[serde(skip_serializing_if = "Latencies::is_empty", serialize_with = "quantiles")]
     pub latency: Latencies,
 }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use visor_proof::{
     Delivery, Emitted, Lane, Verdict,
-    delivery::FaultKind,
+    decode::Decoder,
+    delivery::{Change, Circumstances, FaultKind, InputState},
     emitted::{EmittedLane, Omitted, VERSION},
     token::{self, PLACEHOLDER},
     verdict::{Counts, Outcome},
@@ -212,6 +213,131 @@ fn the_verdict_knows_how_many_accidents_there_were() {
             == 0;
         let outcome = if is_whole { Outcome::Delivered } else { Outcome::Faulty };
         assert_eq!(verdict.outcome(&[]), outcome, "seed {seed}");
+    }
+}
+
+/// A delivery whose inputs are read in turns, as those of connections are.
+#[derive(Default)]
+struct Watched {
+    delivery: Delivery,
+    inputs: Vec<(InputState, Decoder)>,
+}
+
+impl Watched {
+    fn begin_inputs(&mut self) {
+        let input = |name| (InputState::new(name), Decoder::default());
+        self.inputs = vec![input("one"), input("other")];
+    }
+
+    fn end_inputs(&mut self) {
+        self.delivery.arrive(Circumstances::default());
+        for (input, decoder) in self.inputs.drain(..) {
+            let mut input = self.delivery.resume(input);
+            decoder.finish(&mut input);
+            input.finish();
+        }
+    }
+
+    fn read(&mut self, index: usize, record: &[u8], circumstances: Circumstances) {
+        self.delivery.arrive(circumstances);
+        let (input, mut decoder) = self.inputs.remove(index);
+        let mut input = self.delivery.resume(input);
+        decoder.line(record, &mut input);
+        self.inputs.insert(index, (input.pause(), decoder));
+    }
+
+    fn changes(&mut self, index: usize) -> Vec<Change> {
+        let (input, decoder) = &self.inputs[index];
+        let unfinished = self.delivery.unfinished(input, decoder.unfinished());
+        self.delivery.take_changes(Some((index as u64, unfinished)))
+    }
+
+    /// The verdict, without the order: nobody knows that of what was unfinished.
+    fn verdict(&mut self, lane: Lane, lines: u32) -> Verdict {
+        let mut verdict = Verdict::of(&mut self.delivery, &[emitted(&[(lane, lines)])], None);
+        verdict.total.out_of_order = 0;
+        verdict.outputs.iter_mut().for_each(|output| output.counts.out_of_order = 0);
+        verdict.sources.iter_mut().for_each(|source| source.counts.out_of_order = 0);
+        verdict.examples.retain(|example| example.fault != "outOfOrder");
+        verdict
+    }
+}
+
+/// A delivery that is read from what was written down of another one.
+fn restored(changes: impl Iterator<Item = Change>) -> Delivery {
+    let mut delivery = Delivery::default();
+    let mut restore = delivery.restore();
+    for change in changes {
+        let text = serde_json::to_string(&change).unwrap_or_default();
+        let read: Result<Change, _> = serde_json::from_str(&text);
+        assert_eq!(read.as_ref().ok(), Some(&change), "{text}");
+        restore.add(change);
+    }
+    restore.finish();
+    delivery
+}
+
+/// Whenever it is killed and begins again, what is written down is what it would know if it had gone
+/// on, and its inputs had ended.
+#[test]
+fn what_is_written_down_is_known_again() {
+    for seed in 0..histories() / 10 {
+        let mut random = SmallRng::seed_from_u64(seed);
+        let lane = Lane::live(random.random());
+        let lines = random.random_range(1..40);
+        let (mut records, _) = history(&mut random, lane, lines);
+        // What is sent again, maybe with other fields.
+        let copies = random.random_range(0..8).min(records.len());
+        records.extend_from_within(..copies);
+        for record in &mut records {
+            let text = String::from_utf8_lossy(record).into_owned();
+            match random.random_range(0..8) {
+                0 => *record = serde_json::json!({ "log": text, "n": 1 }).to_string().into_bytes(),
+                1 => {
+                    *record =
+                        serde_json::json!({ "m": text, "id": &text }).to_string().into_bytes();
+                }
+                2 => *record = format!("2026-01-02T03:04:05.6Z stdout F {text}").into_bytes(),
+                _ => {}
+            }
+        }
+        let (mut killed, mut lasting) = (Watched::default(), Watched::default());
+        let mut log: Vec<Change> = Vec::new();
+        killed.delivery.note_changes();
+        killed.begin_inputs();
+        lasting.begin_inputs();
+        for record in records {
+            let circumstances = Circumstances {
+                now: random.random_bool(0.9).then(|| TIME + random.random_range(0..60_000)),
+                grace: 30_000,
+                are_denied: random.random_bool(0.2),
+            };
+            let index = random.random_range(0..2);
+            killed.read(index, &record, circumstances);
+            lasting.read(index, &record, circumstances);
+            log.extend(killed.changes(index));
+            if random.random_bool(0.1) {
+                assert_eq!(killed.verdict(lane, lines), lasting.verdict(lane, lines));
+                log.extend(killed.changes(index));
+            }
+            if random.random_bool(0.05) {
+                let unfinished = killed.inputs.iter().map(|(input, decoder)| {
+                    killed.delivery.unfinished(input, decoder.unfinished())
+                });
+                log = killed.delivery.snapshot((0..).zip(unfinished)).collect();
+            }
+            if random.random_bool(0.1) {
+                killed.delivery = restored(log.drain(..));
+                log = killed.delivery.snapshot(std::iter::empty()).collect();
+                killed.delivery.note_changes();
+                killed.begin_inputs();
+                lasting.end_inputs();
+                lasting.begin_inputs();
+            }
+        }
+        let mut again = Watched { delivery: restored(log.into_iter()), inputs: Vec::new() };
+        lasting.end_inputs();
+        assert_eq!(again.verdict(lane, lines), lasting.verdict(lane, lines), "seed {seed}");
     }
 }
 

@@ -1,21 +1,27 @@
 //! What arrived and what was emitted, together: the verdict at any time.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
+    fs::File,
+    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use anyhow::Context;
+use tokio::sync::Notify;
+use tracing::info;
 use visor_proof::{
     Delivery, Emitted, Expected, Verdict,
     decode::Decoder,
-    delivery::{Circumstances, InputState},
+    delivery::{Circumstances, InputState, Unfinished},
     verdict::Counts,
 };
 
 use crate::{
     fault::Wrong,
     history::{History, Point},
+    state::{Entry, StateFile, VERSION},
 };
 use visor_protocols::records::{Item, Records};
 
@@ -26,13 +32,15 @@ const MAX_EARLIER_LANES: usize = 100_000;
 pub(crate) struct Audit {
     grace: Duration,
     state: Mutex<State>,
+    /// Told when the state can't be written.
+    failed: Notify,
 }
 
 struct State {
     delivery: Delivery,
     expected: Expected,
-    /// What was emitted, by the place that says so.
-    emitted: Vec<Option<Emitted>>,
+    /// The places that say what was emitted, and what they say.
+    emitted: Vec<(String, Option<Emitted>)>,
     /// The inputs of connections that are open.
     inputs: HashMap<u64, Reading>,
     next_input: u64,
@@ -41,6 +49,11 @@ struct State {
     last_arrival: u64,
     start: u64,
     history: History,
+    /// Since when the delivery is watched, by this program or by others before it.
+    since: u64,
+    file: Option<StateFile>,
+    /// Why the file can't be written. Nothing is taken from then on.
+    failure: Option<io::Error>,
 }
 
 /// How far an input is read.
@@ -56,23 +69,53 @@ pub(crate) struct InputHandle {
 }
 
 impl Audit {
-    /// An audit with this grace time, of what so many places say about what was emitted.
-    pub(crate) fn new(mut delivery: Delivery, grace: Duration, places: usize) -> Arc<Self> {
-        delivery.arrive(Circumstances::default());
-        let now = now();
+    /// An audit with this grace time, of what these places say about what was emitted. What is in the
+    /// file, if there is one, goes on.
+    pub(crate) fn new(
+        mut delivery: Delivery,
+        grace: Duration,
+        places: impl Iterator<Item = String>,
+        file: Option<StateFile>,
+    ) -> anyhow::Result<Arc<Self>> {
+        let start = now();
+        let mut since = start;
+        let mut emitted: Vec<_> = places.map(|place| (place, None)).collect();
+        if let Some(file) = &file {
+            let mut restore = delivery.restore();
+            file.read(|entry| match entry {
+                Entry::Begin { version: _, since: begun } => since = begun,
+                Entry::Change(change) => restore.add(change),
+                Entry::Emitted { place, report } => {
+                    // Who isn't asked anymore doesn't count.
+                    let mut places = emitted.iter_mut();
+                    if let Some((_, known)) = places.find(|(known, _)| *known == place) {
+                        update(known, report);
+                    }
+                }
+            })?;
+            restore.finish();
+            delivery.note_changes();
+            if since < start {
+                info!(records = delivery.records(), "goes on with the state");
+            }
+        }
         let grace_milliseconds = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-        let state = State {
+        let mut state = State {
             delivery,
-            expected: Expected::new(now, grace_milliseconds),
-            emitted: vec![None; places],
+            expected: Expected::new(since, grace_milliseconds),
+            emitted,
             inputs: HashMap::new(),
             next_input: 0,
             next_request: 0,
-            last_arrival: now,
-            start: now,
+            last_arrival: start,
+            start,
             history: History::default(),
+            since,
+            file,
+            failure: None,
         };
-        Arc::new(Self { grace, state: Mutex::new(state) })
+        state.write_snapshot().context("cannot write the state")?;
+        Ok(Arc::new(Self { grace, state: Mutex::new(state), failed: Notify::new() }))
     }
 
     /// Begins an input.
@@ -86,16 +129,23 @@ impl Audit {
     }
 
     /// What a place says that was emitted. What earlier generators have said there stays.
-    pub(crate) fn emitted(&self, place: usize, mut report: Emitted) {
+    pub(crate) fn emitted(&self, place: usize, report: Emitted) {
         let mut state = self.lock();
-        let Some(known) = state.emitted.get_mut(place) else { return };
-        if let Some(known) = known {
-            let lanes: std::collections::HashSet<_> =
-                report.lanes.iter().map(|lane| lane.lane).collect();
-            let earlier = known.lanes.drain(..).filter(|lane| !lanes.contains(&lane.lane));
-            report.lanes.extend(earlier.take(MAX_EARLIER_LANES));
+        let state = &mut *state;
+        let Some((place, known)) = state.emitted.get_mut(place) else { return };
+        if state.file.is_some() {
+            let mut changed = report.clone();
+            if let Some(known) = known {
+                let lanes: HashMap<_, _> =
+                    known.lanes.iter().map(|lane| (lane.lane, lane)).collect();
+                changed.lanes.retain(|lane| lanes.get(&lane.lane) != Some(&lane));
+            }
+            let entry = Entry::Emitted { place: place.clone(), report: changed };
+            update(known, report);
+            self.write(state, &[entry]);
+        } else {
+            update(known, report);
         }
-        *known = Some(report);
     }
 
     /// Notes how far everything is, and returns the verdict.
@@ -103,7 +153,8 @@ impl Audit {
         let now = now();
         let mut state = self.lock();
         let State { delivery, expected, emitted, .. } = &mut *state;
-        let lanes: Vec<_> = emitted.iter().flatten().flat_map(|report| &report.lanes).collect();
+        let reports = emitted.iter().filter_map(|(_, report)| report.as_ref());
+        let lanes: Vec<_> = reports.flat_map(|report| &report.lanes).collect();
         expected.note(now, delivery, &lanes);
         drop(state);
         let verdict = self.verdict();
@@ -112,6 +163,55 @@ impl Audit {
         let Counts { emitted, delivered, .. } = verdict.total;
         state.history.add(Point { seconds, emitted, delivered });
         verdict
+    }
+
+    /// Writes what is decided, a snapshot if the log is long, and returns the file, if the machine may
+    /// still lose what is written.
+    pub(crate) fn keep(&self) -> Option<File> {
+        let mut state = self.lock();
+        let state = &mut *state;
+        let entries = state.changes(None);
+        self.write(state, &entries);
+        if state.file.as_ref().is_some_and(StateFile::is_long)
+            && state.failure.is_none()
+            && let Err(error) = state.write_snapshot()
+        {
+            self.fail(state, error);
+        }
+        match state.file.as_mut()?.take_unsynced() {
+            Ok(file) => file,
+            Err(error) => {
+                self.fail(state, error);
+                None
+            }
+        }
+    }
+
+    /// Waits until the state can't be written, and returns why.
+    pub(crate) async fn failure(&self) -> io::Error {
+        loop {
+            let failed = self.failed.notified();
+            if let Some(error) = self.lock().failure.take() {
+                return error;
+            }
+            failed.await;
+        }
+    }
+
+    /// Writes entries to the file, if there is one. Returns whether what was taken is kept.
+    fn write(&self, state: &mut State, entries: &[Entry]) -> bool {
+        let Some(file) = &mut state.file else { return true };
+        if entries.is_empty() {
+            return true;
+        }
+        let written = file.append(entries);
+        written.map_err(|error| self.fail(state, error)).is_ok()
+    }
+
+    fn fail(&self, state: &mut State, error: io::Error) {
+        state.failure = Some(error);
+        state.inputs.clear();
+        self.failed.notify_one();
     }
 
     /// The lines over time.
@@ -124,34 +224,43 @@ impl Audit {
         let state = self.lock();
         let grace = u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX);
         state.last_arrival.saturating_add(grace) <= now()
-            && state.emitted.iter().all(|report| report.as_ref().is_some_and(|report| report.ended))
+            && state
+                .emitted
+                .iter()
+                .all(|(_, report)| report.as_ref().is_some_and(|report| report.ended))
     }
 
     /// The verdict.
     pub(crate) fn verdict(&self) -> Verdict {
         let mut state = self.lock();
         let State { delivery, expected, emitted, .. } = &mut *state;
-        let emitted: Vec<Emitted> = emitted.iter().flatten().cloned().collect();
+        let emitted: Vec<Emitted> =
+            emitted.iter().filter_map(|(_, report)| report.clone()).collect();
         Verdict::of(delivery, &emitted, Some(expected))
     }
 
     /// Ends all inputs. Of a complete delivery, everything should have arrived.
-    pub(crate) fn finish(&self, is_complete: bool) {
+    pub(crate) fn finish(&self, is_complete: bool) -> io::Result<()> {
         let numbers: Vec<u64> = self.lock().inputs.keys().copied().collect();
         for number in numbers {
             self.finish_input(number);
         }
+        let mut state = self.lock();
         if is_complete {
-            self.lock().expected.settle();
+            state.expected.settle();
         }
+        state.write_snapshot()
     }
 
     fn finish_input(&self, number: u64) {
         let mut state = self.lock();
+        let state = &mut *state;
         let Some(Reading { input, decoder }) = state.inputs.remove(&number) else { return };
         let mut input = state.delivery.resume(input);
         decoder.finish(&mut input);
         input.finish();
+        let entries = state.changes(Some(number));
+        self.write(state, &entries);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -160,9 +269,42 @@ impl Audit {
     }
 }
 
+impl State {
+    /// What has changed of the delivery, with how an input ends that was read.
+    fn changes(&mut self, input: Option<u64>) -> Vec<Entry> {
+        if self.file.is_none() {
+            return Vec::new();
+        }
+        let unfinished = input.map(|number| (number, self.unfinished(number)));
+        self.delivery.take_changes(unfinished).into_iter().map(Entry::Change).collect()
+    }
+
+    fn unfinished(&self, input: u64) -> Vec<Unfinished> {
+        let reading = self.inputs.get(&input);
+        reading.map_or_else(Vec::new, |Reading { input, decoder }| {
+            self.delivery.unfinished(input, decoder.unfinished())
+        })
+    }
+
+    /// Writes all that is known in place of the log.
+    fn write_snapshot(&mut self) -> io::Result<()> {
+        let Some(mut file) = self.file.take() else { return Ok(()) };
+        let begin = Entry::Begin { version: VERSION, since: self.since };
+        let unfinished = self.inputs.keys().map(|number| (*number, self.unfinished(*number)));
+        let changes = self.delivery.snapshot(unfinished).map(Entry::Change);
+        let emitted = self.emitted.iter().filter_map(|(place, report)| {
+            Some(Entry::Emitted { place: place.clone(), report: report.clone()? })
+        });
+        let written = file.replace(std::iter::once(begin).chain(changes).chain(emitted));
+        self.file = Some(file);
+        written
+    }
+}
+
 impl InputHandle {
-    /// Lets `read` add the records of a request with which this is done wrong, and returns what it returns, with the number of
-    /// records that were taken.
+    /// Lets `read` add the records of a request with which this is done wrong, and returns what it
+    /// returns, with the number of records that were taken. If the sink has ended, or can't keep what
+    /// was taken, nothing.
     pub(crate) fn read<T>(
         &self,
         wrong: &Wrong,
@@ -171,6 +313,7 @@ impl InputHandle {
     ) -> Option<(T, u64)> {
         let mut state = self.audit.lock();
         let state = &mut *state;
+        // Without an input, the delivery has ended.
         let Reading { input, mut decoder } = state.inputs.remove(&self.number)?;
         let now = now();
         let grace = u64::try_from(self.audit.grace.as_millis()).unwrap_or(u64::MAX);
@@ -186,8 +329,19 @@ impl InputHandle {
         if taken > 0 {
             state.last_arrival = now;
         }
-        Some((answer, taken))
+        let entries = state.changes(Some(self.number));
+        self.audit.write(state, &entries).then_some((answer, taken))
     }
+}
+
+/// Takes what a place says. What earlier generators have said there stays.
+fn update(known: &mut Option<Emitted>, mut report: Emitted) {
+    if let Some(known) = known {
+        let lanes: HashSet<_> = report.lanes.iter().map(|lane| lane.lane).collect();
+        let earlier = known.lanes.drain(..).filter(|lane| !lanes.contains(&lane.lane));
+        report.lanes.extend(earlier.take(MAX_EARLIER_LANES));
+    }
+    *known = Some(report);
 }
 
 impl Drop for InputHandle {

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{str::FromStr, time::Duration};
+use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 use visor_http::ListenAddress;
@@ -94,6 +94,11 @@ pub struct Options {
     /// /emitted of a generator. Can be given several times
     #[arg(long, value_name = "FILE|URL")]
     pub emitted: Vec<Place>,
+
+    /// A file for what is known, so that a sink that begins again goes on. It is written before a
+    /// client is answered. Without it, what arrived before is unobserved
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub state: Option<PathBuf>,
 
     /// A fault on purpose: its name and options, such as `reject,status=429,retry-after=2s,share=10%`.
     /// Can be given several times

@@ -13,6 +13,7 @@
 //! | `grpc` | the way of a call of gRPC |
 //! | `sockets` | the way of a frame |
 //! | `emitted` | asks what was emitted |
+//! | `state` | what is known again after a restart |
 //! | `history` | lines over time |
 //! | `page` | the page for people |
 //! | `table` | the live table on a terminal |
@@ -31,6 +32,7 @@ mod page;
 mod run;
 mod server;
 mod sockets;
+mod state;
 mod table;
 
 pub use run::run;

@@ -5,6 +5,7 @@ use std::{convert::Infallible, process::ExitCode, sync::Arc, time::Duration};
 use anyhow::Context;
 use tokio::{
     net::TcpListener,
+    task::spawn_blocking,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use tracing::{info, warn};
@@ -22,6 +23,7 @@ use crate::{
     page::{self, Shown},
     server::Server,
     sockets::Sockets,
+    state::StateFile,
     table::Table,
 };
 use visor_protocols::framing::{Forward, Framing, Lines, Syslog};
@@ -40,6 +42,8 @@ const LIMITS: Limits = Limits {
     buffer: 64 << 10,
     socket_buffer: 256 << 10,
 };
+
+const CANNOT_WRITE: &str = "cannot write the state (--state)";
 
 /// The bytes of datagrams that wait.
 const DATAGRAMS_BUFFER: usize = 4 << 20;
@@ -67,7 +71,9 @@ async fn watch(options: &Options) -> anyhow::Result<visor_proof::Verdict> {
     for field in &options.unchecked {
         delivery.set_contents(field, Contents::Unchecked);
     }
-    let audit = Audit::new(delivery, options.settle.0, options.emitted.len());
+    let state = options.state.as_deref().map(StateFile::open).transpose()?;
+    let places = options.emitted.iter().map(ToString::to_string);
+    let audit = Audit::new(delivery, options.settle.0, places, state)?;
     let metrics = Arc::new(Metrics::new()?);
     let mut signals = ShutdownSignals::listen()?;
     let faults = Arc::new(Faults::new(&options.fault));
@@ -82,12 +88,17 @@ async fn watch(options: &Options) -> anyhow::Result<visor_proof::Verdict> {
         tokio::select! {
             _ = signals.received() => break false,
             () = at(end) => break false,
+            error = audit.failure() => return Err(error).context(CANNOT_WRITE),
             _ = ticker.tick() => {}
         }
         for (place, asking) in asking.iter_mut().enumerate() {
             asking.ask(place, &audit).await;
         }
         let verdict = audit.tick();
+        if let Some(file) = audit.keep() {
+            // Else what was answered a moment before the machine stops would be lost with it.
+            spawn_blocking(move || file.sync_data()).await?.context(CANNOT_WRITE)?;
+        }
         if let Some(table) = &mut table {
             table.show(&verdict, &metrics.protocols());
         }
@@ -96,7 +107,7 @@ async fn watch(options: &Options) -> anyhow::Result<visor_proof::Verdict> {
         }
     };
     drop(table);
-    audit.finish(is_complete);
+    audit.finish(is_complete).context(CANNOT_WRITE)?;
     Ok(audit.verdict())
 }
 

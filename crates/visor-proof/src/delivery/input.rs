@@ -23,11 +23,11 @@ pub struct Input<'a> {
 /// What is known of an input of which more records follow later.
 #[derive(Debug)]
 pub struct InputState {
-    at: At,
+    pub(super) at: At,
     reader: Reader,
     order: Order,
     /// Records that aren't whole, one after the other: maybe pieces of a line.
-    pieces: Vec<Piece>,
+    pub(super) pieces: Vec<Piece>,
     /// The field of the last line, and its name.
     field: Option<(String, usize)>,
 }
@@ -43,12 +43,12 @@ pub struct Field<'a> {
 
 /// A record that may be a piece of a line.
 #[derive(Debug)]
-struct Piece {
-    bytes: Vec<u8>,
-    content: Content,
-    record: u64,
+pub(super) struct Piece {
+    pub(super) bytes: Vec<u8>,
+    pub(super) content: Content,
+    pub(super) record: u64,
     /// The field that it is, and what the record itself says; `None` if it isn't a field.
-    field: Option<(usize, Content)>,
+    pub(super) field: Option<(usize, Content)>,
 }
 
 impl InputState {
@@ -219,9 +219,11 @@ impl<'a> Input<'a> {
     /// Notes that the last line was a whole record of those with fields.
     fn has_records(&mut self) {
         if let Some(slot) = self.state.order.last_slot()
-            && let Some((_, received)) = self.delivery.lanes.get_mut(slot)
+            && let Some((lane, received)) = self.delivery.lanes.get_mut(slot)
+            && !std::mem::replace(&mut received.has_records, true)
+            && let Some(changes) = &mut self.delivery.changes
         {
-            received.has_records = true;
+            changes.lane(slot, *lane).has_records();
         }
     }
 
@@ -338,9 +340,7 @@ impl<'a> Input<'a> {
     /// Adds a record that isn't a line; what that means is decided later.
     fn undecided(&mut self, text: &[u8], part: Content, field: usize, whole: Content, at: At) {
         let bytes = if matches!(part, Content::Merged(_)) { text.to_vec() } else { Vec::new() };
-        if self.delivery.places.add(Undecided { field, part, whole, bytes, at }) {
-            self.delivery.decide();
-        }
+        self.delivery.undecided(Undecided { field, part, whole, bytes, at });
     }
 
     #[inline]

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::At;
 use crate::record::Content;
 
@@ -30,8 +32,13 @@ pub(super) struct Places {
     undecided: Vec<Undecided>,
 }
 
-#[derive(Debug, Default)]
-struct FieldCounts {
+/// What is known of a field.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct FieldCounts {
+    pub(super) name: String,
+    /// What it has, if someone said.
+    #[serde(skip)]
     contents: Option<Contents>,
     /// How many intact lines it had.
     lines: u64,
@@ -61,7 +68,7 @@ impl Places {
         }
         if self.fields.len() < MAX_FIELDS {
             self.names.insert(name.to_owned(), self.fields.len());
-            self.fields.push(FieldCounts::default());
+            self.fields.push(FieldCounts { name: name.to_owned(), ..FieldCounts::default() });
         }
         self.fields.len() - 1
     }
@@ -84,13 +91,34 @@ impl Places {
         self.undecided.len() >= MAX_UNDECIDED
     }
 
+    /// The fields, and what is known of them.
+    pub(super) fn fields(&self) -> &[FieldCounts] {
+        &self.fields
+    }
+
+    /// The records that wait.
+    pub(super) fn undecided(&self) -> &[Undecided] {
+        &self.undecided
+    }
+
+    /// Takes over what was known of a field.
+    pub(super) fn restore(&mut self, field: &FieldCounts) {
+        let index = self.index(&field.name);
+        (self.fields[index].lines, self.fields[index].others) = (field.lines, field.others);
+    }
+
+    /// Takes over a record that waited.
+    pub(super) fn restore_undecided(&mut self, undecided: Undecided) {
+        self.undecided.push(undecided);
+    }
+
     pub(super) fn take_undecided(&mut self) -> Vec<Undecided> {
         std::mem::take(&mut self.undecided)
     }
 
     /// Whether a field has lines as they were written.
     pub(super) fn are_lines(&self, field: usize) -> bool {
-        let FieldCounts { contents, lines, others } = &self.fields[field];
+        let FieldCounts { contents, lines, others, .. } = &self.fields[field];
         match contents {
             Some(contents) => *contents == Contents::Lines,
             None => *lines > 0 && lines * SHARE >= *others,

@@ -23,6 +23,14 @@ proptest! {
         let missing = (1_000..61_000).filter(|number| !plain.contains(number));
         prop_assert!(numbers.missing(1_000..61_000).eq(missing));
         prop_assert_eq!(numbers.contains(5), plain.contains(&5));
+        let mut copy = Numbers::default();
+        let ranges: Vec<_> = numbers.ranges().collect();
+        prop_assert!(ranges.windows(2).all(|two| two[0].end() + 1 < *two[1].start()));
+        for range in ranges {
+            copy.insert_range(range);
+        }
+        prop_assert_eq!(copy.count(), numbers.count());
+        prop_assert!(copy.iter().eq(plain.iter().copied()));
     }
 }
 
