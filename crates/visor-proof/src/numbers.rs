@@ -92,10 +92,7 @@ impl Numbers {
     /// The greatest number.
     pub fn last(&self) -> Option<u32> {
         match self.blocks.back() {
-            Some((index, block)) => {
-                let within = (0..BLOCK).rev().find(|within| block.contains(lower(*within)))?;
-                Some(index * BLOCK + within)
-            }
+            Some((index, block)) => Some(index * BLOCK + block.last()?),
             None => (self.full_before * BLOCK).checked_sub(1),
         }
     }
@@ -138,25 +135,34 @@ impl Numbers {
 
     /// How many numbers of a range aren't in the set.
     pub fn count_missing(&self, range: Range<u32>) -> u64 {
-        self.missing(range).count() as u64
+        let full = (self.full_before * BLOCK).clamp(range.start, range.end.max(range.start));
+        let all = u64::from(range.end.saturating_sub(full));
+        let (Ok(at) | Err(at)) = self.find(full / BLOCK);
+        let others = self.blocks.range(at..);
+        let inside = others.take_while(|(index, _)| *index < range.end.div_ceil(BLOCK));
+        let count = inside.map(|(index, block)| match within(*index, &(full..range.end)) {
+            (0, BLOCK) => block.count(),
+            range => ones(block.words(), range).map(u64::count_ones).sum(),
+        });
+        all - count.map(u64::from).sum::<u64>()
     }
 
     /// The numbers of a range that are in the set, or those that aren't.
     fn select(&self, range: Range<u32>, wanted: bool) -> impl Iterator<Item = u32> {
-        let blocks = range.start / BLOCK..range.end.div_ceil(BLOCK).max(range.start / BLOCK);
-        blocks.flat_map(move |index| {
-            let block = match self.find(index) {
-                _ if index < self.full_before => Some(&Block::Full),
-                Ok(at) => Some(&self.blocks[at].1),
-                Err(_) => None,
+        // None are missing of the full blocks at the start.
+        let start = if wanted { 0 } else { self.full_before * BLOCK };
+        let range = range.start.max(start)..range.end;
+        (range.start / BLOCK..range.end.div_ceil(BLOCK)).flat_map(move |index| {
+            let words = match self.find(index) {
+                _ if index < self.full_before => Block::Full.words(),
+                Ok(at) => self.blocks[at].1.words(),
+                Err(_) => Box::new([0; WORDS]),
             };
-            let start = (index * BLOCK).max(range.start);
-            let end = index.saturating_add(1).saturating_mul(BLOCK).min(range.end);
-            let is_uniform = matches!(block, None | Some(Block::Full));
-            let end = if is_uniform && block.is_some() != wanted { start } else { end };
-            (start..end).filter(move |number| {
-                is_uniform || block.is_some_and(|block| block.contains(place(*number).1)) == wanted
-            })
+            let words = if wanted { words } else { complement(words) };
+            let firsts = (index * BLOCK..).step_by(64);
+            firsts
+                .zip(ones(words, within(index, &range)))
+                .flat_map(|(first, word)| numbers_of(first, word))
         })
     }
 
@@ -218,11 +224,7 @@ impl Block {
                 let Err(at) = numbers.binary_search(&within) else { return false };
                 numbers.insert(at, within);
                 if numbers.len() > MAX_LISTED {
-                    let mut words = Box::new([0; WORDS]);
-                    for within in numbers {
-                        set(&mut words, *within);
-                    }
-                    *self = Self::Bits(words);
+                    *self = Self::Bits(bits_of(numbers));
                 }
                 true
             }
@@ -246,6 +248,31 @@ impl Block {
         }
     }
 
+    /// Its numbers as bits.
+    fn words(&self) -> Box<[u64; WORDS]> {
+        match self {
+            Self::Full => Box::new([u64::MAX; WORDS]),
+            Self::Few(numbers) => bits_of(numbers),
+            Self::Holes(holes) => complement(bits_of(holes)),
+            Self::Bits(words) => words.clone(),
+        }
+    }
+
+    /// How many numbers it has.
+    fn count(&self) -> u32 {
+        match self {
+            Self::Full => BLOCK,
+            _ => self.words().iter().map(|word| word.count_ones()).sum(),
+        }
+    }
+
+    /// Its greatest number.
+    fn last(&self) -> Option<u32> {
+        let mut words = (0..BLOCK).step_by(64).zip(*self.words());
+        let (first, word) = words.rfind(|(_, word)| *word != 0)?;
+        Some(first + word.ilog2())
+    }
+
     /// Makes a block small, if few of its numbers are missing.
     fn compact(&mut self) {
         let Self::Bits(words) = self else { return };
@@ -259,12 +286,59 @@ impl Block {
     }
 }
 
+/// The bits of a list.
+fn bits_of(list: &[u16]) -> Box<[u64; WORDS]> {
+    let mut words = Box::new([0; WORDS]);
+    for within in list {
+        set(&mut words, *within);
+    }
+    words
+}
+
+/// The bits that aren't set.
+fn complement(mut words: Box<[u64; WORDS]>) -> Box<[u64; WORDS]> {
+    for word in words.iter_mut() {
+        *word = !*word;
+    }
+    words
+}
+
 /// Sets a bit. Returns whether it is new.
 fn set(words: &mut [u64; WORDS], within: u16) -> bool {
     let (word, bit) = (&mut words[usize::from(within / 64)], 1 << (within % 64));
     let is_new = *word & bit == 0;
     *word |= bit;
     is_new
+}
+
+/// Of a range, what is within a block: the first number, and the one behind the last.
+fn within(index: u32, range: &Range<u32>) -> (u32, u32) {
+    let first = index * BLOCK;
+    let of = |number: u32| number.saturating_sub(first).min(BLOCK);
+    (of(range.start), of(range.end))
+}
+
+/// The bits of a block from a number up to another one.
+fn ones(words: Box<[u64]>, (start, end): (u32, u32)) -> impl Iterator<Item = u64> {
+    let below = |number: u32, first: u32| match number.saturating_sub(first) {
+        0 => 0,
+        bits @ 1..64 => (1 << bits) - 1,
+        64.. => u64::MAX,
+    };
+    let firsts = (0..).step_by(64);
+    words
+        .into_iter()
+        .zip(firsts)
+        .map(move |(word, first)| word & below(end, first) & !below(start, first))
+}
+
+/// The numbers of a word whose first number is this one.
+fn numbers_of(first: u32, mut word: u64) -> impl Iterator<Item = u32> {
+    std::iter::from_fn(move || {
+        let bit = (word != 0).then(|| word.trailing_zeros())?;
+        word &= word - 1;
+        Some(first + bit)
+    })
 }
 
 /// The block of a number, and its place there.

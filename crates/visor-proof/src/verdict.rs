@@ -3,7 +3,10 @@
 
 mod show;
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+};
 
 use serde::Serialize;
 pub use show::Form;
@@ -254,8 +257,10 @@ impl Verdict {
         said: Option<&EmittedLane>,
         expected: Option<&Expected>,
     ) -> Counts {
-        let mut seen = received.seen.clone();
-        seen.merge(&received.claimed);
+        let mut seen = Cow::Borrowed(&received.seen);
+        if received.claimed.count() > 0 {
+            seen.to_mut().merge(&received.claimed);
+        }
         let next = received.next();
         let lowest = || seen.iter().next();
         // What is written, and the end of what may be.

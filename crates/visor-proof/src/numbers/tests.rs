@@ -22,6 +22,11 @@ proptest! {
         prop_assert!(numbers.iter().eq(plain.iter().copied()));
         let missing = (1_000..61_000).filter(|number| !plain.contains(number));
         prop_assert!(numbers.missing(1_000..61_000).eq(missing));
+        for (start, end) in [(0, 61_000), (1_000, 61_000), (4_096, 8_192), (7, 7), (9, 3), (4_000, 4_100)] {
+            let here = plain.iter().filter(|number| (start..end).contains(*number)).count();
+            let count = (u64::from(end) - u64::from(start.min(end))) - here as u64;
+            prop_assert_eq!(numbers.count_missing(start..end), count, "{}..{}", start, end);
+        }
         prop_assert_eq!(numbers.contains(5), plain.contains(&5));
         let mut copy = Numbers::default();
         let ranges: Vec<_> = numbers.ranges().collect();
