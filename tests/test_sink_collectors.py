@@ -3,16 +3,18 @@ was written with what the collector says it has sent."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 from support.delivery import TOKEN, numbers
 from support.documents import access, file, rate, source, stream
 from support.files import rotated
-from support.program import Running
+from support.program import Running, visor
 from support.sink import Sink, counts
 from support.tools import do_without, tool
 from support.waiting import TIMEOUT
@@ -57,16 +59,12 @@ global(workDirectory="{directory}" maxMessageSize="64k")
 module(load="imfile")
 module(load="omelasticsearch")
 template(name="line" type="string" string="%msg%\\n")
-template(name="json" type="list") {{
-  constant(value="{{\\"message\\":\\"")
-  property(name="msg" format="json")
-  constant(value="\\"}}")
-}}
+{JSON}
 input(type="imfile" file="{directory}/logs/access.log" tag="access" ruleset="send"
       reopenOnTruncate="on")
 ruleset(name="send") {{
   action(type="omfile" file="{directory}/sent.log" template="line")
-  action({action} action.resumeRetryCount="-1" action.resumeInterval="1")
+  {action}
 }}
 """
     )
@@ -91,8 +89,8 @@ source s_access {{
        log-iw-size(5000));
 }};
 destination d_sent {{ file("{directory}/sent.log" template("$MESSAGE\\n")); }};
-destination d_sink {{ {destination} }};
-log {{ source(s_access); destination(d_sent); destination(d_sink); flags(flow-control); }};
+{destination}
+log {{ source(s_access); destination(d_sent); destination(d_visor); flags(flow-control); }};
 """
     )
     (modules,) = SYSLOG_NG.glob("usr/lib/syslog-ng/3.*")
@@ -105,22 +103,51 @@ log {{ source(s_access); destination(d_sent); destination(d_sink); flags(flow-co
         yield
 
 
+PAGE = (Path(__file__).parents[1] / "docs" / "truth.md").read_text()
+NAMES = ("Fluent Bit", "Vector", "OpenTelemetry Collector", "Grafana Alloy", "promtail", "Filebeat")
+
+
+def blocks(collector: str, language: str) -> list[str]:
+    """The fenced blocks of a collector on the page."""
+    (section,) = re.findall(rf"^#### {collector}\n(.*?)(?=^##)", PAGE, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+
+
+def to(sink: Sink, block: str) -> str:
+    """A block of the page, for the ports of this sink."""
+    http, syslog = (sink.address(name).split(":")[1] for name in ("http", "syslog"))
+    return block.replace("9465", http).replace("5514", syslog)
+
+
+ELASTICSEARCH, JSON, OMFWD = blocks("rsyslog", "rsyslog")
+HTTP, NETWORK = blocks("syslog-ng", "syslog-ng")
 COLLECTORS = {
-    "rsyslog-omfwd": (rsyslog, 'type="omfwd" target="{host}" port="{syslog}" protocol="tcp"', ()),
+    "rsyslog-omfwd": (rsyslog, OMFWD, ()),
     "rsyslog-omelasticsearch": (
         rsyslog,
-        'type="omelasticsearch" server="{host}" serverport="{http}" template="json" '
-        'searchIndex="logs" bulkmode="on" queue.type="LinkedList" queue.dequeueBatchSize="500"',
+        ELASTICSEARCH,
         ("close,when=before,every=3", "close,every=4"),
     ),
-    "syslog-ng-network": (syslog_ng, 'network("{host}" port({syslog}) transport("tcp"));', ()),
+    "syslog-ng-network": (syslog_ng, NETWORK, ()),
     "syslog-ng-http": (
         syslog_ng,
-        'http(url("http://{host}:{http}/logs") method("POST") body("$MESSAGE") batch-lines(500) '
-        'batch-timeout(300) delimiter("\\n") retries(20));',
+        HTTP,
         ("reject,every=3,count=2", "error,every=4,count=2", "close,every=7,count=1"),
     ),
 }
+
+
+def test_the_files_of_the_page_are_well_formed() -> None:
+    for collector in NAMES:
+        if texts := blocks(collector, "yaml"):
+            (text,) = texts
+            assert "127.0.0.1" in str(yaml.safe_load(text)), collector
+        else:
+            (text,) = blocks(collector, "alloy")
+            assert text.count("{") == text.count("}") and "127.0.0.1:9465" in text
+    # Their ports are those of the sink, if it is given no others.
+    usage = visor("sink", "--help").stdout.decode()
+    assert all(f"127.0.0.1:{port}" in usage for port in (4317, 5514, 9465, 24224)), usage
 
 
 @pytest.mark.parametrize("name", COLLECTORS)
@@ -130,12 +157,10 @@ def test_the_whole_way_with_rotation_and_faults(tmp_path: Path, run: Run, name: 
     report = tmp_path / "emitted.json"
     options = ("--syslog", "127.0.0.1:0", "--settle", "3s", "--until-complete")
     all_faults = [option for fault in faults for option in ("--fault", fault)]
-    with Sink(tmp_path, "--emitted", report, *options, *all_faults) as sink:
-        host, http = sink.address().split(":")
-        action = action.format(host=host, http=http, syslog=sink.address("syslog").split(":")[1])
-        with start(tmp_path, action):
-            assert run(document(), "--report", report).wait() == 0
-            code, verdict = sink.finish()
+    told = ("--emitted", report, *options, *all_faults)
+    with Sink(tmp_path, *told) as sink, start(tmp_path, to(sink, action)):
+        assert run(document(), "--report", report).wait() == 0
+        code, verdict = sink.finish()
     total = verdict["total"]
     assert (total["redelivered"] > 0) == bool(faults), total
     # When what failed comes again is the collector's.
@@ -153,13 +178,12 @@ def test_what_a_collector_loses_by_truncated_copies_is_missing(
     (tmp_path / "logs").mkdir()
     report = tmp_path / "emitted.json"
     options = ("--syslog", "127.0.0.1:0", "--settle", "3s", "--until-complete")
-    with Sink(tmp_path, "--emitted", report, *options) as sink:
-        host, port = sink.address("syslog").split(":")
-        with start(tmp_path, action.format(host=host, http=0, syslog=port)):
-            truncating = document(method="CopyTruncate", maxSize="256Ki")
-            running = run(truncating, "--report", report)
-            assert running.wait() == 0
-            code, verdict = sink.finish()
+    told = ("--emitted", report, *options)
+    with Sink(tmp_path, *told) as sink, start(tmp_path, to(sink, action)):
+        truncating = document(method="CopyTruncate", maxSize="256Ki")
+        running = run(truncating, "--report", report)
+        assert running.wait() == 0
+        code, verdict = sink.finish()
     log = running.logs / "access.log"
     files = [*rotated(log), log]
     written = numbers(line for path in files for line in path.read_bytes().splitlines())

@@ -41,26 +41,33 @@ const EXAMPLES: &str = "\
 Examples:
   visor run -f shop.yaml --report emitted.json
   visor sink --emitted emitted.json --until-complete
-      Waits until the run has ended and everything had time to arrive, and prints the verdict.
-  visor sink --emitted http://127.0.0.1:9464/emitted --for 10m --output junit > delivery.xml
+      Waits until the run has ended and everything had time to arrive, and
+      prints the verdict.
+  visor sink --emitted http://127.0.0.1:9464/emitted --for 10m --output junit
       Prints the verdict after ten minutes, for continuous integration.
 
-Collectors send to http://127.0.0.1:9465, each as to its own endpoint: Elasticsearch's _bulk, Loki's
-push, OTLP over HTTP, Splunk's HTTP Event Collector; to any other path JSON, lines or a form.
+Collectors send to http://127.0.0.1:9465, each as to its own endpoint:
+Elasticsearch's _bulk, Loki's push, OTLP over HTTP, Splunk's HTTP Event
+Collector; to any other path JSON, lines or a form.
 
 Faults, each with options behind commas:
-  reject                      don't take a request, and answer with status=503; retry-after=2s
+  reject                      don't take it, and answer with status=503,
+                              retry-after=2s
   error                       take it, and answer with status=500
-  close                       close its connection without an answer, when=after it is taken or before
+  close                       close its connection without an answer,
+                              when=after it is taken or before
   delay                       answer later, by=14s
-  reject-items                don't take an item of _bulk, and answer with status=429
-  withhold-acknowledgements   take it, and don't acknowledge it, where the protocol does that
+  reject-items                don't take an item of _bulk, and answer with
+                              status=429
+  withhold-acknowledgements   take it, and don't acknowledge it, where the
+                              protocol does that
   slow-read                   read so many bytes-per-second=10000
-To which requests: share=10%, every=3 for each third one, count=5 for at most five, after=10s from
-the start on, for=20s from then on, protocol=loki for one alone.
+To which requests: share=10%, every=3 for each third one, count=5 for at most
+five, after=10s from the start on, for=20s from then on, protocol=loki for one
+alone.
 
-Exit status: 0 if all lines arrived once and intact, 1 if something happened to a line, 2 if an
-option is wrong or the sink can't work, 3 if it can't be told.";
+Exit status: 0 if all lines arrived once and intact, 1 if something happened to
+a line, 2 if an option is wrong or the sink can't work, 3 if it can't be told.";
 
 /// The options of a run.
 #[derive(Debug, Args)]
@@ -70,19 +77,19 @@ pub struct Options {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9465", value_hint = ValueHint::Other)]
     pub http: ListenAddress,
 
-    /// The address that takes OTLP over gRPC
+    /// The address that takes OTLP over gRPC: 127.0.0.1:4317, if none is given
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:4317", value_hint = ValueHint::Other)]
     pub grpc: Option<ListenAddress>,
 
-    /// The address that takes Fluent Forward over TCP
+    /// The address that takes Fluent Forward over TCP: 127.0.0.1:24224, if none is given
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:24224", value_hint = ValueHint::Other)]
     pub forward: Option<ListenAddress>,
 
-    /// The address that takes syslog messages, over TCP and UDP
+    /// The address that takes syslog messages, over TCP and UDP: 127.0.0.1:5514, if none is given
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:5514", value_hint = ValueHint::Other)]
     pub syslog: Option<ListenAddress>,
 
-    /// The address that takes plain lines over TCP
+    /// The address that takes plain lines over TCP: 127.0.0.1:5170, if none is given
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:5170", value_hint = ValueHint::Other)]
     pub lines: Option<ListenAddress>,
 
