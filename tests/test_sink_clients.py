@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.documents import access, file, rate, source, stream
 from support.files import every_line
+from support.program import Running
 from support.sink import Sink, counts
 from support.tools import tool
 from support.waiting import wait_for
@@ -331,3 +333,21 @@ def test_what_is_malformed_has_an_answer(
         urllib.request.urlopen(request, timeout=60)
     assert raised.value.code == status, raised.value.read()
     assert sink.total()["delivered"] == 0
+
+
+def test_a_generator_that_has_gone_has_ended(tmp_path: Path, run: Callable[..., Running]) -> None:
+    requests = stream("requests", "Access", rate(500))
+    running = run(source("shop", access("web", requests, output=file("web.log")), tokens=True))
+    place = f"http://{running.address}/emitted"
+    with Sink(tmp_path, "--emitted", place, "--settle", "1s", "--until-complete") as sink:
+        running.wait_for_lines(300)
+        wait_for("what was emitted", lambda: sink.total()["emitted"] >= 300)
+        running.process.kill()
+        running.process.wait()
+        lines = every_line(running.logs / "web.log")
+        post(f"{sink.url}/logs", b"\n".join(lines))
+        _, verdict = sink.finish()
+    total = verdict["total"]
+    assert (total["delivered"], total["missing"]) == (len(lines), 0)
+    (output,) = verdict["outputs"]
+    assert output["sources"] == ["shop/web"]

@@ -39,8 +39,8 @@ pub(crate) struct Audit {
 struct State {
     delivery: Delivery,
     expected: Expected,
-    /// The places that say what was emitted, and what they say.
-    emitted: Vec<(String, Option<Emitted>)>,
+    /// The places that say what was emitted.
+    emitted: Vec<Place>,
     /// The inputs of connections that are open.
     inputs: HashMap<u64, Reading>,
     next_input: u64,
@@ -54,6 +54,14 @@ struct State {
     file: Option<StateFile>,
     /// Why the file can't be written. Nothing is taken from then on.
     failure: Option<io::Error>,
+}
+
+/// A place that says what was emitted.
+struct Place {
+    name: String,
+    said: Option<Emitted>,
+    /// When it said so, in milliseconds since the epoch.
+    at: u64,
 }
 
 /// How far an input is read.
@@ -79,7 +87,8 @@ impl Audit {
     ) -> anyhow::Result<Arc<Self>> {
         let start = now();
         let mut since = start;
-        let mut emitted: Vec<_> = places.map(|place| (place, None)).collect();
+        let mut emitted: Vec<Place> =
+            places.map(|name| Place { name, said: None, at: start }).collect();
         if let Some(file) = &file {
             let mut restore = delivery.restore();
             file.read(|entry| match entry {
@@ -88,8 +97,8 @@ impl Audit {
                 Entry::Emitted { place, report } => {
                     // Who isn't asked anymore doesn't count.
                     let mut places = emitted.iter_mut();
-                    if let Some((_, known)) = places.find(|(known, _)| *known == place) {
-                        update(known, report);
+                    if let Some(place) = places.find(|known| known.name == place) {
+                        update(&mut place.said, report);
                     }
                 }
             })?;
@@ -132,7 +141,8 @@ impl Audit {
     pub(crate) fn emitted(&self, place: usize, report: Emitted) {
         let mut state = self.lock();
         let state = &mut *state;
-        let Some((place, known)) = state.emitted.get_mut(place) else { return };
+        let Some(Place { name, said: known, at }) = state.emitted.get_mut(place) else { return };
+        *at = now();
         if state.file.is_some() {
             let mut changed = report.clone();
             if let Some(known) = known {
@@ -140,7 +150,7 @@ impl Audit {
                     known.lanes.iter().map(|lane| (lane.lane, lane)).collect();
                 changed.lanes.retain(|lane| lanes.get(&lane.lane) != Some(&lane));
             }
-            let entry = Entry::Emitted { place: place.clone(), report: changed };
+            let entry = Entry::Emitted { place: name.clone(), report: changed };
             update(known, report);
             self.write(state, &[entry]);
         } else {
@@ -153,7 +163,7 @@ impl Audit {
         let now = now();
         let mut state = self.lock();
         let State { delivery, expected, emitted, .. } = &mut *state;
-        let reports = emitted.iter().filter_map(|(_, report)| report.as_ref());
+        let reports = emitted.iter().filter_map(|place| place.said.as_ref());
         let lanes: Vec<_> = reports.flat_map(|report| &report.lanes).collect();
         expected.note(now, delivery, &lanes);
         drop(state);
@@ -220,22 +230,22 @@ impl Audit {
     }
 
     /// Whether all generators have ended, and nothing has arrived or been emitted for the grace time.
+    /// One that hasn't answered for as long has ended, too.
     pub(crate) fn is_complete(&self) -> bool {
         let state = self.lock();
         let grace = u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX);
-        state.last_arrival.saturating_add(grace) <= now()
-            && state
-                .emitted
-                .iter()
-                .all(|(_, report)| report.as_ref().is_some_and(|report| report.ended))
+        let is_long_ago = |at: u64| at.saturating_add(grace) <= now();
+        is_long_ago(state.last_arrival)
+            && state.emitted.iter().all(|place| {
+                place.said.as_ref().is_some_and(|said| said.ended || is_long_ago(place.at))
+            })
     }
 
     /// The verdict.
     pub(crate) fn verdict(&self) -> Verdict {
         let mut state = self.lock();
         let State { delivery, expected, emitted, .. } = &mut *state;
-        let emitted: Vec<Emitted> =
-            emitted.iter().filter_map(|(_, report)| report.clone()).collect();
+        let emitted: Vec<Emitted> = emitted.iter().filter_map(|place| place.said.clone()).collect();
         Verdict::of(delivery, &emitted, Some(expected))
     }
 
@@ -292,8 +302,8 @@ impl State {
         let begin = Entry::Begin { version: VERSION, since: self.since };
         let unfinished = self.inputs.keys().map(|number| (*number, self.unfinished(*number)));
         let changes = self.delivery.snapshot(unfinished).map(Entry::Change);
-        let emitted = self.emitted.iter().filter_map(|(place, report)| {
-            Some(Entry::Emitted { place: place.clone(), report: report.clone()? })
+        let emitted = self.emitted.iter().filter_map(|Place { name, said, .. }| {
+            Some(Entry::Emitted { place: name.clone(), report: said.clone()? })
         });
         let written = file.replace(std::iter::once(begin).chain(changes).chain(emitted));
         self.file = Some(file);
