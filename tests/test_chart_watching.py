@@ -19,6 +19,9 @@ RULES = CHART / "files" / "rules.yaml"
 UNIT_TESTS = ROOT / "tests" / "chart" / "rules_test.yaml"
 DASHBOARD = json.loads((CHART / "files" / "dashboard.json").read_text())
 
+PAGES = [ROOT / "docs" / "reference" / f"{name}.md" for name in ("visor", "visor-sink")]
+REFERENCES = "".join(page.read_text() for page in PAGES)
+
 # What Prometheus adds when it scrapes, and what it makes of a histogram.
 TARGET_LABELS = {"namespace", "pod", "job", "instance"}
 LABELS_OF_THE_OPERATOR = {"state", "result", "kind", "action", "method", "code"} | {
@@ -62,9 +65,9 @@ def queries() -> Iterator[tuple[str, str]]:
 
 
 def metrics() -> set[str]:
-    """The names of all metrics: the generators' by their reference, the operator's by its code."""
-    page = (ROOT / "docs" / "reference" / "visor.md").read_text()
-    generator = re.findall(r"^\| `(visor_[a-z_]+)` \|", page, re.MULTILINE)
+    """The names of all metrics: those of generators and sinks by their references, the operator's
+    by its code."""
+    generator = re.findall(r"^\| `(visor_[a-z_]+)` \|", REFERENCES, re.MULTILINE)
     code = (ROOT / "crates" / "visor-operator" / "src" / "metrics.rs").read_text()
     operator = re.findall(r'"(visor_operator_[a-z_]+)"', code)
     assert len(generator) >= 10 and len(operator) >= 10
@@ -73,8 +76,7 @@ def metrics() -> set[str]:
 
 def labels() -> set[str]:
     """All labels that a query may name."""
-    page = (ROOT / "docs" / "reference" / "visor.md").read_text()
-    rows = re.findall(r"^\| `visor_[a-z_]+` \| \w+ \| (.*?) \|", page, re.MULTILINE)
+    rows = re.findall(r"^\| `visor_[a-z_]+` \| \w+ \| (.*?) \|", REFERENCES, re.MULTILINE)
     generator = {label for row in rows for label in row.split(", ")}
     assert {"source", "generator", "stream", "kind", "output"} <= generator
     return generator | TARGET_LABELS | LABELS_OF_THE_OPERATOR | {"le"}
@@ -181,7 +183,8 @@ def test_legends_name_labels_that_the_queries_keep() -> None:
             assert named <= asked_labels(target["expr"]), panel["title"]
 
 
-def test_every_metric_of_the_generators_is_in_the_dashboard() -> None:
+def test_every_metric_is_in_the_dashboard() -> None:
     shown = {name for _, expression in queries() for name in asked_metrics(expression)}
     missing = metrics() - shown
-    assert missing <= {"visor_build_info", "visor_operator_scrape_rounds_total"}, missing
+    builds = {"visor_build_info", "visor_sink_build_info"}
+    assert missing <= {*builds, "visor_operator_scrape_rounds_total"}, missing

@@ -272,7 +272,7 @@ def test_the_page_and_the_metrics_say_what_arrived(emitted: Path, sink: Sink) ->
     assert "<td>http</td>" in content and "<td>emitted.log</td>" in content
     metrics = sink.get("/metrics")
     for sample in (
-        f'visor_sink_lines{{count="delivered",output="emitted.log",pod=""}} {LINES - 1}',
+        f'visor_sink_lines{{count="delivered",identity="",output="emitted.log"}} {LINES - 1}',
         f'visor_sink_records_total{{protocol="http"}} {LINES - 1}',
         f"visor_sink_latency_seconds_count {LINES - 1}",
     ):

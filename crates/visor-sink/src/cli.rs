@@ -107,6 +107,15 @@ pub struct Options {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub state: Option<PathBuf>,
 
+    /// A directory with tls.crt and tls.key, such as that of a Secret. All ports over TCP then speak TLS
+    #[arg(long, value_name = "DIRECTORY", value_hint = ValueHint::DirPath)]
+    pub tls: Option<PathBuf>,
+
+    /// A file with what clients over HTTP and gRPC have to show, each in a line: a token, or
+    /// USER:PASSWORD. Pages are shown without it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub credentials: Option<PathBuf>,
+
     /// A fault on purpose: its name and options, such as `reject,status=429,retry-after=2s,share=10%`.
     /// Can be given several times
     #[arg(long, value_name = "FAULT", value_hint = ValueHint::Other)]

@@ -25,6 +25,7 @@ use crate::{
     audit::{Audit, InputHandle},
     fault::{Faults, Wrong},
     metrics::Metrics,
+    security::Credentials,
 };
 use visor_protocols::{encoding::MAX_BODY, protocol::otlp, records::Item};
 
@@ -43,11 +44,17 @@ pub(crate) struct Calls {
     audit: Arc<Audit>,
     metrics: Arc<Metrics>,
     faults: Arc<Faults>,
+    credentials: Credentials,
 }
 
 impl Calls {
-    pub(crate) const fn new(audit: Arc<Audit>, metrics: Arc<Metrics>, faults: Arc<Faults>) -> Self {
-        Self { audit, metrics, faults }
+    pub(crate) const fn new(
+        audit: Arc<Audit>,
+        metrics: Arc<Metrics>,
+        faults: Arc<Faults>,
+        credentials: Credentials,
+    ) -> Self {
+        Self { audit, metrics, faults, credentials }
     }
 
     /// Takes the calls of a connection until its end.
@@ -57,9 +64,9 @@ impl Calls {
         connection: Connection,
     ) -> io::Result<()> {
         let input = Arc::new(self.audit.input(&format!("{NAME} {}", connection.peer())));
-        let Self { metrics, faults, .. } = self;
+        let Self { metrics, faults, credentials, .. } = self;
         let export = Export { input, metrics, faults, connection: connection.clone() };
-        let service = service_fn(move |request| call(export.clone(), request));
+        let service = service_fn(move |request| call(export.clone(), credentials.clone(), request));
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
@@ -77,8 +84,13 @@ impl Calls {
 
 async fn call(
     export: Export,
+    credentials: Credentials,
     request: http::Request<Incoming>,
 ) -> Result<http::Response<Body>, Infallible> {
+    if !credentials.are_shown(request.headers()) {
+        let why = "a credential is needed, in the metadata authorization";
+        return Ok(Status::unauthenticated(why).into_http());
+    }
     if request.uri().path() != EXPORT {
         let why = format!("there is only {EXPORT}");
         return Ok(Status::unimplemented(why).into_http());

@@ -11,6 +11,7 @@
 //! | `audit` | what arrived and what was emitted, together |
 //! | `server` | HTTP: the way of a request |
 //! | `grpc` | the way of a call of gRPC |
+//! | `security` | TLS, and what clients have to show |
 //! | `sockets` | the way of a frame |
 //! | `emitted` | asks what was emitted |
 //! | `state` | what is known again after a restart |
@@ -30,6 +31,7 @@ mod history;
 mod metrics;
 mod page;
 mod run;
+mod security;
 mod server;
 mod sockets;
 mod state;

@@ -10,6 +10,7 @@ use prometheus::{
 use visor_proof::{
     Verdict,
     latency::{BOUNDS, Latencies},
+    verdict::OutputVerdict,
 };
 
 use crate::fault::Faults;
@@ -61,8 +62,12 @@ impl Metrics {
             &["fault"],
         )?;
         let lines = IntGaugeVec::new(
-            Opts::new("visor_sink_lines", "The counts of the verdict, by pod and output."),
-            &["pod", "output", "count"],
+            Opts::new(
+                "visor_sink_lines",
+                "The counts of the verdict, by the identity of the generator and output.",
+            ),
+            // Not `pod`, which Prometheus has for that of the sink.
+            &["identity", "output", "count"],
         )?;
         registry.register(Box::new(lines.clone()))?;
         visor_runtime::build_info::register(&registry, "visor_sink_build_info")?;
@@ -113,8 +118,8 @@ impl Metrics {
         metrics.records("loki", 1);
         metrics.malformed("loki");
         metrics.faults.with_label_values(&["reject"]).inc();
-        metrics.lines.with_label_values(&["shop-0", "access.log", "missing"]).set(0);
-        let verdict = Verdict::of(&mut visor_proof::Delivery::default(), &[], None);
+        let mut verdict = Verdict::of(&mut visor_proof::Delivery::default(), &[], None);
+        verdict.outputs.push(OutputVerdict::default());
         metrics.render(&Faults::new(&[]), &verdict)
     }
 
@@ -124,6 +129,7 @@ impl Metrics {
             let counter = self.faults.with_label_values(&[name]);
             counter.inc_by(count.saturating_sub(counter.get()));
         }
+        self.lines.reset();
         for output in verdict.outputs.iter().take(MAX_OUTPUTS) {
             for (name, count) in output.counts.named() {
                 let labels = [output.pod.as_str(), output.output.as_str(), name];

@@ -1,15 +1,15 @@
 //! A run: listeners, and what happens every second, until the verdict.
 
-use std::{convert::Infallible, process::ExitCode, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     task::spawn_blocking,
-    time::{Instant, MissedTickBehavior, interval, sleep_until},
+    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
 };
 use tracing::{info, warn};
-use visor_http::{Limits, ListenAddress, Page, Plain, bind, pages};
+use visor_http::{Handshake, Limits, ListenAddress, Page, bind, pages};
 use visor_proof::{Delivery, delivery::Contents};
 use visor_runtime::{console, shutdown::ShutdownSignals};
 
@@ -21,6 +21,7 @@ use crate::{
     grpc::Calls,
     metrics::Metrics,
     page::{self, Shown},
+    security::{Credentials, Security, Stream},
     server::Server,
     sockets::Sockets,
     state::StateFile,
@@ -164,8 +165,11 @@ fn serve(
     faults: &Arc<Faults>,
 ) -> anyhow::Result<()> {
     let listener = listen(options.http, "http")?;
-    let server = Server::new(Arc::clone(audit), Arc::clone(metrics), Arc::clone(faults));
-    let calls = Calls::new(Arc::clone(audit), Arc::clone(metrics), Arc::clone(faults));
+    let security = |protocol| Security::new(options.tls.as_deref(), protocol);
+    let credentials = Credentials::read(options.credentials.as_deref())?;
+    let known = credentials.clone();
+    let server = Server::new(Arc::clone(audit), Arc::clone(metrics), Arc::clone(faults), known);
+    let calls = Calls::new(Arc::clone(audit), Arc::clone(metrics), Arc::clone(faults), credentials);
     let sockets = Sockets::new(Arc::clone(audit), Arc::clone(metrics), Arc::clone(faults));
     let (counters, counted) = (Arc::clone(metrics), Arc::clone(faults));
     let (audited, verdicts) = (Arc::clone(audit), Arc::clone(audit));
@@ -191,11 +195,14 @@ fn serve(
     ];
     let server = server.with_home(move || page(page::page).unwrap_or_default());
     let routes = move |handle| server.routes(pages(shown, || Ok(()))(handle));
-    tokio::spawn(visor_http::serve(listener, LIMITS, Plain, routes));
+    tokio::spawn(visor_http::serve(listener, LIMITS, security(Some("http/1.1"))?, routes));
 
     if let Some(address) = options.grpc {
-        let listener = listen(address, "grpc")?;
-        let serve = move |stream, connection| calls.clone().serve(stream, connection);
+        let (listener, security) = (listen(address, "grpc")?, security(Some("h2"))?);
+        let serve = move |stream, connection| {
+            let (security, calls) = (security.clone(), calls.clone());
+            async move { calls.serve(begin(&security, stream).await?, connection).await }
+        };
         tokio::spawn(visor_http::accept(listener, LIMITS.connections, serve));
     }
     let framings: [(_, _, NewFraming); 3] = [
@@ -205,9 +212,12 @@ fn serve(
     ];
     for (name, address, framing) in framings {
         let Some(address) = address else { continue };
-        let listener = listen(address, name)?;
+        let (listener, security) = (listen(address, name)?, security(None)?);
         let sockets = sockets.clone();
-        let serve = move |stream, connection| sockets.clone().serve(stream, connection, framing());
+        let serve = move |stream, connection| {
+            let (security, sockets) = (security.clone(), sockets.clone());
+            async move { sockets.serve(begin(&security, stream).await?, connection, framing()).await }
+        };
         tokio::spawn(visor_http::accept(listener, LIMITS.connections, serve));
     }
     if let Some(address) = options.syslog {
@@ -225,6 +235,11 @@ fn serve(
         });
     }
     Ok(())
+}
+
+/// Performs the handshake of a connection, within a time.
+async fn begin(security: &Security, stream: TcpStream) -> io::Result<Box<dyn Stream>> {
+    timeout(LIMITS.head, security.perform(stream)).await?
 }
 
 fn listen(address: ListenAddress, name: &'static str) -> anyhow::Result<TcpListener> {

@@ -11,8 +11,8 @@ use axum::{
 use bytes::Bytes;
 use futures::StreamExt;
 use http::{
-    StatusCode,
-    header::{CONTENT_ENCODING, RETRY_AFTER},
+    HeaderValue, StatusCode,
+    header::{CONTENT_ENCODING, RETRY_AFTER, WWW_AUTHENTICATE},
     request::Parts,
 };
 use tokio::{
@@ -26,6 +26,7 @@ use crate::{
     audit::Audit,
     fault::{Faults, Wrong},
     metrics::Metrics,
+    security::Credentials,
 };
 use visor_protocols::{
     encoding::{self, DecodeError, MAX_BODY},
@@ -46,6 +47,7 @@ pub(crate) struct Server {
     audit: Arc<Audit>,
     metrics: Arc<Metrics>,
     faults: Arc<Faults>,
+    credentials: Credentials,
     /// Renders the page for people.
     home: Arc<dyn Fn() -> String + Send + Sync>,
     bodies: Budget,
@@ -53,10 +55,15 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(audit: Arc<Audit>, metrics: Arc<Metrics>, faults: Arc<Faults>) -> Self {
+    pub(crate) fn new(
+        audit: Arc<Audit>,
+        metrics: Arc<Metrics>,
+        faults: Arc<Faults>,
+        credentials: Credentials,
+    ) -> Self {
         let places = Arc::new(Semaphore::new(MAX_READING));
-        let home = Arc::new(String::new);
-        Self { audit, metrics, faults, home, bodies: Budget::new(ALL_BODIES), places }
+        let (home, bodies) = (Arc::new(String::new), Budget::new(ALL_BODIES));
+        Self { audit, metrics, faults, credentials, home, bodies, places }
     }
 
     /// Shows browsers this page at `/`, where other clients have questions and records.
@@ -71,6 +78,14 @@ impl Server {
 
     async fn answer(&self, connection: &Connection, head: &Parts, body: Body) -> Answer {
         let protocol = protocol::of(head);
+        if !self.credentials.are_shown(&head.headers) {
+            let why = "a credential is needed, in the header Authorization";
+            let mut answer = protocol.reject(head, StatusCode::UNAUTHORIZED, why);
+            let schemes = HeaderValue::from_static("Basic realm=\"visor-sink\", Bearer");
+            answer.headers_mut().insert(WWW_AUTHENTICATE, schemes);
+            self.metrics.request(protocol.name(), answer.status());
+            return answer;
+        }
         let wrong = if protocol.has_records(head) {
             self.faults.of_request(protocol.name())
         } else {
