@@ -6,6 +6,7 @@ import gzip
 import json
 import logging
 import re
+import shutil
 import socket
 import subprocess
 import urllib.error
@@ -24,6 +25,8 @@ from support.tools import tool
 from support.waiting import wait_for
 
 LINES = 10_000
+TESTS = Path(__file__).parent
+NODE_SCRIPT, NODE = TESTS / "node" / "deliver.mjs", TESTS.parent / "target" / "node"
 
 
 @pytest.fixture
@@ -197,6 +200,20 @@ def forward(sink: Sink, lines: list[str]) -> None:
     sender.close()
 
 
+def by_node(client: str, listener: str, **options: object) -> Callable[[Sink, list[str]], None]:
+    """A client of Node's users."""
+
+    def deliver(sink: Sink, lines: list[str]) -> None:
+        # Modules are found next to the file.
+        script = Path(shutil.copy(NODE_SCRIPT, NODE))
+        command = [tool("node"), script, client, sink.address(listener), json.dumps(options)]
+        text = "".join(line + "\n" for line in lines)
+        subprocess.run(command, input=text, text=True, check=True, timeout=120)
+
+    deliver.__name__ = "-".join(["node", client, *options])
+    return deliver
+
+
 def logger(sink: Sink, lines: list[str], *options: str, listener: str = "syslog") -> None:
     """By util-linux' logger."""
     host, port = sink.address(listener).split(":")
@@ -236,6 +253,10 @@ CLIENTS: list[Callable[[Sink, list[str]], None]] = [
     *(elasticsearch, elasticsearch_compressed, opensearch, opensearch_compressed),
     *(forward, logger_tcp, logger_octet_count, logger_udp, lines_over_tcp),
     *(otlp, otlp_compressed, otlp_grpc, otlp_grpc_compressed, loki, loki_uncompressed, splunk),
+    *(by_node("loki", "http"), by_node("loki", "http", json=True)),
+    *(by_node("elasticsearch", "http"), by_node("elasticsearch", "http", compression=True)),
+    by_node("forward", "forward"),
+    by_node("forward", "forward", eventMode="CompressedPackedForward"),
 ]
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
 import socket
 import ssl
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 import urllib3
 from support.files import every_line
@@ -16,6 +20,8 @@ from support.tools import tool
 from support.waiting import wait_for
 
 LINES, BATCH = 2000, 500
+TESTS = Path(__file__).parent
+NODE_SCRIPT, NODE = TESTS / "node" / "deliver.mjs", TESTS.parent / "target" / "node"
 TOKEN, USER, PASSWORD = "s3cret-token", "shop", "pass word"
 
 
@@ -171,3 +177,38 @@ def test_files_that_cannot_be_used_are_named(tmp_path: Path, certificate: Path) 
         with Sink(directory, *asked) as sink:
             assert sink.process.wait(60) == 2
             assert wanted in sink.diagnostics.read_text()
+
+
+def connect(sink: Sink) -> socket.socket:
+    host, port = sink.address("forward").split(":")
+    return socket.create_connection((host, int(port)), 60)
+
+
+def test_forward_asks_for_the_shared_key(tmp_path: Path, emitted: Path, lines: list[bytes]) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text(f"other\n{TOKEN}\n")
+    told = ("--emitted", emitted / "emitted.json", "--credentials", keys)
+    record = msgpack.packb(["tag", 0, {"log": lines[0].decode()}])
+    with Sink(tmp_path, *told, "--forward", "127.0.0.1:0") as sink:
+        with connect(sink) as connection:
+            name, hello = msgpack.unpackb(connection.recv(4096))
+            assert name == "HELO" and len(hello["nonce"]) == 16 and hello["auth"] == ""
+            digest = hashlib.sha512(b"saltshop" + hello["nonce"] + b"wrong").hexdigest()
+            ping = msgpack.packb(["PING", "shop", "salt", digest, "", ""])
+            # What comes with it isn't listened to.
+            connection.sendall(ping + record)
+            assert msgpack.unpackb(connection.recv(4096))[:2] == ["PONG", False]
+            connection.sendall(record)
+            assert connection.recv(4096) == b""
+        with connect(sink) as connection:
+            connection.recv(4096)
+            connection.sendall(record)
+            assert connection.recv(4096) == b""
+        sink.wait_for(emitted=LINES, delivered=0)
+        security = {"clientHostname": "shop", "sharedKey": TOKEN}
+        script = shutil.copy(NODE_SCRIPT, NODE)
+        options = json.dumps({"security": security})
+        command = [tool("node"), script, "forward", sink.address("forward"), options]
+        subprocess.run(command, input=b"\n".join(lines) + b"\n", check=True, timeout=120)
+        code, verdict = sink.stop()
+    assert (code, verdict["total"]) == (0, counts(emitted=LINES, delivered=LINES))

@@ -5,7 +5,7 @@ mod forward;
 mod lines;
 mod syslog;
 
-pub use forward::Forward;
+pub use forward::{Forward, NONCE};
 pub use lines::Lines;
 pub use syslog::Syslog;
 
@@ -18,6 +18,11 @@ pub const MAX_FRAME: usize = 32 << 20;
 pub trait Framing: Send {
     /// Its name in metrics.
     fn name(&self) -> &'static str;
+
+    /// What the server says before anything else.
+    fn greeting(&self) -> Vec<u8> {
+        Vec::new()
+    }
 
     /// How many of these bytes are whole frames; 0 if not even one is. They begin behind the frames
     /// that the last call has found, and have at least as many bytes as it has left there.

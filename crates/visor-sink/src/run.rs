@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, io, process::ExitCode, sync::Arc, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::spawn_blocking,
@@ -155,7 +155,7 @@ impl<'a> Asking<'a> {
 }
 
 /// Makes the framing of a connection.
-type NewFraming = fn() -> Box<dyn Framing>;
+type NewFraming = Box<dyn Fn() -> Box<dyn Framing> + Send + Sync>;
 
 /// Listens everywhere. What is served ends with the process.
 fn serve(
@@ -167,7 +167,7 @@ fn serve(
     let listener = listen(options.http, "http")?;
     let security = |protocol| Security::new(options.tls.as_deref(), protocol);
     let credentials = Credentials::read(options.credentials.as_deref())?;
-    let known = credentials.clone();
+    let (known, keys) = (credentials.clone(), credentials.tokens());
     let server = Server::new(Arc::clone(audit), Arc::clone(metrics), Arc::clone(faults), known);
     let calls = Calls::new(Arc::clone(audit), Arc::clone(metrics), Arc::clone(faults), credentials);
     let sockets = Sockets::new(Arc::clone(audit), Arc::clone(metrics), Arc::clone(faults));
@@ -205,18 +205,23 @@ fn serve(
         };
         tokio::spawn(visor_http::accept(listener, LIMITS.connections, serve));
     }
+    if options.forward.is_some() && options.credentials.is_some() && keys.is_empty() {
+        bail!("the credentials have no token, which --forward takes for the shared key");
+    }
+    let forward =
+        move || -> Box<dyn Framing> { Box::new(Forward::new(keys.clone(), rand::random())) };
     let framings: [(_, _, NewFraming); 3] = [
-        ("forward", options.forward, || Box::<Forward>::default()),
-        ("syslog", options.syslog, || Box::<Syslog>::default()),
-        ("lines", options.lines, || Box::<Lines>::default()),
+        ("forward", options.forward, Box::new(forward)),
+        ("syslog", options.syslog, Box::new(|| Box::<Syslog>::default())),
+        ("lines", options.lines, Box::new(|| Box::<Lines>::default())),
     ];
     for (name, address, framing) in framings {
         let Some(address) = address else { continue };
         let (listener, security) = (listen(address, name)?, security(None)?);
         let sockets = sockets.clone();
         let serve = move |stream, connection| {
-            let (security, sockets) = (security.clone(), sockets.clone());
-            async move { sockets.serve(begin(&security, stream).await?, connection, framing()).await }
+            let (security, sockets, framing) = (security.clone(), sockets.clone(), framing());
+            async move { sockets.serve(begin(&security, stream).await?, connection, framing).await }
         };
         tokio::spawn(visor_http::accept(listener, LIMITS.connections, serve));
     }

@@ -91,6 +91,12 @@ impl Credentials {
         Ok(Self(Some(all.into())))
     }
 
+    /// The tokens: those without a user's name.
+    pub(crate) fn tokens(&self) -> Vec<String> {
+        let all = self.0.iter().flat_map(|all| all.iter());
+        all.filter(|one| !one.contains(':')).cloned().collect()
+    }
+
     /// Whether a request shows one of them. A token follows the word `Bearer`, or the one that its
     /// protocol has, such as `Splunk`.
     pub(crate) fn are_shown(&self, headers: &HeaderMap) -> bool {

@@ -78,14 +78,6 @@ impl Server {
 
     async fn answer(&self, connection: &Connection, head: &Parts, body: Body) -> Answer {
         let protocol = protocol::of(head);
-        if !self.credentials.are_shown(&head.headers) {
-            let why = "a credential is needed, in the header Authorization";
-            let mut answer = protocol.reject(head, StatusCode::UNAUTHORIZED, why);
-            let schemes = HeaderValue::from_static("Basic realm=\"visor-sink\", Bearer");
-            answer.headers_mut().insert(WWW_AUTHENTICATE, schemes);
-            self.metrics.request(protocol.name(), answer.status());
-            return answer;
-        }
         let wrong = if protocol.has_records(head) {
             self.faults.of_request(protocol.name())
         } else {
@@ -128,6 +120,14 @@ impl Server {
         wrong: &Wrong,
     ) -> Answer {
         const WHY: &str = "a fault of the sink, on purpose";
+        // After the body is read: many clients don't look for an answer before they have sent it.
+        if !self.credentials.are_shown(&head.headers) {
+            let why = "a credential is needed, in the header Authorization";
+            let mut answer = protocol.reject(head, StatusCode::UNAUTHORIZED, why);
+            let schemes = HeaderValue::from_static("Basic realm=\"visor-sink\", Bearer");
+            answer.headers_mut().insert(WWW_AUTHENTICATE, schemes);
+            return answer;
+        }
         if wrong.close == Some(false) {
             return closed(connection).await;
         }

@@ -59,6 +59,7 @@ impl Sockets {
         let name = framing.name();
         let input = self.audit.input(&format!("{name} {}", connection.peer()));
         let mut buffer = Buffer::new(Arc::clone(&self.buffers));
+        timeout(ANSWER_TIMEOUT, stream.write_all(&framing.greeting())).await??;
         loop {
             connection.progress().waiting();
             let read = select! {

@@ -51,6 +51,11 @@ fuzz_target!(|bytes: &[u8]| {
         12 => drop(encoding::decode("gzip", &bytes)),
         13 => drop(encoding::decode("deflate", &bytes)),
         14 => drop(encoding::decode("zstd", &bytes)),
+        16 => {
+            let mut asking = Forward::new(vec!["key".to_owned()], [7; 16]);
+            assert!(!asking.greeting().is_empty());
+            connection(&mut asking, &bytes, &mut records);
+        }
         _ => drop(encoding::snappy(&bytes)),
     }
     let (_, input) = records.finish();

@@ -1,9 +1,12 @@
 //! Fluent Forward: messages in `MessagePack`, each with a record, a list of them, or records packed in a
-//! string, maybe compressed. One with a chunk is acknowledged.
+//! string, maybe compressed. One with a chunk is acknowledged. With shared keys there is a handshake.
 
+mod handshake;
 mod messagepack;
 
 use flate2::read::MultiGzDecoder;
+use handshake::Handshake;
+pub use handshake::NONCE;
 use messagepack::{Scan, Value};
 use visor_proof::delivery::Field;
 
@@ -15,6 +18,15 @@ use crate::{encoding, malformed::Malformed, records::Records};
 pub struct Forward {
     /// How far the message at the start is scanned.
     scan: Scan,
+    handshake: Option<Handshake>,
+}
+
+impl Forward {
+    /// Asks clients for one of these shared keys; without any, for none. The nonce is random.
+    pub fn new(keys: Vec<String>, nonce: [u8; NONCE]) -> Self {
+        let handshake = (!keys.is_empty()).then(|| Handshake::new(keys, nonce));
+        Self { scan: Scan::default(), handshake }
+    }
 }
 
 /// How deep values may be within each other.
@@ -23,6 +35,10 @@ const MAX_DEPTH: usize = 32;
 impl Framing for Forward {
     fn name(&self) -> &'static str {
         "forward"
+    }
+
+    fn greeting(&self) -> Vec<u8> {
+        self.handshake.as_ref().map_or_else(Vec::new, Handshake::hello)
     }
 
     fn frames(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
@@ -41,6 +57,14 @@ impl Framing for Forward {
             let Value::List(count) = messagepack::next(&mut rest)? else {
                 return Err(Malformed::new("a message is no list"));
             };
+            if let Some(handshake) = self.handshake.as_mut().filter(|known| !known.is_done()) {
+                answer.extend(handshake.read_ping(count, &mut rest)?);
+                if !handshake.is_done() {
+                    // What follows is nobody's.
+                    return Ok(answer);
+                }
+                continue;
+            }
             if let Some(chunk) = message(count, &mut rest, records)?
                 && records.are_acknowledged()
             {
