@@ -120,7 +120,7 @@ def to(sink: Sink, block: str) -> str:
 
 
 ELASTICSEARCH, JSON, OMFWD = blocks("rsyslog", "rsyslog")
-HTTP, NETWORK = blocks("syslog-ng", "syslog-ng")
+HTTP, SPLUNK, OTLP, LOKI, NETWORK = blocks("syslog-ng", "syslog-ng")
 COLLECTORS = {
     "rsyslog-omfwd": (rsyslog, OMFWD, ()),
     "rsyslog-omelasticsearch": (
@@ -134,6 +134,9 @@ COLLECTORS = {
         HTTP,
         ("reject,every=3,count=2", "error,every=4,count=2", "close,every=7,count=1"),
     ),
+    "syslog-ng-splunk": (syslog_ng, SPLUNK, ("reject,every=3,count=2", "error,every=4,count=2")),
+    "syslog-ng-loki": (syslog_ng, LOKI, ("reject,status=429,every=3,count=2", "error,every=4")),
+    "syslog-ng-otlp": (syslog_ng, OTLP, ("reject,every=3,count=2", "close,every=4,count=2")),
 }
 
 

@@ -166,9 +166,7 @@ impl Audit {
         let reports = emitted.iter().filter_map(|place| place.said.as_ref());
         let lanes: Vec<_> = reports.flat_map(|report| &report.lanes).collect();
         expected.note(now, delivery, &lanes);
-        drop(state);
-        let verdict = self.verdict();
-        let mut state = self.lock();
+        let verdict = state.verdict();
         let seconds = now.saturating_sub(state.start) / 1000;
         let Counts { emitted, delivered, .. } = verdict.total;
         state.history.add(Point { seconds, emitted, delivered });
@@ -243,10 +241,7 @@ impl Audit {
 
     /// The verdict.
     pub(crate) fn verdict(&self) -> Verdict {
-        let mut state = self.lock();
-        let State { delivery, expected, emitted, .. } = &mut *state;
-        let emitted: Vec<Emitted> = emitted.iter().filter_map(|place| place.said.clone()).collect();
-        Verdict::of(delivery, &emitted, Some(expected))
+        self.lock().verdict()
     }
 
     /// Ends all inputs. Of a complete delivery, everything should have arrived.
@@ -280,6 +275,12 @@ impl Audit {
 }
 
 impl State {
+    fn verdict(&mut self) -> Verdict {
+        let emitted: Vec<Emitted> =
+            self.emitted.iter().filter_map(|place| place.said.clone()).collect();
+        Verdict::of(&mut self.delivery, &emitted, Some(&self.expected))
+    }
+
     /// What has changed of the delivery, with how an input ends that was read.
     fn changes(&mut self, input: Option<u64>) -> Vec<Entry> {
         if self.file.is_none() {

@@ -24,8 +24,8 @@ pub(crate) struct Shown<'a> {
     pub(crate) faults: &'a [(&'static str, u64)],
 }
 
-/// The maximum number of outputs: those to which most has happened.
-const MAX_OUTPUTS: usize = 50;
+/// The maximum number of sources, and of outputs: those to which most has happened.
+const MAX_ROWS: usize = 50;
 
 /// The whole page, which replaces its content by that of `/content` every second.
 pub(crate) fn page(shown: &Shown<'_>) -> String {
@@ -59,6 +59,7 @@ pub(crate) fn content(shown: &Shown<'_>) -> String {
         latency_caption(verdict),
         charts::histogram(verdict.latency.counts()),
     );
+    html += &sources(verdict);
     html += &outputs(verdict);
     let rows = protocols.iter().map(|(name, requests, records)| {
         vec![escaped(name), requests.to_string(), records.to_string()]
@@ -97,30 +98,48 @@ fn latency_caption(verdict: &Verdict) -> String {
     caption
 }
 
+/// The titles of counts.
+const COUNTS: [&str; 7] = [
+    "Emitted",
+    "Delivered",
+    "Missing",
+    "Duplicated",
+    "Late",
+    "Unobserved",
+    "Truncated, split, merged, altered",
+];
+
+/// The cells of counts.
+fn cells(counts: &Counts) -> impl Iterator<Item = String> {
+    let Counts { emitted, delivered, missing, duplicated, late, unobserved, .. } = *counts;
+    let others = counts.truncated + counts.split + counts.merged + counts.altered;
+    [emitted, delivered, missing, duplicated, late, unobserved, others]
+        .map(|n| n.to_string())
+        .into_iter()
+}
+
+/// How many faults there are.
+fn happened(counts: &Counts) -> u64 {
+    counts.faults().iter().map(|(_, count)| count).sum()
+}
+
+fn sources(verdict: &Verdict) -> String {
+    let mut sources: Vec<_> = verdict.sources.iter().collect();
+    sources.sort_by_key(|source| std::cmp::Reverse(happened(&source.counts)));
+    let rows = sources.iter().take(MAX_ROWS).map(|source| {
+        std::iter::once(escaped(&source.source)).chain(cells(&source.counts)).collect()
+    });
+    table("Sources", &[&["Source"][..], &COUNTS].concat(), rows.collect())
+}
+
 fn outputs(verdict: &Verdict) -> String {
     let mut outputs: Vec<_> = verdict.outputs.iter().collect();
-    let happened = |counts: &Counts| counts.faults().iter().map(|(_, count)| count).sum::<u64>();
     outputs.sort_by_key(|output| std::cmp::Reverse(happened(&output.counts)));
-    let rows = outputs.iter().take(MAX_OUTPUTS).map(|output| {
-        let counts = &output.counts;
-        let lost = [counts.missing, counts.duplicated, counts.late, counts.unobserved];
-        let others = [counts.truncated, counts.split, counts.merged, counts.altered];
-        let numbers = [counts.emitted, counts.delivered].into_iter().chain(lost);
-        let numbers = numbers.chain([others.iter().sum()]).map(|count| count.to_string());
-        [escaped(&output.pod), escaped(&output.output)].into_iter().chain(numbers).collect()
+    let rows = outputs.iter().take(MAX_ROWS).map(|output| {
+        let names = [&output.pod, &output.output].map(|name| escaped(name));
+        names.into_iter().chain(cells(&output.counts)).collect()
     });
-    let titles = [
-        "Pod",
-        "Output",
-        "Emitted",
-        "Delivered",
-        "Missing",
-        "Duplicated",
-        "Late",
-        "Unobserved",
-        "Truncated, split, merged, altered",
-    ];
-    table("Outputs", &titles, rows.collect())
+    table("Outputs", &[&["Pod", "Output"][..], &COUNTS].concat(), rows.collect())
 }
 
 /// A table with this title, unless it has no row.
@@ -160,7 +179,7 @@ mod tests {
         let lane = EmittedLane {
             lane: Lane::live(7),
             output: name.to_owned(),
-            sources: Vec::new(),
+            sources: vec![name.to_owned()],
             begun: String::new(),
             lines: 3,
             handed_over: 3,
@@ -187,6 +206,7 @@ mod tests {
         let page = page(&shown);
         assert!(!page.contains("<script>alert"), "{page}");
         assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;&quot;&amp;"));
+        assert!(page.contains("<h2>Sources</h2>"), "{page}");
         assert!(page.contains("<div class=\"bad\"><dt>missing</dt><dd>3</dd></div>"));
         assert!(page.contains("Not all lines arrived once and intact."));
     }
