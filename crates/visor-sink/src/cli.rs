@@ -107,12 +107,13 @@ pub struct Options {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub state: Option<PathBuf>,
 
-    /// A directory with tls.crt and tls.key, such as that of a Secret. All ports over TCP then speak TLS
+    /// A directory with tls.crt and tls.key, such as that of a Secret. All ports over TCP then speak
+    /// TLS; datagrams of syslog don't
     #[arg(long, value_name = "DIRECTORY", value_hint = ValueHint::DirPath)]
     pub tls: Option<PathBuf>,
 
     /// A file with what clients over HTTP and gRPC have to show, each in a line: a token, or
-    /// USER:PASSWORD. Pages are shown without it
+    /// USER:PASSWORD. A token is also a shared key of Fluent Forward. Syslog, lines and pages need none
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub credentials: Option<PathBuf>,
 
