@@ -6,7 +6,6 @@ import gzip
 import json
 import logging
 import re
-import shutil
 import socket
 import subprocess
 import urllib.error
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import node
 from support.documents import access, file, rate, source, stream
 from support.files import every_line
 from support.program import Running
@@ -25,8 +25,6 @@ from support.tools import tool
 from support.waiting import wait_for
 
 LINES = 10_000
-TESTS = Path(__file__).parent
-NODE_SCRIPT, NODE = TESTS / "node" / "deliver.mjs", TESTS.parent / "target" / "node"
 
 
 @pytest.fixture
@@ -204,11 +202,8 @@ def by_node(client: str, listener: str, **options: object) -> Callable[[Sink, li
     """A client of Node's users."""
 
     def deliver(sink: Sink, lines: list[str]) -> None:
-        # Modules are found next to the file.
-        script = Path(shutil.copy(NODE_SCRIPT, NODE))
-        command = [tool("node"), script, client, sink.address(listener), json.dumps(options)]
         text = "".join(line + "\n" for line in lines)
-        subprocess.run(command, input=text, text=True, check=True, timeout=120)
+        node.deliver(client, sink.address(listener), text.encode(), **options)
 
     deliver.__name__ = "-".join(["node", client, *options])
     return deliver

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import shutil
 import socket
 import ssl
 import subprocess
@@ -14,14 +12,13 @@ from typing import Any
 import msgpack
 import pytest
 import urllib3
+from support import node
 from support.files import every_line
 from support.sink import Sink, counts
 from support.tools import tool
 from support.waiting import wait_for
 
 LINES, BATCH = 2000, 500
-TESTS = Path(__file__).parent
-NODE_SCRIPT, NODE = TESTS / "node" / "deliver.mjs", TESTS.parent / "target" / "node"
 TOKEN, USER, PASSWORD = "s3cret-token", "shop", "pass word"
 
 
@@ -206,9 +203,7 @@ def test_forward_asks_for_the_shared_key(tmp_path: Path, emitted: Path, lines: l
             assert connection.recv(4096) == b""
         sink.wait_for(emitted=LINES, delivered=0)
         security = {"clientHostname": "shop", "sharedKey": TOKEN}
-        script = shutil.copy(NODE_SCRIPT, NODE)
-        options = json.dumps({"security": security})
-        command = [tool("node"), script, "forward", sink.address("forward"), options]
-        subprocess.run(command, input=b"\n".join(lines) + b"\n", check=True, timeout=120)
+        text = b"\n".join(lines) + b"\n"
+        node.deliver("forward", sink.address("forward"), text, security=security)
         code, verdict = sink.stop()
     assert (code, verdict["total"]) == (0, counts(emitted=LINES, delivered=LINES))

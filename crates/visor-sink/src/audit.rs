@@ -15,6 +15,7 @@ use visor_proof::{
     Delivery, Emitted, Expected, Verdict,
     decode::Decoder,
     delivery::{Circumstances, InputState, Unfinished},
+    emitted::EmittedLane,
     verdict::Counts,
 };
 
@@ -143,19 +144,10 @@ impl Audit {
         let state = &mut *state;
         let Some(Place { name, said: known, at }) = state.emitted.get_mut(place) else { return };
         *at = now();
-        if state.file.is_some() {
-            let mut changed = report.clone();
-            if let Some(known) = known {
-                let lanes: HashMap<_, _> =
-                    known.lanes.iter().map(|lane| (lane.lane, lane)).collect();
-                changed.lanes.retain(|lane| lanes.get(&lane.lane) != Some(&lane));
-            }
-            let entry = Entry::Emitted { place: name.clone(), report: changed };
-            update(known, report);
-            self.write(state, &[entry]);
-        } else {
-            update(known, report);
-        }
+        let changed = state.file.as_ref().and_then(|_| changed(known.as_ref(), &report));
+        let entry = changed.map(|report| Entry::Emitted { place: name.clone(), report });
+        update(known, report);
+        self.write(state, entry.as_slice());
     }
 
     /// Notes how far everything is, and returns the verdict.
@@ -345,6 +337,17 @@ impl InputHandle {
     }
 }
 
+/// What a place says that it didn't say before: the lanes that have changed; `None` if nothing has.
+fn changed(known: Option<&Emitted>, report: &Emitted) -> Option<Emitted> {
+    let Some(known) = known else { return Some(report.clone()) };
+    let lanes: HashMap<_, _> = known.lanes.iter().map(|lane| (lane.lane, lane)).collect();
+    let is_new = |lane: &&EmittedLane| lanes.get(&lane.lane) != Some(lane);
+    let changed =
+        Emitted { lanes: report.lanes.iter().filter(is_new).cloned().collect(), ..report.clone() };
+    let is_same = Emitted { lanes: Vec::new(), ..known.clone() } == changed;
+    (!is_same).then_some(changed)
+}
+
 /// Takes what a place says. What earlier generators have said there stays.
 fn update(known: &mut Option<Emitted>, mut report: Emitted) {
     if let Some(known) = known {
@@ -365,4 +368,27 @@ impl Drop for InputHandle {
 fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_that_says_nothing_new_is_no_change() {
+        let report: Emitted = serde_json::from_str(
+            r#"{"version":1,"identity":"shop-0","ended":false,"lines":8,"bytes":8,"lanes":[
+                {"lane":"AAAAAAA","output":"a.log","sources":[],"begun":"","lines":3,"handedOver":3,
+                 "ended":false},
+                {"lane":"AAAAAAB","output":"b.log","sources":[],"begun":"","lines":5,"handedOver":5,
+                 "ended":false}]}"#,
+        )
+        .unwrap();
+        assert_eq!(changed(None, &report).as_ref(), Some(&report));
+        assert_eq!(changed(Some(&report), &report), None);
+        let mut later = report.clone();
+        later.lanes[1].lines = 4;
+        let new = changed(Some(&later), &report).unwrap();
+        assert_eq!(new.lanes, report.lanes[1..]);
+    }
 }

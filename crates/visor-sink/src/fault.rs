@@ -5,7 +5,10 @@ mod parse;
 
 use std::{
     collections::BTreeMap,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -69,8 +72,12 @@ struct Counted {
     fault: Fault,
     /// How many requests there were that it could have happened to.
     asked: AtomicU64,
-    happened: AtomicU64,
+    /// How often it has happened, by protocol.
+    happened: Mutex<BTreeMap<&'static str, u64>>,
 }
+
+/// How often faults have happened, by protocol and by the name of the fault.
+pub(crate) type FaultCounts = BTreeMap<(&'static str, &'static str), u64>;
 
 /// What is done wrong with a request.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -99,16 +106,12 @@ impl Wrong {
 
 impl Faults {
     pub(crate) fn new(faults: &[Fault]) -> Self {
-        let counted = |fault: &Fault| Counted {
-            fault: fault.clone(),
-            asked: AtomicU64::new(0),
-            happened: AtomicU64::new(0),
-        };
-        Self { faults: faults.iter().map(counted).collect(), start: Instant::now() }
+        let counted = faults.iter().cloned().map(Counted::new);
+        Self { faults: counted.collect(), start: Instant::now() }
     }
 
     /// What is done wrong with the next request of this protocol.
-    pub(crate) fn of_request(&self, protocol: &str) -> Wrong {
+    pub(crate) fn of_request(&self, protocol: &'static str) -> Wrong {
         let mut wrong = Wrong::default();
         for counted in &self.faults {
             if matches!(counted.fault.kind, Kind::RejectItems { .. })
@@ -132,7 +135,7 @@ impl Faults {
     }
 
     /// What is done with the next item of a request of this protocol.
-    pub(crate) fn of_item(&self, protocol: &str) -> Item {
+    pub(crate) fn of_item(&self, protocol: &'static str) -> Item {
         for counted in &self.faults {
             if let Kind::RejectItems { status } = counted.fault.kind
                 && counted.happens(protocol, self.start.elapsed())
@@ -143,20 +146,30 @@ impl Faults {
         Item::Taken
     }
 
-    /// How often each fault has happened, by its name.
-    pub(crate) fn counts(&self) -> BTreeMap<&'static str, u64> {
-        let mut counts = BTreeMap::new();
+    /// How often each fault has happened to each protocol.
+    pub(crate) fn counts(&self) -> FaultCounts {
+        let mut counts = FaultCounts::new();
         for counted in &self.faults {
-            let count = counts.entry(counted.fault.kind.name()).or_default();
-            *count += counted.happened.load(Ordering::Relaxed);
+            for (protocol, happened) in &*counted.happened() {
+                *counts.entry((*protocol, counted.fault.kind.name())).or_default() += happened;
+            }
         }
         counts
     }
 }
 
 impl Counted {
+    fn new(fault: Fault) -> Self {
+        Self { fault, asked: AtomicU64::new(0), happened: Mutex::default() }
+    }
+
+    fn happened(&self) -> MutexGuard<'_, BTreeMap<&'static str, u64>> {
+        // Nothing panics while it is locked.
+        self.happened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether it happens now.
-    fn happens(&self, protocol: &str, elapsed: Duration) -> bool {
+    fn happens(&self, protocol: &'static str, elapsed: Duration) -> bool {
         let When { protocol: only, share, every, count, after, period } = &self.fault.when;
         let is_time = elapsed.checked_sub(*after).is_some_and(|since| since < *period);
         if !is_time || only.as_ref().is_some_and(|only| only != protocol) {
@@ -166,8 +179,12 @@ impl Counted {
         if !number.is_multiple_of(*every) || (*share < 1.0 && !rand::rng().random_bool(*share)) {
             return false;
         }
-        let next = |happened| (happened < *count).then_some(happened + 1);
-        self.happened.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
+        let mut happened = self.happened();
+        if happened.values().sum::<u64>() >= *count {
+            return false;
+        }
+        *happened.entry(protocol).or_default() += 1;
+        true
     }
 }
 
@@ -202,7 +219,8 @@ mod tests {
         assert_eq!(rejected, [3, 6]);
         assert_eq!(faults.of_request("loki").error, Some(StatusCode::INTERNAL_SERVER_ERROR));
         assert_eq!(faults.of_request("http"), Wrong::default());
-        assert_eq!(faults.counts(), BTreeMap::from([("reject", 2), ("error", 1)]));
+        let counts = [(("http", "reject"), 2), (("loki", "error"), 1)];
+        assert_eq!(faults.counts(), BTreeMap::from(counts));
     }
 
     #[test]
@@ -217,12 +235,7 @@ mod tests {
 
     #[test]
     fn it_happens_in_its_time() {
-        let counted = |text: &str| Counted {
-            fault: text.parse().unwrap(),
-            asked: AtomicU64::new(0),
-            happened: AtomicU64::new(0),
-        };
-        let fault = counted("close,after=10s,for=5s");
+        let fault = Counted::new("close,after=10s,for=5s".parse().unwrap());
         let happens = [9, 10, 14, 15].map(|at| fault.happens("http", Duration::from_secs(at)));
         assert_eq!(happens, [false, true, true, false]);
     }

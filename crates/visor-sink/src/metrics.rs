@@ -13,10 +13,19 @@ use visor_proof::{
     verdict::OutputVerdict,
 };
 
-use crate::fault::Faults;
+use crate::fault::{FaultCounts, Faults};
 
 /// The maximum number of outputs with series of their own.
 const MAX_OUTPUTS: usize = 1_000;
+
+/// What has come in by a protocol.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Traffic {
+    pub(crate) requests: u64,
+    pub(crate) records: u64,
+    /// The faults of `--fault` that have happened.
+    pub(crate) faults: u64,
+}
 
 /// The counters.
 pub(crate) struct Metrics {
@@ -58,8 +67,8 @@ impl Metrics {
         )?;
         let faults = counter(
             "visor_sink_faults_total",
-            "How often a fault of --fault has happened.",
-            &["fault"],
+            "How often a fault of --fault has happened, by protocol.",
+            &["protocol", "fault"],
         )?;
         let lines = IntGaugeVec::new(
             Opts::new(
@@ -86,9 +95,12 @@ impl Metrics {
         self.malformed.with_label_values(&[protocol]).inc();
     }
 
-    /// The requests and the records of each protocol.
-    pub(crate) fn protocols(&self) -> Vec<(String, u64, u64)> {
-        let mut protocols: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    /// What has come in by each protocol.
+    pub(crate) fn protocols(&self, faults: &FaultCounts) -> BTreeMap<String, Traffic> {
+        let mut protocols: BTreeMap<String, Traffic> = BTreeMap::new();
+        for ((protocol, _), count) in faults {
+            protocols.entry((*protocol).to_owned()).or_default().faults += count;
+        }
         for family in self.registry.gather() {
             for metric in family.get_metric() {
                 let label = metric.get_label().iter().find(|label| label.name() == "protocol");
@@ -101,14 +113,13 @@ impl Metrics {
                 let count = metric.get_counter().get_value() as u64;
                 let known = protocols.entry(label.value().to_owned()).or_default();
                 match family.name() {
-                    "visor_sink_requests_total" => known.0 += count,
-                    "visor_sink_records_total" => known.1 += count,
+                    "visor_sink_requests_total" => known.requests += count,
+                    "visor_sink_records_total" => known.records += count,
                     _ => {}
                 }
             }
         }
-        let protocols = protocols.into_iter();
-        protocols.map(|(name, (requests, records))| (name, requests, records)).collect()
+        protocols
     }
 
     /// A page with a sample of each metric.
@@ -117,7 +128,7 @@ impl Metrics {
         metrics.request("loki", StatusCode::NO_CONTENT);
         metrics.records("loki", 1);
         metrics.malformed("loki");
-        metrics.faults.with_label_values(&["reject"]).inc();
+        metrics.faults.with_label_values(&["loki", "reject"]).inc();
         let mut verdict = Verdict::of(&mut visor_proof::Delivery::default(), &[], None);
         verdict.outputs.push(OutputVerdict::default());
         metrics.render(&Faults::new(&[]), &verdict)
@@ -125,8 +136,8 @@ impl Metrics {
 
     /// The page.
     pub(crate) fn render(&self, faults: &Faults, verdict: &Verdict) -> prometheus::Result<String> {
-        for (name, count) in faults.counts() {
-            let counter = self.faults.with_label_values(&[name]);
+        for ((protocol, name), count) in faults.counts() {
+            let counter = self.faults.with_label_values(&[protocol, name]);
             counter.inc_by(count.saturating_sub(counter.get()));
         }
         self.lines.reset();

@@ -3,7 +3,7 @@
 
 mod charts;
 
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
 use visor_proof::{
     Verdict,
@@ -11,17 +11,15 @@ use visor_proof::{
     verdict::{Counts, Outcome},
 };
 
-use crate::history::Point;
+use crate::{fault::FaultCounts, history::Point, metrics::Traffic};
 
 /// What is shown.
 pub(crate) struct Shown<'a> {
     pub(crate) verdict: &'a Verdict,
     pub(crate) outcome: Outcome,
     pub(crate) history: &'a [Point],
-    /// By protocol: its name, requests, and records.
-    pub(crate) protocols: &'a [(String, u64, u64)],
-    /// By fault: its name, and how often it has happened.
-    pub(crate) faults: &'a [(&'static str, u64)],
+    pub(crate) protocols: &'a BTreeMap<String, Traffic>,
+    pub(crate) faults: &'a FaultCounts,
 }
 
 /// The maximum number of sources, and of outputs: those to which most has happened.
@@ -61,12 +59,14 @@ pub(crate) fn content(shown: &Shown<'_>) -> String {
     );
     html += &sources(verdict);
     html += &outputs(verdict);
-    let rows = protocols.iter().map(|(name, requests, records)| {
-        vec![escaped(name), requests.to_string(), records.to_string()]
+    let rows = protocols.iter().map(|(name, Traffic { requests, records, faults })| {
+        vec![escaped(name), requests.to_string(), records.to_string(), faults.to_string()]
     });
-    html += &table("Protocols", &["Protocol", "Requests", "Records"], rows.collect());
-    let rows = faults.iter().map(|(name, count)| vec![escaped(name), count.to_string()]);
-    html += &table("Faults on purpose", &["Fault", "Happened"], rows.collect());
+    html += &table("Protocols", &["Protocol", "Requests", "Records", "Faults"], rows.collect());
+    let rows = faults
+        .iter()
+        .map(|((protocol, name), count)| vec![escaped(name), escaped(protocol), count.to_string()]);
+    html += &table("Faults on purpose", &["Fault", "Protocol", "Happened"], rows.collect());
     let rows = verdict.examples.iter().map(|example| {
         let place = example.input.as_deref().map(escaped).unwrap_or_default();
         let record = example.record.map(|record| record.to_string()).unwrap_or_default();
@@ -200,8 +200,8 @@ mod tests {
             verdict: &verdict,
             outcome: verdict.outcome(&[]),
             history: &[Point { seconds: 0, emitted: 3, delivered: 0 }],
-            protocols: &[(name.to_owned(), 1, 2)],
-            faults: &[("reject", 3)],
+            protocols: &BTreeMap::from([(name.to_owned(), Traffic::default())]),
+            faults: &FaultCounts::from([(("loki", "reject"), 3)]),
         };
         let page = page(&shown);
         assert!(!page.contains("<script>alert"), "{page}");

@@ -101,7 +101,7 @@ async fn watch(options: &Options) -> anyhow::Result<visor_proof::Verdict> {
             spawn_blocking(move || file.sync_data()).await?.context(CANNOT_WRITE)?;
         }
         if let Some(table) = &mut table {
-            table.show(&verdict, &metrics.protocols());
+            table.show(&verdict, &metrics.protocols(&faults.counts()));
         }
         if options.until_complete && audit.is_complete() {
             break true;
@@ -176,13 +176,13 @@ fn serve(
     let (audit, metrics, faults) = (Arc::clone(audit), Arc::clone(metrics), Arc::clone(faults));
     let allowed = options.allow.clone();
     let page = move |render: fn(&Shown<'_>) -> String| {
-        let verdict = audit.verdict();
+        let (verdict, faults) = (audit.verdict(), faults.counts());
         let shown = Shown {
             outcome: verdict.outcome(&allowed),
             verdict: &verdict,
             history: &audit.history(),
-            protocols: &metrics.protocols(),
-            faults: &faults.counts().into_iter().collect::<Vec<_>>(),
+            protocols: &metrics.protocols(&faults),
+            faults: &faults,
         };
         Ok::<_, Infallible>(render(&shown))
     };

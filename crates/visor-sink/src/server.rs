@@ -78,11 +78,10 @@ impl Server {
 
     async fn answer(&self, connection: &Connection, head: &Parts, body: Body) -> Answer {
         let protocol = protocol::of(head);
-        let wrong = if protocol.has_records(head) {
-            self.faults.of_request(protocol.name())
-        } else {
-            Wrong::default()
-        };
+        // A client that isn't answered for lack of a credential uses up no fault.
+        let is_taken = protocol.has_records(head) && self.credentials.are_shown(&head.headers);
+        let wrong =
+            if is_taken { self.faults.of_request(protocol.name()) } else { Wrong::default() };
         let body = match wrong.bytes_per_second {
             Some(rate) => slowly(body, rate, connection.progress().clone()),
             None => body,

@@ -15,6 +15,8 @@ use visor_proof::{Emitted, delivery::Change};
 
 /// The version of the form.
 pub(crate) const VERSION: u32 = 1;
+/// What to do about a file that can't be read.
+const WHAT_TO_DO: &str = "name another file with --state, or delete this one";
 /// The maximum number of bytes of a line.
 const MAX_LINE: u64 = 512 << 20;
 /// A log with fewer bytes than this is not worth a snapshot.
@@ -49,6 +51,8 @@ pub(crate) struct StateFile {
     snapshot: u64,
     buffer: Vec<u8>,
     has_unsynced: bool,
+    /// Whether it may end with half a line: nothing is written behind that.
+    is_broken: bool,
 }
 
 impl StateFile {
@@ -57,7 +61,9 @@ impl StateFile {
         let path = path.to_owned();
         let file =
             lock(&path).with_context(|| format!("cannot open the state {}", path.display()))?;
-        Ok(Self { path, file, length: 0, snapshot: 0, buffer: Vec::new(), has_unsynced: false })
+        let buffer = Vec::new();
+        let (has_unsynced, is_broken) = (false, false);
+        Ok(Self { path, file, length: 0, snapshot: 0, buffer, has_unsynced, is_broken })
     }
 
     /// Reads all entries. A last line without an end was being written when the program was killed.
@@ -70,19 +76,21 @@ impl StateFile {
             reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).with_context(place)?;
             let Some(text) = line.strip_suffix(b"\n") else {
                 if line.len() as u64 == MAX_LINE {
-                    bail!("{}: it is no state: the line is too long", place());
+                    bail!("{}: it is no state: the line is too long; {WHAT_TO_DO}", place());
                 }
                 break;
             };
             match (number, serde_json::from_slice(text)) {
                 (1, Ok(Entry::Begin { version, .. })) if version != VERSION => bail!(
-                    "{}: it is of another version of the sink: {version}, and not {VERSION}",
+                    "{}: it is of another version of the sink: {version}, and not {VERSION}; {WHAT_TO_DO}",
                     place()
                 ),
                 (1, Ok(entry @ Entry::Begin { .. })) => each(entry),
-                (1, Ok(_)) => bail!("{}: it is no state: its beginning is missing", place()),
+                (1, Ok(_)) => {
+                    bail!("{}: it is no state: its beginning is missing; {WHAT_TO_DO}", place())
+                }
                 (_, Ok(entry)) => each(entry),
-                (_, Err(error)) => bail!("{}: it is no state: {error}", place()),
+                (_, Err(error)) => bail!("{}: it is no state: {error}; {WHAT_TO_DO}", place()),
             }
         }
         Ok(())
@@ -90,11 +98,16 @@ impl StateFile {
 
     /// Adds entries at the end.
     pub(crate) fn append(&mut self, entries: &[Entry]) -> io::Result<()> {
+        if self.is_broken {
+            return Err(io::Error::other("it could not be written before"));
+        }
         self.buffer.clear();
         for entry in entries {
             write_line(&mut self.buffer, entry)?;
         }
+        self.is_broken = true;
         self.file.write_all(&self.buffer)?;
+        self.is_broken = false;
         self.length += self.buffer.len() as u64;
         self.has_unsynced = true;
         // A large request is no reason to hold its memory.
@@ -191,6 +204,16 @@ mod tests {
         drop(state);
         assert_eq!(entries(&path).unwrap(), [begin, change.clone(), change]);
         assert!(!directory.path().join("state.new").exists());
+    }
+
+    #[test]
+    fn nothing_is_written_behind_half_a_line() {
+        let mut state = StateFile::open(Path::new("/dev/full")).unwrap();
+        let change = [Entry::Change(Change::default())];
+        assert_eq!(state.append(&change).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        state.file = tempfile::tempfile().unwrap();
+        assert!(state.append(&change).is_err());
+        assert_eq!(state.file.metadata().unwrap().len(), 0);
     }
 
     #[test]

@@ -1,9 +1,14 @@
 //! The live table on a terminal: a row for each output, source and protocol.
 
-use std::io::{self, IsTerminal};
+use std::{
+    collections::BTreeMap,
+    io::{self, IsTerminal},
+};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use visor_proof::{Verdict, verdict::Counts};
+
+use crate::metrics::Traffic;
 
 /// The maximum number of rows with a title: those with most missing lines.
 const MAX_ROWS: usize = 20;
@@ -24,8 +29,8 @@ impl Table {
             .then(|| Self { bars: MultiProgress::with_draw_target(target), rows: Vec::new() })
     }
 
-    /// Shows a verdict, and of each protocol its name, requests and records.
-    pub(crate) fn show(&mut self, verdict: &Verdict, protocols: &[(String, u64, u64)]) {
+    /// Shows a verdict, and what has come in by each protocol.
+    pub(crate) fn show(&mut self, verdict: &Verdict, protocols: &BTreeMap<String, Traffic>) {
         let lines = lines(verdict, protocols);
         while self.rows.len() < lines.len() {
             // The template has no mistake.
@@ -47,7 +52,7 @@ impl Drop for Table {
     }
 }
 
-fn lines(verdict: &Verdict, protocols: &[(String, u64, u64)]) -> Vec<String> {
+fn lines(verdict: &Verdict, protocols: &BTreeMap<String, Traffic>) -> Vec<String> {
     let name = |pod: &str, output: &str| match (pod, output) {
         ("", "") => "unknown".to_owned(),
         ("", output) => output.to_owned(),
@@ -60,8 +65,8 @@ fn lines(verdict: &Verdict, protocols: &[(String, u64, u64)]) -> Vec<String> {
     if !verdict.sources.is_empty() {
         lines.extend(rows("SOURCE", sources.collect(), None));
     }
-    for (name, requests, records) in protocols {
-        lines.push(format!("{name}: {requests} requests, {records} records"));
+    for (name, Traffic { requests, records, faults }) in protocols {
+        lines.push(format!("{name}: {requests} requests, {records} records, {faults} faults"));
     }
     lines
 }
@@ -109,13 +114,14 @@ mod tests {
             verdict.outputs.push(OutputVerdict { pod, output, counts, ..OutputVerdict::default() });
         }
         verdict.sources.push(SourceVerdict { source: "shop/web".to_owned(), counts: counts(7) });
-        let lines = lines(&verdict, &[("loki".to_owned(), 3, 300)]);
+        let traffic = Traffic { requests: 3, records: 300, faults: 2 };
+        let lines = lines(&verdict, &BTreeMap::from([("loki".to_owned(), traffic)]));
         assert!(lines[0].starts_with("OUTPUT  "), "{lines:#?}");
         assert!(lines[1].starts_with("shop-24 access.log         100          93          24"));
         assert!(lines[21].starts_with("total "));
         assert_eq!(lines[22], "and 5 more");
         assert!(lines[24].starts_with("shop/web         100          93           7"));
-        assert_eq!(lines[25], "loki: 3 requests, 300 records");
+        assert_eq!(lines[25], "loki: 3 requests, 300 records, 2 faults");
         assert_eq!(lines.len(), 26);
     }
 }

@@ -12,7 +12,7 @@ use inputs::Input;
 use visor_proof::{Delivery, Emitted, Verdict, decode::Decoder, delivery::Contents};
 use visor_runtime::console;
 
-use crate::{cli::VerifyOptions, table};
+use crate::{cli::VerifyOptions, descriptors, table};
 
 /// An input or an option is wrong. A verdict has other exit statuses.
 const WRONG: u8 = 2;
@@ -38,19 +38,26 @@ fn verdict(options: &VerifyOptions) -> anyhow::Result<Verdict> {
     for field in &options.unchecked {
         delivery.set_contents(field, Contents::Unchecked);
     }
+    descriptors::raise_limit();
     let inputs = inputs::all(&options.inputs)?;
     let progress = progress(inputs.iter().map(Input::length).sum());
     for input in inputs {
-        read(&input, &mut delivery, &progress)
-            .with_context(|| format!("cannot read {}", input.name()))?;
+        let name = input.name();
+        read(input, &name, &mut delivery, &progress)
+            .with_context(|| format!("cannot read {name}"))?;
     }
     progress.finish_and_clear();
     Ok(Verdict::of(&mut delivery, &emitted, None))
 }
 
-fn read(input: &Input, delivery: &mut Delivery, progress: &ProgressBar) -> io::Result<()> {
+fn read(
+    input: Input,
+    name: &str,
+    delivery: &mut Delivery,
+    progress: &ProgressBar,
+) -> io::Result<()> {
     let mut bytes = input.open(progress)?;
-    let mut records = delivery.input(&input.name());
+    let mut records = delivery.input(name);
     let mut decoder = Decoder::default();
     lines::for_each(&mut bytes, |line| decoder.line(line, &mut records))?;
     decoder.finish(&mut records);

@@ -99,10 +99,20 @@ pub struct Unfinished {
     at: At,
 }
 
-/// Ranges of numbers, each with its first and its last one.
+/// Ranges of numbers of a lane, each with its first and its last one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "Vec<(u32, u32)>")]
 struct Ranges(Vec<(u32, u32)>);
+
+impl TryFrom<Vec<(u32, u32)>> for Ranges {
+    type Error = &'static str;
+
+    fn try_from(ranges: Vec<(u32, u32)>) -> Result<Self, Self::Error> {
+        let is_range = |(first, last): &(u32, u32)| first <= last && *last < Lane::MAX_LINES;
+        let are_ranges = ranges.iter().all(is_range);
+        are_ranges.then_some(Self(ranges)).ok_or("a range of numbers that no lane has")
+    }
+}
 
 /// What changed since it was taken last, and what of the rest is taken.
 #[derive(Debug, Default)]

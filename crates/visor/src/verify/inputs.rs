@@ -3,30 +3,42 @@
 
 use std::{
     cmp::Reverse,
+    collections::BTreeMap,
+    ffi::OsStr,
     fs::{self, File},
     io::{self, Cursor, Read},
+    os::unix::fs::DirEntryExt,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail};
 use flate2::read::MultiGzDecoder;
 use indicatif::ProgressBar;
+use rustix::io::Errno;
 
 /// How a compressed file begins (RFC 1952).
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
+/// So often the files below a directory are opened anew because some have other names by then.
+const TRIES: u32 = 100;
+
 /// An input.
 pub(super) enum Input {
     Stdin,
-    File(PathBuf),
+    File { path: PathBuf, file: Option<File> },
 }
 
 impl Input {
+    /// A file that is opened when its turn comes.
+    fn file(path: PathBuf) -> Self {
+        Self::File { path, file: None }
+    }
+
     /// Its name, for people.
     pub(super) fn name(&self) -> String {
         match self {
             Self::Stdin => "<stdin>".to_owned(),
-            Self::File(path) => path.display().to_string(),
+            Self::File { path, .. } => path.display().to_string(),
         }
     }
 
@@ -34,15 +46,19 @@ impl Input {
     pub(super) fn length(&self) -> u64 {
         match self {
             Self::Stdin => 0,
-            Self::File(path) => fs::metadata(path).map_or(0, |metadata| metadata.len()),
+            Self::File { path, file } => {
+                let metadata = file.as_ref().map_or_else(|| fs::metadata(path), File::metadata);
+                metadata.map_or(0, |metadata| metadata.len())
+            }
         }
     }
 
     /// Opens it. `progress` counts the bytes that are read.
-    pub(super) fn open(&self, progress: &ProgressBar) -> io::Result<Box<dyn Read>> {
+    pub(super) fn open(self, progress: &ProgressBar) -> io::Result<Box<dyn Read>> {
         let mut read: Box<dyn Read> = match self {
             Self::Stdin => Box::new(progress.wrap_read(io::stdin())),
-            Self::File(path) => Box::new(progress.wrap_read(File::open(path)?)),
+            Self::File { file: Some(file), .. } => Box::new(progress.wrap_read(file)),
+            Self::File { path, file: None } => Box::new(progress.wrap_read(File::open(path)?)),
         };
         let mut start = Vec::new();
         (&mut read).take(GZIP.len() as u64).read_to_end(&mut start)?;
@@ -63,17 +79,48 @@ pub(super) fn all(paths: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
             }
             inputs.push(Input::Stdin);
         } else if path.is_dir() {
-            inputs.extend(files_below(path)?.into_iter().map(Input::File));
+            inputs.extend(files_below(path)?);
         } else {
-            inputs.push(Input::File(path.clone()));
+            inputs.push(Input::file(path.clone()));
         }
     }
     Ok(inputs)
 }
 
-/// The files below a directory: those of a rotated set together, the oldest first.
-fn files_below(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
+/// The files below a directory, those of a rotated set together, the oldest first. They are open
+/// already: whatever rotates the set while it is read, each file is read once.
+fn files_below(directory: &Path) -> anyhow::Result<Vec<Input>> {
+    let mut files = names_below(directory)?;
+    for _ in 0..TRIES {
+        let opened: io::Result<Vec<_>> = files.keys().map(|file| open_now(&file.path)).collect();
+        let names = names_below(directory)?;
+        // Otherwise a rotation has moved files between being found and being opened.
+        if names == files {
+            return opened
+                .with_context(|| format!("cannot read the files of {}", directory.display()));
+        }
+        files = names;
+    }
+    bail!(
+        "the files below {} have other names whenever they are read; stop the rotation, or copy them",
+        directory.display()
+    )
+}
+
+fn open_now(path: &Path) -> io::Result<Input> {
+    match File::open(path) {
+        Ok(file) => Ok(Input::File { path: path.to_owned(), file: Some(file) }),
+        // There are more files than this process may have open.
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::MFILE) => {
+            Ok(Input::file(path.to_owned()))
+        }
+        Err(error) => Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
+    }
+}
+
+/// The inodes of the files below a directory. What [`is_unfinished`] is left out.
+fn names_below(directory: &Path) -> anyhow::Result<BTreeMap<Place, u64>> {
+    let mut files = BTreeMap::new();
     let mut directories = vec![directory.to_owned()];
     while let Some(directory) = directories.pop() {
         let cannot = || format!("cannot read the directory {}", directory.display());
@@ -82,13 +129,27 @@ fn files_below(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
             let kind = entry.file_type().with_context(cannot)?;
             if kind.is_dir() {
                 directories.push(entry.path());
-            } else if kind.is_file() {
-                files.push(entry.path());
+            } else if kind.is_file() && !is_unfinished(&entry.file_name()) {
+                files.insert(place(entry.path()), entry.ino());
             }
         }
     }
-    files.sort_by_cached_key(|path| age(path));
     Ok(files)
+}
+
+/// Whether it is a file that the generator hasn't finished to compress, whose lines are still in
+/// another one.
+fn is_unfinished(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.starts_with(b".") && name.ends_with(b".partial")
+}
+
+/// A file by its place in its rotated set; the oldest first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    set: PathBuf,
+    age: Age,
+    path: PathBuf,
 }
 
 /// How old a file of a rotated set is; the oldest first.
@@ -103,7 +164,7 @@ enum Age {
 }
 
 /// The rotated set of a file, and how old the file is.
-fn age(path: &Path) -> (PathBuf, Age, PathBuf) {
+fn place(path: PathBuf) -> Place {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let plain = name.strip_suffix(".gz").unwrap_or(&name);
     let is_suffix = |at: &usize| {
@@ -125,7 +186,7 @@ fn age(path: &Path) -> (PathBuf, Age, PathBuf) {
             (&plain[..at], age)
         }
     };
-    (path.with_file_name(set), age, path.to_owned())
+    Place { set: path.with_file_name(set), age, path }
 }
 
 #[cfg(test)]
@@ -150,12 +211,13 @@ mod tests {
             "e.log.1767312000",
             "e.log",
         ];
-        for name in in_order.iter().rev() {
+        for name in in_order.iter().rev().chain([&".access.log.partial"]) {
             fs::write(directory.path().join(name), "").unwrap();
         }
         let files = files_below(directory.path()).unwrap();
-        let names: Vec<_> =
-            files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
+        let prefix = format!("{}/", directory.path().display());
+        let names: Vec<_> = files.iter().map(Input::name).collect();
+        let names: Vec<_> = names.iter().filter_map(|name| name.strip_prefix(&prefix)).collect();
         assert_eq!(names, in_order);
     }
 }
