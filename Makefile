@@ -8,22 +8,25 @@ VENV := target/venv
 VISOR_BIN ?= $(CURDIR)/target/static/visor
 # On a very slow machine a test may time out: failed tests are run once more, and listed in the summary.
 PYTEST_E2E := $(VENV)/bin/python -m pytest tests/e2e --reruns 1 -rR
-XTASK ?= $(CURDIR)/target/debug/xtask
+PROGRAMS := $(CURDIR)/target/debug
+# With the tests of the crates: alone, their dependencies would be built again with other features.
+PROGRAMS_BUILD := cargo build --workspace --bins --tests
+XTASK ?= $(PROGRAMS)/xtask
 export VISOR_BIN XTASK
 
 # Generated files: each file, and the command that prints it, in the order of their dependencies.
 GENERATED := crates/visor-api/src/structure/schema.json manifests/crd/visor.dev_fakelogsources.yaml \
 	docs/fields.md docs/reference/visor.md docs/reference/visor-operator.md docs/reference/visor-sink.md \
 	charts/visor/files/crd.yaml charts/visor/README.md manifests/install.yaml manifests/admission-policy.yaml docs/modules.md
-FIELDS := cargo run --quiet --package xtask -- fields
-SCHEMA := cargo run --quiet --package xtask -- schema
-DEFINITION := cargo run --quiet --package visor-operator -- crd
+FIELDS := $(XTASK) fields
+SCHEMA := $(XTASK) schema
+DEFINITION := $(PROGRAMS)/visor-operator crd
 crates/visor-api/src/structure/schema.json: COMMAND = $(SCHEMA)
 manifests/crd/visor.dev_fakelogsources.yaml: COMMAND = $(DEFINITION)
 docs/fields.md: COMMAND = $(FIELDS)
-docs/reference/visor.md: COMMAND = cargo run --quiet --package visor -- reference
-docs/reference/visor-operator.md: COMMAND = cargo run --quiet --package visor-operator -- reference
-docs/reference/visor-sink.md: COMMAND = cargo run --quiet --package visor-sink -- reference
+docs/reference/visor.md: COMMAND = $(PROGRAMS)/visor reference
+docs/reference/visor-operator.md: COMMAND = $(PROGRAMS)/visor-operator reference
+docs/reference/visor-sink.md: COMMAND = $(PROGRAMS)/visor-sink reference
 charts/visor/files/crd.yaml: COMMAND = $(DEFINITION)
 charts/visor/README.md: COMMAND = $(VENV)/bin/python tests/chart/values_docs
 manifests/install.yaml: COMMAND = $(VENV)/bin/python tests/chart/install_manifest
@@ -44,9 +47,10 @@ setup: ## Install what the tests need: Debian packages (as root) and Python pack
 
 build: ## Build the program under test as the Dockerfile does, and the tool that formats lines for the tests.
 	python3 tests/support/dockerfile.py
-	cargo build --package xtask
+	$(PROGRAMS_BUILD)
 
-test: setup test-rust fuzz test-program smoke ## Run the tests: of the crates, short fuzzing, of the whole program, some in a cluster.
+
+test: setup test-rust test-program smoke ## Run the tests: of the crates, of the whole program, some in a cluster.
 
 test-rust: ## Run the tests in the crates: unit tests, property tests, statistical tests.
 	cargo test --workspace
@@ -104,6 +108,7 @@ generate: $(GENERATED) ## Write the generated files.
 
 $(GENERATED):
 	@mkdir -p $(dir $(OUTPUT_DIR)$@)
+	@$(PROGRAMS_BUILD) --quiet
 	$(COMMAND) > $(OUTPUT_DIR)$@.new
 	@mv $(OUTPUT_DIR)$@.new $(OUTPUT_DIR)$@
 

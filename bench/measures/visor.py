@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 import subprocess
 import time
 import urllib.request
@@ -94,15 +95,19 @@ def running(
     into_nothing: Iterable[str] = (),
 ) -> Iterator[Visor]:
     """Runs a document on so many event loops until the block ends, its files below a directory of
-    this name, and some of them being `/dev/null`."""
+    this name, some of them being the null device."""
     home = settings.directory / name
     home.mkdir()
     path, diagnostics = home / "document.yaml", home / "diagnostics"
     path.write_text(text)
     for log in into_nothing:
-        link = home / "logs" / log
-        link.parent.mkdir(exist_ok=True)
-        link.symlink_to(os.devnull)
+        device = home / "logs" / log
+        device.parent.mkdir(exist_ok=True)
+        try:
+            # Not a link to /dev/null, which wouldn't be followed.
+            os.mknod(device, stat.S_IFCHR | 0o666, os.stat(os.devnull).st_rdev)
+        except PermissionError as error:
+            raise Trouble(f"{device}: only root can create a device") from error
     command = [
         settings.binary,
         "--logging-format",

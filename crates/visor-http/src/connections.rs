@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::phase::{Phase, Progress};
 
@@ -18,6 +18,10 @@ use crate::phase::{Phase, Progress};
 pub(crate) struct Connections {
     limit: usize,
     state: Arc<Mutex<State>>,
+    /// Whether connections end after the request that is being answered.
+    drain: watch::Sender<bool>,
+    /// Notified when the last connection has ended.
+    empty: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -44,7 +48,8 @@ pub(crate) struct Slot {
 
 impl Connections {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, state: Arc::default() }
+        let drain = watch::Sender::new(false);
+        Self { limit, state: Arc::default(), drain, empty: Arc::default() }
     }
 
     /// A slot for another connection; `None` if requests are being answered on all of them.
@@ -64,6 +69,23 @@ impl Connections {
     /// Closes a connection whose response isn't read, if there is one.
     pub(crate) fn close_slow_client(&self) {
         self.lock().close_one(|phase| phase == Phase::ResponseBody);
+    }
+
+    /// Ends each connection after the request that is being answered, and waits until there is none.
+    pub(crate) async fn drain(&self) {
+        self.drain.send_replace(true);
+        loop {
+            let empty = self.empty.notified();
+            if self.lock().connections.is_empty() {
+                return;
+            }
+            empty.await;
+        }
+    }
+
+    /// Becomes true when connections have to end.
+    pub(crate) fn draining(&self) -> watch::Receiver<bool> {
+        self.drain.subscribe()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -95,6 +117,10 @@ impl State {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.connections.lock().connections.remove(&self.number);
+        let mut state = self.connections.lock();
+        state.connections.remove(&self.number);
+        if state.connections.is_empty() {
+            self.connections.empty.notify_waiters();
+        }
     }
 }

@@ -34,4 +34,4 @@ pub use client::get;
 pub use limits::Limits;
 pub use pages::{Page, Readiness, pages};
 pub use phase::Progress;
-pub use server::{Handshake, Plain, ServerHandle, serve};
+pub use server::{Handshake, Plain, ServerHandle, serve, serve_with};

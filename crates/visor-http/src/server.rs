@@ -20,6 +20,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     select,
+    sync::watch,
     time::{sleep_until, timeout},
 };
 use tower::Service as _;
@@ -65,23 +66,47 @@ pub async fn serve<H: Handshake>(
     handshake: H,
     router: impl FnOnce(ServerHandle) -> Router,
 ) {
-    let connections = Connections::new(limits.connections);
-    let router = router(ServerHandle(connections.clone()));
+    let handle = ServerHandle::new(&limits);
+    let router = router(handle.clone());
+    serve_with(handle, listener, limits, handshake, router).await;
+}
+
+/// Serves all connections, for a handle that was made with the same limits; never returns.
+pub async fn serve_with<H: Handshake>(
+    handle: ServerHandle,
+    listener: TcpListener,
+    limits: Limits,
+    handshake: H,
+    router: Router,
+) {
+    let ServerHandle(connections) = handle;
+    let draining = connections.draining();
     let serve = |stream, connection| {
-        let (handshake, router) = (handshake.clone(), router.clone());
-        async move { serve_connection(stream, &limits, connection, &handshake, router).await }
+        let (handshake, router, draining) = (handshake.clone(), router.clone(), draining.clone());
+        async move { serve_connection(stream, &limits, connection, draining, &handshake, router).await }
     };
     accept_within(listener, connections, serve).await;
 }
 
-/// What a handler may do with its server.
+/// What a handler, or who has started the server, may do with it.
 #[derive(Debug, Clone)]
 pub struct ServerHandle(Connections);
 
 impl ServerHandle {
+    /// The handle of a server that is to be started by [`serve_with`].
+    pub fn new(limits: &Limits) -> Self {
+        Self(Connections::new(limits.connections))
+    }
+
     /// Closes a connection whose response isn't read, if there is one.
     pub fn close_slow_client(&self) {
         self.0.close_slow_client();
+    }
+
+    /// Ends each connection after the request that is being answered, if there is one, and returns
+    /// when all have ended. Connections that are made meanwhile have one request.
+    pub async fn drain(&self) {
+        self.0.drain().await;
     }
 }
 
@@ -90,6 +115,7 @@ async fn serve_connection<H: Handshake>(
     stream: TcpStream,
     limits: &Limits,
     connection: Connection,
+    mut draining: watch::Receiver<bool>,
     handshake: &H,
     router: Router,
 ) -> io::Result<()> {
@@ -106,6 +132,7 @@ async fn serve_connection<H: Handshake>(
     builder.max_buf_size(limits.buffer);
     let mut served = pin!(builder.serve_connection(TokioIo::new(stream), requests));
     let mut phases = progress.watch();
+    let mut is_ending = false;
     loop {
         let now = *phases.borrow_and_update();
         select! {
@@ -116,6 +143,10 @@ async fn serve_connection<H: Handshake>(
                 served.as_mut().graceful_shutdown();
                 let _ = served.now_or_never();
                 return Err(closed_for_another());
+            }
+            () = drain(&mut draining), if !is_ending => {
+                is_ending = true;
+                served.as_mut().graceful_shutdown();
             }
             // The sender exists as long as `progress`.
             _ = phases.changed() => {}
@@ -129,6 +160,12 @@ async fn serve_connection<H: Handshake>(
             }
         }
     }
+}
+
+/// Waits until connections have to end.
+async fn drain(draining: &mut watch::Receiver<bool>) {
+    // The sender exists as long as the server.
+    draining.wait_for(|is_draining| *is_draining).await.ok();
 }
 
 fn closed_for_another() -> io::Error {

@@ -1,11 +1,12 @@
 //! Servers with hostile clients.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Extension, Router, body::Body, http::StatusCode, routing::post};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    sync::Notify,
     task::JoinSet,
     time::timeout,
 };
@@ -210,4 +211,41 @@ fn the_limits_of_metrics_endpoints_are_documented() {
         let row = row.unwrap_or_else(|| panic!("docs/security.md has no row `{cells}`"));
         assert!(row.contains(&said), "docs/security.md: {row} should say {said}");
     }
+}
+
+/// What is being answered is finished, what waits for its client isn't waited for.
+#[tokio::test]
+async fn a_server_that_drains_finishes_what_is_being_answered() {
+    let (limits, answering) = (limits(), Arc::new(Notify::new()));
+    let listener = bind(ANYWHERE.into(), &limits).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (begun, may_answer) = (Arc::new(Notify::new()), Arc::clone(&answering));
+    let has_begun = Arc::clone(&begun);
+    let answer = move || {
+        let (begun, may_answer) = (Arc::clone(&has_begun), Arc::clone(&may_answer));
+        async move {
+            begun.notify_one();
+            may_answer.notified().await;
+            "done"
+        }
+    };
+    let router = Router::new().route("/", axum::routing::get(answer));
+    let handle = ServerHandle::new(&limits);
+    tokio::spawn(serve_with(handle.clone(), listener, limits, Plain, router));
+
+    let mut idle = TcpStream::connect(address).await.unwrap();
+    idle.write_all(b"GET /nowhere HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let mut answered = [0; 1024];
+    assert!(idle.read(&mut answered).await.unwrap() > 0);
+    let asked = tokio::spawn(ask(address, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"));
+    begun.notified().await;
+    let draining = tokio::spawn(async move { handle.drain().await });
+    // The connection without a request ends at once.
+    assert_eq!(timeout(TIMEOUT, idle.read(&mut answered)).await.unwrap().unwrap(), 0);
+    assert!(!draining.is_finished());
+    answering.notify_one();
+    // It says that it is the last answer, and closes the connection.
+    let answer = asked.await.unwrap().unwrap();
+    assert!(answer.ends_with("done") && answer.contains("connection: close"), "{answer}");
+    timeout(TIMEOUT, draining).await.unwrap().unwrap();
 }

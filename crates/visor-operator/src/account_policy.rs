@@ -120,7 +120,7 @@ fn only_children_may_be_created_changed_and_deleted() {
         "generators: [{name: web, access: {}}]\nworkload: DaemonSet",
         "generators: [{name: web, access: {}}]\nstopAfter: {lines: 1}",
     ] {
-        for child in crate::build::tests::build(spec).objects {
+        for child in crate::controller::build::tests::build(spec).objects {
             let resource = child.kind.resource().plural;
             let mut object = serde_json::to_value(&child.object).unwrap();
             object["metadata"]["uid"] = json!("1");

@@ -1,4 +1,8 @@
-//! Reading of admission reviews, and the response if one cannot be read. Shared by both webhooks.
+//! Admission reviews: how they are read, and the response if one cannot be read, for both webhooks.
+
+pub(crate) mod lookups;
+pub(crate) mod server;
+pub(crate) mod validator;
 
 use axum::{body::Body, http::StatusCode};
 use visor_http::{BodyError, Budget, CompleteBody, Progress};

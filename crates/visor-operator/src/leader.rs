@@ -229,44 +229,123 @@ impl Leadership {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    };
-
-    use axum::{Router, body::Body, http::StatusCode, response::IntoResponse, routing::any};
-
     use super::*;
+    use crate::test_server::{Failure, Key, TestServer};
+
+    const DURATION: Duration = Duration::from_secs(15);
+
+    fn candidate(server: &TestServer, identity: &str) -> Candidate {
+        let fence = Fence::default();
+        Candidate::new(server.client(), "visor", "operator", identity, DURATION, fence)
+    }
+
+    fn holder(server: &TestServer) -> String {
+        let lease = server.get(&Key::new("leases", "visor", "operator")).unwrap();
+        lease["spec"]["holderIdentity"].as_str().unwrap().to_owned()
+    }
+
+    /// How long something takes, in seconds.
+    async fn seconds<T>(work: impl Future<Output = T>) -> (T, u64) {
+        let begin = Instant::now();
+        let result = work.await;
+        (result, begin.elapsed().as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_leads_and_the_next_one_follows_when_it_has_released_the_lease() {
+        let server = TestServer::new();
+        let (one, two) = (candidate(&server, "one"), candidate(&server, "two"));
+        let (mut leadership, took) = seconds(one.acquire()).await;
+        assert_eq!((holder(&server).as_str(), took), ("one", 0));
+        assert!(one.fence.is_open() && !two.fence.is_open());
+        // It is renewed for as long as it is wanted.
+        let waiting = tokio::spawn(async move {
+            let leadership = two.acquire().await;
+            (two, leadership)
+        });
+        assert!(timeout(Duration::from_hours(1), leadership.lost()).await.is_err());
+        assert!(!waiting.is_finished() && one.fence.is_open());
+        leadership.release().await;
+        assert!(!one.fence.is_open());
+        let (followed, took) = seconds(waiting).await;
+        let (two, _) = followed.unwrap();
+        assert!(two.fence.is_open() && took <= 3, "{took}");
+        let lease = server.get(&Key::new("leases", "visor", "operator")).unwrap();
+        assert_eq!(lease["spec"]["leaseTransitions"], 2);
+    }
+
+    /// One that is gone without a word is waited for, until its Lease has expired.
+    #[tokio::test(start_paused = true)]
+    async fn one_that_no_longer_renews_is_followed_after_the_duration() {
+        let server = TestServer::new();
+        let (one, two) = (candidate(&server, "one"), candidate(&server, "two"));
+        drop(one.acquire().await);
+        let (_, took) = seconds(two.acquire()).await;
+        assert!((15..=18).contains(&took), "{took}");
+        // Its own clock has closed the fence of the first one long before.
+        assert!(!one.fence.is_open());
+        assert_eq!(holder(&server), "two");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_whose_lease_is_taken_or_deleted_has_lost_it() {
+        for is_deleted in [true, false] {
+            let server = TestServer::new();
+            let one = candidate(&server, "one");
+            let mut leadership = one.acquire().await;
+            let lease = Key::new("leases", "visor", "operator");
+            if is_deleted {
+                server.delete(&lease);
+            } else {
+                server.merge(&lease, &serde_json::json!({"spec": {"holderIdentity": "two"}}));
+            }
+            let (why, took) = seconds(leadership.lost()).await;
+            let wanted = if is_deleted { "was deleted" } else { "is held by two" };
+            assert!(why.contains(wanted), "{why}");
+            assert!(took <= 6 && !one.fence.is_open(), "{took}");
+        }
+    }
+
+    /// The answer to a renewal was lost: the Lease is another version, and still its own.
+    #[tokio::test(start_paused = true)]
+    async fn one_whose_answer_was_lost_goes_on() {
+        let server = TestServer::new();
+        let one = candidate(&server, "one");
+        let mut leadership = one.acquire().await;
+        let lease = Key::new("leases", "visor", "operator");
+        server.merge(&lease, &serde_json::json!({"spec": {"leaseTransitions": 1}}));
+        assert!(timeout(Duration::from_mins(5), leadership.lost()).await.is_err());
+        assert!(one.fence.is_open());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_two_that_write_at_once_one_leads() {
+        let server = TestServer::new();
+        let (one, two) = (candidate(&server, "one"), candidate(&server, "two"));
+        // Both have read that there is none.
+        server.fail(Failure::once("GET leases", 404, "NotFound"));
+        server.fail(Failure::once("GET leases", 404, "NotFound"));
+        let (first, second) = (one.acquire(), timeout(Duration::from_secs(10), two.acquire()));
+        let (_, second) = tokio::join!(first, second);
+        assert!(second.is_err() && !two.fence.is_open());
+        assert_eq!(holder(&server), "one");
+    }
 
     /// If the Lease can be neither written nor read, requests have pauses, and the leadership ends at
     /// its deadline.
     #[tokio::test(start_paused = true)]
     async fn a_lease_that_cannot_be_read_is_not_requested_all_the_time() {
-        let requests = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&requests);
-        let server =
-            Router::new().fallback(any(move |request: axum::http::Request<Body>| async move {
-                counter.fetch_add(1, Ordering::Relaxed);
-                let code = match request.method().as_str() {
-                    "PUT" => StatusCode::CONFLICT,
-                    _ => StatusCode::INTERNAL_SERVER_ERROR,
-                };
-                let status = serde_json::json!({
-                    "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-                    "message": "no", "reason": "no", "code": code.as_u16(),
-                });
-                (code, axum::Json(status)).into_response()
-            }));
-        let duration = Duration::from_secs(15);
-        let client = Client::new(server, "visor");
-        let fence = Fence::default();
-        let candidate = Candidate::new(client, "visor", "operator", "one", duration, fence);
-        let now = Instant::now();
-        let lease = candidate.claimed(Lease::default());
-        let why = Leadership { candidate, lease, renewed: now }.lost().await;
+        let server = TestServer::new();
+        let mut leadership = candidate(&server, "one").acquire().await;
+        server.take_requests();
+        let many = Failure { times: usize::MAX, ..Failure::once("PUT leases", 409, "Conflict") };
+        server.fail(many);
+        server.fail(Failure { of: "GET leases", code: 500, reason: "InternalError", ..many });
+        let (why, took) = seconds(leadership.lost()).await;
         assert!(why.contains("has not been renewed for 10 s"), "{why}");
-        assert!((10..13).contains(&now.elapsed().as_secs()), "{:?}", now.elapsed());
+        assert!((10..13).contains(&took), "{took}");
         // A write and a read every 2.5 s of the 5 s until the deadline.
-        assert!(requests.load(Ordering::Relaxed) <= 8, "{requests:?}");
+        let requests = server.take_requests();
+        assert!(requests.len() <= 8, "{requests:?}");
     }
 }

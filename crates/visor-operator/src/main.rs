@@ -2,64 +2,40 @@
 //!
 //! | module | idea |
 //! |---|---|
+//! | `controller` | what the leader does for each change: observe, validate, build, apply, report |
+//! | `counts` | how many lines were written, from scrapes and termination messages |
+//! | `injector` | the mutating webhook for pods |
+//! | `admission` | the validating webhook for sources, and the HTTPS server of both webhooks |
+//! | `certificates` | its certificate, and the CA bundle |
+//! | `leader` | leader election |
+//! | `api_client` | requests to the API server: counted, limited, throttled |
 //! | `source` | a source that has passed every rule |
 //! | `policy` | which privileges sources have |
-//! | `build` | the desired children (pure) |
-//! | `cache` | the existing objects, watched |
-//! | `apply` | writes the children that differ |
-//! | `other_operators` | whether another operator manages a source |
-//! | `pod_owner` | which pods belong to a source, whatever their labels say (pure) |
-//! | `failed_creates` | why a workload's pods can't be created |
-//! | `source_counts` | how many lines were written, from scrapes and termination messages (pure) |
-//! | `status` | conditions and numbers (pure) |
-//! | `status_rate_limiter` | limits how often a status is written |
-//! | `reconcile` | all of that, for each change |
-//! | `inject` | the mutating webhook for pods |
-//! | `validate` | the validating webhook for sources |
-//! | `admission` | what both have in common |
-//! | `webhook` | their HTTPS server |
-//! | `certificates` | its certificate, and the CA bundle |
-//! | `scrape` | scrapes the pods |
-//! | `queue` | counts the sources that wait to be reconciled |
-//! | `leader` | leader election |
+//! | `pods` | which pods belong to a source, whatever their labels say |
+//! | `labels` | the names by which objects are recognized |
 //! | `operate` | starts everything, and shuts it down |
 
 #[cfg(test)]
 mod account_policy;
 mod admission;
-mod all_counts;
-mod api_server;
-mod apply;
-mod build;
-mod cache;
+mod api_client;
 mod certificates;
-mod children;
 mod cli;
-mod compare;
+mod controller;
+mod counts;
 #[cfg(test)]
 mod documented;
-mod events;
-mod failed_creates;
-mod http_client;
-mod inject;
+mod hash;
+mod injector;
+mod labels;
 mod leader;
-mod lookups;
 mod metrics;
-mod observed;
 mod operate;
-mod other_operators;
-mod pod_owner;
+mod pods;
 mod policy;
-mod queue;
-mod reconcile;
-mod requests;
-mod scrape;
 mod source;
-mod source_counts;
-mod status;
-mod status_rate_limiter;
-mod validate;
-mod webhook;
+#[cfg(test)]
+mod test_server;
 
 use std::{process::ExitCode, time::Duration};
 
@@ -73,6 +49,7 @@ use visor_runtime::{
 };
 
 use cli::{Cli, Command};
+use counts::http_client;
 
 fn main() -> ExitCode {
     let watched = early_signals::watch();

@@ -10,7 +10,28 @@ use prometheus::{
 
 use visor_runtime::build_info;
 
-use crate::status::State;
+/// The state of a source, for the operator's metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Ready,
+    Progressing,
+    Rejected,
+    Complete,
+}
+
+impl State {
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Ready, Self::Progressing, Self::Rejected, Self::Complete];
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Progressing => "progressing",
+            Self::Rejected => "rejected",
+            Self::Complete => "complete",
+        }
+    }
+}
 
 /// All metrics of the operator.
 pub(crate) struct Metrics {

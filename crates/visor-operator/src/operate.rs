@@ -26,22 +26,27 @@ use visor_http::{Limits, Page, Plain, Readiness, bind, pages};
 use visor_runtime::shutdown::ShutdownSignals;
 
 use crate::{
-    api_server::{self, ApiCapabilities},
-    build::Settings,
+    api_client::{self, ApiCapabilities, RequestLayer, Throttle},
     cli::Run,
-    events::EventPublisher,
-    inject::Injector,
+    controller::{
+        build::{Settings, children::ChildKind},
+        publish::EventPublisher,
+    },
+    injector::Injector,
     leader::{Candidate, Fence, Leadership},
     metrics::Metrics,
     policy::Policy,
-    requests::{RequestLayer, Throttle},
 };
+
+use webhooks::Webhooks;
 
 const LOST_LEADERSHIP: &str = "lost leadership; exiting";
 /// How long reconciliations in progress may take after a signal.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long the webhook serves after a signal.
-const WEBHOOK_DRAIN: Duration = Duration::from_secs(5);
+/// How long API servers may take to learn that a webhook is no longer ready.
+const ENDPOINT_LAG: Duration = Duration::from_secs(5);
+/// How long the last reviews may take.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// The interval of checks whether the API server is ready.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -87,7 +92,7 @@ pub(crate) async fn run(options: Run) -> anyhow::Result<()> {
         operator: format!("{namespace}/{}", options.lease_name),
     };
     let (is_leader, leader_watch) = watch::channel(false);
-    let injector = if options.inject || options.validate {
+    let webhooks = if options.inject || options.validate {
         let lookup_requests = RequestLayer { throttle: Some(Arc::default()), ..throttled.clone() };
         let shared = webhooks::Shared {
             client: client.clone(),
@@ -98,7 +103,7 @@ pub(crate) async fn run(options: Run) -> anyhow::Result<()> {
             namespace: namespace.clone(),
             is_leader: leader_watch,
         };
-        webhooks::start(&options, shared, Arc::clone(&readiness))?
+        Some(webhooks::start(&options, shared, Arc::clone(&readiness))?)
     } else {
         readiness.set(true);
         None
@@ -115,10 +120,11 @@ pub(crate) async fn run(options: Run) -> anyhow::Result<()> {
             options.lease_duration,
             fence.clone(),
         );
-        match or_shutdown(&mut end, candidate.acquire()).await {
-            Some(leadership) => Some(leadership),
-            None => return drain_webhook(&options, &readiness).await,
-        }
+        let Some(leadership) = or_shutdown(&mut end, candidate.acquire()).await else {
+            drain(webhooks.as_ref(), &readiness).await;
+            return Ok(());
+        };
+        Some(leadership)
     } else {
         None
     };
@@ -131,22 +137,28 @@ pub(crate) async fn run(options: Run) -> anyhow::Result<()> {
         metrics,
         settings,
         event_publisher,
-        injector,
-        options: options.clone(),
+        injector: webhooks.as_ref().and_then(|webhooks| webhooks.injector.clone()),
+        options,
     };
     let done = run_as_leader(work, leadership, &mut end).await;
     is_leader.send_replace(false);
-    if done.is_ok() { drain_webhook(&options, &readiness).await } else { done }
+    if done.is_ok() {
+        drain(webhooks.as_ref(), &readiness).await;
+    }
+    done
 }
 
-/// The API server calls an operator for some moments after it has terminated, until all API servers
-/// have learned of it; until then the webhook serves.
-async fn drain_webhook(options: &Run, readiness: &Readiness) -> anyhow::Result<()> {
+/// API servers call the webhooks of an operator for some moments after it is no longer ready, until
+/// all have learned of that; so long they are served. Then the reviews that are being answered are
+/// finished.
+async fn drain(webhooks: Option<&Webhooks>, readiness: &Readiness) {
     readiness.set(false);
-    if options.inject {
-        sleep(WEBHOOK_DRAIN).await;
+    if let Some(webhooks) = webhooks {
+        sleep(ENDPOINT_LAG).await;
+        if timeout(DRAIN_TIMEOUT, webhooks.server.drain()).await.is_err() {
+            warn!("some connections to the webhooks did not end in time");
+        }
     }
-    Ok(())
 }
 
 /// Everything that the controllers need.
@@ -226,9 +238,10 @@ async fn server_ready(client: &Client, options: &Run) -> ApiCapabilities {
     let mut logged = String::new();
     loop {
         let ready = async {
-            let api_capabilities = ApiCapabilities::discover(client).await?;
+            let api_capabilities =
+                ApiCapabilities::discover(client, &ChildKind::PodMonitor.resource()).await?;
             let served = scopes.iter().map(|scope| {
-                let asked = api_server::serves_sources(client, scope.as_deref());
+                let asked = api_client::serves_sources(client, scope.as_deref());
                 Box::pin(asked)
             });
             future::select_ok(served).await?;

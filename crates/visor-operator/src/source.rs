@@ -2,12 +2,16 @@
 //! built from an unchecked document.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::{Resource, api::ObjectMeta, runtime::reflector::ObjectRef};
+use kube::{Resource, api::ObjectMeta, core::DeserializeGuard, runtime::reflector::ObjectRef};
 use visor_api::{
     FakeLogSource, ResolvedSource,
     resolved::Generator,
     source::{FakeLogSourceSpec, Workload},
 };
+
+/// A source, or an object that fails to parse as one: it must not stop the others from being
+/// reconciled.
+pub(crate) type GuardedSource = DeserializeGuard<FakeLogSource>;
 
 /// A valid source, as an object of the cluster.
 #[derive(Debug, Clone, Copy)]

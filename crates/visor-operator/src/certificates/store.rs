@@ -14,7 +14,7 @@ use k8s_openapi::{
 };
 use rustls::pki_types::CertificateDer;
 
-use crate::build::labels::{FIELD_MANAGER, MANAGED_BY_LABEL};
+use crate::labels::{FIELD_MANAGER, MANAGED_BY_LABEL};
 
 use super::{
     action::{ServingCertificate, StoredCertificates, Trusted},

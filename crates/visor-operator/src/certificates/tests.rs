@@ -223,8 +223,9 @@ async fn what_is_kept_is_good_for_a_handshake() {
     ));
     wait_for("a bundle", || resolver.is_loaded() && !server.bundle().is_empty()).await;
     let anywhere = ListenAddress::One(([127, 0, 0, 1], 0).into());
-    let address =
-        crate::webhook::serve(anywhere, Arc::clone(&resolver), axum::Router::new()).unwrap();
+    let (address, _) =
+        crate::admission::server::serve(anywhere, Arc::clone(&resolver), axum::Router::new())
+            .unwrap();
     connect(address, &server.bundle()).await.unwrap();
     assert!(connect(address, &[Signer::new().certificate()]).await.is_err());
 }

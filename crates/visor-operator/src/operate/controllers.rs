@@ -23,18 +23,19 @@ use tracing::{error, info, warn};
 
 use super::{ControllerInputs, scopes};
 use crate::{
-    all_counts::AllCounts,
-    api_server,
-    apply::Applier,
-    cache::Cache,
-    children::ChildKind,
-    inject,
-    other_operators::OtherOperators,
-    queue::Queue,
-    reconcile::{self, Context, FailureCounts, GuardedSource},
-    scrape,
-    source::{namespaced_name, namespaced_name_of},
-    status_rate_limiter::StatusRateLimiter,
+    api_client,
+    controller::{
+        Context, after_error,
+        apply::Applier,
+        build::children::ChildKind,
+        observe::{cache::Cache, other_operators::OtherOperators},
+        publish::SourceEventPublisher,
+        queue::Queue,
+        reconcile, rounds,
+        state::Sources,
+    },
+    injector,
+    source::{GuardedSource, namespaced_name, namespaced_name_of},
 };
 
 /// Changes of a source's children arrive in bursts. A reconciliation waits until this long after
@@ -53,7 +54,7 @@ pub(super) async fn run_controllers(
     let publishing = async {
         if let Some(injector) = &work.injector {
             let ControllerInputs { client, event_publisher, metrics, .. } = work.clone();
-            Box::pin(inject::publish_events(
+            Box::pin(injector::publish_events(
                 client,
                 Arc::clone(injector),
                 event_publisher,
@@ -83,22 +84,26 @@ async fn run_in(
     let namespace = scope.as_deref();
     let kinds = ChildKind::EVERYWHERE.into_iter();
     let kinds = kinds.chain(settings.pod_monitors.then_some(ChildKind::PodMonitor));
-    let all_counts = Arc::new(AllCounts::default());
-    let (cache, touched) =
-        Cache::watch(&client, namespace, kinds, &metrics, Arc::clone(&all_counts));
-    let applier =
-        Applier::new(client.clone(), cache.clone(), event_publisher.clone(), Arc::clone(&metrics));
+    let sources = Arc::new(Sources::default());
+    let (cache, touched) = Cache::watch(&client, namespace, kinds, &metrics, Arc::clone(&sources));
+    let events = SourceEventPublisher::new(event_publisher, Arc::clone(&sources));
+    let applier = Applier::new(
+        client.clone(),
+        cache.clone(),
+        events.clone(),
+        Arc::clone(&sources),
+        Arc::clone(&metrics),
+    );
     let context = Arc::new(Context {
         client: client.clone(),
         cache: cache.clone(),
         applier,
-        event_publisher,
-        all_counts,
-        status_rate_limiter: StatusRateLimiter::new(options.status_interval),
+        events,
+        sources,
+        status_interval: options.status_interval,
         queue: Queue::new(Arc::clone(&metrics)),
         metrics: Arc::clone(&metrics),
         settings,
-        failures: FailureCounts::default(),
         other_operators: OtherOperators::new(client.clone()),
     });
 
@@ -118,7 +123,7 @@ async fn run_in(
     let (sources, writer) = reflector::store();
     let failed = Arc::clone(&metrics);
     let (of_sources, for_children) = (Arc::clone(&context), Arc::clone(&context));
-    let changes = watcher(api, api_server::paged_watch())
+    let changes = watcher(api, api_client::paged_watch())
         .modify(|source: &mut GuardedSource| source.meta_mut().managed_fields = None)
         .default_backoff()
         .reflect(writer)
@@ -141,7 +146,7 @@ async fn run_in(
         source
     });
     let (outdated_sender, outdated) = mpsc::channel(QUEUE_CAPACITY);
-    let rounds = scrape::run_rounds(
+    let rounds = rounds::run_rounds(
         Arc::clone(&context),
         sources.clone(),
         options.status_interval,
@@ -154,7 +159,7 @@ async fn run_in(
         .reconcile_on(touched)
         .reconcile_on(ReceiverStream::new(outdated))
         .graceful_shutdown_on(stop)
-        .run(reconcile::reconcile, reconcile::after_error, context)
+        .run(reconcile, after_error, context)
         .for_each(|result| async move {
             // Errors of reconciliations and of watches are logged where they occur; and
             // a child may exist for a moment longer than its source.
@@ -167,3 +172,6 @@ async fn run_in(
         () = rounds => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

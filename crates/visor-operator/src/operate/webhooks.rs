@@ -9,17 +9,19 @@ use futures::future;
 use kube::Client;
 use tokio::{select, sync::watch, time::sleep};
 use tracing::{info, warn};
-use visor_http::Readiness;
+use visor_http::{Readiness, ServerHandle};
 
 use crate::{
-    api_server::ApiCapabilities,
-    build::Settings,
+    admission::{
+        server,
+        validator::{self, Validator},
+    },
+    api_client::ApiCapabilities,
     certificates::{self, Configuration, Resolver},
     cli::{Run, SidecarForm},
-    inject::{self, Form, Injector, InjectorCache},
+    controller::build::Settings,
+    injector::{self, Form, Injector, InjectorCache},
     metrics::Metrics,
-    validate::{self, Validator},
-    webhook,
 };
 
 /// The interval of checks whether there is a certificate.
@@ -41,25 +43,31 @@ pub(super) struct Shared {
     pub(super) is_leader: watch::Receiver<bool>,
 }
 
-/// Starts the enabled webhooks, in tasks that run until the end of the process. Returns the
-/// injector, if injection is enabled.
+/// The webhooks that run.
+pub(super) struct Webhooks {
+    /// The injector, if injection is enabled.
+    pub(super) injector: Option<Arc<Injector>>,
+    /// Their server.
+    pub(super) server: ServerHandle,
+}
+
+/// Starts the enabled webhooks, in tasks that run until the end of the process.
 ///
 /// # Errors
 ///
 /// If the address can't be listened on.
-/// When the address can't be listened on.
 pub(super) fn start(
     options: &Run,
     shared: Shared,
     readiness: Arc<Readiness>,
-) -> anyhow::Result<Option<Arc<Injector>>> {
+) -> anyhow::Result<Webhooks> {
     let resolver = certificate(options, &shared);
     let Shared { client, metrics, settings, api_capabilities, asking, namespace, .. } = shared;
     let mut router = Router::new();
     if options.validate {
         let policy = settings.policy.clone();
         let validator = Validator::new(policy, asking.clone(), Arc::clone(&metrics));
-        router = router.merge(validate::router(Arc::new(validator)));
+        router = router.merge(validator::router(Arc::new(validator)));
     }
     let injector = options.inject.then(|| {
         let (injector_cache, watching) = InjectorCache::watch(&client, asking, &metrics);
@@ -69,9 +77,9 @@ pub(super) fn start(
         Arc::new(Injector::new(injector_cache, metrics, settings, sidecar_form_of, namespace))
     });
     if let Some(injector) = &injector {
-        router = router.merge(inject::router(Arc::clone(injector)));
+        router = router.merge(injector::router(Arc::clone(injector)));
     }
-    let address = webhook::serve(options.webhook_listen, Arc::clone(&resolver), router)
+    let (address, handle) = server::serve(options.webhook_listen, Arc::clone(&resolver), router)
         .with_context(|| {
             let address = options.webhook_listen;
             format!("cannot listen on {address}; choose another address with --webhook-listen")
@@ -94,7 +102,7 @@ pub(super) fn start(
         readiness.set(true);
         info!("webhook ready");
     });
-    Ok(injector)
+    Ok(Webhooks { injector, server: handle })
 }
 
 /// The certificate, which will be loaded: from a directory, or the operator's own.

@@ -47,7 +47,7 @@ enum Kind {
     Configuration,
 }
 
-type InjectorCache = State<(Server, Kind)>;
+type Shared = State<(Server, Kind)>;
 
 impl Server {
     /// With a configuration, and without a Secret.
@@ -172,7 +172,7 @@ fn rejection(status: StatusCode) -> Response {
     (status, body.to_string()).into_response()
 }
 
-async fn read(State((server, kind)): InjectorCache) -> Response {
+async fn read(State((server, kind)): Shared) -> Response {
     let present = server.objects().present.get(&kind).cloned();
     present.map_or_else(
         || rejection(StatusCode::NOT_FOUND),
@@ -180,7 +180,7 @@ async fn read(State((server, kind)): InjectorCache) -> Response {
     )
 }
 
-async fn create(State((server, kind)): InjectorCache, body: Bytes) -> Response {
+async fn create(State((server, kind)): Shared, body: Bytes) -> Response {
     let object: Value = serde_json::from_slice(&body).unwrap();
     match server.check(kind, &object, "create") {
         Ok(()) => server.put(kind, "ADDED", object).to_string().into_response(),
@@ -188,7 +188,7 @@ async fn create(State((server, kind)): InjectorCache, body: Bytes) -> Response {
     }
 }
 
-async fn replace(State((server, kind)): InjectorCache, body: Bytes) -> Response {
+async fn replace(State((server, kind)): Shared, body: Bytes) -> Response {
     let object: Value = serde_json::from_slice(&body).unwrap();
     match server.check(kind, &object, "replace") {
         Ok(()) => server.put(kind, "MODIFIED", object).to_string().into_response(),
@@ -203,11 +203,7 @@ fn of<'a>(query: Option<&'a str>, name: &str) -> Option<&'a str> {
 }
 
 /// A strategic merge of webhooks by their names.
-async fn patch(
-    State((server, kind)): InjectorCache,
-    RawQuery(query): RawQuery,
-    body: Bytes,
-) -> Response {
+async fn patch(State((server, kind)): Shared, RawQuery(query): RawQuery, body: Bytes) -> Response {
     assert_eq!(of(query.as_deref(), "fieldManager"), Some("visor-operator-certificates"));
     let patch: Value = serde_json::from_slice(&body).unwrap();
     if let Err(rejection) = server.check(kind, &patch, "patch") {
@@ -223,7 +219,7 @@ async fn patch(
 }
 
 /// What there is; or, as a watch, what happens after that.
-async fn list(State((server, kind)): InjectorCache, RawQuery(query): RawQuery) -> Response {
+async fn list(State((server, kind)): Shared, RawQuery(query): RawQuery) -> Response {
     let query = query.as_deref();
     assert!(of(query, "fieldSelector").unwrap().starts_with("metadata.name%3D"));
     if of(query, "watch").is_none() {
