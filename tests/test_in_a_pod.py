@@ -213,10 +213,15 @@ def test_a_program_is_ready_when_all_of_its_outputs_take_lines(run: Run, tmp_pat
     code, output_text = readiness(program)
     assert code == 503
     assert output_text.count("\n") == 1 and "rare.log" in output_text and "directory" in output_text
-    metrics = program.metrics()
+    metrics, counts = program.metrics(), json.loads(get(program.address, "/counts"))
     assert [metrics.sum("visor_output_failing", output=name) for name in LOGS] == [1, 0]
+    assert counts["failing"] + "\n" == output_text
+    for name in ("lines", "bytes"):
+        written = [page.sum(f"visor_{name}_total") for page in (metrics, program.metrics())]
+        assert written[0] <= counts[name] <= written[1]
     (tmp_path / "logs" / "rare.log").rmdir()
     wait_for("readiness", lambda: readiness(program)[0] == 200)
+    assert set(json.loads(get(program.address, "/counts"))) == {"lines", "bytes"}
     # As httpd, which makes its logs when it starts.
     assert (tmp_path / "logs" / "rare.log").read_bytes() == b""
 

@@ -158,9 +158,9 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024), value_hint = ValueHint::Other)]
     pub(crate) threads: u16,
 
-    /// The address that serves /metrics, /emitted, /livez and /readyz: an address and a port, `:PORT`
-    /// for all addresses, or `none`; port 0 is any free one [default: 127.0.0.1:9464; simulated runs:
-    /// none]
+    /// The address that serves /metrics, /counts, /emitted, /livez and /readyz: an address and a
+    /// port, `:PORT` for all addresses, or `none`; port 0 is any free one [default: 127.0.0.1:9464;
+    /// simulated runs: none]
     #[arg(long, value_name = "ADDRESS", value_hint = ValueHint::Other)]
     pub(crate) listen: Option<Listen>,
 

@@ -17,6 +17,7 @@ pub(crate) use outputs::OutputMeter;
 use visor_runtime::build_info;
 
 use outputs::OutputMetrics;
+use serde::Serialize;
 use streams::StreamMetrics;
 pub(crate) use streams::{StreamMeter, StreamName};
 use visor_proof::Emitted;
@@ -101,12 +102,23 @@ impl Metrics {
 
     /// What has been written so far.
     pub(crate) fn emitted(&self, ended: bool) -> Emitted {
-        let (mut lines, mut bytes) = (0_u64, 0_u64);
-        for meter in self.streams() {
-            lines += meter.lines.get();
-            bytes += meter.bytes.get();
-        }
+        let (lines, bytes) = self.written();
         self.lanes.emitted(ended, lines, bytes)
+    }
+
+    /// How much has been written so far, without lanes, and what can't be written.
+    pub(crate) fn counts(&self) -> Counts {
+        let (lines, bytes) = self.written();
+        let mut failing = self.failing_outputs();
+        failing.truncate(1);
+        Counts { lines, bytes, failing: failing.pop() }
+    }
+
+    /// The lines and the bytes of all streams.
+    fn written(&self) -> (u64, u64) {
+        self.streams().iter().fold((0, 0), |(lines, bytes), meter| {
+            (lines + meter.lines.get(), bytes + meter.bytes.get())
+        })
     }
 
     /// Counts a reload.
@@ -120,6 +132,16 @@ impl Metrics {
         self.streams.render(&mut page)?;
         Ok(page)
     }
+}
+
+/// How much has been written: what the operator asks each pod for, however many streams it has.
+#[derive(Debug, Serialize)]
+pub(crate) struct Counts {
+    lines: u64,
+    bytes: u64,
+    /// Why one of the outputs can't be written to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failing: Option<String>,
 }
 
 impl Reload {

@@ -294,12 +294,13 @@ fn serve(server: Option<TcpListener>, metrics: &Arc<Metrics>, readiness: &Arc<Re
         let ready = move || {
             if readiness.get() { outputs_ready(&outputs) } else { Err(NOT_READY.to_owned()) }
         };
-        let emitted = Arc::clone(&metrics);
-        let emitted = move || serde_json::to_string(&emitted.emitted(false));
-        let pages = pages(
-            vec![Page::metrics(move || metrics.render()), Page::json("/emitted", emitted)],
-            ready,
-        );
+        let (emitted, counts) = (Arc::clone(&metrics), Arc::clone(&metrics));
+        let shown = vec![
+            Page::metrics(move || metrics.render()),
+            Page::json("/emitted", move || serde_json::to_string(&emitted.emitted(false))),
+            Page::json("/counts", move || serde_json::to_string(&counts.counts())),
+        ];
+        let pages = pages(shown, ready);
         tokio::spawn(visor_http::serve(listener, Limits::PAGES, Plain, pages));
     }
 }

@@ -44,6 +44,22 @@ pub(crate) fn client() -> HttpClient {
         .build_http()
 }
 
+/// Reads a page of one line.
+///
+/// # Errors
+///
+/// As [`lines`], with at most [`MAX_LINE_BYTES`].
+pub(crate) async fn line(
+    client: &HttpClient,
+    url: Uri,
+    time_limit: Duration,
+) -> Result<String, HttpError> {
+    let mut page = String::new();
+    let line = |line: &str| page.push_str(line);
+    lines(client, url, StatusCode::OK, time_limit, MAX_LINE_BYTES, line).await?;
+    Ok(page)
+}
+
 /// Reads a page and passes on its lines as they arrive; lines that aren't UTF-8 are skipped.
 ///
 /// # Errors

@@ -1,4 +1,5 @@
-//! Scraping: every pod with a running generator is asked for its counts at `/metrics`.
+//! Scraping: every pod with a running generator is asked for its counts at `/counts`. An older one has
+//! no such page, and is read by its metrics.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -6,6 +7,7 @@ use futures::{StreamExt, stream};
 use http::StatusCode;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
+use serde::Deserialize;
 use tokio::{sync::Semaphore, time::timeout};
 use tracing::debug;
 
@@ -22,7 +24,7 @@ use crate::{
 
 /// The maximum time of one scrape.
 const TIME_LIMIT: Duration = Duration::from_secs(3);
-/// The maximum size of a page: enough for some 60,000 streams.
+/// The maximum size of a page of metrics: enough for some 60,000 streams.
 const MAX_BYTES: usize = 64 << 20;
 /// The maximum size of the reason of a failing output.
 const MAX_REASON_BYTES: usize = 64 << 10;
@@ -151,8 +153,20 @@ enum ScrapeError {
     Fetch(#[from] HttpError),
     #[error("invalid address: {0}")]
     Address(#[from] http::uri::InvalidUri),
-    #[error("implausible metrics: {0}")]
+    #[error("cannot read the counts: {0}")]
+    Malformed(String),
+    #[error("implausible counts: {0}")]
     Implausible(#[from] Implausible),
+}
+
+/// The page of a generator.
+#[derive(Deserialize)]
+struct CountsPage {
+    #[serde(flatten)]
+    counts: Counts,
+    /// Why it can't write to one of its outputs.
+    #[serde(default)]
+    failing: Option<String>,
 }
 
 /// A pod to scrape.
@@ -162,7 +176,8 @@ struct Target {
     name: String,
     restarts: i32,
     age: Option<Duration>,
-    address: String,
+    /// The address and the port.
+    authority: String,
 }
 
 impl Target {
@@ -182,12 +197,33 @@ impl Target {
             // Negative if the clocks of nodes differ.
             age: since
                 .map(|since| Timestamp::now().duration_since(since).try_into().unwrap_or_default()),
-            address,
+            authority: format!("{address}:{METRICS_PORT}"),
         })
     }
 
     /// The counts of the pod and, if it can't write to one of its outputs, why.
     async fn scrape(&self, client: &HttpClient) -> Result<(Counts, Option<String>), ScrapeError> {
+        let (counts, failing) =
+            match http_client::line(client, self.url("counts")?, TIME_LIMIT).await {
+                Ok(page) => {
+                    let page = serde_json::from_str(&page);
+                    // The error may quote anything that the pod has sent.
+                    let CountsPage { counts, failing } =
+                        page.map_err(|error| ScrapeError::Malformed(reason(&error.to_string())))?;
+                    (counts, failing.as_deref().map(reason))
+                }
+                Err(HttpError::Status(StatusCode::NOT_FOUND)) => self.read_metrics(client).await?,
+                Err(error) => return Err(error.into()),
+            };
+        counts.check(self.age)?;
+        Ok((counts, failing))
+    }
+
+    /// The same, from a generator that has no page for it.
+    async fn read_metrics(
+        &self,
+        client: &HttpClient,
+    ) -> Result<(Counts, Option<String>), ScrapeError> {
         let mut page = MetricsPage::default();
         let line = |line: &str| page.line(line);
         http_client::lines(
@@ -201,7 +237,6 @@ impl Target {
         .await?;
         let fails = page.output_fails();
         let counts = page.counts()?;
-        counts.check(self.age)?;
         Ok((counts, if fails { self.failure(client).await } else { None }))
     }
 
@@ -225,7 +260,7 @@ impl Target {
     }
 
     fn url(&self, page: &str) -> Result<http::Uri, ScrapeError> {
-        Ok(format!("http://{}:{METRICS_PORT}/{page}", self.address).parse()?)
+        Ok(format!("http://{}/{page}", self.authority).parse()?)
     }
 
     fn problem(&self, why: &str) -> PodProblem {
@@ -235,17 +270,75 @@ impl Target {
 
 #[cfg(test)]
 mod tests {
+    use axum::{Router, routing::get};
+
     use super::*;
     use crate::documented::row_contains;
 
     #[test]
     fn how_much_of_pods_is_read_is_documented() {
-        let cells = "scrapes of pods | concurrent; timeout; bytes; bytes of a line";
         let (time, bytes, line) =
             (TIME_LIMIT.as_secs(), MAX_BYTES >> 20, http_client::MAX_LINE_BYTES >> 10);
-        row_contains(cells, &format!("{MAX_CONCURRENT}; {time} s; {bytes} MiB; {line} KiB"));
+        let cells = "scrapes of pods | concurrent; timeout; bytes";
+        row_contains(cells, &format!("{MAX_CONCURRENT}; {time} s; {line} KiB"));
+        let cells = "scrapes of pods with an older generator | bytes; bytes of a line";
+        row_contains(cells, &format!("{bytes} MiB; {line} KiB"));
         let cells = "scrapes of pods | total time for pods that were unreachable in the last round";
         row_contains(cells, &format!("at least {} s", MIN_RETRY_TIME.as_secs()));
+    }
+
+    /// Asks a generator with this router.
+    async fn scraped(pages: Router) -> Result<(Counts, Option<String>), ScrapeError> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let authority = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move { axum::serve(listener, pages).await });
+        let [source, pod, name] = ["1", "2", "web/shop-1"].map(str::to_owned);
+        let target = Target { source, pod, name, restarts: 0, age: None, authority };
+        target.scrape(&http_client::client()).await
+    }
+
+    fn with_counts(page: &'static str) -> Router {
+        Router::new().route("/counts", get(move || async move { page }))
+    }
+
+    #[tokio::test]
+    async fn a_generator_says_what_it_has_written_and_why_it_cannot_write() {
+        let counts = Counts { lines: 7, bytes: 700 };
+        let found = scraped(with_counts(r#"{"lines":7,"bytes":700}"#)).await.unwrap();
+        assert_eq!(found, (counts, None));
+        let page = r#"{"lines":7,"bytes":700,"failing":"access.log: no\nroom","other":1}"#;
+        let found = scraped(with_counts(page)).await.unwrap();
+        assert_eq!(found, (counts, Some("access.log: noroom".to_owned())));
+    }
+
+    #[tokio::test]
+    async fn an_older_generator_is_read_by_its_metrics() {
+        let metrics = "visor_lines_total{a=\"b\"} 7\nvisor_bytes_total{a=\"b\"} 700\n\
+                       visor_output_failing{output=\"a\"} 1\n";
+        let pages = Router::new()
+            .route("/metrics", get(move || async move { metrics }))
+            .route("/readyz", get(|| async { (StatusCode::SERVICE_UNAVAILABLE, "no room\n") }));
+        let found = scraped(pages).await.unwrap();
+        assert_eq!(found, (Counts { lines: 7, bytes: 700 }, Some("no room".to_owned())));
+    }
+
+    #[tokio::test]
+    async fn what_no_generator_says_is_an_error() {
+        for (page, wanted) in [
+            ("", "cannot read the counts"),
+            ("{}", "cannot read the counts: missing field `lines`"),
+            (r#"{"lines":-1,"bytes":1}"#, "cannot read the counts"),
+            (r#"{"lines":8,"bytes":1}"#, "implausible counts: 8 lines"),
+        ] {
+            let error = scraped(with_counts(page)).await.unwrap_err().to_string();
+            assert!(error.starts_with(wanted), "{page}: {error}");
+        }
+        let long = format!("{{\"lines\":\"{}\",\"bytes\":1}}", "a".repeat(10_000));
+        let error = scraped(with_counts(long.leak())).await.unwrap_err().to_string();
+        assert!(error.len() < 500, "{error}");
+        let endless: &str = "1".repeat(1 << 20).leak();
+        let error = scraped(with_counts(endless)).await.unwrap_err();
+        assert!(matches!(error, ScrapeError::Fetch(HttpError::TooLong(_))), "{error}");
     }
 
     #[test]
