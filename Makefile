@@ -2,6 +2,8 @@
 
 SECONDS_OF_FUZZING ?= 10
 SOAK_MINUTES ?= 60
+# Test files of the whole program that are run at the same time. Most tests wait for something.
+WORKERS ?= 3
 
 VENV := target/venv
 # As the image has it: see `build`.
@@ -56,7 +58,7 @@ test-rust: ## Run the tests in the crates: unit tests, property tests, statistic
 	cargo test --workspace
 
 test-program: setup build ## Run the tests of the whole program against independent tools (pytest).
-	$(VENV)/bin/python -m pytest tests --ignore tests/e2e $(PYTEST_OPTIONS)
+	$(VENV)/bin/python -m pytest tests --ignore tests/e2e -n $(WORKERS) --dist loadfile $(PYTEST_OPTIONS)
 
 smoke: setup ## Run a small part of the tests in a real Kubernetes cluster, created for them (Debian 12, as root).
 	$(PYTEST_E2E) -m smoke $(PYTEST_OPTIONS)

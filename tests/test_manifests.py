@@ -126,7 +126,7 @@ def test_there_is_help_for_every_reason_that_something_is_not_well() -> None:
     conditions, events = TROUBLESHOOTING.split("## Events\n")
     assert len(reasons) > 8 and reasons == first_words(conditions)
     # Other events have reasons of their own; an event about a condition has its reason.
-    source = (ROOT / "crates" / "visor-operator" / "src" / "events.rs").read_text()
+    source = (ROOT / "crates" / "visor-operator" / "src" / "controller" / "publish.rs").read_text()
     reported = set(re.findall(r'reason: "([A-Z]\w+)"', source))
     assert len(reported) > 2 and reported <= first_words(events)
 
