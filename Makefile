@@ -3,7 +3,7 @@
 SECONDS_OF_FUZZING ?= 10
 SOAK_MINUTES ?= 60
 # Test files of the whole program that are run at the same time. Most tests wait for something.
-WORKERS ?= 3
+WORKERS ?= 2
 
 VENV := target/venv
 # As the image has it: see `build`.

@@ -504,7 +504,8 @@ def test_a_rate_that_cannot_be_reached_takes_no_longer_than_it_was_given(tmp_pat
 
     all_of_them = seconds("--unlimited", "-n", str(asked // 4)) * 4
     reachable = seconds("--rate", "1", "--for", "1s")
-    in_time = seconds("--rate", str(asked), "--for", "1s")
+    # The quickest of three: another program on the machine only makes it slower.
+    in_time = min(seconds("--rate", str(asked), "--for", "1s") for _ in range(3))
     assert in_time < max(all_of_them, 2) * 0.9
     # Lines that are due in that second may be written for as long again.
     assert in_time < 3 * reachable

@@ -196,9 +196,10 @@ def story() -> Iterator[Story]:
 # What differs from line to line, and the letter that stands for it.
 VARYING = [
     (re.compile(rb"\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} "), b"D "),
+    # Before the shorter one, which would match its beginning if a hyphen follows there.
+    (re.compile(rb"(?<![\w-])[\w-]{27}(?![\w-])"), b"U"),
     (re.compile(rb"(?<![\w+/:.-])[A-Za-z0-9+/]{11}(?![\w+/])"), b"I"),
     (re.compile(rb"[a-z_]+\.c\(\d+\)"), b"F"),
-    (re.compile(rb"(?<![\w-])[\w-]{27}(?![\w-])"), b"U"),
     (re.compile(rb"\d+"), b"0"),
     # Where a line is cut depends on the length of its numbers.
     (re.compile(rb"a+"), b"a"),
