@@ -2,8 +2,8 @@
 
 SECONDS_OF_FUZZING ?= 10
 SOAK_MINUTES ?= 60
-# Test files of the whole program that are run at the same time. Most tests wait for something.
-WORKERS ?= 2
+# Test files of the whole program that are run at the same time; 0 is one after the other.
+WORKERS ?= 0
 
 VENV := target/venv
 # As the image has it: see `build`.
