@@ -469,22 +469,22 @@ def test_certificates_change_under_load_without_one_pod_that_is_left_out(
         found = keeper.find("secret", "visor-webhook")
         return found["data"] if found and "tls.crt" in found["data"] else None
 
-    bundles: set[str] = set()
+    authorities: set[str] = set()
     certificates: set[str] = set()
 
     def changed() -> bool:
         now = secret()
         if now:
-            bundles.add(now["ca.crt"])
+            authorities.add(now["ca.key"])
             certificates.add(now["tls.crt"])
-        return len(bundles) >= 7 and len(certificates) >= 4
+        return len(authorities) >= 3 and len(certificates) >= 4
 
-    short = {"webhook_certificate_validity": "30s"}
+    short = {"webhook_certificate_validity": "30s", "webhook_authority_validity": "45s"}
     with variables(operators, **short):
         with Load(cluster, namespace) as load:
             # The existing certificate is valid for long. The new one has the new, short validity.
             keeper.delete("secret", "visor-webhook")
-            namespace.wait_for("bundles and certificates to change", changed, 240)
+            namespace.wait_for("authorities and certificates to change", changed, 240)
         keeper.delete("secret", "visor-webhook")
     keeper.wait_for("certificates that hold for long", secret)
     assert len(load.answers) > 50

@@ -1,25 +1,24 @@
-//! The webhook's serving certificate: self-signed, and pinned in the `caBundle` of the webhook
-//! configurations. There is no certificate authority.
+//! The webhook's serving certificate, and the certificate authority (CA) that signs it.
 //!
 //! | module | idea |
 //! |---|---|
 //! | `x509` | reads certificates |
-//! | `certificate` | creates them |
+//! | `authority` | creates a CA, and issues certificates |
 //! | `action` | the next action, and when to check again (pure) |
-//! | `store` | the Secret that holds the certificates |
+//! | `store` | the Secret that holds CA and certificate |
 //! | `trust` | the `caBundle` of the webhook configurations |
 //! | `reconciler` | carries out the actions, on the leader |
 //! | `managed` | follows the Secret, on every operator |
 //! | `files` | uses certificates from a directory instead, such as those of cert-manager |
 //! | `resolver` | the certificate that the server presents |
 //!
-//! A certificate is presented when the API server has been told to trust it, and has had the time to
-//! learn of that. It stays trusted until every operator has had the time to present the next one. So
-//! no operator ever presents a certificate that the API server doesn't trust, although both learn of
-//! changes late.
+//! A certificate is presented as soon as it is in the Secret, so it is stored there only when the API
+//! server has trusted its CA for a while. A CA is removed from the bundle only when the certificates
+//! that it signed have been out of use for a while. So no operator ever presents a certificate that
+//! the API server doesn't trust, although both learn of changes late.
 
 mod action;
-mod certificate;
+mod authority;
 mod files;
 mod managed;
 mod reconciler;

@@ -225,6 +225,16 @@ pub(crate) struct Run {
     )]
     pub(crate) webhook_certificate_validity: Duration,
 
+    /// The validity of the certificate authority that issues them
+    #[arg(
+        long,
+        env = "VISOR_OPERATOR_WEBHOOK_AUTHORITY_VALIDITY",
+        value_parser = validity,
+        default_value = "8760h",
+        value_name = "DURATION"
+    )]
+    pub(crate) webhook_authority_validity: Duration,
+
     /// The format of the operator's logs on standard error. VISOR_LOG sets their level, such as
     /// `debug` or `warn`
     #[arg(

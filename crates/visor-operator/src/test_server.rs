@@ -35,16 +35,13 @@ use request::{Call, Request};
 pub(crate) struct TestServer {
     state: Arc<Mutex<State>>,
     version: watch::Sender<u64>,
-    /// Whose requests these are.
-    who: &'static str,
 }
 
 #[derive(Default)]
 struct State {
     objects: Objects,
     failures: Vec<Failure>,
-    /// Each with whose it was.
-    requests: Vec<(&'static str, String)>,
+    requests: Vec<String>,
 }
 
 /// What the server answers to some requests, instead of doing what they ask for.
@@ -72,17 +69,12 @@ impl Failure {
 
 impl TestServer {
     pub(crate) fn new() -> Self {
-        Self { state: Arc::default(), version: watch::Sender::new(1), who: "" }
+        Self { state: Arc::default(), version: watch::Sender::new(1) }
     }
 
     /// A client of this server.
     pub(crate) fn client(&self) -> Client {
         Client::new(self.clone(), "default")
-    }
-
-    /// A client of this server, of somebody.
-    pub(crate) fn client_of(&self, who: &'static str) -> Client {
-        Self { who, ..self.clone() }.client()
     }
 
     /// A client of this server whose requests pass through a layer.
@@ -104,16 +96,7 @@ impl TestServer {
     /// The requests since the last time, such as `POST deployments` or `PATCH fakelogsources/status`.
     /// Watches are `WATCH`.
     pub(crate) fn take_requests(&self) -> Vec<String> {
-        let requests = std::mem::take(&mut self.state().requests);
-        requests.into_iter().map(|(_, request)| request).collect()
-    }
-
-    /// The writes since the last time, each with whose it was.
-    pub(crate) fn take_writes(&self) -> Vec<(&'static str, String)> {
-        let mut requests = std::mem::take(&mut self.state().requests);
-        let reads = ["GET", "LIST", "WATCH"];
-        requests.retain(|(_, request)| !reads.iter().any(|read| request.starts_with(read)));
-        requests
+        std::mem::take(&mut self.state().requests)
     }
 
     /// Creates or replaces an object, as one of its users.
@@ -173,7 +156,7 @@ impl TestServer {
         let name = request.to_string();
         let failure = {
             let mut state = self.state();
-            state.requests.push((self.who, name.clone()));
+            state.requests.push(name.clone());
             let failures = &mut state.failures;
             let at = failures.iter().position(|failure| failure.of == name && failure.times > 0);
             at.map(|at| {
@@ -236,8 +219,6 @@ impl TestServer {
             object["status"].clone_from(&body["status"]);
         } else if *call == Call::Replace {
             object.clone_from(body);
-        } else if request.is_strategic() {
-            merge_by_name(&mut object, body);
         } else {
             json_patch::merge(&mut object, body);
         }
@@ -278,26 +259,6 @@ impl TestServer {
 const NOT_FOUND: Failure = Failure::once("", 404, "NotFound");
 const ALREADY_EXISTS: Failure = Failure::once("", 409, "AlreadyExists");
 const CONFLICT: Failure = Failure::once("", 409, "Conflict");
-
-/// A strategic merge: the items of a list are those of the same name.
-fn merge_by_name(object: &mut Value, patch: &Value) {
-    match (object, patch) {
-        (Value::Object(object), Value::Object(patch)) => {
-            for (key, value) in patch {
-                merge_by_name(object.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (Value::Array(items), Value::Array(patches)) => {
-            for patch in patches {
-                match items.iter_mut().find(|item| item["name"] == patch["name"]) {
-                    Some(item) => merge_by_name(item, patch),
-                    None => items.push(patch.clone()),
-                }
-            }
-        }
-        (object, patch) => object.clone_from(patch),
-    }
-}
 
 /// Notes who has written, and when.
 fn note_manager(object: &mut Value, request: &Request) {

@@ -90,7 +90,7 @@ fn read(directory: &Path) -> io::Result<FileContents> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::certificates::support::created;
+    use crate::certificates::support::signed;
     use std::os::unix::fs::symlink;
     use tempfile::TempDir;
 
@@ -106,21 +106,21 @@ mod tests {
         let place = directory.path().join("certificates");
         let mut files = Files::new(place.clone());
         assert!(files.poll().is_none());
-        let (one, two) = (created("one"), created("two"));
-        write(&place, &one.certificate, &one.key);
+        let (one, two) = (signed("one"), signed("two"));
+        write(&place, &one.chain, &one.key);
         assert!(files.poll().is_some());
         assert!(files.poll().is_none(), "it has not changed");
-        write(&place, &two.certificate, &one.key);
+        write(&place, &two.chain, &one.key);
         assert!(files.poll().is_none(), "the key is another one's");
-        write(&place, &two.certificate, "no key");
+        write(&place, &two.chain, "no key");
         assert!(files.poll().is_none());
         write(&place, "", &two.key);
         assert!(files.poll().is_none());
-        write(&place, &two.certificate, &two.key);
+        write(&place, &two.chain, &two.key);
         assert!(files.poll().is_some());
         fs::remove_dir_all(&place).unwrap();
         assert!(files.poll().is_none());
-        write(&place, &two.certificate, &two.key);
+        write(&place, &two.chain, &two.key);
         assert!(files.poll().is_some());
     }
 
@@ -128,9 +128,9 @@ mod tests {
     fn a_mounted_secret_is_swapped_as_a_whole() {
         let directory = TempDir::new().unwrap();
         let place = directory.path();
-        let (one, two) = (created("one"), created("two"));
-        write(&place.join("..1"), &one.certificate, &one.key);
-        write(&place.join("..2"), &two.certificate, &two.key);
+        let (one, two) = (signed("one"), signed("two"));
+        write(&place.join("..1"), &one.chain, &one.key);
+        write(&place.join("..2"), &two.chain, &two.key);
         symlink("..1", place.join("..data")).unwrap();
         for name in ["tls.crt", "tls.key"] {
             symlink(Path::new("..data").join(name), place.join(name)).unwrap();

@@ -48,6 +48,7 @@ pub(crate) struct CertificateSettings {
     /// The DNS names of the certificate.
     pub(crate) names: Vec<String>,
     pub(crate) certificate_validity: Duration,
+    pub(crate) authority_validity: Duration,
 }
 
 /// Keeps the certificates up to date and presents them. Never returns. `is_leader` says whether this

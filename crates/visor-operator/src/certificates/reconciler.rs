@@ -11,19 +11,18 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
     core::DynamicObject,
 };
+use rustls::pki_types::CertificateDer;
 use tracing::info;
 
 use crate::metrics::{Metrics, Write};
 
 use super::{
-    action::{
-        Certificate, CertificateAction, DesiredCertificates, Since, StoredCertificates, next_action,
-    },
-    certificate::CertificateAndKey,
+    action::{CertificateAction, DesiredCertificates, StoredCertificates, next_action},
+    authority::{Authority, AuthorityError},
     managed::CertificateSettings,
-    store::{self, Change},
+    store::{self, Changes},
     trust::{self, Configuration},
-    x509::{UnixSeconds, from_pem},
+    x509::UnixSeconds,
 };
 
 /// The field manager of `caBundle`: our field in an object that something else installs.
@@ -36,8 +35,8 @@ const MAX_ACTIONS: usize = 8;
 pub(super) enum WriteError {
     #[error("API server: {0}")]
     Server(#[from] kube::Error),
-    #[error("cannot create a certificate: {0}")]
-    Create(#[from] rcgen::Error),
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
     #[error("the Secret or the webhook configurations keep changing")]
     Contended,
 }
@@ -65,10 +64,8 @@ pub(super) struct CertificateReconciler {
     settings: CertificateSettings,
     desired: DesiredCertificates,
     metrics: Arc<Metrics>,
-    /// The newest certificate that all webhooks were last seen to trust, and since when.
-    trusted: Option<(Certificate, UnixSeconds)>,
-    /// The certificate that the Secret was last seen to have, and since when.
-    serving: Option<(Certificate, UnixSeconds)>,
+    /// The CA that the API server was last seen to trust, and since when.
+    trusted: Option<(CertificateDer<'static>, UnixSeconds)>,
 }
 
 /// The current state.
@@ -92,9 +89,12 @@ impl CertificateReconciler {
         });
         let configurations = configurations.collect();
         let names = settings.names.iter().cloned();
-        let desired = DesiredCertificates::new(names, settings.certificate_validity);
-        let (trusted, serving) = (None, None);
-        Self { secrets, configurations, settings, desired, metrics, trusted, serving }
+        let desired = DesiredCertificates::new(
+            names,
+            settings.certificate_validity,
+            settings.authority_validity,
+        );
+        Self { secrets, configurations, settings, desired, metrics, trusted: None }
     }
 
     /// Carries out actions until none is left.
@@ -128,26 +128,33 @@ impl CertificateReconciler {
 
     fn decide(&mut self, found: &ObservedObjects, now: UnixSeconds) -> CertificateAction {
         let configurations = &found.configurations;
-        let stored = store::read(found.secret.as_ref());
-        let text = found.secret.as_ref().map_or(&[][..], store::bundle);
-        let bundle = trust::read(configurations, text, stored.serving.as_ref(), now);
-        let since = self.observe(&stored, configurations, now);
-        next_action(&stored, bundle.as_ref(), since, &self.desired, now)
+        let trusted = trust::trusted(configurations);
+        let stored = store::read(found.secret.as_ref(), trusted.as_deref().unwrap_or_default());
+        let bundle = trusted.map(|trusted| {
+            let text = found.secret.as_ref().map_or(&[][..], store::bundle);
+            let mut bundle = trust::read(configurations, trusted, text);
+            bundle.since = self.trusted_since(&stored, configurations, now);
+            bundle
+        });
+        next_action(&stored, bundle.as_ref(), &self.desired, now)
     }
 
-    /// Notes what is so, and returns since when.
-    fn observe(
+    /// Since when the API server has been seen to trust the current CA.
+    fn trusted_since(
         &mut self,
         stored: &StoredCertificates,
         configurations: &[DynamicObject],
         now: UnixSeconds,
-    ) -> Since {
-        let newest = stored.pinned.first();
-        let trusted = newest.filter(|newest| trust::is_trusted(configurations, newest));
-        self.trusted = since(self.trusted.take(), trusted, now);
-        self.serving = since(self.serving.take(), stored.serving.as_ref(), now);
-        let time = |noted: &Option<(Certificate, UnixSeconds)>| noted.as_ref().map(|(_, at)| *at);
-        Since { trusted: time(&self.trusted), serving: time(&self.serving) }
+    ) -> Option<UnixSeconds> {
+        let before = self.trusted.take();
+        let present = &stored.authorities.first()?.certificate;
+        if trust::is_trusted(configurations, present) {
+            let same = before.filter(|(authority, _)| authority == present);
+            let since = same.map_or(now, |(_, since)| since);
+            self.trusted = Some((present.clone(), since));
+            return Some(since);
+        }
+        None
     }
 
     async fn execute(
@@ -157,35 +164,38 @@ impl CertificateReconciler {
         now: UnixSeconds,
     ) -> Result<(), WriteError> {
         let ObservedObjects { secret, configurations, indexes } = found;
-        let is_new = secret.is_none();
-        let mut change = Change::of(secret, &self.settings.secret);
+        let CertificateSettings { certificate_validity, authority_validity, names, .. } =
+            &self.settings;
+        let mut changes = Changes::default();
         match step {
             CertificateAction::Wait(_) => return Ok(()),
             CertificateAction::Publish => {
-                let secret = change.into_secret();
+                let Some(secret) = secret else { return Ok(()) };
                 return self.publish(store::bundle(&secret), &configurations, &indexes).await;
             }
-            CertificateAction::Create { pinned, at_once } => {
-                let CertificateSettings { names, certificate_validity, .. } = &self.settings;
-                let made = CertificateAndKey::create(names, now, *certificate_validity)?;
-                info!(at_once, "created a certificate for the webhook");
-                change.pin(from_pem(made.certificate.as_bytes()).iter().chain(&pinned));
-                change.store(made, at_once);
+            CertificateAction::CreateAuthority { stored, sign } => {
+                info!(user_container = stored.len(), "created a CA for the webhook's certificates");
+                let authority = Authority::create(now, *authority_validity)?;
+                changes.authorities([&authority.certificate].into_iter().chain(&stored));
+                changes.authority_key(authority.key());
+                if sign {
+                    changes.certificate(authority.sign(names, now, *certificate_validity)?);
+                }
             }
-            CertificateAction::Promote => {
-                info!("the webhook presents its next certificate");
-                change.promote();
+            CertificateAction::IssueCertificate => {
+                info!("issued a certificate for the webhook");
+                let secret = secret.as_ref().ok_or(AuthorityError::Unreadable)?;
+                let authority = store::authority(secret)?;
+                changes.certificate(authority.sign(names, now, *certificate_validity)?);
             }
-            CertificateAction::DropOld => {
-                info!("the previous certificates of the webhook are no longer trusted");
-                let secret = change.into_secret();
-                let serving = store::read(Some(&secret)).serving;
-                change = Change::of(Some(secret), &self.settings.secret);
-                change.pin(serving.iter().map(|serving| &serving.der));
-                change.remove_next();
+            CertificateAction::DropOldAuthorities => {
+                info!("removed the previous CAs");
+                let secret = secret.as_ref().ok_or(AuthorityError::Unreadable)?;
+                changes.authorities([&store::authority(secret)?.certificate]);
             }
         }
-        let secret = change.into_secret();
+        let is_new = secret.is_none();
+        let secret = changes.to(secret, &self.settings.secret);
         let parameters = PostParams::default();
         if is_new {
             self.secrets.create(&parameters, &secret).await?;
@@ -224,17 +234,6 @@ impl CertificateReconciler {
         }
         Ok(())
     }
-}
-
-/// Since when a certificate has been there, if it has been noted before.
-fn since(
-    noted: Option<(Certificate, UnixSeconds)>,
-    present: Option<&Certificate>,
-    now: UnixSeconds,
-) -> Option<(Certificate, UnixSeconds)> {
-    let present = present?;
-    let since = noted.filter(|(known, _)| known == present).map_or(now, |(_, since)| since);
-    Some((present.clone(), since))
 }
 
 /// The current time.

@@ -1,11 +1,11 @@
-//! The Secret that holds the certificates. Reading is lenient: what can't be parsed is treated as
+//! The Secret that holds CA and certificate. Reading is lenient: what can't be parsed is treated as
 //! missing, and is created again.
 //!
 //! | key | |
 //! |---|---|
+//! | `ca.crt` | the current CA, then the previous ones as long as they are trusted |
+//! | `ca.key` | the private key of the current CA |
 //! | `tls.crt`, `tls.key` | the certificate that the server presents |
-//! | `next.crt`, `next.key` | the certificate that it presents next, until it does |
-//! | `ca.crt` | the certificates that the API server is to trust: the newest one first |
 
 use std::collections::BTreeMap;
 
@@ -17,27 +17,47 @@ use rustls::pki_types::CertificateDer;
 use crate::labels::{FIELD_MANAGER, MANAGED_BY_LABEL};
 
 use super::{
-    action::{Certificate, StoredCertificates},
-    certificate::CertificateAndKey,
+    action::{ServingCertificate, StoredCertificates, Trusted},
+    authority::{Authority, AuthorityError, Signed},
     resolver::{LoadError, Loaded},
     x509,
 };
 
-const PINNED: &str = "ca.crt";
+const AUTHORITIES: &str = "ca.crt";
+const AUTHORITY_KEY: &str = "ca.key";
 const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
-const NEXT_CERTIFICATE: &str = "next.crt";
-const NEXT_KEY: &str = "next.key";
-/// An operator of before had a certificate authority, whose key was here.
-const AUTHORITY_KEY: &str = "ca.key";
 
-/// The Secret, changed. It keeps its resourceVersion, so that the server rejects the write if it has
-/// changed meanwhile.
-pub(super) struct Change(Secret);
+/// Changes to the Secret's keys; the others stay as they are.
+#[derive(Default)]
+pub(super) struct Changes(BTreeMap<String, ByteString>);
 
-impl Change {
-    pub(super) fn of(secret: Option<Secret>, name: &str) -> Self {
-        Self(secret.unwrap_or_else(|| Secret {
+impl Changes {
+    /// The CAs, the current one first.
+    pub(super) fn authorities<'a>(
+        &mut self,
+        authorities: impl IntoIterator<Item = &'a CertificateDer<'static>>,
+    ) {
+        self.set(AUTHORITIES, x509::to_pem(authorities));
+    }
+
+    pub(super) fn authority_key(&mut self, key: String) {
+        self.set(AUTHORITY_KEY, key);
+    }
+
+    pub(super) fn certificate(&mut self, signed: Signed) {
+        self.set(CERTIFICATE, signed.chain);
+        self.set(KEY, signed.key);
+    }
+
+    fn set(&mut self, key: &str, text: String) {
+        self.0.insert(key.to_owned(), ByteString(text.into_bytes()));
+    }
+
+    /// The Secret with these changes. It keeps its resourceVersion, so that the server rejects the
+    /// write if it has changed meanwhile.
+    pub(super) fn to(self, secret: Option<Secret>, name: &str) -> Secret {
+        let mut secret = secret.unwrap_or_else(|| Secret {
             metadata: ObjectMeta {
                 name: Some(name.to_owned()),
                 labels: Some(labels()),
@@ -45,51 +65,9 @@ impl Change {
             },
             type_: Some("Opaque".to_owned()),
             ..Secret::default()
-        }))
-    }
-
-    /// Pins these certificates, the newest one first.
-    pub(super) fn pin<'a>(
-        &mut self,
-        certificates: impl IntoIterator<Item = &'a CertificateDer<'static>>,
-    ) {
-        self.set(PINNED, x509::to_pem(certificates).into_bytes());
-        self.remove(AUTHORITY_KEY);
-    }
-
-    /// Has a certificate presented, now or next.
-    pub(super) fn store(&mut self, made: CertificateAndKey, at_once: bool) {
-        let CertificateAndKey { certificate, key } = made;
-        self.remove_next();
-        let keys = if at_once { (CERTIFICATE, KEY) } else { (NEXT_CERTIFICATE, NEXT_KEY) };
-        self.set(keys.0, certificate.into_bytes());
-        self.set(keys.1, key.into_bytes());
-    }
-
-    /// Has the next certificate presented.
-    pub(super) fn promote(&mut self) {
-        for (next, present) in [(NEXT_CERTIFICATE, CERTIFICATE), (NEXT_KEY, KEY)] {
-            if let Some(value) = self.remove(next) {
-                self.set(present, value);
-            }
-        }
-    }
-
-    pub(super) fn remove_next(&mut self) {
-        self.remove(NEXT_CERTIFICATE);
-        self.remove(NEXT_KEY);
-    }
-
-    pub(super) fn into_secret(self) -> Secret {
-        self.0
-    }
-
-    fn set(&mut self, key: &str, value: Vec<u8>) {
-        self.0.data.get_or_insert_default().insert(key.to_owned(), ByteString(value));
-    }
-
-    fn remove(&mut self, key: &str) -> Option<Vec<u8>> {
-        self.0.data.as_mut()?.remove(key).map(|value| value.0)
+        });
+        secret.data.get_or_insert_default().extend(self.0);
+        secret
     }
 }
 
@@ -103,33 +81,41 @@ fn labels() -> BTreeMap<String, String> {
     labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
-/// Reads a Secret.
-pub(super) fn read(secret: Option<&Secret>) -> StoredCertificates {
+/// Reads a Secret. The issuer of its certificate is searched among its CAs and `others`.
+pub(super) fn read(secret: Option<&Secret>, others: &[Trusted]) -> StoredCertificates {
     let Some(secret) = secret else { return StoredCertificates::default() };
-    let usable = |certificate: &str, key: &str| {
-        let loaded = Loaded::read(text(secret, certificate), text(secret, key)).ok()?;
-        read_certificate(loaded.certificate()?.clone())
-    };
-    StoredCertificates {
-        pinned: certificates(bundle(secret)),
-        serving: usable(CERTIFICATE, KEY),
-        next: usable(NEXT_CERTIFICATE, NEXT_KEY),
-    }
+    let authorities = authorities(text(secret, AUTHORITIES));
+    let certificate = loaded(secret).ok().and_then(|loaded| {
+        let certificate = loaded.certificate()?;
+        let mut known = authorities.iter().chain(others);
+        let issuer = known.find(|known| x509::is_signed_by(certificate, &known.certificate));
+        Some(ServingCertificate {
+            info: x509::certificate_info(certificate)?,
+            issuer: issuer.cloned(),
+        })
+    });
+    StoredCertificates { signs: authority(secret).is_ok(), authorities, certificate }
 }
 
-/// The certificates in a PEM text.
-pub(super) fn certificates(text: &[u8]) -> Vec<Certificate> {
-    x509::from_pem(text).into_iter().filter_map(read_certificate).collect()
-}
-
-fn read_certificate(der: CertificateDer<'static>) -> Option<Certificate> {
-    let info = x509::certificate_info(&der)?;
-    Some(Certificate { der, info })
+/// The CAs in a PEM text.
+pub(super) fn authorities(text: &[u8]) -> Vec<Trusted> {
+    let certificates = x509::from_pem(text).into_iter();
+    let trusted = certificates.filter_map(|certificate| {
+        x509::authority_validity(&certificate).map(|validity| Trusted { certificate, validity })
+    });
+    trusted.collect()
 }
 
 /// The CA bundle to publish, as PEM.
 pub(super) fn bundle(secret: &Secret) -> &[u8] {
-    text(secret, PINNED)
+    text(secret, AUTHORITIES)
+}
+
+/// The current CA.
+pub(super) fn authority(secret: &Secret) -> Result<Authority, AuthorityError> {
+    let present = authorities(bundle(secret)).into_iter().next();
+    let present = present.ok_or(AuthorityError::Unreadable)?;
+    Authority::load(&present.certificate, &String::from_utf8_lossy(text(secret, AUTHORITY_KEY)))
 }
 
 /// Whether there is a certificate, valid or not.

@@ -1,4 +1,6 @@
-//! For tests: certificates, and a client that trusts some.
+//! For tests: an authority, a resolver that shows what it signs, and a client that trusts it.
+
+pub(super) mod server;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -10,36 +12,43 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{Resolver, certificate::CertificateAndKey, reconciler::now, resolver::Loaded, x509};
+use super::{
+    Resolver,
+    authority::{Authority, Signed},
+    reconciler::now,
+    resolver::Loaded,
+};
 
 /// The name that the certificates here are for.
 pub(crate) const NAME: &str = "visor-webhook.visor-system.svc";
 
-/// A certificate that a server can show.
-pub(crate) struct Shown(CertificateAndKey);
+const DAY: Duration = Duration::from_hours(24);
 
-impl Shown {
+/// A CA that is trusted by no other.
+pub(crate) struct Signer(Authority);
+
+impl Signer {
     pub(crate) fn new() -> Self {
-        Self(created(NAME))
+        Self(Authority::create(now(), DAY).unwrap())
     }
 
     pub(crate) fn certificate(&self) -> CertificateDer<'static> {
-        x509::from_pem(self.0.certificate.as_bytes()).remove(0)
+        self.0.certificate.clone()
     }
 
-    /// Has it shown from now on.
+    /// Signs a certificate and has it shown from now on.
     pub(crate) fn show(&self, resolver: &Resolver) {
-        let CertificateAndKey { certificate, key } = &self.0;
-        resolver.set(Loaded::read(certificate.as_bytes(), key.as_bytes()).unwrap());
+        let Signed { chain, key } = self.0.sign(&[NAME.to_owned()], now(), DAY).unwrap();
+        resolver.set(Loaded::read(chain.as_bytes(), key.as_bytes()).unwrap());
     }
 }
 
-/// A certificate for a name.
-pub(super) fn created(name: &str) -> CertificateAndKey {
-    CertificateAndKey::create(&[name.to_owned()], now(), Duration::from_hours(24)).unwrap()
+/// A certificate of its own authority.
+pub(super) fn signed(name: &str) -> Signed {
+    Signer::new().0.sign(&[name.to_owned()], now(), DAY).unwrap()
 }
 
-/// Connects as an API server does, that trusts these certificates.
+/// Connects as an API server does, that trusts these authorities.
 pub(crate) async fn connect(
     address: SocketAddr,
     trusted: &[CertificateDer<'static>],

@@ -1,5 +1,5 @@
-//! The certificates that the API server trusts when it calls the webhooks: `caBundle` in each webhook
-//! of their configurations. Nothing else in these objects is changed.
+//! The CAs that the API server trusts when it calls the webhooks: `caBundle` in each webhook of
+//! their configurations. Nothing else in these objects is changed.
 
 use k8s_openapi::{
     ByteString,
@@ -8,12 +8,12 @@ use k8s_openapi::{
     },
 };
 use kube::core::{ApiResource, DynamicObject};
+use rustls::pki_types::CertificateDer;
 use serde_json::{Value, json};
 
 use super::{
-    action::{Bundle, Certificate},
+    action::{Bundle, Trusted},
     store,
-    x509::{self, UnixSeconds},
 };
 
 /// A webhook configuration by its kind and name.
@@ -45,42 +45,42 @@ impl Configuration {
     }
 }
 
-/// The bundle of these configurations; `None` if there is no webhook. `stored` is the one to publish.
-pub(super) fn read(
-    configurations: &[DynamicObject],
-    stored: &[u8],
-    serving: Option<&Certificate>,
-    now: UnixSeconds,
-) -> Option<Bundle> {
-    let mut trusted: Vec<Certificate> = Vec::new();
+/// The CAs that at least one webhook trusts; `None` if there is no webhook.
+pub(super) fn trusted(configurations: &[DynamicObject]) -> Option<Vec<Trusted>> {
+    let mut trusted = Vec::new();
     let mut any = false;
     for webhook in configurations.iter().flat_map(webhooks) {
         any = true;
-        for certificate in store::certificates(&bundle(webhook)) {
-            if !trusted.contains(&certificate) {
-                trusted.push(certificate);
+        for authority in store::authorities(&bundle(webhook)) {
+            if !trusted.contains(&authority) {
+                trusted.push(authority);
             }
         }
     }
-    let accepts = |serving: &Certificate| {
-        let mut valid = trusted.iter().filter(|trusted| trusted.info.validity.contains(now));
-        // Itself, or the authority of an operator of before.
-        valid.any(|known| known == serving || x509::is_signed_by(&serving.der, &known.der))
-    };
-    let accepts_serving = serving.is_some_and(accepts);
+    any.then_some(trusted)
+}
+
+/// Whether every webhook trusts a CA.
+pub(super) fn is_trusted(
+    configurations: &[DynamicObject],
+    authority: &CertificateDer<'static>,
+) -> bool {
+    configurations.iter().flat_map(webhooks).all(|webhook| {
+        store::authorities(&bundle(webhook)).iter().any(|known| known.certificate == *authority)
+    })
+}
+
+/// The state of the configurations' bundles.
+pub(super) fn read(
+    configurations: &[DynamicObject],
+    authorities: Vec<Trusted>,
+    stored: &[u8],
+) -> Bundle {
     let is_current = configurations.iter().all(|configuration| trusts(configuration, stored));
-    any.then_some(Bundle { trusted, accepts_serving, is_current })
+    Bundle { authorities, is_current, since: None }
 }
 
-/// Whether every webhook trusts a certificate.
-pub(super) fn is_trusted(configurations: &[DynamicObject], certificate: &Certificate) -> bool {
-    configurations
-        .iter()
-        .flat_map(webhooks)
-        .all(|webhook| store::certificates(&bundle(webhook)).contains(certificate))
-}
-
-/// Whether every webhook of a configuration trusts exactly these certificates.
+/// Whether every webhook of a configuration trusts exactly these CAs.
 pub(super) fn trusts(configuration: &DynamicObject, stored: &[u8]) -> bool {
     webhooks(configuration).all(|webhook| bundle(webhook) == stored)
 }
@@ -128,12 +128,11 @@ mod tests {
     fn all_webhooks_of_both_kinds_are_looked_at() {
         let (stored, none) = (configuration(&[Some("a"), Some("a")]), configuration(&[None]));
         assert!(trusts(&stored, b"a") && !trusts(&none, b"a"));
-        let read = |configurations: &[DynamicObject]| read(configurations, b"a", None, 0);
-        assert!(read(std::slice::from_ref(&stored)).unwrap().is_current);
-        assert_eq!(read(&[]), None);
-        assert_eq!(read(&[configuration(&[])]), None);
-        // None of them can be read.
-        assert_eq!(read(&[stored, none.clone()]), Some(Bundle::default()));
+        assert!(read(std::slice::from_ref(&stored), vec![], b"a").is_current);
+        assert!(!read(&[stored.clone(), none.clone()], vec![], b"a").is_current);
+        assert_eq!(trusted(&[]), None);
+        assert_eq!(trusted(&[configuration(&[])]), None);
+        assert_eq!(trusted(&[stored, none.clone()]), Some(vec![]), "none of them can be read");
         let patch = patch(&none, b"b");
         assert_eq!(patch["metadata"]["resourceVersion"], "7");
         let bundle = json!(ByteString(b"b".to_vec()));

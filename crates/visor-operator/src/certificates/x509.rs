@@ -36,7 +36,7 @@ impl Validity {
     }
 }
 
-/// The contents of a certificate.
+/// The contents of a server certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CertificateInfo {
     pub(super) validity: Validity,
@@ -55,7 +55,13 @@ pub(super) fn certificate_info(certificate: &CertificateDer<'_>) -> Option<Certi
     Some(CertificateInfo { validity: validity(&parsed), names: names.collect() })
 }
 
-/// Whether a certificate was signed with the key of another one, or of itself.
+/// The validity of a CA; `None` if the certificate can't be parsed or isn't a CA's.
+pub(super) fn authority_validity(certificate: &CertificateDer<'_>) -> Option<Validity> {
+    let parsed = parse(certificate)?;
+    parsed.is_ca().then(|| validity(&parsed))
+}
+
+/// Whether a certificate was signed by a CA.
 pub(super) fn is_signed_by(
     certificate: &CertificateDer<'_>,
     authority: &CertificateDer<'_>,
@@ -116,6 +122,7 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!(to_pem(&found), text);
         assert_eq!(certificate_info(&found[0]), None);
+        assert_eq!(authority_validity(&found[0]), None);
         assert!(!is_signed_by(&found[0], &found[0]));
     }
 }

@@ -122,6 +122,7 @@ fn certificate(options: &Run, shared: &Shared) -> Arc<Resolver> {
         names: certificates::names(&options.webhook_service, &shared.namespace),
         namespace: shared.namespace.clone(),
         certificate_validity: options.webhook_certificate_validity,
+        authority_validity: options.webhook_authority_validity,
     };
     let may_write_certificates =
         may_write_certificates(shared.is_leader.clone(), Arc::clone(&resolver));

@@ -18,7 +18,6 @@ pub(super) struct Request {
     /// `status`, for example.
     subresource: Option<String>,
     query: HashMap<String, String>,
-    content_type: String,
     pub(super) body: Value,
 }
 
@@ -71,18 +70,12 @@ impl Request {
         };
         let subresource = rest.get(2).map(|name| (*name).to_owned());
         let body = serde_json::from_slice(body).unwrap_or_default();
-        let content_type = content_type.to_owned();
-        Self { call, key, subresource, query, content_type, body }
+        Self { call, key, subresource, query, body }
     }
 
     /// Whether it is about the status alone.
     pub(super) fn is_of_status(&self) -> bool {
         self.subresource.as_deref() == Some("status")
-    }
-
-    /// Whether lists are merged, item by item.
-    pub(super) fn is_strategic(&self) -> bool {
-        self.content_type.contains("strategic-merge-patch")
     }
 
     /// Whether a list or a watch has this object.

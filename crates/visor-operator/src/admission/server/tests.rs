@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    certificates::support::{Shown, connect},
+    certificates::support::{Signer, connect},
     documented::row_contains,
 };
 use axum::routing::get;
@@ -39,19 +39,19 @@ fn is_good(answer: &io::Result<String>) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_connection_fails_while_the_certificate_changes() {
+async fn no_connection_fails_while_certificate_and_authority_change() {
     let (address, resolver) = start();
-    let (old, new) = (Shown::new(), Shown::new());
+    let (old, new) = (Signer::new(), Signer::new());
     old.show(&resolver);
     let both = [old.certificate(), new.certificate()];
     let (done, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let changes = tokio::spawn({
         let (done, asked, resolver) = (Arc::clone(&done), Arc::clone(&asked), resolver);
         async move {
-            // A change for each connection.
-            for shown in [&new, &old].into_iter().cycle() {
+            // A change for each connection, from one authority to the other.
+            for signer in [&new, &old].into_iter().cycle() {
                 let before = asked.load(Ordering::Relaxed);
-                shown.show(&resolver);
+                signer.show(&resolver);
                 while asked.load(Ordering::Relaxed) == before {
                     if done.load(Ordering::Relaxed) {
                         new.show(&resolver);
@@ -70,22 +70,22 @@ async fn no_connection_fails_while_the_certificate_changes() {
     done.store(true, Ordering::Relaxed);
     changes.await.unwrap();
     assert!(is_good(&ask(address, &both[1..]).await));
-    assert!(ask(address, &both[..1]).await.is_err(), "it shows the new certificate");
+    assert!(ask(address, &both[..1]).await.is_err(), "it shows the old authority's certificate");
 }
 
 #[tokio::test]
 async fn a_connection_that_there_is_outlives_its_certificate() {
     let (address, resolver) = start();
-    let (old, new) = (Shown::new(), Shown::new());
+    let (old, new) = (Signer::new(), Signer::new());
     old.show(&resolver);
     let mut stream = connect(address, &[old.certificate()]).await.unwrap();
     let mut answer = [0; 12];
-    for shown in [&new, &old, &new] {
+    for signer in [&new, &old, &new] {
         stream.write_all(b"HEAD / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
         stream.read_exact(&mut answer).await.unwrap();
         assert_eq!(&answer, b"HTTP/1.1 200");
         while !stream_ends_with_an_empty_line(&mut stream).await {}
-        shown.show(&resolver);
+        signer.show(&resolver);
     }
 }
 
@@ -104,11 +104,11 @@ async fn stream_ends_with_an_empty_line(stream: &mut (impl AsyncReadExt + Unpin)
 #[tokio::test]
 async fn what_is_no_handshake_ends_that_connection_alone() {
     let (address, resolver) = start();
-    let shown = Shown::new();
-    let trusted = [shown.certificate()];
+    let signer = Signer::new();
+    let trusted = [signer.certificate()];
     assert!(ask(address, &trusted).await.is_err(), "there is no certificate yet");
     assert!(!resolver.is_loaded());
-    shown.show(&resolver);
+    signer.show(&resolver);
     assert!(resolver.is_loaded());
     let garbage: [&[u8]; 5] = [
         b"GET / HTTP/1.1\r\nhost: a\r\n\r\n",
@@ -125,7 +125,7 @@ async fn what_is_no_handshake_ends_that_connection_alone() {
         let _ = stream.read_to_end(&mut Vec::new()).await;
         assert!(is_good(&ask(address, &trusted).await));
     }
-    let stranger = Shown::new();
+    let stranger = Signer::new();
     assert!(ask(address, &[stranger.certificate()]).await.is_err());
     assert!(is_good(&ask(address, &trusted).await));
 }
@@ -133,9 +133,9 @@ async fn what_is_no_handshake_ends_that_connection_alone() {
 #[tokio::test]
 async fn garbage_within_tls_is_answered_or_hung_up_on() {
     let (address, resolver) = start();
-    let shown = Shown::new();
-    shown.show(&resolver);
-    let trusted = [shown.certificate()];
+    let signer = Signer::new();
+    signer.show(&resolver);
+    let trusted = [signer.certificate()];
     let long = [b"GET / HTTP/1.1\r\na: ".as_slice(), &vec![b'a'; 1 << 20]].concat();
     for bytes in [b"\x00\x01\x02\r\n\r\n".as_slice(), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &long] {
         let mut stream = connect(address, &trusted).await.unwrap();
@@ -152,9 +152,9 @@ async fn connections_are_limited_and_idle_ones_are_closed() {
     const FEW: usize = 4;
     let limits = Limits { connections: FEW, ..LIMITS };
     let (address, resolver) = start_within(limits);
-    let shown = Shown::new();
-    shown.show(&resolver);
-    let trusted = [shown.certificate()];
+    let signer = Signer::new();
+    signer.show(&resolver);
+    let trusted = [signer.certificate()];
     let mut unreachable = Vec::new();
     for _ in 0..FEW {
         unreachable.push(connect(address, &trusted).await.unwrap());
